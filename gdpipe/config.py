@@ -1,0 +1,186 @@
+"""The settings of a run, checked once."""
+
+import dataclasses
+import datetime
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from gdpipe.errors import ConfigError
+
+Filters = Sequence[Sequence[Any]]
+NullPolicy = Literal["drop", "fail"]
+MethodSetting = Literal["auto", "gd", "accelerated"]
+Collinear = Literal["min_norm", "drop", "fail"]
+Arithmetic = Literal["auto", "exact", "float64"]
+
+EXACT_FEATURES = 256
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_MIN_MEMORY = 8 * 2**20
+
+
+def _setting(default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """Everything that a person may set about a run; the same names in Python, on the command line and in the flow.
+
+    Raises:
+        ConfigError: A setting is of the wrong type or out of range; the message names it.
+    """
+
+    source: str = field(metadata={"help": "A Parquet file, a folder (hive partitions are read as columns), or a glob."})
+    target: str = field(metadata={"help": "The column to predict."})
+    features: tuple[str, ...] | None = _setting(
+        None, "Columns to predict from, as a,b,c. All numeric columns but target, key and weight if not given."
+    )
+    output: str = _setting("runs", "Folder for everything that is written.")
+    key: tuple[str, ...] = _setting((), "Column(s) copied to predictions, as a,b.")
+    weight: str | None = _setting(None, "Column of sample weights, >= 0. A weight of 2 is the row twice.")
+    filters: Filters | None = _setting(None, 'Rows to use, as JSON: [["month", "<=", 6]].')
+    null_policy: NullPolicy = _setting("drop", "What a null or NaN does: drop the row, or fail the run.")
+    method: MethodSetting = _setting("auto", "gd, accelerated, or auto: gd if its forecast fits in max-iterations.")
+    learning_rate: float | Literal["auto"] = _setting("auto", "auto, or a number below 2/L.")
+    tolerance: float = _setting(1e-8, "Largest accepted gap to OLS in a standardized coefficient.")
+    max_iterations: int = _setting(100_000, "Steps of the descent.")
+    max_seconds: float | None = _setting(None, "The descent's own clock.")
+    fit_intercept: bool = _setting(True, "Fit an intercept.")
+    collinear: Collinear = _setting("min_norm", "Dependent features: min_norm, drop or fail.")
+    arithmetic: Arithmetic = _setting("auto", "exact, float64, or auto: exact up to 256 features.")
+    memory: str = _setting("512MiB", "The most decoded data held at once.")
+    engine: str = _setting("threads", "What works on the shards: threads.")
+    report: bool = _setting(True, "Write report.html.")
+    run_id: str | None = _setting(None, "A name for the run: letters, digits, '-', '_'. Made from time and settings.")
+
+    def __post_init__(self) -> None:
+        for name in ("source", "target", "output", "engine", "memory"):
+            _check(isinstance(getattr(self, name), str) and bool(getattr(self, name)), name, self, "a text, not empty")
+        object.__setattr__(self, "features", _names("features", self.features))
+        object.__setattr__(self, "key", _names("key", self.key) or ())
+        _check(self.weight is None or (isinstance(self.weight, str) and bool(self.weight)), "weight", self, "a column")
+        _check_filters(self.filters)
+        for name, allowed in (
+            ("null_policy", NullPolicy),
+            ("method", MethodSetting),
+            ("collinear", Collinear),
+            ("arithmetic", Arithmetic),
+        ):
+            choices = get_args(allowed)
+            _check(getattr(self, name) in choices, name, self, f"one of {', '.join(choices)}")
+        if self.learning_rate != "auto":
+            _check(_is_number(self.learning_rate) and self.learning_rate > 0, "learning_rate", self, "auto or > 0")
+        _check(_is_number(self.tolerance) and self.tolerance > 0, "tolerance", self, "a number above 0")
+        _check(_is_integer(self.max_iterations) and self.max_iterations >= 1, "max_iterations", self, "1 or more")
+        if self.max_seconds is not None:
+            _check(_is_number(self.max_seconds) and self.max_seconds > 0, "max_seconds", self, "a number above 0")
+        for name in ("fit_intercept", "report"):
+            _check(isinstance(getattr(self, name), bool), name, self, "true or false")
+        _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
+        _check(self.engine == "threads", "engine", self, "threads (other engines are not part of this version)")
+        if self.run_id is not None:
+            valid = isinstance(self.run_id, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", self.run_id)
+            _check(bool(valid), "run_id", self, "1 to 100 letters, digits, '-' or '_', the first a letter or digit")
+        _check_roles(self)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "TrainingConfig":
+        """From a mapping of settings, such as a caller's keyword arguments.
+
+        Raises:
+            ConfigError: A setting is unknown or missing, besides what the class itself refuses.
+        """
+        known = [f.name for f in dataclasses.fields(cls)]
+        for name in settings:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+                raise ConfigError(f"unknown setting {name!r}: {hint}")
+        for name in ("source", "target"):
+            if name not in settings:
+                raise ConfigError(f"setting {name!r} is required")
+        return cls(**settings)
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes."""
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", self.memory)
+        if not match or match[2].upper() not in _UNITS:
+            raise ConfigError(f"memory {self.memory!r}: must be a size such as 512MiB or 2GB")
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as the manifest keeps them."""
+        return dataclasses.asdict(self)
+
+    def with_run_id(self) -> "TrainingConfig":
+        """The same with a run_id: the one given, else one made from the time and the settings."""
+        if self.run_id is not None:
+            return self
+        return dataclasses.replace(self, run_id=new_run_id(self.as_dict()))
+
+
+def new_run_id(settings: Mapping[str, Any]) -> str:
+    """A name for a run, such as 20260131-235959-123456-1a2b3c4d: UTC time and a digest of the settings."""
+    now = datetime.datetime.now(datetime.UTC)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return f"{now:%Y%m%d-%H%M%S-%f}-{digest}"
+
+
+def filter_groups(filters: Filters) -> list[list[tuple[str, str, Any]]]:
+    """Filters as an OR of ANDs of (column, operator, value), however they were nested."""
+    groups = [filters] if isinstance(filters[0][0], str) else filters
+    return [[(c[0], c[1], c[2]) for c in group] for group in groups]
+
+
+def _names(setting: str, value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+    names = tuple(n.strip() if isinstance(value, str) else n for n in names)
+    if not all(isinstance(n, str) and n for n in names) or (setting == "features" and not names):
+        raise ConfigError(f"{setting} {value!r}: must be a list of column names")
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ConfigError(f"{setting}: {twice[0]!r} is named twice")
+    return names
+
+
+def _check_roles(config: TrainingConfig) -> None:
+    for role in ("target", "weight"):
+        if config.features and getattr(config, role) in config.features:
+            raise ConfigError(f"features: {getattr(config, role)!r} is the {role} and cannot be a feature too")
+    if config.weight == config.target:
+        raise ConfigError(f"weight: {config.weight!r} is the target")
+
+
+def _check_filters(filters: Any) -> None:
+    if filters is None:
+        return
+    message = f'filters {filters!r}: must be a list of conditions such as [["month", "<=", 6]]'
+    operators = ("=", "==", "!=", "<", ">", "<=", ">=", "in", "not in")
+    try:
+        groups = filter_groups(filters)
+        valid = all(isinstance(c, str) and op in operators for group in groups for c, op, _ in group)
+    except (TypeError, IndexError, KeyError):
+        raise ConfigError(message) from None
+    if not valid or not all(groups):
+        raise ConfigError(f"{message}; operators are {', '.join(operators)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(condition: bool, name: str, config: TrainingConfig, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name} {getattr(config, name)!r}: must be {wanted}")

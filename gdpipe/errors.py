@@ -1,0 +1,55 @@
+"""What can go wrong, as a person would sort it.
+
+::
+
+    GdpipeError
+    ├── ConfigError          a setting is wrong; nothing was read
+    ├── DataError            the input cannot be used as it is
+    │   └── SchemaError      ... because of its columns or their types
+    ├── ConvergenceError     the fit did not pass validation; its evidence is in rejected/
+    └── PublishError         the output could not be written; what was published before is untouched
+
+Every message says what is wrong, where (path, column, row) and what to do about it.
+"""
+
+from pathlib import PurePath
+
+
+class GdpipeError(Exception):
+    """The root: catch this to catch everything gdpipe raises on purpose.
+
+    Attributes:
+        transient: Whether trying the same thing again may succeed (a lost connection, an interrupted read).
+    """
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+class ConfigError(GdpipeError):
+    """A setting is unknown, of the wrong type, or out of range."""
+
+
+class DataError(GdpipeError):
+    """The input is missing, damaged, or holds nothing that can be fitted."""
+
+
+class SchemaError(DataError):
+    """A column is missing, of a type that cannot be used, or differs between files."""
+
+
+class ConvergenceError(GdpipeError):
+    """The fit did not pass validation.
+
+    Attributes:
+        evidence: The folder in `rejected/` that holds the run's parameters, history and verdict.
+    """
+
+    def __init__(self, message: str, *, evidence: str | PurePath) -> None:
+        super().__init__(message)
+        self.evidence = str(evidence)
+
+
+class PublishError(GdpipeError):
+    """The output could not be written, or what is there is not what was written."""

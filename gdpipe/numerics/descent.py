@@ -1,0 +1,300 @@
+"""Full-batch gradient descent on standardized coefficients."""
+
+import enum
+import math
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.errors import ConfigError
+from gdpipe.numerics.objective import LeastSquares
+
+Method = Literal["gd", "accelerated"]
+
+HISTORY_ROWS = 10_000
+# evaluate the gradient exactly, and go on from there, each time it has fallen this far: float64 then always
+# has at least 9 of its 16 digits left for the direction
+RECENTRE_AFTER = 1e-7
+# steps between two looks at the clock
+CLOCK_EVERY = 256
+FORECAST_LIMIT = 2**53
+
+
+class Status(enum.Enum):
+    """How a descent ended; the value is the remedy."""
+
+    CONVERGED = "the distance to the optimum is within tolerance"
+    MAX_ITERATIONS = (
+        "max_iterations was reached first: allow more steps, use method='accelerated', or leave learning_rate='auto'"
+    )
+    MAX_SECONDS = "max_seconds ran out first: allow more time, or use method='accelerated'"
+    STALLED = "coefficients rounded to float64 cannot come within this tolerance: ask for a larger one"
+
+
+@dataclass(frozen=True, slots=True)
+class GradientDescent:
+    """What a person may set about a descent.
+
+    Attributes:
+        method: `gd`, `accelerated`, or `auto`: gd when its forecast fits in max_iterations, else accelerated.
+        learning_rate: The factor of the gradient in each step, or `auto`.
+        tolerance: Largest accepted distance to the optimum, in standardized units; the descent stops at half of it.
+        max_iterations: Steps.
+        max_seconds: The descent's own clock.
+    """
+
+    method: Literal["auto", "gd", "accelerated"] = "auto"
+    learning_rate: float | Literal["auto"] = "auto"
+    tolerance: float = 1e-8
+    max_iterations: int = 100_000
+    max_seconds: float | None = None
+
+    def plan(self, problem: LeastSquares) -> "Plan":
+        """Choose method and rate for a problem and forecast the steps.
+
+        Raises:
+            ConfigError: The learning rate would diverge.
+        """
+        limit = 2.0 / problem.lipschitz
+        if self.learning_rate != "auto" and self.learning_rate >= limit:
+            raise ConfigError(
+                f"learning_rate {self.learning_rate:g} would diverge: it must be below 2/L = {limit:.10g} "
+                "on these data; learning_rate='auto' finds the best one"
+            )
+        if self.method == "gd":
+            return self._planned(problem, "gd")
+        if self.method == "accelerated":
+            return self._planned(problem, "accelerated")
+        plain = self._planned(problem, "gd")
+        too_fast = self.learning_rate != "auto" and self.learning_rate > 1.0 / problem.lipschitz
+        fits = plain.forecast_iterations is not None and plain.forecast_iterations <= self.max_iterations
+        if fits or too_fast:
+            return plain
+        return self._planned(problem, "accelerated")
+
+    def _planned(self, problem: LeastSquares, method: Method) -> "Plan":
+        largest, smallest = problem.lipschitz, max(problem.strong_convexity, 0.0)
+        rate: float
+        if self.learning_rate != "auto":
+            rate = self.learning_rate
+        elif method == "gd":
+            rate = 2.0 / (largest + smallest)  # the best constant rate: both ends of the spectrum shrink alike
+        else:
+            rate = 1.0 / largest
+        momentum = 0.0
+        if method == "accelerated":
+            if rate > (1 + 1e-12) / largest:
+                raise ConfigError(
+                    f"learning_rate {rate:g} is too large for method='accelerated': it must be at most "
+                    f"1/L = {1 / largest:.10g} on these data; leave it 'auto', or use method='gd'"
+                )
+            root = math.sqrt(smallest * rate)
+            momentum = (1.0 - root) / (1.0 + root)
+        # the gradient norm at which ||g|| / mu, a bound on the distance, is half the tolerance
+        stop = smallest * self.tolerance / 2
+        return Plan(method, rate, momentum, stop, _forecast(problem, rate, momentum, stop), self)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A descent that is ready to start.
+
+    Attributes:
+        method: `gd` or `accelerated`.
+        learning_rate: The constant rate.
+        momentum: Nesterov's constant momentum; 0 for gd.
+        stop_gradient_norm: Where to stop.
+        forecast_iterations: Steps until the stop rule holds; None where it never will.
+        settings: What was asked for.
+    """
+
+    method: Method
+    learning_rate: float
+    momentum: float
+    stop_gradient_norm: float
+    forecast_iterations: int | None
+    settings: GradientDescent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """Where a descent ended, and how it got there.
+
+    Attributes:
+        coef_scaled: Shape (p,), target SDs per feature SD.
+        status: How it ended.
+        plan: How it set out.
+        iterations: Steps taken.
+        gradient_norm: ||A w - b|| at the end.
+        distance_bound: ||g|| / mu and the rounding of w to float64: at least ||w - w*||, in standardized units;
+            infinite where mu cannot be told from zero.
+        loss: At the end, in the target's unit squared.
+        history_iterations: Steps kept, ascending, the first and last among them; shape (n,).
+        history_coef_scaled: The point at each of them, shape (n, p).
+        history_loss: Shape (n,), in the target's unit squared.
+        history_gradient_norm: Shape (n,).
+    """
+
+    coef_scaled: NDArray[np.float64]
+    status: Status
+    plan: Plan
+    iterations: int
+    gradient_norm: float
+    distance_bound: float
+    loss: float
+    history_iterations: NDArray[np.int64]
+    history_coef_scaled: NDArray[np.float64]
+    history_loss: NDArray[np.float64]
+    history_gradient_norm: NDArray[np.float64]
+
+
+def minimize(problem: LeastSquares, plan: Plan) -> Solution:
+    """Descend from zero: v = w + momentum·(w - w_before);  w_next = v - learning_rate · (A v - b).
+
+    With momentum 0 this is the textbook's batch gradient descent; otherwise Nesterov (2018), "Lectures on Convex
+    Optimization", scheme 2.2.22 with known L and mu.
+
+    How we differ from the textbook:
+    1. The iterate is kept as centre + offset and the gradient as A·offset + gradient(centre), where the latter is
+       evaluated exactly. The centre moves to the iterate each time the gradient has fallen by 1e-7. Nothing
+       changes but the rounding: the gradient keeps its leading digits all the way down.
+    2. We stop on a bound of the distance to the optimum, ||g|| / mu, never on small progress.
+    """
+    settings, rate, momentum = plan.settings, plan.learning_rate, plan.momentum
+    stop = plan.stop_gradient_norm
+    deadline = math.inf if settings.max_seconds is None else time.monotonic() + settings.max_seconds
+
+    hessian = problem.hessian
+    p = problem.n_features
+    centre = np.zeros(p)
+    centre_gradient = problem.gradient(centre)
+    recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
+    offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
+    iterations: list[int] = []
+    path: list[NDArray[np.float64]] = []
+    norms: list[float] = []
+    status = Status.MAX_ITERATIONS
+    keep = iter(iterations_kept(settings.max_iterations).tolist())
+    next_kept = next(keep)
+    iteration = 0
+    while True:
+        np.dot(hessian, offset, out=gradient)
+        gradient += centre_gradient
+        norm = math.sqrt(gradient.dot(gradient))
+        if stop < norm <= recentre:
+            moved = centre + offset
+            offset += centre - moved  # what the sum rounded off: the iterate itself does not change
+            before += centre - moved
+            centre, centre_gradient = moved, problem.gradient(moved)
+            recentre = RECENTRE_AFTER * norm
+            continue  # and look again, with digits that were out of reach before
+        if iteration == next_kept:
+            iterations.append(iteration)
+            path.append(centre + offset)
+            norms.append(norm)
+            next_kept = next(keep, -1)
+        if norm <= stop:
+            status = Status.CONVERGED
+            break
+        if iteration >= settings.max_iterations:
+            break
+        if iteration % CLOCK_EVERY == 0 and time.monotonic() > deadline:
+            status = Status.MAX_SECONDS
+            break
+        # offset is v; before is the last w
+        gradient *= rate
+        np.subtract(offset, gradient, out=scratch)  # w
+        if momentum:
+            np.subtract(scratch, before, out=offset)
+            before[:] = scratch
+            offset *= momentum
+            offset += scratch
+        else:
+            offset, scratch = scratch, offset
+        iteration += 1
+
+    point = centre + offset
+    if iterations[-1] != iteration:
+        iterations.append(iteration)
+        path.append(point)
+        norms.append(norm)
+    # the coefficients handed out are the iterate rounded to float64: that much farther away at the most
+    rounding = float(np.linalg.norm((centre - point) + offset))
+    bound = _divide(norm, problem.strong_convexity) + rounding
+    if status is Status.CONVERGED and bound > settings.tolerance:
+        status = Status.STALLED
+    losses = problem.losses(np.array(path))
+    return Solution(
+        coef_scaled=point,
+        status=status,
+        plan=plan,
+        iterations=iteration,
+        gradient_norm=norm,
+        distance_bound=bound,
+        loss=float(losses[-1]),
+        history_iterations=np.array(iterations, np.int64),
+        history_coef_scaled=np.array(path),
+        history_loss=losses,
+        history_gradient_norm=np.array(norms),
+    )
+
+
+def iterations_kept(max_iterations: int, rows: int = HISTORY_ROWS) -> NDArray[np.int64]:
+    """The steps a history keeps: all of the first ones, then evenly in log(iteration).
+
+    Args:
+        max_iterations: The last step there can be.
+        rows: How many may be kept, besides the one where the descent ends.
+
+    Returns:
+        Ascending, from 0; at most `rows` - 1 of them.
+    """
+    if max_iterations < rows - 1:
+        return np.arange(max_iterations + 1)
+    # up to step m every step is kept; beyond it the gap grows as t/m, which takes m·ln(max/m) more
+    dense = rows - 2
+    while dense + dense * math.log(max_iterations / dense) > rows - 2:
+        dense -= 1 + dense // 100
+    sparse = np.geomspace(dense, max_iterations, rows - 2 - dense)
+    return np.unique(np.concatenate([np.arange(dense), np.rint(sparse).astype(np.int64)]))
+
+
+def _forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -> int | None:
+    """The steps until ||g|| <= stop, None if never: descent on a quadratic is known in advance.
+
+    Along eigenvector k the gradient obeys g(t+1) = (1 + momentum)(1 - rate·λ)·g(t) - momentum·(1 - rate·λ)·g(t-1): a 2 x 2 matrix
+    whose powers tell the norm at any step.
+    """
+    start = problem.modes.T @ problem.linear
+    shrink = 1.0 - rate * problem.eigenvalues
+    step = np.zeros((len(shrink), 2, 2))
+    step[:, 0, 0], step[:, 0, 1], step[:, 1, 0] = (1 + momentum) * shrink, -momentum * shrink, 1.0
+
+    def norm_after(steps: int) -> float:
+        # near a double root rounding can make powers of 10^9 and more overflow: that is as good as never
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = np.linalg.matrix_power(step, steps) @ np.array([[1.0], [1.0]])
+            norm = float(np.linalg.norm(start * state[:, 1, 0]))
+        return norm if math.isfinite(norm) else math.inf
+
+    if norm_after(0) <= stop:
+        return 0
+    if stop <= 0:
+        return None
+    high = 1
+    while norm_after(high) > stop:
+        high *= 2
+        if high > FORECAST_LIMIT:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if norm_after(middle) <= stop else (middle, high)
+    return high
+
+
+def _divide(norm: float, mu: float) -> float:
+    return norm / mu if mu > 0 else math.inf if norm else 0.0

@@ -1,0 +1,111 @@
+"""The wiring: the one place that knows in which order the stages run."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from gdpipe.config import Filters, TrainingConfig, new_run_id
+from gdpipe.engine import open_executor, worker_count
+from gdpipe.errors import ConfigError, SchemaError
+from gdpipe.run import Run, open_run
+from gdpipe.stages.fit import fit
+from gdpipe.stages.ingest import Columns, ingest
+from gdpipe.stages.manifest import header, inputs
+from gdpipe.stages.predict import predict, score
+from gdpipe.stages.publish import publish
+from gdpipe.stages.standardize import standardize
+from gdpipe.stages.validate import validate
+from gdpipe.tables.columns import is_numeric
+from gdpipe.tables.scan import batch_rows, shards
+from gdpipe.tables.source import Source
+from gdpipe.tables.store import Staging
+
+logger = logging.getLogger(__name__)
+
+Stage = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The stages; a flow hands in the same functions wrapped as tasks."""
+
+    ingest: Stage = ingest
+    standardize: Stage = standardize
+    fit: Stage = fit
+    predict: Stage = predict
+    validate: Stage = validate
+    publish: Stage = publish
+
+
+def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
+    """Run all stages and publish.
+
+    Raises:
+        ConfigError: A setting does not fit the data (a learning rate that would diverge), or the run_id is taken.
+        DataError: The input cannot be used.
+        ConvergenceError: The run did not pass validation; its evidence is in `rejected/`.
+        PublishError: The output could not be written.
+    """
+    config = config.with_run_id()
+    assert config.run_id is not None
+    # BLAS is held to one thread: shards run beside each other, and sums must not depend on how it splits them
+    with (
+        threadpool_limits(1, user_api="blas"),
+        Staging(config.output, config.run_id) as staging,
+        open_executor() as executor,
+    ):
+        ingested = steps.ingest(config, executor)
+        standardized = steps.standardize(config, ingested)
+        solution = steps.fit(config, standardized)
+        predicted = steps.predict(ingested, standardized, solution, staging, executor)
+        report = steps.validate(config, ingested, standardized, solution, predicted, staging)
+        folder: Path = steps.publish(config, ingested, standardized, predicted, report, staging)
+    return Run(folder)
+
+
+def score_source(
+    source: str,
+    *,
+    run: str,
+    output: str,
+    key: Sequence[str] = (),
+    filters: Filters | None = None,
+    run_id: str | None = None,
+    memory_bytes: int = 512 * 2**20,
+) -> Run:
+    """Score new Parquet with a published run; leaves predictions and a manifest, published like a run.
+
+    Raises:
+        DataError: The input cannot be used.
+        PublishError: There is no such run, or the output could not be written.
+    """
+    trained = open_run(run)
+    if trained.manifest["kind"] != "training":
+        raise ConfigError(f"run: {trained.folder} holds scores, not a model; name the folder of a training run")
+    model, target = trained.model, str(trained.manifest["target"])
+    opened = Source.open(source, filters)
+    opened.check_columns(model.features, "feature")
+    opened.check_columns(key, "key")
+    for name in (*model.features, *([target] if target in opened.schema.names else [])):
+        if not is_numeric(opened.schema.field(name).type):
+            raise SchemaError(f"{source}: column {name!r} is {opened.schema.field(name).type}; the model needs numbers")
+    columns = Columns(model.features, target, None, tuple(key))
+    name = run_id or new_run_id({"source": source, "run": trained.run_id, "key": list(key), "filters": filters})
+    n_columns = len(model.features) + 1
+    with threadpool_limits(1, user_api="blas"), Staging(output, name) as staging, open_executor() as executor:
+        rows = batch_rows(memory_bytes, worker_count(), n_columns)
+        files = score(model, opened, shards(opened, n_columns), columns, staging, rows, executor)
+        folder = staging.publish(
+            {
+                **header("scores", name, files),
+                "settings": {"source": source, "run": run, "output": output, "key": list(key), "filters": filters},
+                "scored_with": trained.run_id,
+                "inputs": inputs(opened),
+                "rows": {"read": sum(file.rows or 0 for file in files)},
+            }
+        )
+    return Run(folder)

@@ -1,0 +1,41 @@
+"""Dependencies among features, in the user's words."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from gdpipe.numerics.covariance import CrossProducts
+from gdpipe.numerics.dependencies import Dependencies, Relation
+
+
+def describe(found: Dependencies, cross: CrossProducts, names: Sequence[str]) -> tuple[str, ...]:
+    """One readable line each, such as `a = b`, `c is constant (288)`, `surface = wall + 2 roof`."""
+    means = cross.means()
+    constant = [f"{names[j]} is constant ({_number(means[j])})" for j in found.constant]
+    return (*constant, *(_equation(relation, names) for relation in found.relations))
+
+
+def _equation(relation: Relation, names: Sequence[str]) -> str:
+    # alone on the left stands the first feature that is there once; positive terms keep their side
+    terms = [(relation.coefficients[j], names[j]) for j in relation.features]
+    alone = next((t for t in terms if abs(t[0]) == 1), terms[-1])
+    sign = 1 if alone[0] > 0 else -1
+    right = [(-sign * c, name) for c, name in terms if name != alone[1]]
+    right.sort(key=lambda term: term[0] < 0)
+    sides = [_term(abs(c), name) for c, name in right]
+    text = "".join(
+        (" - " if c < 0 else " + " if i else "") + side
+        for i, ((c, _), side) in enumerate(zip(right, sides, strict=True))
+    )
+    constant = sign * relation.constant
+    if constant:
+        text += f" {'-' if constant < 0 else '+'} {_number(abs(constant))}"
+    text = text.removeprefix(" - ") if not text.startswith(" - ") else "-" + text.removeprefix(" - ")
+    return f"{_term(abs(alone[0]), alone[1])} = {text}" + ("" if relation.exact else " (to rounding)")
+
+
+def _term(coefficient: Fraction, name: str) -> str:
+    return name if coefficient == 1 else f"{_number(coefficient)} {name}"
+
+
+def _number(value: Fraction) -> str:
+    return str(value) if value.denominator == 1 else f"{float(value):.10g}"

@@ -1,0 +1,147 @@
+"""A run that was written, as its readers see it."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gdpipe.errors import PublishError, SchemaError
+from gdpipe.numerics import linear
+from gdpipe.stages.predict import Model
+from gdpipe.tables import catalog
+from gdpipe.tables.columns import is_numeric, numbers
+from gdpipe.tables.store import damaged_files, latest_folder, read_manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Run:
+    """A published (or rejected) run; tables are read when they are asked for.
+
+    Attributes:
+        folder: Where it is.
+        manifest: What it says about itself.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def run_id(self) -> str:
+        """The run's name."""
+        return str(self.manifest["run_id"])
+
+    @property
+    def parameters(self) -> pd.DataFrame:
+        """One row a term, the intercept first."""
+        return self.table(catalog.PARAMETERS).to_pandas()
+
+    @property
+    def loss_history(self) -> pd.DataFrame:
+        """One row a step."""
+        return self.table(catalog.LOSS_HISTORY).to_pandas()
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """One row: the quality of the fit."""
+        return self.table(catalog.METRICS).to_pandas()
+
+    @property
+    def convergence(self) -> pd.DataFrame:
+        """One row: the verdict."""
+        return self.table(catalog.CONVERGENCE).to_pandas()
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """One row an input row, in input order."""
+        return self.table(catalog.PREDICTIONS).to_pandas()
+
+    def table(self, artifact: str) -> pa.Table:
+        """An artifact as an Arrow table.
+
+        Raises:
+            PublishError: The run has none, or it cannot be read.
+        """
+        paths = [
+            entry["path"]
+            for entry in self.manifest["files"]
+            if entry["path"] == f"{artifact}.parquet" or entry["path"].startswith(f"{artifact}/")
+        ]
+        if not paths:
+            raise PublishError(f"{self.folder}: the run has no {artifact}")
+        try:
+            return pa.concat_tables([pq.ParquetFile(self.folder / path).read() for path in paths])
+        except (pa.ArrowException, OSError) as error:
+            raise PublishError(f"{self.folder}: {artifact} cannot be read ({error})") from error
+
+    def verify(self) -> list[str]:
+        """What is not as the manifest says, one line a file; empty where every checksum holds."""
+        return damaged_files(self.folder, self.manifest)
+
+    @functools.cached_property
+    def model(self) -> Model:
+        """The fitted line."""
+        table = self.table(catalog.PARAMETERS)
+        terms: list[str] = table["term"].to_pylist()
+        estimates = table["estimate"].to_numpy()
+        # the manifest knows whether the first row is the intercept: a feature may have that name too
+        start = 1 if self.manifest["settings"]["fit_intercept"] else 0
+        return Model(tuple(terms[start:]), estimates[start:], float(estimates[0]) if start else 0.0)
+
+    def predict(self, frame: pd.DataFrame | pa.Table) -> pd.Series:
+        """Predict the rows of a table; columns are matched by name, others are ignored.
+
+        Args:
+            frame: With a numeric column for each feature, in any order.
+
+        Returns:
+            Shape (n_rows,), in target units, with the frame's index; NaN where a feature is missing.
+
+        Raises:
+            SchemaError: A feature is not there, or not numeric.
+        """
+        import pandas as pd
+
+        features = self.model.features
+        names: Sequence[Any] = frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
+        absent = [name for name in features if name not in names]
+        if absent:
+            raise SchemaError(f"the table has no column {absent[0]!r}; the model needs {', '.join(features)}")
+        if isinstance(frame, pa.Table):
+            table, index = frame, None
+        else:
+            table, index = pa.Table.from_pandas(frame[list(features)], preserve_index=False), frame.index
+        for name in features:
+            if not is_numeric(table.schema.field(name).type):
+                raise SchemaError(f"column {name!r} is {table.schema.field(name).type}; the model needs numbers")
+        block = numbers(table, features)
+        values = linear.predict(block.values, self.model.coef, self.model.intercept)
+        complete = block.complete
+        if complete is not None:
+            values = np.where(complete, values, np.nan)
+        return pd.Series(values, index=index, name="prediction")
+
+
+def open_run(output: str | os.PathLike[str]) -> Run:
+    """The latest published run of an output folder (or the run in that folder), its checksums verified.
+
+    Raises:
+        PublishError: There is none, or a file is not as the manifest says.
+    """
+    run = Run(latest_folder(output))
+    damaged = run.verify()
+    if damaged:
+        raise PublishError(f"{run.folder} is damaged: {'; '.join(damaged)}")
+    return run

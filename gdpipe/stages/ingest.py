@@ -1,0 +1,296 @@
+"""Ingest: from Parquet files to exact sums."""
+
+import functools
+import logging
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gdpipe.config import EXACT_FEATURES, TrainingConfig
+from gdpipe.engine import worker_count
+from gdpipe.errors import ConfigError, DataError, SchemaError
+from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
+from gdpipe.numerics.moments import GridOverflow, Moments, MomentsAccumulator, grid_exponents
+from gdpipe.tables import catalog
+from gdpipe.tables.columns import Numbers, is_numeric, numbers
+from gdpipe.tables.scan import ROW, Shard, batch_rows, read, shards
+from gdpipe.tables.source import Source
+
+logger = logging.getLogger(__name__)
+
+# a value whose square is no longer a float64
+LARGEST_VALUE = float(np.sqrt(np.finfo(np.float64).max))
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column plays which part."""
+
+    features: tuple[str, ...]
+    target: str
+    weight: str | None
+    key: tuple[str, ...]
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """Features, then the target, then the weight if there is one."""
+        return (*self.features, self.target, *([self.weight] if self.weight else []))
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """What became of the rows.
+
+    Attributes:
+        read: Rows that passed the filters.
+        used: Rows that were fitted.
+        missing: By column, rows in which it is null or NaN; a row may miss several.
+        zero_weight: Complete rows of weight 0.
+    """
+
+    read: int
+    used: int
+    missing: dict[str, int]
+    zero_weight: int
+
+    @property
+    def left_out(self) -> int:
+        """Rows read but not used."""
+        return self.read - self.used
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ingested:
+    """What the first scan learned.
+
+    Attributes:
+        source: The files.
+        columns: Their parts.
+        shards: How the rows were shared out.
+        batch_rows: How many rows a worker decodes at once.
+        largest: Largest magnitude of each of `columns.fitted` in the whole source.
+        moments: Sums over the rows used.
+        rows: Row accounting.
+        notices: What a person should know, one line each.
+    """
+
+    source: Source
+    columns: Columns
+    shards: tuple[Shard, ...]
+    batch_rows: int
+    largest: NDArray[np.float64]
+    moments: Moments | Float64Moments
+    rows: RowCount
+    notices: tuple[str, ...]
+
+
+def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
+    """Read the source once.
+
+    Raises:
+        DataError: The input is missing, damaged, or not fit for use.
+        SchemaError: A column is missing, not numeric, or differs between files.
+    """
+    source = Source.open(config.source, config.filters)
+    columns, notices = choose_columns(config, source)
+    largest = source.largest(columns.fitted)
+    work = _SumShard(
+        source,
+        columns,
+        batch_rows(config.memory_bytes, worker_count(), len(columns.fitted)),
+        largest,
+        _is_exact(config, columns),
+    )
+    for name, size in zip(columns.fitted, largest.tolist(), strict=True):
+        if not size <= LARGEST_VALUE:
+            raise DataError(_locate_unusable(work, name))
+    parts = tuple(shards(source, len(columns.fitted)))
+    sums = functools.reduce(_join, executor.map(work, parts), work.nothing())
+    _check(config, columns, source, sums)
+    rows = RowCount(
+        read=sums.read,
+        used=sums.moments.n_samples,
+        missing={n: c for n, c in zip(columns.fitted, sums.missing.tolist(), strict=True) if c},
+        zero_weight=sums.zero_weight,
+    )
+    for notice in notices:
+        logger.info(notice)
+    return Ingested(source, columns, parts, work.batch_rows, largest, sums.moments, rows, notices)
+
+
+def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tuple[str, ...]]:
+    """Give each column its part; features are all numeric columns where none were named.
+
+    Returns:
+        The columns, and notices about those that were left out.
+    """
+    taken = {config.target, config.weight, *config.key}
+    notices: list[str] = []
+    if config.features is None:
+        free = [f for f in source.schema if f.name not in taken]
+        features = tuple(f.name for f in free if is_numeric(f.type))
+        left_out = [f"{f.name} ({f.type})" for f in free if not is_numeric(f.type)]
+        if left_out:
+            notices.append(f"left out, not numeric: {', '.join(left_out)}")
+    else:
+        features = config.features
+    columns = Columns(features, config.target, config.weight, config.key)
+    source.check_columns([config.target], "target")
+    source.check_columns(features, "feature")
+    source.check_columns([config.weight] if config.weight else [], "weight")
+    source.check_columns(config.key, "key")
+    if not features:
+        raise SchemaError(f"{source.location}: no numeric column is left to be a feature besides {config.target!r}")
+    for name in columns.fitted:
+        kind = source.schema.field(name).type
+        if not is_numeric(kind):
+            raise SchemaError(f"{source.location}: column {name!r} is {kind}; a regression needs numbers")
+    reserved = {*catalog.schema(catalog.PREDICTIONS, "").names, ROW}
+    clash = sorted(reserved & set(config.key))
+    if clash:
+        raise ConfigError(f"key: predictions have a column {clash[0]!r} of their own; rename the input's")
+    if ROW in columns.fitted:
+        raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
+    return columns, tuple(notices)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ShardSums:
+    moments: Moments | Float64Moments
+    read: int
+    missing: NDArray[np.int64]
+    zero_weight: int
+    first_missing: tuple[str, str, int] | None  # column, file, row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SumShard:
+    """A shard's work: a pure function of its description, so that repeating it changes nothing."""
+
+    source: Source
+    columns: Columns
+    batch_rows: int
+    largest: NDArray[np.float64]
+    exact: bool
+
+    def __call__(self, shard: Shard) -> _ShardSums:
+        names = self.columns.fitted
+        accumulator = self._accumulator()
+        read_rows, zero_weight = 0, 0
+        missing = np.zeros(len(names), np.int64)
+        first_missing = None
+        file = self.source.files[shard.file]
+        for batch in read(self.source, shard, names, self.batch_rows):
+            block = numbers(batch, names)
+            read_rows += batch.num_rows
+            if block.missing is not None:
+                missing += block.missing.sum(axis=1)
+                if first_missing is None:
+                    at, column = np.argwhere(block.missing.T)[0].tolist()
+                    first_missing = (names[column], file.path, _row(batch, at))
+            values, weights = self._usable(block, batch, file.path)
+            if weights is not None:
+                positive = weights > 0
+                zero_weight += int((~positive).sum())
+                if not positive.all():
+                    values, weights = values[:, positive], weights[positive]
+            try:
+                accumulator.add(values, weights)
+            except GridOverflow as overflow:
+                j = overflow.column
+                raise DataError(
+                    f"{file.path}: column {names[j]!r} holds values beyond {self.largest[j]:g}, the largest "
+                    "that the footers announce; the file's statistics are wrong, write it again"
+                ) from overflow
+        return _ShardSums(accumulator.moments(), read_rows, missing, zero_weight, first_missing)
+
+    def nothing(self) -> _ShardSums:
+        """The sums of no shard at all."""
+        return _ShardSums(self._accumulator().moments(), 0, np.zeros(len(self.columns.fitted), np.int64), 0, None)
+
+    def _accumulator(self) -> MomentsAccumulator | Float64Accumulator:
+        k = len(self.columns.features) + 1
+        if not self.exact:
+            return Float64Accumulator(k)
+        exponents = grid_exponents(self.largest)
+        return MomentsAccumulator(exponents[:k], int(exponents[k]) if self.columns.weight else None)
+
+    def _usable(
+        self, block: Numbers, batch: pa.RecordBatch, path: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """The complete rows, and their weights."""
+        complete = block.complete
+        values = block.values if complete is None else block.values[:, complete]
+        if not self.columns.weight:
+            return values, None
+        if (values[-1] < 0).any():
+            at = int(np.argmax(block.values[-1] < 0))
+            raise DataError(
+                f"{path}: weight column {self.columns.weight!r} is {block.values[-1, at]:g} in row {_row(batch, at)}; "
+                "weights must be 0 or more"
+            )
+        return values[:-1], values[-1]
+
+
+def _join(a: _ShardSums, b: _ShardSums) -> _ShardSums:
+    return _ShardSums(
+        a.moments + b.moments,  # type: ignore[operator]  # both are of one kind: the executor runs one _SumShard
+        a.read + b.read,
+        a.missing + b.missing,
+        a.zero_weight + b.zero_weight,
+        a.first_missing or b.first_missing,
+    )
+
+
+def _check(config: TrainingConfig, columns: Columns, source: Source, sums: _ShardSums) -> None:
+    if not sums.read:
+        found = "no row passes the filters" if config.filters else "the files hold no row"
+        raise DataError(f"{source.location}: {found}")
+    if config.null_policy == "fail" and sums.first_missing is not None:
+        column, path, row = sums.first_missing
+        count = int(sums.missing[columns.fitted.index(column)])
+        raise DataError(
+            f"{path}: column {column!r} is null or NaN in {count:,} rows, first in row {row}; "
+            "null_policy='drop' leaves such rows out"
+        )
+    if not sums.moments.n_samples:
+        gaps = ", ".join(f"{n} {c:,}" for n, c in zip(columns.fitted, sums.missing.tolist(), strict=True) if c)
+        reason = (
+            f"all weights are zero or rows incomplete ({gaps or 'no nulls'})" if columns.weight else f"null in: {gaps}"
+        )
+        raise DataError(f"{source.location}: none of {sums.read:,} rows can be used; {reason}")
+
+
+def _is_exact(config: TrainingConfig, columns: Columns) -> bool:
+    if config.arithmetic == "auto":
+        return len(columns.features) <= EXACT_FEATURES
+    return config.arithmetic == "exact"
+
+
+def _locate_unusable(work: _SumShard, name: str) -> str:
+    """Where a column holds an infinity, or a number whose square overflows."""
+    whole = Source(work.source.location, work.source.filesystem, work.source.files, work.source.schema, None)
+    for shard in _every_shard(whole):
+        for batch in read(whole, shard, [name], work.batch_rows):
+            values = numbers(batch, [name]).values[0]
+            unusable = ~(np.abs(values) <= LARGEST_VALUE)
+            if unusable.any():
+                at = int(np.argmax(unusable))
+                value = values[at]
+                what = "infinite" if np.isinf(value) else f"{value:g}, whose square is beyond float64,"
+                path = whole.files[shard.file].path
+                return f"{path}: column {name!r} is {what} in row {_row(batch, at)}; correct it or make it null"
+    return f"{whole.location}: the footers say that column {name!r} holds an infinity, but no row does; write it again"
+
+
+def _every_shard(source: Source) -> Iterable[Shard]:
+    for f, file in enumerate(source.files):
+        yield Shard(f, f, tuple(g for g, rows in enumerate(file.group_rows) if rows))
+
+
+def _row(batch: pa.RecordBatch, at: int) -> int:
+    return int(batch.column(ROW)[at].as_py())

@@ -1,0 +1,73 @@
+"""What a run says about itself."""
+
+import datetime
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from gdpipe.config import TrainingConfig
+from gdpipe.numerics.convergence import Certificate
+from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.standardize import Standardized
+from gdpipe.tables.catalog import SCHEMA_VERSION
+from gdpipe.tables.source import Source
+from gdpipe.tables.store import WrittenFile
+
+PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
+
+
+def manifest(
+    config: TrainingConfig,
+    ingested: Ingested,
+    standardized: Standardized,
+    certificate: Certificate,
+    files: Iterable[WrittenFile],
+) -> dict[str, Any]:
+    """The manifest of a training run, ready for JSON."""
+    rows = ingested.rows
+    return {
+        **header("training", config.run_id or "", files),
+        "settings": config.as_dict(),
+        "features": list(ingested.columns.features),
+        "target": ingested.columns.target,
+        "notices": list(ingested.notices),
+        "dependencies": list(standardized.described),
+        "inputs": inputs(ingested.source),
+        "rows": {
+            "read": rows.read,
+            "used": rows.used,
+            "left_out": rows.left_out,
+            "null": rows.missing,
+            "zero_weight": rows.zero_weight,
+        },
+        "verdict": {"passed": certificate.passed, "reason": certificate.reason},
+    }
+
+
+def header(kind: str, run_id: str, files: Iterable[WrittenFile]) -> dict[str, Any]:
+    """What every manifest starts with."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "run_id": run_id,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "files": [asdict(file) for file in files],
+    }
+
+
+def inputs(source: Source) -> list[dict[str, Any]]:
+    """The input files and their fingerprints."""
+    return [
+        {
+            "file": file.name,
+            "path": file.path,
+            "bytes": file.size,
+            "modified_ns": file.modified_ns,
+            "footer_sha256": file.footer_sha256,
+            "rows": sum(file.group_rows),
+        }
+        for file in source.files
+    ]

@@ -1,0 +1,220 @@
+"""Predict: read the rows again, write a prediction for each, and check the fit against them."""
+
+import functools
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gdpipe.numerics import linear
+from gdpipe.numerics.descent import Solution
+from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
+from gdpipe.stages.ingest import Columns, Ingested
+from gdpipe.stages.standardize import Standardized
+from gdpipe.tables import catalog
+from gdpipe.tables.columns import numbers
+from gdpipe.tables.scan import ROW, Shard, read
+from gdpipe.tables.source import Source
+from gdpipe.tables.store import Staging, TableWriter, WrittenFile
+
+# rows a row group of the predictions: few enough to gather in memory, enough to compress and scan well
+ROW_GROUP_ROWS = 262_144
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A fitted line in original units.
+
+    Attributes:
+        features: Names, in the order of `coef`.
+        coef: Shape (p,), target units per feature unit.
+        intercept: In target units.
+    """
+
+    features: tuple[str, ...]
+    coef: NDArray[np.float64]
+    intercept: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """What the second scan left and learned.
+
+    Attributes:
+        model: What predicted.
+        files: The parts of predictions, in input order.
+        residuals: Sums over the rows that were fitted.
+    """
+
+    model: Model
+    files: tuple[WrittenFile, ...]
+    residuals: ResidualSums
+
+
+def predict(
+    ingested: Ingested, standardized: Standardized, solution: Solution, staging: Staging, executor: Executor
+) -> Predicted:
+    """Write predictions of every input row, in input order, one part a shard.
+
+    Raises:
+        DataError: A file changed or broke since it was first read.
+        PublishError: A part cannot be written.
+    """
+    columns, kept = ingested.columns, standardized.kept
+    model = _model(standardized, solution, columns.features)
+    scales, means = standardized.kept_scaling.scales, standardized.kept_scaling.means
+    largest = ingested.largest
+    # no row can be farther off than this: known beforehand, and the same for every shard
+    reach = abs(model.intercept) + np.abs(model.coef) @ largest[: len(model.coef)] + largest[len(model.coef)]
+    means_float = np.array([float(m) for m in means])
+    grids = ResidualGrids.of(
+        (largest[kept] + np.abs(means_float)) / scales * (1 + 2**-40),
+        float(reach) * (1 + 2**-40) or 1.0,
+        _weight_exponent(ingested),
+    )
+    work = _PredictShard(
+        ingested.source,
+        columns,
+        model,
+        staging.folder,
+        staging.run_id,
+        ingested.batch_rows,
+        _Check(tuple(kept), means_float, scales, grids),
+    )
+    results = list(executor.map(work, ingested.shards))
+    residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results), grids.zero())
+    return Predicted(model, tuple(record for record, _ in results), residuals)
+
+
+def score(
+    model: Model,
+    source: Source,
+    shards: Sequence[Shard],
+    columns: Columns,
+    staging: Staging,
+    batch_rows: int,
+    executor: Executor,
+) -> tuple[WrittenFile, ...]:
+    """Predictions of rows that no fit has seen; `columns.target` may be absent from them.
+
+    Raises:
+        DataError: A file is damaged.
+        PublishError: A part cannot be written.
+    """
+    work = _PredictShard(source, columns, model, staging.folder, staging.run_id, batch_rows, None)
+    return tuple(record for record, _ in executor.map(work, shards))
+
+
+def _model(standardized: Standardized, solution: Solution, features: tuple[str, ...]) -> Model:
+    coef, intercept = standardized.kept_scaling.to_original(solution.coef_scaled.tolist())
+    full = np.zeros(len(features))
+    full[standardized.kept] = [float(c) for c in coef]
+    return Model(features, full, float(intercept))
+
+
+def _weight_exponent(ingested: Ingested) -> int | None:
+    from gdpipe.numerics.moments import grid_exponents
+
+    return int(grid_exponents(ingested.largest)[-1]) if ingested.columns.weight else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Check:
+    """How residuals are gathered: which features count, standardized how, on which grids."""
+
+    kept: tuple[int, ...]
+    means: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    grids: ResidualGrids
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _PredictShard:
+    """A shard's work: repeating it writes the same file and returns the same sums."""
+
+    source: Source
+    columns: Columns
+    model: Model
+    folder: Path
+    run_id: str
+    batch_rows: int
+    check: _Check | None
+
+    def __call__(self, shard: Shard) -> tuple[WrittenFile, ResidualSums | None]:
+        has_target = self.columns.target in self.source.schema.names
+        target = [self.columns.target] if has_target else []
+        weight = [self.columns.weight] if self.columns.weight and self.check else []
+        names = [*self.columns.features, *target, *weight]
+        schema = catalog.predictions_schema(
+            [_plain(self.source.schema.field(name)) for name in self.columns.key], self.run_id
+        )
+        writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
+        accumulator = ResidualAccumulator(self.check.grids) if self.check else None
+        file = self.source.files[shard.file].name
+        p = len(self.columns.features)
+        waiting: list[pa.Table] = []
+        try:
+            for batch in read(self.source, shard, [*names, *self.columns.key], self.batch_rows):
+                block = numbers(batch, names)
+                n = batch.num_rows
+                none = np.zeros((len(names), n), np.bool_)
+                missing = none if block.missing is None else block.missing
+                prediction = linear.predict(block.values[:p], self.model.coef, self.model.intercept)
+                actual = block.values[p] if has_target else np.zeros(n)
+                no_target = missing[p] if has_target else np.ones(n, np.bool_)
+                residual = actual - prediction
+                no_prediction = missing[:p].any(axis=0)
+                numeric = [
+                    _array(actual, no_target),
+                    _array(prediction, no_prediction),
+                    _array(residual, no_prediction | no_target),
+                ]
+                waiting.append(pa.table([*self._key(batch, file), *numeric], schema=schema))
+                if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS:
+                    writer.write(pa.concat_tables(waiting))
+                    waiting = []
+                if accumulator is not None and self.check is not None:
+                    self._gather(accumulator, self.check, block.values, missing, residual)
+            if waiting:
+                writer.write(pa.concat_tables(waiting))
+        except BaseException:
+            writer.abandon()
+            raise
+        return writer.close(), accumulator.sums() if accumulator else None
+
+    def _gather(
+        self,
+        accumulator: ResidualAccumulator,
+        check: _Check,
+        values: NDArray[np.float64],
+        missing: NDArray[np.bool_],
+        residual: NDArray[np.float64],
+    ) -> None:
+        used = ~missing.any(axis=0)
+        weights = None
+        if self.columns.weight:
+            used &= values[-1] > 0
+            weights = values[-1, used]
+        z = values[np.ix_(check.kept, np.flatnonzero(used))]
+        z -= check.means[:, None]
+        z /= check.scales[:, None]
+        accumulator.add(z, residual[used], weights)
+
+    def _key(self, batch: pa.RecordBatch, file: str) -> list[pa.Array]:
+        if self.columns.key:
+            return [batch.column(name).cast(_plain(batch.schema.field(name)).type) for name in self.columns.key]
+        return [pa.repeat(pa.scalar(file), batch.num_rows), batch.column(ROW)]
+
+
+def _array(values: NDArray[np.float64], missing: NDArray[np.bool_]) -> pa.Array:
+    return pa.array(values, mask=missing) if missing.any() else pa.array(values)
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    """A key column's field without what only some readers know: dictionaries are written out."""
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.field(field.name, kind)

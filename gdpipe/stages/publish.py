@@ -1,0 +1,36 @@
+"""Publish: make a validated run the one that readers see."""
+
+import logging
+from pathlib import Path
+
+from gdpipe.config import TrainingConfig
+from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.manifest import manifest
+from gdpipe.stages.predict import Predicted
+from gdpipe.stages.standardize import Standardized
+from gdpipe.stages.validate import ConvergenceReport
+from gdpipe.tables.store import Staging
+
+logger = logging.getLogger(__name__)
+
+
+def publish(
+    config: TrainingConfig,
+    ingested: Ingested,
+    standardized: Standardized,
+    predicted: Predicted,
+    report: ConvergenceReport,
+    staging: Staging,
+) -> Path:
+    """Write the manifest, put the run in its place and switch `latest.json` to it.
+
+    Returns:
+        The published run's folder.
+
+    Raises:
+        PublishError: Something could not be written; the previous run is still the latest.
+    """
+    files = (*report.files, *predicted.files)
+    folder = staging.publish(manifest(config, ingested, standardized, report.certificate, files))
+    logger.info("published %s", folder)
+    return folder

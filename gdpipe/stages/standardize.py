@@ -1,0 +1,91 @@
+"""Standardize: from sums to a problem in standard deviations."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from gdpipe.config import TrainingConfig
+from gdpipe.errors import DataError
+from gdpipe.numerics.covariance import CrossProducts
+from gdpipe.numerics.dependencies import Dependencies, Relation, null_directions
+from gdpipe.numerics.objective import LeastSquares
+from gdpipe.numerics.scaling import Scaling
+from gdpipe.report.relations import describe
+from gdpipe.stages.ingest import Ingested
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standardized:
+    """The problem to descend on, and the way back.
+
+    Attributes:
+        scaling: Of all features.
+        dependencies: Among all features.
+        described: The dependencies in the user's words, one line each.
+        kept: Indices of the features that take part in the fit.
+        cross: Covariances of the kept features and the target.
+        kept_scaling: Of the kept features.
+        relations: Among the kept features.
+        problem: The loss as a function of the kept features' standardized coefficients.
+    """
+
+    scaling: Scaling
+    dependencies: Dependencies
+    described: tuple[str, ...]
+    kept: list[int]
+    cross: CrossProducts
+    kept_scaling: Scaling
+    relations: tuple[Relation, ...]
+    problem: LeastSquares
+
+    @property
+    def independent(self) -> list[int]:
+        """Among the kept features, those without a relation between them."""
+        return [i for i, j in enumerate(self.kept) if j not in self.dependencies.redundant]
+
+    @property
+    def identified(self) -> list[int]:
+        """Among the kept features, those that take part in no relation at all."""
+        related = {i for relation in self.relations for i in relation.features}
+        return [i for i in range(len(self.kept)) if i not in related]
+
+
+def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
+    """Scale the features, and find those that depend on others.
+
+    Raises:
+        DataError: The target is constant, or `collinear` is `fail` and a feature is constant or dependent.
+    """
+    columns = ingested.columns
+    cross = CrossProducts.of(ingested.moments, centred=config.fit_intercept)
+    scaling = Scaling.of(cross)
+    if not cross.products[-1, -1]:
+        value = float(cross.means()[-1])
+        raise DataError(
+            f"{config.source}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
+            "there is nothing to explain"
+        )
+    found = Dependencies.of(cross, scaling)
+    described = describe(found, cross, columns.features)
+    for line in described:
+        logger.info("dependent features: %s", line)
+    if described and config.collinear == "fail":
+        raise DataError(
+            f"{config.source}: {'; '.join(described)}; leave such features out, or set collinear to min_norm or drop"
+        )
+    left_out = {*found.constant, *(found.redundant if config.collinear == "drop" else [])}
+    kept = [j for j in range(len(columns.features)) if j not in left_out]
+    relations = tuple(_among(relation, kept) for relation in found.relations) if config.collinear != "drop" else ()
+    kept_cross, kept_scaling = cross.select([*kept, len(columns.features)]), scaling.select(kept)
+    problem = LeastSquares.of(kept_cross, kept_scaling)
+    directions = null_directions(relations, kept_scaling, list(range(len(kept))))
+    if relations or found.smallest_eigenvalue is not None:
+        problem = problem.without(np.asarray(directions), found.smallest_eigenvalue)
+    return Standardized(scaling, found, described, kept, kept_cross, kept_scaling, relations, problem)
+
+
+def _among(relation: Relation, kept: list[int]) -> Relation:
+    return Relation(tuple(relation.coefficients[j] for j in kept), relation.constant, relation.exact)

@@ -1,0 +1,202 @@
+"""Validate: hold the descent against the exact baseline, write the evidence, and refuse what does not pass."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gdpipe.config import TrainingConfig
+from gdpipe.errors import ConvergenceError
+from gdpipe.numerics import ols
+from gdpipe.numerics.convergence import Certificate, certify
+from gdpipe.numerics.descent import Solution
+from gdpipe.numerics.inference import FitStatistics, TermInference, fit_statistics, infer_terms
+from gdpipe.numerics.ols import Baseline
+from gdpipe.numerics.residuals import ResidualStatistics
+from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.manifest import manifest
+from gdpipe.stages.predict import Predicted
+from gdpipe.stages.standardize import Standardized
+from gdpipe.tables import catalog
+from gdpipe.tables.store import Staging, WrittenFile, write_table
+
+logger = logging.getLogger(__name__)
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvergenceReport:
+    """The verdict and its evidence.
+
+    Attributes:
+        certificate: The numbers that decide.
+        files: The tables that hold them, already written.
+    """
+
+    certificate: Certificate
+    files: tuple[WrittenFile, ...]
+
+
+def validate(
+    config: TrainingConfig,
+    ingested: Ingested,
+    standardized: Standardized,
+    solution: Solution,
+    predicted: Predicted,
+    staging: Staging,
+) -> ConvergenceReport:
+    """Measure the distance to the optimum in four ways and write parameters, history, verdict and metrics.
+
+    Raises:
+        ConvergenceError: The run does not pass; its evidence is then in `rejected/`.
+        PublishError: The evidence cannot be written.
+    """
+    cross, scaling, problem = standardized.cross, standardized.kept_scaling, standardized.problem
+    baseline = ols.solve(cross, scaling, problem, standardized.relations)
+    residuals = ResidualStatistics.of(predicted.residuals)
+    coef, intercept = scaling.to_original(baseline.coef_scaled)
+    ols_estimate = np.array([float(v) for v in (intercept, *coef)])
+    terms = infer_terms(
+        cross,
+        scaling,
+        problem,
+        residuals,
+        baseline.loss,
+        ols_estimate,
+        standardized.independent,
+        standardized.identified,
+    )
+    fit = fit_statistics(cross, scaling, problem, residuals, solution.loss, standardized.independent)
+    certificate = certify(
+        problem,
+        solution,
+        baseline.coef_scaled,
+        terms.std_error_scaled[1:],
+        float(np.abs(residuals.gradient).max(initial=0.0)) / scaling.target_scale,
+        _row_rounding(ingested, standardized, predicted),
+    )
+    tables = {
+        catalog.PARAMETERS: _parameters(config, ingested, standardized, solution, predicted, ols_estimate, terms),
+        catalog.LOSS_HISTORY: _loss_history(standardized, solution),
+        catalog.CONVERGENCE: _convergence(config, standardized, solution, baseline, certificate),
+        catalog.METRICS: _metrics(ingested, standardized, fit, centred=config.fit_intercept),
+    }
+    files = tuple(
+        write_table(staging.folder, f"{name}.parquet", pa.table(columns, schema=catalog.schema(name, staging.run_id)))
+        for name, columns in tables.items()
+    )
+    if not certificate.passed:
+        staging.drop(catalog.PREDICTIONS)
+        evidence = staging.reject(manifest(config, ingested, standardized, certificate, files))
+        raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=evidence)
+    logger.info("validated: %s (gap to OLS %.3g)", certificate.reason, certificate.coef_gap)
+    return ConvergenceReport(certificate, files)
+
+
+def _row_rounding(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> float:
+    """What rounding of predictions and coefficients can do to the row gradient, in target SDs."""
+    model = predicted.model
+    size = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[: len(model.coef)])
+    return 2 * EPSILON * (len(model.coef) + 4) * size / standardized.scaling.target_scale
+
+
+def _parameters(
+    config: TrainingConfig,
+    ingested: Ingested,
+    standardized: Standardized,
+    solution: Solution,
+    predicted: Predicted,
+    ols_estimate: np.ndarray[Any, np.dtype[np.float64]],
+    terms: TermInference,
+) -> dict[str, Any]:
+    """One row a term; the intercept first, if there is one."""
+    features, kept = ingested.columns.features, standardized.kept
+    dependent = {j for relation in standardized.dependencies.relations for j in relation.features}
+    if config.collinear == "drop":
+        dependent = set(standardized.dependencies.redundant)
+    status = ["dependent" if j in dependent else "ok" for j in range(len(features))]
+    for j in standardized.dependencies.constant:
+        status[j] = "constant"
+    nan = np.full(len(features), np.nan)
+
+    def spread(values: Any, fill: float) -> Any:
+        """Intercept and all features, from intercept and kept features."""
+        full = np.full(len(features) + 1, fill)
+        full[[0, *(j + 1 for j in kept)]] = values
+        return full
+
+    columns: dict[str, Any] = {
+        "term": ["intercept", *features],
+        "estimate": np.array([predicted.model.intercept, *predicted.model.coef]),
+        "estimate_scaled": spread([0.0, *solution.coef_scaled], 0.0),
+        "ols_estimate": spread(ols_estimate, 0.0),
+        **{
+            name: spread(getattr(terms, name), np.nan)
+            for name in ("std_error", "t_value", "p_value", "ci_lower", "ci_upper", "vif", "std_error_hc1")
+        },
+        "mean": np.array([np.nan, *(float(m) for m in standardized.scaling.means)]),
+        "scale": np.array([np.nan, *standardized.scaling.scales]),
+        "status": ["ok", *status],
+    }
+    assert len(nan) == len(features)
+    return columns if config.fit_intercept else {name: values[1:] for name, values in columns.items()}
+
+
+def _loss_history(standardized: Standardized, solution: Solution) -> dict[str, Any]:
+    n = len(solution.history_iterations)
+    full = np.zeros((n, len(standardized.scaling.means)))
+    full[:, standardized.kept] = solution.history_coef_scaled
+    offsets = np.arange(n + 1, dtype=np.int32) * full.shape[1]
+    return {
+        "iteration": solution.history_iterations,
+        "loss": solution.history_loss,
+        "gradient_norm": solution.history_gradient_norm,
+        "learning_rate": np.full(n, solution.plan.learning_rate),
+        "estimate_scaled": pa.ListArray.from_arrays(pa.array(offsets), pa.array(full.ravel())),
+    }
+
+
+def _convergence(
+    config: TrainingConfig,
+    standardized: Standardized,
+    solution: Solution,
+    baseline: Baseline,
+    certificate: Certificate,
+) -> dict[str, Any]:
+    row = {
+        "status": solution.status.name.lower(),
+        "passed": certificate.passed,
+        "method": solution.plan.method,
+        "iterations": solution.iterations,
+        "forecast_iterations": solution.plan.forecast_iterations,
+        "learning_rate": solution.plan.learning_rate,
+        "condition_number": standardized.problem.condition_number,
+        "rank": len(standardized.independent),
+        "gradient_norm": solution.gradient_norm,
+        "distance_bound": solution.distance_bound,
+        "coef_gap": certificate.coef_gap,
+        "coef_gap_se": certificate.coef_gap_se,
+        "loss": solution.loss,
+        "ols_loss": baseline.loss,
+        "excess_loss": certificate.excess_loss,
+        "row_gradient": certificate.row_gradient,
+        "tolerance": config.tolerance,
+        "dependencies": list(standardized.described),
+    }
+    return {name: [value] for name, value in row.items()}
+
+
+def _metrics(ingested: Ingested, standardized: Standardized, fit: FitStatistics, *, centred: bool) -> dict[str, Any]:
+    values = {
+        "r2_kind": "centred" if centred else "uncentred",
+        "n_samples": ingested.rows.used,
+        "n_features": len(ingested.columns.features),
+        "total_weight": standardized.cross.total_weight,
+        "target_mean": float(standardized.cross.means()[-1]),
+        "target_scale": standardized.scaling.target_scale,
+    }
+    names = catalog.schema(catalog.METRICS, "").names
+    return {name: [values[name] if name in values else getattr(fit, name)] for name in names}

@@ -1,0 +1,148 @@
+"""The artifacts: their names, their columns, and what each column means. This is what other programs depend on."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+PARAMETERS = "parameters"
+LOSS_HISTORY = "loss_history"
+PREDICTIONS = "predictions"
+CONVERGENCE = "convergence"
+METRICS = "metrics"
+TRUE_PARAMETERS = "true_parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of an artifact.
+
+    Attributes:
+        name: As in the file.
+        type: A plain Arrow type.
+        unit: `target` and `feature` stand for the units of those columns; `1` is a pure number.
+        meaning: One line.
+    """
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+    def field(self) -> pa.Field:
+        """As Arrow writes it."""
+        return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": self.meaning})
+
+
+_F, _S, _I, _B = pa.float64(), pa.string(), pa.int64(), pa.bool_()
+
+_COLUMNS: dict[str, tuple[Column, ...]] = {
+    PARAMETERS: (
+        Column("term", _S, "text", "'intercept', or the feature's name"),
+        Column("estimate", _F, "target/feature", "what the descent found; the intercept in target units"),
+        Column("estimate_scaled", _F, "target SD/feature SD", "the same on standardized columns"),
+        Column("ols_estimate", _F, "target/feature", "the exact least-squares baseline"),
+        Column("std_error", _F, "target/feature", "standard error of the estimate"),
+        Column("t_value", _F, "1", "ols_estimate / std_error"),
+        Column("p_value", _F, "1", "two-sided, from Student's t"),
+        Column("ci_lower", _F, "target/feature", "lower end of the 95 % confidence interval"),
+        Column("ci_upper", _F, "target/feature", "upper end of the 95 % confidence interval"),
+        Column("mean", _F, "feature", "mean taken out by standardization"),
+        Column("scale", _F, "feature", "standard deviation divided by in standardization"),
+        Column("vif", _F, "1", "variance inflation factor"),
+        Column("status", _S, "text", "ok, constant or dependent"),
+        Column("std_error_hc1", _F, "target/feature", "standard error robust to unequal variances (HC1)"),
+    ),
+    LOSS_HISTORY: (
+        Column("iteration", _I, "steps", "0 is the start"),
+        Column("loss", _F, "target^2", "mean squared error"),
+        Column("gradient_norm", _F, "target SD", "length of half the gradient, on standardized columns"),
+        Column("learning_rate", _F, "1", "factor of the gradient in each step"),
+        Column("estimate_scaled", pa.list_(_F), "target SD/feature SD", "the coefficients, in the order of parameters"),
+    ),
+    CONVERGENCE: (
+        Column("status", _S, "text", "converged, max_iterations, max_seconds or stalled"),
+        Column("passed", _B, "yes/no", "whether the run passed validation"),
+        Column("method", _S, "text", "gd or accelerated"),
+        Column("iterations", _I, "steps", "steps taken"),
+        Column("forecast_iterations", _I, "steps", "steps forecast before the descent; null: never"),
+        Column("learning_rate", _F, "1", "factor of the gradient in each step"),
+        Column("condition_number", _F, "1", "of the correlation matrix of the features"),
+        Column("rank", _I, "columns", "independent features"),
+        Column("gradient_norm", _F, "target SD", "length of half the gradient at the end"),
+        Column("distance_bound", _F, "target SD/feature SD", "no coefficient is farther from the optimum than this"),
+        Column("coef_gap", _F, "target SD/feature SD", "largest gap between descent and OLS"),
+        Column("coef_gap_se", _F, "standard errors", "the same in standard errors"),
+        Column("loss", _F, "target^2", "mean squared error of the descent"),
+        Column("ols_loss", _F, "target^2", "mean squared error of the baseline"),
+        Column("excess_loss", _F, "target^2", "their difference, evaluated without cancellation"),
+        Column("row_gradient", _F, "1", "largest correlation of residuals with a feature, from the raw rows"),
+        Column("tolerance", _F, "target SD/feature SD", "largest accepted coef_gap"),
+        Column("dependencies", pa.list_(_S), "text", "relations among the features, one line each"),
+    ),
+    METRICS: (
+        Column("r2", _F, "1", "share of the target's variance explained"),
+        Column("r2_kind", _S, "text", "centred, or uncentred where there is no intercept"),
+        Column("adjusted_r2", _F, "1", "r2 corrected for the number of features"),
+        Column("rmse", _F, "target", "root mean squared error"),
+        Column("mae", _F, "target", "mean absolute error"),
+        Column("residual_std_error", _F, "target", "root of squared error per degree of freedom"),
+        Column("n_samples", _I, "rows", "rows fitted"),
+        Column("n_features", _I, "columns", "features asked for"),
+        Column("total_weight", _F, "weight", "sum of weights; n_samples where rows are unweighted"),
+        Column("df_residual", _F, "1", "degrees of freedom left"),
+        Column("f_statistic", _F, "1", "all coefficients against none"),
+        Column("f_p_value", _F, "1", "of the F statistic"),
+        Column("log_likelihood", _F, "nats", "of normal errors"),
+        Column("aic", _F, "nats", "Akaike's information criterion"),
+        Column("bic", _F, "nats", "Bayesian information criterion"),
+        Column("durbin_watson", _F, "1", "2 where neighbouring residuals are unrelated"),
+        Column("jarque_bera", _F, "1", "departure of the residuals from normality"),
+        Column("jarque_bera_p_value", _F, "1", "of jarque_bera, chi-squared with 2 degrees of freedom"),
+        Column("skewness", _F, "1", "of the residuals"),
+        Column("kurtosis", _F, "1", "of the residuals; 3 for a normal distribution"),
+        Column("breusch_pagan", _F, "1", "whether the residuals' variance depends on the features (Koenker's form)"),
+        Column("breusch_pagan_p_value", _F, "1", "of breusch_pagan"),
+        Column("target_mean", _F, "target", "mean of the target"),
+        Column("target_scale", _F, "target", "standard deviation of the target"),
+    ),
+    PREDICTIONS: (
+        Column("target", _F, "target", "as it was read; null where it is missing"),
+        Column("prediction", _F, "target", "intercept + sum of estimate x feature; null where a feature is missing"),
+        Column("residual", _F, "target", "target - prediction"),
+    ),
+    TRUE_PARAMETERS: (
+        Column("term", _S, "text", "'intercept', or the feature's name"),
+        Column("value", _F, "target/feature", "what the data were made with"),
+    ),
+}
+ROW_KEY = (
+    Column("file", _S, "text", "the input file, relative to the source"),
+    Column("row", _I, "rows", "position of the row in its file, from 0"),
+)
+
+
+def schema(artifact: str, run_id: str) -> pa.Schema:
+    """The Arrow schema of an artifact, with the metadata that every file carries."""
+    return described(pa.schema([c.field() for c in _COLUMNS[artifact]]), artifact, run_id)
+
+
+def predictions_schema(key: list[pa.Field], run_id: str) -> pa.Schema:
+    """That of predictions: the user's key columns (or file and row) before the catalog's own."""
+    keys = [
+        pa.field(f.name, f.type, metadata={"unit": "as in the input", "meaning": "key column of the input"})
+        for f in key
+    ] or [c.field() for c in ROW_KEY]
+    return described(pa.schema([*keys, *(c.field() for c in _COLUMNS[PREDICTIONS])]), PREDICTIONS, run_id)
+
+
+def described(plain: pa.Schema, artifact: str, run_id: str) -> pa.Schema:
+    """A schema with the metadata that every file carries."""
+    return plain.with_metadata(
+        {
+            "gdpipe.schema_version": str(SCHEMA_VERSION),
+            "gdpipe.run_id": run_id,
+            "gdpipe.artifact": artifact,
+        }
+    )

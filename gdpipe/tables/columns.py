@@ -1,0 +1,76 @@
+"""Arrow columns as float64 arrays, without a detour through Python objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Whether a column of this type can be a number in a regression: integer, float, decimal or boolean."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """Some columns of some rows.
+
+    Attributes:
+        values: Shape (k, m), one line a column; 0 where missing.
+        missing: Shape (k, m), True where a value is null or NaN; None where none is.
+    """
+
+    values: NDArray[np.float64]
+    missing: NDArray[np.bool_] | None
+
+    @property
+    def complete(self) -> NDArray[np.bool_] | None:
+        """Shape (m,), True for rows that miss nothing; None where all are."""
+        return None if self.missing is None else ~self.missing.any(axis=0)
+
+
+def numbers(table: pa.RecordBatch | pa.Table, names: Sequence[str]) -> Numbers:
+    """Columns as float64; integers beyond 2^53 and decimals are rounded once."""
+    values = np.empty((len(names), table.num_rows))
+    missing: NDArray[np.bool_] | None = None
+    for j, name in enumerate(names):
+        column = table.column(name)
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        gaps = _fill(column, values[j])
+        if gaps is not None:
+            if missing is None:
+                missing = np.zeros(values.shape, np.bool_)
+            missing[j] = gaps
+    return Numbers(values, missing)
+
+
+def _fill(column: pa.Array, out: NDArray[np.float64]) -> NDArray[np.bool_] | None:
+    """Write a column into `out`; returns where it is missing, or None."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.uint8())
+    if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+        column = column.cast(pa.float64(), safe=False)
+    missing = None
+    if column.null_count:
+        missing = np.asarray(column.is_null().to_numpy(zero_copy_only=False))
+        column = pc.fill_null(column, pa.scalar(0, column.type))
+    np.copyto(out, column.to_numpy(zero_copy_only=False), casting="unsafe")
+    if pa.types.is_floating(column.type):
+        nan = np.isnan(out)
+        if nan.any():
+            out[nan] = 0.0
+            missing = nan if missing is None else missing | nan
+    return missing

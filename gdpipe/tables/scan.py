@@ -1,0 +1,130 @@
+"""Parquet in: shards of a source, and the rows in them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gdpipe.config import filter_groups
+from gdpipe.errors import DataError
+from gdpipe.tables.source import Source, SourceFile, is_transient
+
+SHARD_BYTES = 128 * 2**20
+BYTES_PER_NUMBER = 8
+# the position of a row in its file, beside the columns that were asked for
+ROW = "__gdpipe_row__"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Row groups of one file that are worked on together: small enough for memory, large enough to be worth it.
+
+    Attributes:
+        number: Place in the input order, from 0.
+        file: Index among the source's files.
+        row_groups: Consecutive ones that the filters may match.
+    """
+
+    number: int
+    file: int
+    row_groups: tuple[int, ...]
+
+
+def shards(source: Source, n_columns: int, shard_bytes: int = SHARD_BYTES) -> list[Shard]:
+    """Put row groups together until a shard holds about `shard_bytes`, decoded."""
+    found: list[Shard] = []
+    for f, file in enumerate(source.files):
+        groups: list[int] = []
+        held = 0
+        for g in file.wanted_groups:
+            size = file.group_rows[g] * max(n_columns, 1) * BYTES_PER_NUMBER
+            if groups and held + size > shard_bytes:
+                found.append(Shard(len(found), f, tuple(groups)))
+                groups, held = [], 0
+            groups.append(g)
+            held += size
+        if groups:
+            found.append(Shard(len(found), f, tuple(groups)))
+    return found
+
+
+def read(source: Source, shard: Shard, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a shard that pass the filters, in order, with their position in the file as column `ROW`.
+
+    Args:
+        source: Where the shard is.
+        shard: Which rows.
+        columns: Names, each in the file or among its partition columns.
+        batch_rows: The most rows decoded at once.
+
+    Raises:
+        DataError: The file has changed, or a page in it is damaged.
+    """
+    file = source.files[shard.file]
+    expression = source.expression()
+    wanted = list(dict.fromkeys([*columns, *_filter_columns(source)]))
+    # partition columns have no rows of their own to count: some column must be read with them
+    stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
+    starts = [sum(file.group_rows[:g]) for g in range(len(file.group_rows))]
+    for group in shard.row_groups:
+        row = starts[group]
+        for decoded in _decode(source, file, group, stored, batch_rows):
+            batch = _complete(decoded, file, wanted, source.schema, row)
+            row += decoded.num_rows
+            if expression is not None:
+                kept = pa.Table.from_batches([batch]).filter(expression).combine_chunks()
+                yield from kept.select([*columns, ROW]).to_batches()
+            else:
+                yield batch
+
+
+def _decode(
+    source: Source, file: SourceFile, group: int, stored: list[str], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    try:
+        with pq.ParquetFile(
+            source.filesystem.open_input_file(file.path), page_checksum_verification=True, memory_map=True
+        ) as parquet:
+            for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=stored, use_threads=False):
+                rows += batch.num_rows
+                yield batch
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(f"{file.path}: cannot be read ({error})", transient=is_transient(error)) from error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{file.path}: row group {group} is damaged ({reason}); write the file again") from error
+    if rows != file.group_rows[group]:
+        raise DataError(
+            f"{file.path}: row group {group} holds {rows} rows where its footer says {file.group_rows[group]}"
+        )
+
+
+def _complete(
+    decoded: pa.RecordBatch, file: SourceFile, wanted: list[str], schema: pa.Schema, row: int
+) -> pa.RecordBatch:
+    """Add partition columns and row numbers."""
+    n = decoded.num_rows
+    arrays = [
+        pa.repeat(pa.scalar(file.partition[name], schema.field(name).type), n)
+        if name in file.partition
+        else decoded.column(name)
+        for name in wanted
+    ]
+    positions = pa.array(np.arange(row, row + n))
+    return pa.RecordBatch.from_arrays([*arrays, positions], names=[*wanted, ROW])
+
+
+def _filter_columns(source: Source) -> list[str]:
+    if source.filters is None:
+        return []
+    return sorted({c for group in filter_groups(source.filters) for c, _, _ in group})
+
+
+def batch_rows(memory_bytes: int, workers: int, n_columns: int) -> int:
+    """Rows that each worker may decode at once: a batch exists up to four times over (Arrow, float64, digits)."""
+    per_row = max(n_columns, 1) * BYTES_PER_NUMBER * 4
+    return max(1024, min(65_536, math.floor(memory_bytes / workers / per_row)))

@@ -1,0 +1,320 @@
+"""Parquet in: which files there are, and what their footers say."""
+
+import difflib
+import glob
+import hashlib
+import math
+import os
+import urllib.parse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gdpipe.config import Filters, filter_groups
+from gdpipe.errors import ConfigError, DataError, SchemaError
+from gdpipe.tables.columns import is_numeric
+
+SUFFIXES = (".parquet", ".pq", ".parq")
+DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One Parquet file, as its footer describes it.
+
+    Attributes:
+        path: Where the filesystem finds it.
+        name: Relative to the source, as predictions and messages name it.
+        size: Bytes.
+        modified_ns: Time of the last change, in nanoseconds since 1970.
+        footer_sha256: Of the file's metadata: it changes when any value does that a footer knows of.
+        schema: Of the columns in the file itself.
+        partition: Values of the hive partition columns.
+        group_rows: Rows of each row group.
+        wanted_groups: The row groups that the filters may match.
+    """
+
+    path: str
+    name: str
+    size: int
+    modified_ns: int
+    footer_sha256: str
+    schema: pa.Schema
+    partition: dict[str, Any]
+    group_rows: tuple[int, ...]
+    wanted_groups: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """All files of a source, in input order: sorted by path.
+
+    Attributes:
+        location: As the user gave it.
+        filesystem: Where the files are.
+        files: At least one.
+        schema: Of the first file, and the partition columns.
+        filters: Rows to keep; None keeps all.
+    """
+
+    location: str
+    filesystem: pafs.FileSystem
+    files: tuple[SourceFile, ...]
+    schema: pa.Schema
+    filters: Filters | None
+
+    @classmethod
+    def open(cls, location: str, filters: Filters | None = None) -> "Source":
+        """Find the files and read their footers.
+
+        Raises:
+            DataError: Nothing is there, nothing matches, or a file is not Parquet.
+            ConfigError: The filters do not fit the columns.
+        """
+        filesystem, base, paths = _find(location)
+        if not paths:
+            raise DataError(f"{location}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
+        partitions = _partitions([PurePosixPath(p).relative_to(base) for p in paths])
+        infos = filesystem.get_file_info(paths)
+        files = [
+            _read_footer(filesystem, info, str(PurePosixPath(info.path).relative_to(base)), partition)
+            for info, partition in zip(infos, partitions, strict=True)
+        ]
+        schema = _with_partition(files[0].schema, partitions)
+        source = cls(location, filesystem, tuple(files), schema, filters)
+        return source if filters is None else source._pruned()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all files, before filters."""
+        return sum(sum(f.group_rows) for f in self.files)
+
+    def expression(self) -> pc.Expression | None:
+        """The filters as Arrow evaluates them."""
+        return None if self.filters is None else pq.filters_to_expression(filter_groups(self.filters))
+
+    def check_columns(self, names: Iterable[str], role: str) -> None:
+        """See that columns are there, in every file, with types that agree.
+
+        Raises:
+            SchemaError: One is missing or differs.
+        """
+        for name in names:
+            if name not in self.schema.names:
+                near = difflib.get_close_matches(name, self.schema.names, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                there = ", ".join(self.schema.names)
+                raise SchemaError(f"{self.location}: {role} column {name!r} is not there (there are: {there}){hint}")
+            if self.schema.names.count(name) > 1:
+                raise SchemaError(f"{self.location}: column {name!r} is there twice; rename one of them")
+            self._check_types(name)
+
+    def largest(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """The largest magnitude of each numeric column over all rows, filters or not; NaN does not count.
+
+        From the footers; a column of which a footer says nothing is read. Shape (len(names),); infinite where an
+        infinity is in the data.
+        """
+        totals = np.zeros(len(names))
+        for file in self.files:
+            totals = np.maximum(totals, _largest_in_file(self.filesystem, file, names))
+        return totals
+
+    def _check_types(self, name: str) -> None:
+        first = self.schema.field(name).type
+        for file in self.files:
+            if name in file.partition:
+                continue
+            if name not in file.schema.names:
+                raise SchemaError(f"{file.path}: column {name!r} is not there, but {self.files[0].path} has it")
+            other = file.schema.field(name).type
+            if other != first and not (is_numeric(first) and is_numeric(other)):
+                raise SchemaError(
+                    f"{file.path}: column {name!r} is {other}, but {first} in {self.files[0].path}; "
+                    "write both files with one type"
+                )
+
+    def _pruned(self) -> "Source":
+        """Only the row groups that can hold matching rows, by partition values and statistics."""
+        assert self.filters is not None
+        self.check_columns({c for group in filter_groups(self.filters) for c, _, _ in group}, "filter")
+        expression = self.expression()
+        files = []
+        for file in self.files:
+            known = [
+                pc.field(name).is_null() if value is None else pc.field(name) == value
+                for name, value in file.partition.items()
+            ]
+            partition = pc.scalar(True)
+            for condition in known:
+                partition = partition & condition
+            fragment = ds.ParquetFileFormat().make_fragment(file.path, self.filesystem, partition)
+            try:
+                wanted = fragment.subset(filter=expression, schema=self.schema).row_groups
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+                raise ConfigError(f"filters {self.filters!r} do not fit the columns: {_first_line(error)}") from error
+            files.append(
+                SourceFile(
+                    file.path,
+                    file.name,
+                    file.size,
+                    file.modified_ns,
+                    file.footer_sha256,
+                    file.schema,
+                    file.partition,
+                    file.group_rows,
+                    tuple(group.id for group in wanted),
+                )
+            )
+        if not any(file.wanted_groups for file in files):
+            raise DataError(f"{self.location}: filters {self.filters!r} match nothing")
+        return Source(self.location, self.filesystem, tuple(files), self.schema, self.filters)
+
+
+def _find(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
+    """The filesystem, the folder that names are relative to, and the paths in order."""
+    if "://" in location:
+        try:
+            filesystem, path = pafs.FileSystem.from_uri(location)
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"{location}: {_first_line(error)}") from error
+    else:
+        filesystem, path = pafs.LocalFileSystem(), os.path.abspath(location)
+    if isinstance(filesystem, pafs.LocalFileSystem) and glob.has_magic(path) and not os.path.exists(path):
+        base = PurePosixPath(*_before_magic(PurePosixPath(path).parts))
+        matches = sorted(glob.glob(path, recursive=True))
+        paths = sorted({p for match in matches for p in _below(filesystem, match)})
+        return filesystem, str(base), paths
+    try:
+        info = filesystem.get_file_info(path)
+    except OSError as error:
+        raise DataError(f"{location}: {_first_line(error)}", transient=True) from error
+    if info.type == pafs.FileType.NotFound:
+        raise DataError(f"{location}: no such file or folder")
+    base = path if info.type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
+    return filesystem, base, _below(filesystem, path)
+
+
+def _before_magic(parts: Sequence[str]) -> Iterable[str]:
+    for part in parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _below(filesystem: pafs.FileSystem, path: str) -> list[str]:
+    """A file itself, or the Parquet files in a folder; what starts with '.' or '_' is nobody's data."""
+    if filesystem.get_file_info(path).type == pafs.FileType.File:
+        return [path]
+    found = filesystem.get_file_info(pafs.FileSelector(path, recursive=True))
+    return sorted(
+        info.path
+        for info in found
+        if info.type == pafs.FileType.File
+        and info.path.endswith(SUFFIXES)
+        and not any(part.startswith((".", "_")) for part in PurePosixPath(info.path).relative_to(path).parts)
+    )
+
+
+def _partitions(names: list[PurePosixPath]) -> list[dict[str, Any]]:
+    """The hive partition values in each name: integers where all values of a column are, else text."""
+    texts = [
+        {
+            urllib.parse.unquote(key): None if value == DEFAULT_PARTITION else urllib.parse.unquote(value)
+            for key, _, value in (part.partition("=") for part in name.parts[:-1] if "=" in part)
+        }
+        for name in names
+    ]
+    keys = {key for row in texts for key in row}
+    for name, row in zip(names, texts, strict=True):
+        if set(row) != keys:
+            raise SchemaError(f"{name}: has no partition {sorted(keys - set(row))[0]!r}, which other files have")
+    whole = {k: all(_is_int(row[k]) for row in texts if row[k] is not None) for k in keys}
+    return [{k: int(v) if v is not None and whole[k] else v for k, v in row.items()} for row in texts]
+
+
+def _is_int(text: str | None) -> bool:
+    return text is not None and text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 19
+
+
+def _with_partition(schema: pa.Schema, partitions: list[dict[str, Any]]) -> pa.Schema:
+    for name in partitions[0]:
+        integers = any(isinstance(row[name], int) for row in partitions)
+        field = pa.field(name, pa.int64() if integers else pa.string())
+        at = schema.get_field_index(name)
+        schema = schema.append(field) if at < 0 else schema.set(at, field)
+    return schema.remove_metadata()
+
+
+def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, partition: dict[str, Any]) -> SourceFile:
+    try:
+        with filesystem.open_input_file(info.path) as handle:
+            metadata = pq.read_metadata(handle)
+            schema = metadata.schema.to_arrow_schema()
+            handle.seek(max(info.size - 8, 0))
+            length = int.from_bytes(handle.read(4), "little")
+            handle.seek(max(info.size - 8 - length, 0))
+            footer = handle.read()
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{info.path}: not a Parquet file, or a damaged one ({_first_line(error)})") from error
+    except OSError as error:
+        raise DataError(f"{info.path}: cannot be read ({_first_line(error)})", transient=is_transient(error)) from error
+    groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
+    if any(rows < 0 for rows in groups):
+        raise DataError(f"{info.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
+    return SourceFile(
+        info.path,
+        name,
+        info.size,
+        info.mtime_ns or 0,
+        hashlib.sha256(footer).hexdigest(),
+        schema,
+        partition,
+        groups,
+        tuple(g for g, rows in enumerate(groups) if rows),
+    )
+
+
+def _largest_in_file(filesystem: pafs.FileSystem, file: SourceFile, names: Sequence[str]) -> NDArray[np.float64]:
+    largest = [abs(float(file.partition.get(name) or 0)) for name in names]
+    with pq.ParquetFile(filesystem.open_input_file(file.path)) as parquet:
+        for g in range(parquet.metadata.num_row_groups):
+            group = parquet.metadata.row_group(g)
+            places = {group.column(c).path_in_schema: c for c in range(group.num_columns)}
+            for j, name in enumerate(names):
+                if name in file.partition or not group.num_rows:
+                    continue
+                statistics = group.column(places[name]).statistics
+                if statistics is not None and statistics.has_min_max:
+                    ends = (float(statistics.min), float(statistics.max))
+                elif statistics is not None and statistics.null_count == group.num_rows:
+                    continue
+                else:
+                    ends = _ends(parquet, g, name)
+                largest[j] = max(largest[j], *(abs(e) for e in ends if not math.isnan(e)), 0.0)
+    return np.array(largest)
+
+
+def _ends(parquet: pq.ParquetFile, group: int, name: str) -> list[float]:
+    """Least and largest value of a column that the footer says nothing about."""
+    ends = pc.min_max(parquet.read_row_group(group, columns=[name]).column(0))
+    return [float(ends[k].as_py() or 0) for k in ("min", "max")]
+
+
+def is_transient(error: OSError) -> bool:
+    """Whether reading again may succeed: not where the file is missing, forbidden, or not what it should be."""
+    lasting = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+    return error.errno is not None and not isinstance(error, lasting)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,313 @@
+"""Parquet out: staging, checksums, manifest, and the one atomic switch.
+
+A run is written into `OUTPUT/.staging/<run_id>`, whole, and then renamed to `runs/<run_id>` or `rejected/<run_id>`. Only then
+`latest.json` is replaced, which is atomic too. Whatever is killed, when, a reader sees the previous run or the new one.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gdpipe.errors import ConfigError, PublishError
+from gdpipe.tables.catalog import SCHEMA_VERSION
+
+LATEST = "latest.json"
+MANIFEST = "manifest.json"
+RUNS = "runs"
+REJECTED = "rejected"
+STAGING = ".staging"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file of a run, as the manifest lists it.
+
+    Attributes:
+        path: Relative to the run's folder, with forward slashes.
+        rows: None where the file is not a table.
+        bytes: Its size.
+        sha256: Of its content, in hexadecimal.
+    """
+
+    path: str
+    rows: int | None
+    bytes: int
+    sha256: str
+
+
+@contextlib.contextmanager
+def output_errors(doing: str) -> Iterator[None]:
+    """Say what could not be written, and where.
+
+    Raises:
+        PublishError: In place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PublishError(
+            f"{doing}: {reason}; what was published before is untouched", transient=isinstance(error, InterruptedError)
+        ) from error
+
+
+class TableWriter:
+    """Writes one Parquet file of a run, batch by batch, and tells its record when closed.
+
+    Args:
+        folder: The run's folder.
+        path: Relative to it.
+        schema: Columns and metadata.
+    """
+
+    def __init__(self, folder: Path, path: str, schema: pa.Schema) -> None:
+        self._file = folder / path
+        self._path = path
+        self._schema = schema
+        self._rows = 0
+        with output_errors(f"cannot write {self._file}"):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            texts = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
+            self._writer = pq.ParquetWriter(
+                self._file, schema, compression="zstd", use_dictionary=texts, write_page_checksum=True
+            )
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows as one row group."""
+        with output_errors(f"cannot write {self._file}"):
+            self._writer.write_table(table)
+        self._rows += table.num_rows
+
+    def abandon(self) -> None:
+        """Close without a record: the run will not be published."""
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._writer.close()
+
+    def close(self) -> WrittenFile:
+        """Flush to the disk, read back, check.
+
+        Raises:
+            PublishError: The file cannot be written, or does not read back as it was written.
+        """
+        with output_errors(f"cannot write {self._file}"):
+            self._writer.close()
+            record = sync_and_hash(self._file, self._path, self._rows)
+        try:
+            metadata = pq.read_metadata(self._file)
+        except (pa.ArrowException, OSError) as error:
+            raise PublishError(f"{self._file} does not read back: {error}") from error
+        if metadata.num_rows != self._rows or not metadata.schema.to_arrow_schema().equals(self._schema):
+            raise PublishError(f"{self._file} does not read back as it was written")
+        return record
+
+
+def write_table(folder: Path, path: str, table: pa.Table) -> WrittenFile:
+    """Write a whole table as one file of a run."""
+    writer = TableWriter(folder, path, table.schema)
+    writer.write(table)
+    return writer.close()
+
+
+def write_text(folder: Path, path: str, text: str) -> WrittenFile:
+    """Write a text as one file of a run."""
+    file = folder / path
+    with output_errors(f"cannot write {file}"):
+        file.write_text(text, encoding="utf-8")
+        return sync_and_hash(file, path, None)
+
+
+def sync_and_hash(file: Path, path: str, rows: int | None) -> WrittenFile:
+    """Force a file to the disk and record it as read back."""
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        return WrittenFile(path, rows, handle.tell(), digest)
+
+
+class Staging:
+    """A run that is being written; a context manager that leaves nothing behind unless it was published or rejected.
+
+    Args:
+        output: The folder that holds all runs; made if it is not there.
+        run_id: The new run's name.
+
+    Raises:
+        ConfigError: A run of that name exists, or is being written.
+        PublishError: The folder cannot be made.
+    """
+
+    def __init__(self, output: str | os.PathLike[str], run_id: str) -> None:
+        self.output = Path(output)
+        self.run_id = run_id
+        self.folder = self.output / STAGING / run_id
+        self._lock = -1
+
+    def __enter__(self) -> "Staging":
+        with output_errors(f"cannot write to {self.output}"):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            clear_dead(self.output)
+            self._lock = _try_lock(self._lock_path)
+            if self._lock < 0:
+                raise ConfigError(f"run_id {self.run_id!r}: a run of that name is being written to {self.output}")
+            for kind in (RUNS, REJECTED):
+                if (self.output / kind / self.run_id).exists():
+                    self._unlock()
+                    raise ConfigError(f"run_id {self.run_id!r}: {self.output / kind / self.run_id} is there already")
+            self.folder.mkdir()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._unlock()
+
+    def drop(self, path: str) -> None:
+        """Remove a file or folder of the run again."""
+        with output_errors(f"cannot write to {self.folder}"):
+            shutil.rmtree(self.folder / path, ignore_errors=True)
+
+    def publish(self, manifest: dict[str, Any]) -> Path:
+        """Make the run visible and switch `latest.json` to it.
+
+        Raises:
+            PublishError: Something could not be written; the previous run is still the latest.
+        """
+        final = self._finish(RUNS, manifest)
+        pointer = {"schema_version": SCHEMA_VERSION, "run_id": self.run_id, "path": f"{RUNS}/{self.run_id}"}
+        with output_errors(f"cannot switch {self.output / LATEST}"):
+            beside = self.output / STAGING / f"{self.run_id}.latest"
+            with beside.open("w", encoding="utf-8") as handle:
+                handle.write(json.dumps(pointer, indent=2) + "\n")
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(beside, self.output / LATEST)
+            _sync_folder(self.output)
+        return final
+
+    def reject(self, manifest: dict[str, Any]) -> Path:
+        """Keep the run as evidence, out of the readers' way."""
+        return self._finish(REJECTED, manifest)
+
+    def _finish(self, kind: str, manifest: dict[str, Any]) -> Path:
+        final = self.output / kind / self.run_id
+        write_text(self.folder, MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
+        with output_errors(f"cannot write {final}"):
+            for folder, _, _ in os.walk(self.folder):
+                _sync_folder(Path(folder))
+            final.parent.mkdir(exist_ok=True)
+            os.rename(self.folder, final)
+            _sync_folder(final.parent)
+        return final
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.folder.with_name(f"{self.run_id}.lock")
+
+    def _unlock(self) -> None:
+        with contextlib.suppress(OSError):
+            self._lock_path.unlink()
+        os.close(self._lock)
+
+
+def clear_dead(output: Path) -> None:
+    """Remove what runs that are no longer alive have left in staging; a run that lives holds its lock."""
+    for lock_path in (output / STAGING).glob("*.lock"):
+        lock = _try_lock(lock_path)
+        if lock < 0:
+            continue
+        shutil.rmtree(lock_path.with_suffix(""), ignore_errors=True)
+        lock_path.with_suffix(".latest").unlink(missing_ok=True)
+        lock_path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def latest_folder(output: str | os.PathLike[str]) -> Path:
+    """The folder of the run that `latest.json` names, or the folder itself where it is a run's.
+
+    Raises:
+        PublishError: There is no published run, or the pointer is damaged.
+    """
+    folder = Path(output)
+    if (folder / MANIFEST).is_file():
+        return folder
+    try:
+        pointer = json.loads((folder / LATEST).read_text(encoding="utf-8"))
+        run_id = str(pointer["run_id"])
+    except FileNotFoundError:
+        raise PublishError(f"{folder}: no published run there (no {LATEST}, no {MANIFEST})") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PublishError(f"{folder / LATEST}: cannot be read ({error})") from error
+    if Path(run_id).name != run_id:
+        raise PublishError(f"{folder / LATEST}: names {run_id!r}, which is no run's name")
+    return folder / RUNS / run_id
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A run's manifest.
+
+    Raises:
+        PublishError: It is missing or damaged.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        version = manifest["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PublishError(f"{folder / MANIFEST}: cannot be read ({error})") from error
+    if version != SCHEMA_VERSION:
+        raise PublishError(f"{folder / MANIFEST}: schema version {version} is not known to this program")
+    return manifest
+
+
+def damaged_files(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    """What of a run is not as the manifest says, one line a file; empty where all is well."""
+    complaints = []
+    for entry in manifest["files"]:
+        file = folder / entry["path"]
+        try:
+            with file.open("rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+                size = handle.tell()
+        except OSError as error:
+            complaints.append(f"{entry['path']}: {error.strerror}")
+            continue
+        if size != entry["bytes"]:
+            complaints.append(f"{entry['path']}: {size:,} bytes, the manifest says {entry['bytes']:,}")
+        elif digest != entry["sha256"]:
+            complaints.append(f"{entry['path']}: its content has changed (sha256 differs)")
+    return complaints
+
+
+def _try_lock(path: Path) -> int:
+    """A descriptor that holds the lock, or -1 where somebody alive does."""
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return -1
+        # whoever cleared the file between open and lock has left us a lock that nobody else can see
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(lock).st_ino:
+                return lock
+        os.close(lock)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
