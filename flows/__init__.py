@@ -1,0 +1,1 @@
+"""The Prefect side: each stage as a task, and the flows; thin."""

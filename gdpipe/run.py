@@ -35,6 +35,15 @@ class Run:
         self.folder = folder
         self.manifest = read_manifest(folder)
 
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Run:
+        """The latest published run of an output folder, or the run in that folder; nothing is verified.
+
+        Raises:
+            PublishError: There is none.
+        """
+        return cls(latest_folder(path))
+
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
 
@@ -46,27 +55,31 @@ class Run:
     @property
     def parameters(self) -> pd.DataFrame:
         """One row a term, the intercept first."""
-        return self.table(catalog.PARAMETERS).to_pandas()
+        return self._frame(catalog.PARAMETERS)
 
     @property
     def loss_history(self) -> pd.DataFrame:
         """One row a step."""
-        return self.table(catalog.LOSS_HISTORY).to_pandas()
+        return self._frame(catalog.LOSS_HISTORY)
 
     @property
     def metrics(self) -> pd.DataFrame:
         """One row: the quality of the fit."""
-        return self.table(catalog.METRICS).to_pandas()
+        return self._frame(catalog.METRICS)
 
     @property
     def convergence(self) -> pd.DataFrame:
         """One row: the verdict."""
-        return self.table(catalog.CONVERGENCE).to_pandas()
+        return self._frame(catalog.CONVERGENCE)
 
     @property
     def predictions(self) -> pd.DataFrame:
         """One row an input row, in input order."""
-        return self.table(catalog.PREDICTIONS).to_pandas()
+        return self._frame(catalog.PREDICTIONS)
+
+    def _frame(self, artifact: str) -> pd.DataFrame:
+        frame: pd.DataFrame = self.table(artifact).to_pandas()
+        return frame
 
     def table(self, artifact: str) -> pa.Table:
         """An artifact as an Arrow table.
@@ -140,7 +153,7 @@ def open_run(output: str | os.PathLike[str]) -> Run:
     Raises:
         PublishError: There is none, or a file is not as the manifest says.
     """
-    run = Run(latest_folder(output))
+    run = Run.at(output)
     damaged = run.verify()
     if damaged:
         raise PublishError(f"{run.folder} is damaged: {'; '.join(damaged)}")

@@ -1,1 +1,4 @@
-"""Arrays in, numbers out: exact sums, descent, the baseline and the certificate. No path, no column name, no logging."""
+"""Arrays in, numbers out: exact sums, descent, the baseline and the certificate.
+
+No path, no column name, no logging.
+"""

@@ -26,7 +26,7 @@ class Certificate:
         coef_gap_se: The largest gap in standard errors; NaN where there are none.
         excess_loss: (w - w*)ᵀA(w - w*) · variance, in the target's unit squared.
         excess_loss_limit: What the tolerance allows of it.
-        row_gradient: max |corr(residual, feature)| over the raw rows, which is zero at the optimum. NaN if not measured.
+        row_gradient: max |corr(residual, feature)| over the raw rows, which is zero at the optimum.
         row_gradient_limit: What the tolerance, and the rounding of predictions, allow of it.
         passed: Whether the descent converged and every number keeps its limit.
         reason: Why it passed, or which number did not.
@@ -72,17 +72,15 @@ def certify(
     reach = math.sqrt(problem.n_features) * tolerance
     excess_limit = problem.lipschitz * reach**2 * problem.variance
     gradient_limit = problem.lipschitz * reach + row_rounding
-    failures = []
-    if solution.status is not Status.CONVERGED:
-        failures.append(f"{solution.status.name.lower()} after {solution.iterations:,} steps: {solution.status.value}")
-    for name, value, limit in (
+    limits = (
         ("coef_gap", coef_gap, tolerance),
         ("coef_gap_se", coef_gap_se, MAX_GAP_SE if coef_gap > NEGLIGIBLE_GAP else math.inf),
         ("excess_loss", excess, excess_limit),
         ("row_gradient", row_gradient, gradient_limit),
-    ):
-        if value > limit:
-            failures.append(f"{name} {value:.3g} is above its limit {limit:.3g}")
+    )
+    failures = [f"{name} {value:.3g} is above its limit {limit:.3g}" for name, value, limit in limits if value > limit]
+    if solution.status is not Status.CONVERGED:
+        failures = [f"stopped after {solution.iterations:,} steps: {solution.status.value}"]
     return Certificate(
         coef_gap,
         coef_gap_se,

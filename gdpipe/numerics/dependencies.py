@@ -110,9 +110,8 @@ def _exact_relations(cross: CrossProducts, varying: list[int]) -> tuple[list[Rel
         combination = integer_matrix(products[np.ix_(pivots, pivots)]).solve(
             integer_matrix(products[np.ix_(pivots, free)])
         )
-        if integer_matrix(products[np.ix_(free, pivots)]) * combination != fmpq_mat(
-            integer_matrix(products[np.ix_(free, free)])
-        ):
+        below = fmpq_mat(integer_matrix(products[np.ix_(free, pivots)]))
+        if below * fmpq_mat(combination) != fmpq_mat(integer_matrix(products[np.ix_(free, free)])):
             continue  # the prime divides a minor: the rank modulo it is too small
         relations = []
         for k, column in enumerate(free):
@@ -148,8 +147,8 @@ def _smallest_mode(
 ) -> tuple[float, NDArray[np.float64]] | None:
     """The least eigenvalue and its vector, where float64 cannot be trusted with them; else None.
 
-    Inverse iteration in rational arithmetic (Golub & Van Loan, 4th ed., section 8.2.2): each solve gains the ratio of the two
-    least eigenvalues, and no digit is lost to the condition number.
+    Inverse iteration in rational arithmetic (Golub & Van Loan, 4th ed., section 8.2.2): each solve gains the ratio of
+    the two least eigenvalues, and no digit is lost to the condition number.
     """
     problem = LeastSquares.of(cross.select([*features, len(cross.sums) - 1]), scaling.select(features))
     eigenvalues, modes = problem.eigenvalues, problem.modes
@@ -205,7 +204,8 @@ def simplest_near(value: Fraction) -> Fraction:
 
 def integer_matrix(values: NDArray[np.object_]) -> fmpz_mat:
     """A matrix of Python integers as one of flint's."""
-    return fmpz_mat(*values.shape, values.ravel().tolist())
+    rows, columns = values.shape
+    return fmpz_mat(rows, columns, values.ravel().tolist())
 
 
 def to_fraction(value: fmpq) -> Fraction:

@@ -173,12 +173,8 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
     centre_gradient = problem.gradient(centre)
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
-    iterations: list[int] = []
-    path: list[NDArray[np.float64]] = []
-    norms: list[float] = []
+    history = _History(settings.max_iterations)
     status = Status.MAX_ITERATIONS
-    keep = iter(iterations_kept(settings.max_iterations).tolist())
-    next_kept = next(keep)
     iteration = 0
     while True:
         np.dot(hessian, offset, out=gradient)
@@ -191,11 +187,8 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
             centre, centre_gradient = moved, problem.gradient(moved)
             recentre = RECENTRE_AFTER * norm
             continue  # and look again, with digits that were out of reach before
-        if iteration == next_kept:
-            iterations.append(iteration)
-            path.append(centre + offset)
-            norms.append(norm)
-            next_kept = next(keep, -1)
+        if iteration == history.next:
+            history.append(iteration, centre + offset, norm)
         if norm <= stop:
             status = Status.CONVERGED
             break
@@ -217,28 +210,48 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
         iteration += 1
 
     point = centre + offset
-    if iterations[-1] != iteration:
-        iterations.append(iteration)
-        path.append(point)
-        norms.append(norm)
+    if history.iterations[-1] != iteration:
+        history.append(iteration, point, norm)
     # the coefficients handed out are the iterate rounded to float64: that much farther away at the most
     rounding = float(np.linalg.norm((centre - point) + offset))
     bound = _divide(norm, problem.strong_convexity) + rounding
     if status is Status.CONVERGED and bound > settings.tolerance:
         status = Status.STALLED
-    losses = problem.losses(np.array(path))
+    return _solution(problem, plan, status, history, bound)
+
+
+class _History:
+    """What a descent leaves behind: the first steps all, later ones evenly in log(iteration)."""
+
+    def __init__(self, max_iterations: int) -> None:
+        self._keep = iter(iterations_kept(max_iterations).tolist())
+        self.next: int = next(self._keep)
+        self.iterations: list[int] = []
+        self.points: list[NDArray[np.float64]] = []
+        self.norms: list[float] = []
+
+    def append(self, iteration: int, point: NDArray[np.float64], norm: float) -> None:
+        self.iterations.append(iteration)
+        self.points.append(point)
+        self.norms.append(norm)
+        self.next = next(self._keep, -1)
+
+
+def _solution(problem: LeastSquares, plan: Plan, status: Status, history: _History, bound: float) -> Solution:
+    path = np.array(history.points)
+    losses = problem.losses(path)
     return Solution(
-        coef_scaled=point,
+        coef_scaled=path[-1],
         status=status,
         plan=plan,
-        iterations=iteration,
-        gradient_norm=norm,
+        iterations=history.iterations[-1],
+        gradient_norm=history.norms[-1],
         distance_bound=bound,
         loss=float(losses[-1]),
-        history_iterations=np.array(iterations, np.int64),
-        history_coef_scaled=np.array(path),
+        history_iterations=np.array(history.iterations, np.int64),
+        history_coef_scaled=path,
         history_loss=losses,
-        history_gradient_norm=np.array(norms),
+        history_gradient_norm=np.array(history.norms),
     )
 
 
@@ -265,8 +278,8 @@ def iterations_kept(max_iterations: int, rows: int = HISTORY_ROWS) -> NDArray[np
 def _forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -> int | None:
     """The steps until ||g|| <= stop, None if never: descent on a quadratic is known in advance.
 
-    Along eigenvector k the gradient obeys g(t+1) = (1 + momentum)(1 - rate·λ)·g(t) - momentum·(1 - rate·λ)·g(t-1): a 2 x 2 matrix
-    whose powers tell the norm at any step.
+    Along an eigenvector g(t+1) = (1 + momentum)(1 - rate·λ)·g(t) - momentum·(1 - rate·λ)·g(t-1): the powers of a
+    2 x 2 matrix tell the gradient at any step.
     """
     start = problem.modes.T @ problem.linear
     shrink = 1.0 - rate * problem.eigenvalues

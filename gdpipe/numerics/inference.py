@@ -82,11 +82,13 @@ def infer_terms(
     ols_estimate: NDArray[np.float64],
     independent: list[int],
     identified: list[int],
+    intercept_identified: bool,
 ) -> TermInference:
     """Standard errors and what follows from them.
 
     Var(w) = s²·A⁻¹/n with s² = n·loss/(n - rank - 1); HC1 = n/(n - rank - 1) · A⁻¹ mean(e²zzᵀ) A⁻¹ / n
-    (MacKinnon & White 1985, J. Econometrics 29:305-325). n is Σw where rows are weighted: a weight of 2 is the row twice.
+    (MacKinnon & White 1985, J. Econometrics 29:305-325). n is Σw where rows are weighted: a weight of 2 is the row
+    twice.
 
     Args:
         cross: Covariances of [features..., target]; no constant feature.
@@ -97,6 +99,7 @@ def infer_terms(
         ols_estimate: Intercept and coefficients in original units, shape (p + 1,).
         independent: Features without a relation among them.
         identified: Those of them that take part in no relation; the others' coefficients are not determined.
+        intercept_identified: Whether the intercept does not depend on how dependent features share their weight.
     """
     p, n = problem.n_features, cross.total_weight
     df = n - len(independent) - cross.centred
@@ -107,16 +110,17 @@ def infer_terms(
         meat = residuals.meat[np.ix_(independent, independent)]
         robust = inverse @ meat @ inverse / df
         places = [independent.index(j) for j in identified]
-        variance = ols_loss * n / df / n
+        variance = ols_loss / df  # s²/n
         scaled[identified] = np.sqrt(variance * inverse.diagonal()[places]) / scaling.target_scale
         hc1_scaled[identified] = np.sqrt(robust.diagonal()[places]) / scaling.target_scale
         vif[identified] = inverse.diagonal()[places]
-        if cross.centred and len(independent) == p:
-            shift = np.array([float(m) for m in scaling.means]) / scaling.scales
-            intercept = math.sqrt(variance * (1.0 + shift @ inverse @ shift))
+        if cross.centred and intercept_identified:
+            shift = (np.array([float(m) for m in scaling.means]) / scaling.scales)[independent]
+            pull: NDArray[np.float64] = inverse @ shift
+            intercept = math.sqrt(variance * (1.0 + float(shift @ pull)))
             # sandwich of the intercept's influence, 1 - shiftᵀA⁻¹z
-            pull = inverse @ shift
-            spread = residuals.powers[1] - 2 * pull @ residuals.square_by_feature + pull @ residuals.meat @ pull
+            square_by_feature = residuals.square_by_feature[independent]
+            spread = residuals.powers[1] - 2 * float(pull @ square_by_feature) + float(pull @ meat @ pull)
             intercept_hc1 = math.sqrt(max(spread, 0.0) / df)
     units = scaling.target_scale / scaling.scales
     std_error = np.array([intercept, *(scaled * units)])
@@ -184,7 +188,7 @@ def fit_statistics(
 
 
 def _inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
-    """A⁻¹ in ball arithmetic (Johansson 2017, IEEE Trans. Comput. 66:1281-1292), each entry right to the last bit or so."""
+    """A⁻¹ in ball arithmetic (Johansson 2017, IEEE Trans. Comput. 66:1281-1292): the diagonal is right to 60 bits."""
     size = len(hessian)
     if not size:
         return np.zeros((0, 0))

@@ -57,7 +57,8 @@ def grid_exponents(largest: NDArray[np.float64]) -> NDArray[np.int64]:
     """
     mantissa, exponent = np.frexp(np.where(largest > 0, largest, 1.0))
     exponent = exponent - (mantissa == 0.5)  # frexp gives 2^e as 0.5 · 2^(e+1)
-    return (-10 * (-exponent // 10) - MAX_BITS).astype(np.int64)
+    exponents: NDArray[np.int64] = (-10 * (-exponent // 10) - MAX_BITS).astype(np.int64)
+    return exponents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,7 +174,7 @@ class MomentsAccumulator:
         return self._total
 
     def _add_block(self, rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
-        k, m = rows.shape
+        m = rows.shape[1]
         digits = self._digits[:, :, :m]
         split(rows, self._exponents[:, None], digits, self._rest[:, :m])
         if weights is None:
@@ -275,7 +276,7 @@ def _digits_of_product(weights: NDArray[np.float64], values: NDArray[np.float64]
 
 def _compose(digits: NDArray[np.generic]) -> NDArray[np.object_]:
     """Σ digits[d]·2^(21·d) over the first axis, in Python integers."""
-    total = digits[-1].astype(object)
+    total: NDArray[np.object_] = digits[-1].astype(object)
     for digit in digits[-2::-1]:
         total = total * 2**DIGIT_BITS + digit.astype(object)
     return total

@@ -124,7 +124,8 @@ class LeastSquares:
         """The same at a point in units of 2^-256."""
         exact = self.exact_hessian @ point - (self.exact_linear << FIXED_POINT_BITS)
         rounded = _to_float(exact, 2 * FIXED_POINT_BITS)
-        return rounded - self.null_space @ (self.null_space.T @ rounded)
+        along_null_space: NDArray[np.float64] = self.null_space @ (self.null_space.T @ rounded)
+        return rounded - along_null_space
 
     def loss(self, coef_scaled: NDArray[np.float64]) -> float:
         """loss(w) from the exact form, rounded once; in the target's unit squared."""
@@ -137,7 +138,7 @@ class LeastSquares:
         return total / (1 << 3 * FIXED_POINT_BITS) * self.variance
 
     def excess_loss(self, difference: NDArray[np.object_]) -> float:
-        """(w - w*)ᵀA(w - w*)·variance for a difference in units of 2^-256, rounded once: no cancellation."""
+        """What a point loses to the optimum: dᵀAd·variance for d = w - w* in units of 2^-256, rounded once."""
         total = int(difference @ (self.exact_hessian @ difference))
         return total / (1 << 3 * FIXED_POINT_BITS) * self.variance
 
@@ -167,7 +168,8 @@ def to_fixed(values: Iterable[float | Fraction]) -> NDArray[np.object_]:
 
 def _to_float(values: NDArray[np.object_], bits: int = FIXED_POINT_BITS) -> NDArray[np.float64]:
     """Integers in units of 2^-bits as float64, each rounded once."""
-    return (values / (1 << bits)).astype(np.float64)  # int / int rounds correctly in Python
+    rounded: NDArray[np.float64] = (values / (1 << bits)).astype(np.float64)  # int / int rounds correctly in Python
+    return rounded
 
 
 def _correlations(cross: CrossProducts, scales: list[float]) -> NDArray[np.object_]:
@@ -177,4 +179,5 @@ def _correlations(cross: CrossProducts, scales: list[float]) -> NDArray[np.objec
     above = np.array([f.numerator for f in factors], object)
     below = np.array([f.denominator for f in factors], object)
     numerators = (cross.products * np.multiply.outer(above, above)) << FIXED_POINT_BITS
-    return numerators // (np.multiply.outer(below, below) * cross.weight**2)
+    quotients: NDArray[np.object_] = numerators // (np.multiply.outer(below, below) * cross.weight**2)
+    return quotients

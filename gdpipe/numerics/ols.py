@@ -57,8 +57,8 @@ def _rational(cross: CrossProducts, scaling: Scaling, relations: tuple[Relation,
 
     With S the centred sums of products, s those with the target, and U the relations (in grid units), minimizing over
     standardized coefficients that are orthogonal to the relations is the linear system
-    [S, diag(S)U; (diag(S)U)ᵀ, 0] [beta; multipliers] = [s; 0]. The diagonal of S stands for the squared scales, which makes the
-    minimum norm that of the standardized coefficients without a square root.
+    [S, diag(S)U; (diag(S)U)ᵀ, 0] [beta; multipliers] = [s; 0]. The diagonal of S stands for the squared scales, which
+    makes the minimum norm that of the standardized coefficients without a square root.
     """
     p, k = len(cross.sums) - 1, len(relations)
     exponents = cross.exponents.tolist()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics import linear
 from gdpipe.numerics.descent import Solution
+from gdpipe.numerics.moments import grid_exponents
 from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.stages.ingest import Columns, Ingested
 from gdpipe.stages.standardize import Standardized
@@ -86,7 +87,7 @@ def predict(
         _Check(tuple(kept), means_float, scales, grids),
     )
     results = list(executor.map(work, ingested.shards))
-    residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results), grids.zero())
+    residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results if sums), grids.zero())
     return Predicted(model, tuple(record for record, _ in results), residuals)
 
 
@@ -117,8 +118,6 @@ def _model(standardized: Standardized, solution: Solution, features: tuple[str, 
 
 
 def _weight_exponent(ingested: Ingested) -> int | None:
-    from gdpipe.numerics.moments import grid_exponents
-
     return int(grid_exponents(ingested.largest)[-1]) if ingested.columns.weight else None
 
 
@@ -167,7 +166,7 @@ class _PredictShard:
                 actual = block.values[p] if has_target else np.zeros(n)
                 no_target = missing[p] if has_target else np.ones(n, np.bool_)
                 residual = actual - prediction
-                no_prediction = missing[:p].any(axis=0)
+                no_prediction: NDArray[np.bool_] = np.logical_or.reduce(missing[:p])
                 numeric = [
                     _array(actual, no_target),
                     _array(prediction, no_prediction),
@@ -194,12 +193,12 @@ class _PredictShard:
         missing: NDArray[np.bool_],
         residual: NDArray[np.float64],
     ) -> None:
-        used = ~missing.any(axis=0)
+        used: NDArray[np.bool_] = ~np.logical_or.reduce(missing)
         weights = None
         if self.columns.weight:
             used &= values[-1] > 0
             weights = values[-1, used]
-        z = values[np.ix_(check.kept, np.flatnonzero(used))]
+        z = values[np.ix_(np.array(check.kept, np.intp), np.flatnonzero(used))]
         z -= check.means[:, None]
         z /= check.scales[:, None]
         accumulator.add(z, residual[used], weights)

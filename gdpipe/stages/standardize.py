@@ -52,6 +52,11 @@ class Standardized:
         related = {i for relation in self.relations for i in relation.features}
         return [i for i in range(len(self.kept)) if i not in related]
 
+    @property
+    def intercept_identified(self) -> bool:
+        """Whether the intercept is the same whichever of the dependent features carries the weight."""
+        return not any(relation.constant for relation in self.relations)
+
 
 def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     """Scale the features, and find those that depend on others.

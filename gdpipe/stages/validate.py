@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConvergenceError
@@ -15,12 +16,13 @@ from gdpipe.numerics.descent import Solution
 from gdpipe.numerics.inference import FitStatistics, TermInference, fit_statistics, infer_terms
 from gdpipe.numerics.ols import Baseline
 from gdpipe.numerics.residuals import ResidualStatistics
+from gdpipe.report.page import page
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
-from gdpipe.tables.store import Staging, WrittenFile, write_table
+from gdpipe.tables.store import Staging, WrittenFile, write_table, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ def validate(
         ols_estimate,
         standardized.independent,
         standardized.identified,
+        standardized.intercept_identified,
     )
     fit = fit_statistics(cross, scaling, problem, residuals, solution.loss, standardized.independent)
     certificate = certify(
@@ -78,22 +81,23 @@ def validate(
         float(np.abs(residuals.gradient).max(initial=0.0)) / scaling.target_scale,
         _row_rounding(ingested, standardized, predicted),
     )
-    tables = {
+    columns = {
         catalog.PARAMETERS: _parameters(config, ingested, standardized, solution, predicted, ols_estimate, terms),
         catalog.LOSS_HISTORY: _loss_history(standardized, solution),
         catalog.CONVERGENCE: _convergence(config, standardized, solution, baseline, certificate),
         catalog.METRICS: _metrics(ingested, standardized, fit, centred=config.fit_intercept),
     }
-    files = tuple(
-        write_table(staging.folder, f"{name}.parquet", pa.table(columns, schema=catalog.schema(name, staging.run_id)))
-        for name, columns in tables.items()
-    )
+    tables = {name: pa.table(c, schema=catalog.schema(name, staging.run_id)) for name, c in columns.items()}
+    files = [write_table(staging.folder, f"{name}.parquet", table) for name, table in tables.items()]
+    if config.report:
+        about = manifest(config, ingested, standardized, certificate, files)
+        files.append(write_text(staging.folder, "report.html", page(about, *tables.values())))
     if not certificate.passed:
         staging.drop(catalog.PREDICTIONS)
         evidence = staging.reject(manifest(config, ingested, standardized, certificate, files))
         raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=evidence)
     logger.info("validated: %s (gap to OLS %.3g)", certificate.reason, certificate.coef_gap)
-    return ConvergenceReport(certificate, files)
+    return ConvergenceReport(certificate, tuple(files))
 
 
 def _row_rounding(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> float:
@@ -109,7 +113,7 @@ def _parameters(
     standardized: Standardized,
     solution: Solution,
     predicted: Predicted,
-    ols_estimate: np.ndarray[Any, np.dtype[np.float64]],
+    ols_estimate: NDArray[np.float64],
     terms: TermInference,
 ) -> dict[str, Any]:
     """One row a term; the intercept first, if there is one."""
@@ -120,7 +124,6 @@ def _parameters(
     status = ["dependent" if j in dependent else "ok" for j in range(len(features))]
     for j in standardized.dependencies.constant:
         status[j] = "constant"
-    nan = np.full(len(features), np.nan)
 
     def spread(values: Any, fill: float) -> Any:
         """Intercept and all features, from intercept and kept features."""
@@ -141,7 +144,6 @@ def _parameters(
         "scale": np.array([np.nan, *standardized.scaling.scales]),
         "status": ["ok", *status],
     }
-    assert len(nan) == len(features)
     return columns if config.fit_intercept else {name: values[1:] for name, values in columns.items()}
 
 

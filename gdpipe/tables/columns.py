@@ -36,7 +36,7 @@ class Numbers:
     @property
     def complete(self) -> NDArray[np.bool_] | None:
         """Shape (m,), True for rows that miss nothing; None where all are."""
-        return None if self.missing is None else ~self.missing.any(axis=0)
+        return None if self.missing is None else ~np.logical_or.reduce(self.missing)
 
 
 def numbers(table: pa.RecordBatch | pa.Table, names: Sequence[str]) -> Numbers:

@@ -190,10 +190,10 @@ def _find(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
     else:
         filesystem, path = pafs.LocalFileSystem(), os.path.abspath(location)
     if isinstance(filesystem, pafs.LocalFileSystem) and glob.has_magic(path) and not os.path.exists(path):
-        base = PurePosixPath(*_before_magic(PurePosixPath(path).parts))
+        fixed = PurePosixPath(*_before_magic(PurePosixPath(path).parts))
         matches = sorted(glob.glob(path, recursive=True))
         paths = sorted({p for match in matches for p in _below(filesystem, match)})
-        return filesystem, str(base), paths
+        return filesystem, str(fixed), paths
     try:
         info = filesystem.get_file_info(path)
     except OSError as error:
@@ -295,7 +295,7 @@ def _largest_in_file(filesystem: pafs.FileSystem, file: SourceFile, names: Seque
                     continue
                 statistics = group.column(places[name]).statistics
                 if statistics is not None and statistics.has_min_max:
-                    ends = (float(statistics.min), float(statistics.max))
+                    ends = [float(statistics.min), float(statistics.max)]
                 elif statistics is not None and statistics.null_count == group.num_rows:
                     continue
                 else:

@@ -1,7 +1,8 @@
 """Parquet out: staging, checksums, manifest, and the one atomic switch.
 
-A run is written into `OUTPUT/.staging/<run_id>`, whole, and then renamed to `runs/<run_id>` or `rejected/<run_id>`. Only then
-`latest.json` is replaced, which is atomic too. Whatever is killed, when, a reader sees the previous run or the new one.
+A run is written into `OUTPUT/.staging/<run_id>`, whole, and then renamed to `runs/<run_id>` or `rejected/<run_id>`.
+Only then `latest.json` is replaced, which is atomic too. Whatever is killed, when, a reader sees the previous run or
+the new one.
 """
 
 import contextlib

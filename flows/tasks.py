@@ -1,0 +1,41 @@
+"""How Prefect runs a stage."""
+
+import logging
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from gdpipe.errors import GdpipeError
+
+# the core logs with the standard library; prefect.toml hands this logger on to the run page
+logging.getLogger("gdpipe").setLevel(logging.INFO)
+
+RETRIES = 3
+RETRY_SECONDS = [1.0, 10.0, 60.0]
+
+
+async def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State) -> bool:
+    """Only what may succeed the next time: retrying an error in the data wastes the night."""
+    error = await state.aresult(raise_on_failure=False)
+    return isinstance(error, GdpipeError) and error.transient
+
+
+def retried_task(stage: Any) -> Any:
+    """A stage that reads or writes: tried again where the error is a passing one."""
+    return task(
+        stage,
+        name=stage.__name__,
+        description=stage.__doc__,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_SECONDS,
+        retry_condition_fn=is_worth_retrying,
+    )
+
+
+def plain_task(stage: Any) -> Any:
+    """A stage that only computes: the same input would give the same error."""
+    return task(stage, name=stage.__name__, description=stage.__doc__, cache_policy=NO_CACHE, persist_result=False)

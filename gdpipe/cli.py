@@ -1,0 +1,210 @@
+"""gdpipe on a terminal."""
+
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+import numpy as np
+
+from gdpipe.config import TrainingConfig, filter_groups
+from gdpipe.errors import ConfigError, ConvergenceError, DataError, GdpipeError, PublishError
+from gdpipe.pipeline import score_source, train
+from gdpipe.report.summary import summarize, table_lines
+from gdpipe.run import Run
+from gdpipe.stages.simulate import Simulation, simulate
+from gdpipe.tables import catalog
+
+EXIT_CODES: dict[type[GdpipeError], int] = {ConvergenceError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
+
+Command = Callable[..., None]
+
+
+class Commands(click.Group):
+    """The group that turns our errors into one clear line and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command.
+
+        Raises:
+            SystemExit: With the exit code of the error's kind.
+        """
+        try:
+            return super().invoke(context)
+        except GdpipeError as error:
+            if context.params.get("debug"):
+                raise
+            where = f" (evidence: {error.evidence})" if isinstance(error, ConvergenceError) else ""
+            click.echo(f"gdpipe: {_one_line(str(error))}{where}", err=True)
+            raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="gdpipe")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_context
+def main(context: click.Context, debug: bool, quiet: bool) -> None:
+    r"""Parquet in, a linear regression that can be trusted out.
+
+    \b
+    gdpipe simulate demo --weights 2,-3,0.5
+    gdpipe train demo --target y
+    gdpipe show
+    gdpipe predict demo --run runs --output scores
+    """
+    context.obj = _say if not quiet else _say_nothing
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING if quiet or debug else logging.INFO, handlers=[handler], force=True)
+
+
+def _settings(command: Command) -> Command:
+    """Give a command one option for each setting of a run."""
+    for field in reversed(dataclasses.fields(TrainingConfig)):
+        if field.name in {"source", "target"}:
+            continue
+        name = field.name.replace("_", "-")
+        flag = f"--{name}/--no-{name}" if field.type is bool else f"--{name}"
+        command = click.option(
+            flag, type=_option_type(field), default=_shown_default(field), help=field.metadata["help"]
+        )(command)
+    command = click.option("--target", required=True, help="The column to predict.")(command)
+    return click.argument("source")(command)
+
+
+def _option_type(field: "dataclasses.Field[Any]") -> Any:
+    if field.name == "learning_rate":
+        return auto_or_number
+    if field.name in {"features", "key"}:
+        return columns
+    if field.name == "filters":
+        return as_json
+    if get_origin(field.type) is Literal:
+        return click.Choice(get_args(field.type))
+    if field.type is bool:
+        return None
+    return next((kind for kind in (int, float) if field.type in (kind, kind | None)), str)
+
+
+def _shown_default(field: "dataclasses.Field[Any]") -> Any:
+    return None if field.default == () else field.default
+
+
+# click takes a function as an option's type, shows its name, and reports its ValueError
+def auto_or_number(text: str) -> Any:
+    """`auto`, or a number."""
+    return text if text == "auto" else float(text)
+
+
+def columns(text: str) -> tuple[str, ...]:
+    """Names separated by commas, or a JSON list where a name holds a comma."""
+    return tuple(json.loads(text)) if text.startswith("[") else tuple(n.strip() for n in text.split(","))
+
+
+def as_json(text: str) -> Any:
+    """A value in JSON."""
+    return json.loads(text)
+
+
+@main.command("train")
+@_settings
+@click.pass_obj
+def train_command(say: Callable[[str], None], /, source: str, **settings: Any) -> None:
+    """Fit the Parquet in SOURCE and publish parameters, loss history, predictions and the verdict."""
+    settings["key"] = settings["key"] or ()
+    run = train(TrainingConfig.of({"source": source, **settings}))
+    say(_summary(run))
+
+
+@main.command("predict")
+@click.argument("source")
+@click.option("--run", default="runs", help="Output folder of the training, or one run's folder.")
+@click.option("--output", default="scores", help="Folder for the scores.")
+@click.option("--key", type=columns, help="Column(s) copied to predictions.")
+@click.option("--filters", type=as_json, help='Rows to score, as JSON: [["month", "<=", 6]].')
+@click.option("--run-id", help="A name for these scores.")
+@click.pass_obj
+def predict_command(say: Callable[[str], None], /, source: str, **settings: Any) -> None:
+    """Score the Parquet in SOURCE with a published run."""
+    config = {**settings, "key": settings["key"] or ()}
+    if config["filters"] is not None:
+        filter_groups(config["filters"])
+    scores = score_source(source, **config)
+    say(f"rows        {scores.manifest['rows']['read']:,} scored with run {scores.manifest['scored_with']}")
+    say(f"files       {scores.folder}")
+
+
+@main.command("show")
+@click.argument("output", default="runs")
+@click.pass_obj
+def show_command(say: Callable[[str], None], output: str) -> None:
+    """Print the latest run in OUTPUT, or the run (also a rejected one) in that folder."""
+    run = Run.at(output)
+    say(_summary(run) if run.manifest["kind"] == "training" else json.dumps(run.manifest, indent=2))
+
+
+@main.command("verify")
+@click.argument("output", default="runs")
+@click.pass_obj
+def verify_command(say: Callable[[str], None], output: str) -> None:
+    """Check every file of the latest run in OUTPUT (or of that run) against the manifest's checksums."""
+    run = Run.at(output)
+    damaged = run.verify()
+    if damaged:
+        raise PublishError(f"{run.folder}: {'; '.join(damaged)}")
+    say(f"{run.folder}: {len(run.manifest['files'])} files, every checksum holds")
+
+
+@main.command("simulate")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--weights", help="True weights, as 2,-3,0.5; drawn from a normal distribution if not given.")
+@click.option("--features", default=3, type=click.IntRange(1), help="How many, where no weights are given.")
+@click.option("--bias", default=4.0, help="True intercept.")
+@click.option("--noise", default=1.0, help="Standard deviation of the noise.")
+@click.option("--rows", default=100_000, help="In all files together.")
+@click.option("--files", default=4, help="How many to write.")
+@click.option("--low", default=0.0, help="Least feature value.")
+@click.option("--high", default=50.0, help="Largest feature value.")
+@click.option("--seed", default=0, help="The same seed makes the same data.")
+@click.pass_obj
+def simulate_command(
+    say: Callable[[str], None], /, folder: Path, weights: str | None, features: int, **settings: Any
+) -> None:
+    """Write the classic dummy data into FOLDER: y = bias + weights . x + noise, with the truth beside it."""
+    if weights is None:
+        drawn = np.random.default_rng(settings["seed"]).normal(0.0, 2.0, features).round(2).tolist()
+    else:
+        try:
+            drawn = [float(w) for w in weights.split(",")]
+        except ValueError:
+            raise ConfigError(f"weights {weights!r}: must be numbers, as 2,-3,0.5") from None
+    files = simulate(Simulation(weights=drawn, **settings), folder)
+    truth = [{"term": "intercept", "value": settings["bias"]}]
+    truth += [{"term": f"x{j + 1}", "value": w} for j, w in enumerate(drawn)]
+    say("\n".join([f"{settings['rows']:,} rows in {len(files)} files in {folder}", *table_lines(truth)]))
+
+
+def _summary(run: Run) -> str:
+    tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
+    return summarize(str(run.folder), run.manifest, *tables)
+
+
+def _say(text: str) -> None:
+    click.echo(text)
+
+
+def _say_nothing(text: str) -> None:
+    """Swallow what is only for a person."""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Simulate: the classic dummy data, with the truth beside them."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from gdpipe.errors import ConfigError
+from gdpipe.numerics import linear
+from gdpipe.tables import catalog
+from gdpipe.tables.store import TableWriter, write_table
+
+CHUNK_ROWS = 1_000_000
+# a name that starts with '_' is not read as data
+TRUTH = "_true_parameters.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What to make: y = bias + Σ weightⱼ·xⱼ + noise, x uniform, noise normal.
+
+    Attributes:
+        weights: Shape (p,).
+        bias: The intercept.
+        noise: Standard deviation of the noise.
+        rows: In all files together.
+        files: How many to write.
+        low: Least x.
+        high: Largest x.
+        seed: The same seed makes the same values.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    weights: Sequence[float]
+    bias: float = 4.0
+    noise: float = 1.0
+    rows: int = 100_000
+    files: int = 4
+    low: float = 0.0
+    high: float = 50.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, valid, wanted in (
+            ("weights", len(self.weights) > 0 and all(map(np.isfinite, self.weights)), "at least one number"),
+            ("rows", self.rows >= 1, "1 or more"),
+            ("files", 1 <= self.files <= self.rows, "from 1 to the number of rows"),
+            ("noise", self.noise >= 0, "0 or more"),
+            ("high", self.high > self.low, "above low"),
+            ("seed", self.seed >= 0, "0 or more"),
+        ):
+            if not valid:
+                raise ConfigError(f"{name} {getattr(self, name)!r}: must be {wanted}")
+
+
+def simulate(settings: Simulation, folder: Path) -> list[Path]:
+    """Write part-00000.parquet ... with columns x1, x2, ..., y, and the true parameters beside them.
+
+    Returns:
+        The data files.
+
+    Raises:
+        ConfigError: The folder holds Parquet files already.
+        PublishError: A file cannot be written.
+    """
+    if any(folder.glob("*.parquet")):
+        raise ConfigError(f"{folder}: holds Parquet files already; name an empty folder")
+    features = [f"x{j + 1}" for j in range(len(settings.weights))]
+    coef = np.array(settings.weights, float)
+    schema = catalog.described(pa.schema([pa.field(n, pa.float64()) for n in [*features, "y"]]), "simulated", "")
+    bounds = np.linspace(0, settings.rows, settings.files + 1).astype(int).tolist()
+    written = []
+    for part, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        # each file has a generator of its own: its values do not depend on the others
+        rng = np.random.default_rng([settings.seed, part])
+        path = f"part-{part:05d}.parquet"
+        writer = TableWriter(folder, path, schema)
+        for at in range(start, stop, CHUNK_ROWS):
+            rows = min(CHUNK_ROWS, stop - at)
+            x = rng.uniform(settings.low, settings.high, (len(features), rows))
+            y = linear.predict(x, coef, settings.bias) + rng.normal(0.0, settings.noise, rows)
+            writer.write(pa.table([*x, y], schema=schema))
+        writer.close()
+        written.append(folder / path)
+    truth = {"term": ["intercept", *features], "value": [settings.bias, *coef.tolist()]}
+    write_table(folder, TRUTH, pa.table(truth, schema=catalog.schema(catalog.TRUE_PARAMETERS, "")))
+    return written
