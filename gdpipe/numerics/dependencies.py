@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from flint import fmpq, fmpq_mat, fmpz_mat, nmod_mat
+from flint import fmpz_mat, nmod_mat
 from numpy.typing import NDArray
 
 from gdpipe.numerics.covariance import CrossProducts, power_of_two
@@ -107,15 +107,12 @@ def _exact_relations(cross: CrossProducts, varying: list[int]) -> tuple[list[Rel
         if not free:
             return [], []
         # what each free column is of the pivot columns
-        combination = integer_matrix(products[np.ix_(pivots, pivots)]).solve(
-            integer_matrix(products[np.ix_(pivots, free)])
-        )
-        below = fmpq_mat(integer_matrix(products[np.ix_(free, pivots)]))
-        if below * fmpq_mat(combination) != fmpq_mat(integer_matrix(products[np.ix_(free, free)])):
+        combination = solve_exactly(products[np.ix_(pivots, pivots)], products[np.ix_(pivots, free)])
+        if (products[np.ix_(free, pivots)] @ combination != products[np.ix_(free, free)]).any():
             continue  # the prime divides a minor: the rank modulo it is too small
         relations = []
         for k, column in enumerate(free):
-            weights = {varying[c]: -to_fraction(combination[r, k]) for r, c in enumerate(pivots)}
+            weights = {varying[c]: -combination[r, k] for r, c in enumerate(pivots)}
             relations.append(_relation(cross, {**weights, varying[column]: Fraction(1)}))
         return relations, [varying[c] for c in free]
     raise ArithmeticError("every prime divides a minor of the matrix")  # pragma: no cover
@@ -154,12 +151,10 @@ def _smallest_mode(
     eigenvalues, modes = problem.eigenvalues, problem.modes
     if eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
         return None
-    matrix = integer_matrix(problem.exact_hessian)
     mode = modes[:, 0]
     value = 0.0
     for _ in range(INVERSE_ITERATIONS):
-        solved = matrix.solve(integer_matrix(to_fixed(mode.tolist())[:, None]))
-        image = np.array([float(to_fraction(solved[i, 0])) for i in range(len(mode))])
+        image = solve_exactly(problem.exact_hessian, to_fixed(mode.tolist())[:, None])[:, 0].astype(np.float64)
         norm = float(np.linalg.norm(image))
         value, mode = 1.0 / norm, image / norm
     return value, mode
@@ -178,11 +173,11 @@ def _rounding(cross: CrossProducts, scaling: Scaling, features: list[int], mode:
 
 def _rounded_relation(cross: CrossProducts, scaling: Scaling, independent: list[int], dependent: int) -> Relation:
     """What a feature is of the independent ones, to rounding: its regression on them, cleaned of noise."""
-    square = integer_matrix(cross.products[np.ix_(independent, independent)])
-    solved = square.solve(integer_matrix(cross.products[independent, dependent][:, None]))
+    square = cross.products[np.ix_(independent, independent)]
+    solved = solve_exactly(square, cross.products[independent, dependent][:, None])
     terms = {dependent: Fraction(1)}
     for r, j in enumerate(independent):
-        weight = to_fraction(solved[r, 0]) * power_of_two(int(cross.exponents[dependent] - cross.exponents[j]))
+        weight = solved[r, 0] * power_of_two(int(cross.exponents[dependent] - cross.exponents[j]))
         # a term that moves the combination by no more than rounding does not belong to it
         if abs(weight) * Fraction(float(scaling.scales[j])) > Fraction(float(scaling.scales[dependent])) / 10**8:
             terms[j] = -simplest_near(weight)
@@ -208,6 +203,16 @@ def integer_matrix(values: NDArray[np.object_]) -> fmpz_mat:
     return fmpz_mat(rows, columns, values.ravel().tolist())
 
 
-def to_fraction(value: fmpq) -> Fraction:
-    """A rational number of flint's as one of Python's."""
-    return Fraction(int(value.p), int(value.q))
+def solve_exactly(matrix: NDArray[np.object_], right: NDArray[np.object_]) -> NDArray[np.object_]:
+    """The solution of matrix · x = right in rational arithmetic.
+
+    Args:
+        matrix: Shape (n, n), Python integers, not singular.
+        right: Shape (n, k), Python integers.
+
+    Returns:
+        Shape (n, k), fractions.
+    """
+    solved = integer_matrix(matrix).solve(integer_matrix(right))
+    fractions = [Fraction(int(value.p), int(value.q)) for value in solved.entries()]
+    return np.array(fractions, object).reshape(right.shape)

@@ -167,8 +167,7 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
     stop = plan.stop_gradient_norm
     deadline = math.inf if settings.max_seconds is None else time.monotonic() + settings.max_seconds
 
-    hessian = problem.hessian
-    p = problem.n_features
+    hessian, p = problem.hessian, problem.n_features
     centre = np.zeros(p)
     centre_gradient = problem.gradient(centre)
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))

@@ -128,7 +128,7 @@ class LeastSquares:
         return rounded - along_null_space
 
     def loss(self, coef_scaled: NDArray[np.float64]) -> float:
-        """loss(w) from the exact form, rounded once; in the target's unit squared."""
+        """The loss at w from the exact form, rounded once; in the target's unit squared."""
         return self.loss_at(to_fixed(coef_scaled.tolist()))
 
     def loss_at(self, point: NDArray[np.object_]) -> float:
@@ -157,7 +157,8 @@ class LeastSquares:
         end = path[-1]
         steps = path - end
         curvature = np.einsum("ij,ij->i", steps @ self.hessian, steps)
-        return self.loss(end) + self.variance * (2 * (steps @ self.gradient(end)) + curvature)
+        slope: NDArray[np.float64] = steps @ self.gradient(end)
+        return self.loss(end) + self.variance * (2 * slope + curvature)
 
 
 def to_fixed(values: Iterable[float | Fraction]) -> NDArray[np.object_]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.covariance import CrossProducts, power_of_two
-from gdpipe.numerics.dependencies import Relation, integer_matrix, to_fraction
+from gdpipe.numerics.dependencies import Relation, solve_exactly
 from gdpipe.numerics.objective import LeastSquares, to_fixed
 from gdpipe.numerics.scaling import Scaling
 
@@ -71,11 +71,11 @@ def _rational(cross: CrossProducts, scaling: Scaling, relations: tuple[Relation,
         system[:p, column] = system[column, :p] = integers
     right = np.full((p + k, 1), 0, object)
     right[:p, 0] = cross.products[:p, p]
-    solved = integer_matrix(system).solve(integer_matrix(right))
+    solved = solve_exactly(system, right)[:, 0]
     # from target grid steps per feature grid step to target SDs per feature SD
     target = power_of_two(exponents[p]) / Fraction(scaling.target_scale)
     return tuple(
-        to_fraction(solved[j, 0]) * target * Fraction(scale) * power_of_two(-exponents[j])
+        solved[j] * target * Fraction(scale) * power_of_two(-exponents[j])
         for j, scale in enumerate(scaling.scales.tolist())
     )
 
