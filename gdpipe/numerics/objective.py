@@ -157,8 +157,9 @@ class LeastSquares:
         end = path[-1]
         steps = path - end
         curvature = np.einsum("ij,ij->i", steps @ self.hessian, steps)
-        slope: NDArray[np.float64] = steps @ self.gradient(end)
-        return self.loss(end) + self.variance * (2 * slope + curvature)
+        slope = steps @ self.gradient(end)
+        losses: NDArray[np.float64] = self.loss(end) + self.variance * (2 * slope + curvature)
+        return losses
 
 
 def to_fixed(values: Iterable[float | Fraction]) -> NDArray[np.object_]:

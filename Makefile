@@ -1,0 +1,53 @@
+# make run    the training flow on data/flights, into runs/
+# make test   everything that guards the project
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
+# Prefect's own temporary server, whatever profile or server the machine has otherwise
+export PREFECT_HOME := $(CURDIR)/.prefect
+unexport PREFECT_API_URL PREFECT_PROFILE VIRTUAL_ENV
+
+.PHONY: run test lint bench clean lock
+.DEFAULT_GOAL := run
+
+run: .venv/run-ready
+	$(BIN)/python -m flows.train source=data/flights target=arr_delay \
+		features=dep_delay,distance,air_time,hour,month,day output=runs
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/test-ready
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --verbose | tail -n 12
+
+bench: .venv/test-ready
+	$(BIN)/python -m pytest -m benchmark -s -rN tests/benchmarks
+
+# every pin with its hashes, for Python 3.11 to 3.13; needs uv
+lock:
+	uv pip compile pyproject.toml --extra prefect --group build --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	uv pip compile pyproject.toml --extra prefect --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .prefect runs scores .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gdpipe needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+
+# the locks are complete, so nothing is resolved (--no-deps) and nothing unpinned is fetched
+.venv/run-ready: requirements.lock pyproject.toml | .venv/bin/python
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+.venv/test-ready: requirements-dev.lock .venv/run-ready
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
