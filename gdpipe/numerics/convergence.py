@@ -8,13 +8,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.descent import Solution, Status
+from gdpipe.numerics.descent import MAX_GAP_SE, NEGLIGIBLE_GAP, Solution, Status
 from gdpipe.numerics.objective import FIXED_POINT_BITS, LeastSquares, to_fixed
-
-# the largest gap that is still invisible beside the uncertainty of the data: a hundredth of a standard error
-MAX_GAP_SE = 0.01
-# a gap this small is accepted however certain the data are: a noise-free line has standard errors of zero
-NEGLIGIBLE_GAP = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +21,7 @@ class Certificate:
         coef_gap_se: The largest gap in standard errors; NaN where there are none.
         excess_loss: (w - w*)ᵀA(w - w*) · variance, in the target's unit squared.
         excess_loss_limit: What the tolerance allows of it.
-        row_gradient: max |corr(residual, feature)| over the raw rows, which is zero at the optimum.
+        row_gradient: max |mean(e·z)| / target_scale over the raw rows, which is zero at the optimum.
         row_gradient_limit: What the tolerance, and the rounding of predictions, allow of it.
         passed: Whether the descent converged and every number keeps its limit.
         reason: Why it passed, or which number did not.

@@ -84,7 +84,7 @@ class Dependencies:
             spared = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
             rounded.append(independent.pop(spared))
             smallest = None
-        relations += [_rounded_relation(cross, scaling, independent, j) for j in rounded]
+        relations += [_rounded_relation(cross, scaling, independent, j) for j in sorted(rounded)]
         return cls(constant, tuple(relations), redundant + rounded, smallest)
 
 

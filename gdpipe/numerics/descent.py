@@ -21,6 +21,12 @@ RECENTRE_AFTER = 1e-7
 # steps between two looks at the clock
 CLOCK_EVERY = 256
 FORECAST_LIMIT = 2**53
+# an iterate is kept as the sum of two float64: closer than this no step can bring it
+FINEST = 2.0**-80
+# the largest gap that is still invisible beside the uncertainty of the data: a hundredth of a standard error
+MAX_GAP_SE = 0.01
+# a gap this small is accepted however certain the data are: a noise-free line has standard errors of zero
+NEGLIGIBLE_GAP = 1e-14
 
 
 class Status(enum.Enum):
@@ -52,8 +58,13 @@ class GradientDescent:
     max_iterations: int = 100_000
     max_seconds: float | None = None
 
-    def plan(self, problem: LeastSquares) -> "Plan":
+    def plan(self, problem: LeastSquares, total_weight: float | None = None) -> "Plan":
         """Choose method and rate for a problem and forecast the steps.
+
+        Args:
+            problem: What to descend on.
+            total_weight: Rows behind it. Where it is known, and the data are so certain that the tolerance would be
+                visible beside the standard errors, the descent goes on until it is not.
 
         Raises:
             ConfigError: The learning rate would diverge.
@@ -64,18 +75,19 @@ class GradientDescent:
                 f"learning_rate {self.learning_rate:g} would diverge: it must be below 2/L = {limit:.10g} "
                 "on these data; learning_rate='auto' finds the best one"
             )
+        target = self._distance_aimed_at(problem, total_weight)
         if self.method == "gd":
-            return self._planned(problem, "gd")
+            return self._planned(problem, "gd", target)
         if self.method == "accelerated":
-            return self._planned(problem, "accelerated")
-        plain = self._planned(problem, "gd")
+            return self._planned(problem, "accelerated", target)
+        plain = self._planned(problem, "gd", target)
         too_fast = self.learning_rate != "auto" and self.learning_rate > 1.0 / problem.lipschitz
         fits = plain.forecast_iterations is not None and plain.forecast_iterations <= self.max_iterations
         if fits or too_fast:
             return plain
-        return self._planned(problem, "accelerated")
+        return self._planned(problem, "accelerated", target)
 
-    def _planned(self, problem: LeastSquares, method: Method) -> "Plan":
+    def _planned(self, problem: LeastSquares, method: Method, target: float) -> "Plan":
         largest, smallest = problem.lipschitz, max(problem.strong_convexity, 0.0)
         rate: float
         if self.learning_rate != "auto":
@@ -93,9 +105,23 @@ class GradientDescent:
                 )
             root = math.sqrt(smallest * rate)
             momentum = (1.0 - root) / (1.0 + root)
-        # the gradient norm at which ||g|| / mu, a bound on the distance, is half the tolerance
-        stop = smallest * self.tolerance / 2
+        # the gradient norm at which ||g|| / mu bounds the distance by the one aimed at
+        stop = smallest * target
         return Plan(method, rate, momentum, stop, _forecast(problem, rate, momentum, stop), self)
+
+    def _distance_aimed_at(self, problem: LeastSquares, total_weight: float | None) -> float:
+        """Half the tolerance, or less where that is more than a hundredth of a standard error.
+
+        A standardized coefficient's standard error is at least sqrt(loss / (variance · n)), since (A⁻¹)ⱼⱼ >= 1.
+        """
+        aim = self.tolerance
+        if total_weight is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                optimum = problem.modes @ (problem.modes.T @ problem.linear / problem.eigenvalues)
+            if np.isfinite(optimum).all():
+                least_error = math.sqrt(problem.loss(optimum) / problem.variance / total_weight)
+                aim = min(aim, max(MAX_GAP_SE * least_error, NEGLIGIBLE_GAP))
+        return max(aim / 2, FINEST)
 
 
 @dataclass(frozen=True, slots=True)

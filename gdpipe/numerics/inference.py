@@ -1,7 +1,8 @@
 """What the fit says about the world: standard errors, tests and information criteria.
 
-Every number is that of the OLS optimum, from the exact sums; only what needs single residuals (HC1, Breusch-Pagan,
-Jarque-Bera, Durbin-Watson, MAE) comes from the predict scan, which uses the published coefficients.
+What belongs to a coefficient is that of the OLS optimum, from the exact sums. What belongs to the fit uses the loss of
+the published coefficients, and what needs single residuals (HC1, Breusch-Pagan, Jarque-Bera, Durbin-Watson, MAE) comes
+from the predict scan, which uses them too.
 Where rank or degrees of freedom allow no answer it is NaN.
 """
 

@@ -135,12 +135,13 @@ class LeastSquares:
         """The same at a point in units of 2^-256."""
         curved = point @ (self.exact_hessian @ point) - 2 * (self.exact_linear @ point << FIXED_POINT_BITS)
         total = int(curved) + (self.exact_square << 2 * FIXED_POINT_BITS)
-        return total / (1 << 3 * FIXED_POINT_BITS) * self.variance
+        # a loss of zero may come out as less by the rounding of A and b, some 2^-256
+        return max(total, 0) / (1 << 3 * FIXED_POINT_BITS) * self.variance
 
     def excess_loss(self, difference: NDArray[np.object_]) -> float:
         """What a point loses to the optimum: dᵀAd·variance for d = w - w* in units of 2^-256, rounded once."""
         total = int(difference @ (self.exact_hessian @ difference))
-        return total / (1 << 3 * FIXED_POINT_BITS) * self.variance
+        return max(total, 0) / (1 << 3 * FIXED_POINT_BITS) * self.variance
 
     def losses(self, path: NDArray[np.float64]) -> NDArray[np.float64]:
         """Loss at each of many points that lead to the last one.
@@ -158,7 +159,7 @@ class LeastSquares:
         steps = path - end
         curvature = np.einsum("ij,ij->i", steps @ self.hessian, steps)
         slope = steps @ self.gradient(end)
-        losses: NDArray[np.float64] = self.loss(end) + self.variance * (2 * slope + curvature)
+        losses: NDArray[np.float64] = np.maximum(self.loss(end) + self.variance * (2 * slope + curvature), 0.0)
         return losses
 
 

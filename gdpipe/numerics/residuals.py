@@ -105,7 +105,7 @@ class ResidualStatistics:
         square_by_feature: mean(e²·z), shape (p,).
         absolute: mean(|e|).
         powers: mean(e), mean(e²), mean(e³), mean(e⁴).
-        durbin_watson: Σ(eₜ - eₜ₋₁)² / Σe², over rows in input order.
+        durbin_watson: Σ(eₜ - eₜ₋₁)² / Σw·e², over rows in input order.
     """
 
     gradient: NDArray[np.float64]

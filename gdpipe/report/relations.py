@@ -15,9 +15,11 @@ def describe(found: Dependencies, cross: CrossProducts, names: Sequence[str]) ->
 
 
 def _equation(relation: Relation, names: Sequence[str]) -> str:
-    # alone on the left stands the first feature that is there once; positive terms keep their side
+    # alone on the left stands a feature that is there once, best the only one on its side
     terms = [(relation.coefficients[j], names[j]) for j in relation.features]
-    alone = next((t for t in terms if abs(t[0]) == 1), terms[-1])
+    single = [t for t in terms if abs(t[0]) == 1]
+    on_its_side = [t for t in single if sum(c * t[0] > 0 for c, _ in terms) == 1]
+    alone = (on_its_side or single or terms[-1:])[0]
     sign = 1 if alone[0] > 0 else -1
     right = [(-sign * c, name) for c, name in terms if name != alone[1]]
     right.sort(key=lambda term: term[0] < 0)

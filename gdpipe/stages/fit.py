@@ -22,7 +22,7 @@ def fit(config: TrainingConfig, standardized: Standardized) -> Solution:
         max_iterations=config.max_iterations,
         max_seconds=config.max_seconds,
     )
-    plan = settings.plan(standardized.problem)
+    plan = settings.plan(standardized.problem, standardized.cross.total_weight)
     forecast = "never" if plan.forecast_iterations is None else f"{plan.forecast_iterations:,} steps"
     logger.info(
         "descent: %s, learning rate %.6g, condition number %.6g, forecast %s",

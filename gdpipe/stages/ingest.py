@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Ingested:
         shards: How the rows were shared out.
         batch_rows: How many rows a worker decodes at once.
         largest: Largest magnitude of each of `columns.fitted` in the whole source.
+        least_weight: The smallest positive weight used; 1 where rows are unweighted.
         moments: Sums over the rows used.
         rows: Row accounting.
         notices: What a person should know, one line each.
@@ -83,6 +85,7 @@ class Ingested:
     shards: tuple[Shard, ...]
     batch_rows: int
     largest: NDArray[np.float64]
+    least_weight: float
     moments: Moments | Float64Moments
     rows: RowCount
     notices: tuple[str, ...]
@@ -119,7 +122,17 @@ def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
     )
     for notice in notices:
         logger.info(notice)
-    return Ingested(source, columns, parts, work.batch_rows, largest, sums.moments, rows, notices)
+    return Ingested(
+        source,
+        columns,
+        parts,
+        work.batch_rows,
+        largest,
+        sums.least_weight if config.weight else 1.0,
+        sums.moments,
+        rows,
+        notices,
+    )
 
 
 def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tuple[str, ...]]:
@@ -164,6 +177,7 @@ class _ShardSums:
     read: int
     missing: NDArray[np.int64]
     zero_weight: int
+    least_weight: float
     first_missing: tuple[str, str, int] | None  # column, file, row
 
 
@@ -180,7 +194,7 @@ class _SumShard:
     def __call__(self, shard: Shard) -> _ShardSums:
         names = self.columns.fitted
         accumulator = self._accumulator()
-        read_rows, zero_weight = 0, 0
+        read_rows, zero_weight, least_weight = 0, 0, math.inf
         missing = np.zeros(len(names), np.int64)
         first_missing = None
         file = self.source.files[shard.file]
@@ -198,6 +212,7 @@ class _SumShard:
                 zero_weight += int((~positive).sum())
                 if not positive.all():
                     values, weights = values[:, positive], weights[positive]
+                least_weight = min(least_weight, float(weights.min(initial=math.inf)))
             try:
                 accumulator.add(values, weights)
             except GridOverflow as overflow:
@@ -206,11 +221,13 @@ class _SumShard:
                     f"{file.path}: column {names[j]!r} holds values beyond {self.largest[j]:g}, the largest "
                     "that the footers announce; the file's statistics are wrong, write it again"
                 ) from overflow
-        return _ShardSums(accumulator.moments(), read_rows, missing, zero_weight, first_missing)
+        return _ShardSums(accumulator.moments(), read_rows, missing, zero_weight, least_weight, first_missing)
 
     def nothing(self) -> _ShardSums:
         """The sums of no shard at all."""
-        return _ShardSums(self._accumulator().moments(), 0, np.zeros(len(self.columns.fitted), np.int64), 0, None)
+        return _ShardSums(
+            self._accumulator().moments(), 0, np.zeros(len(self.columns.fitted), np.int64), 0, math.inf, None
+        )
 
     def _accumulator(self) -> MomentsAccumulator | Float64Accumulator:
         k = len(self.columns.features) + 1
@@ -242,6 +259,7 @@ def _join(a: _ShardSums, b: _ShardSums) -> _ShardSums:
         a.read + b.read,
         a.missing + b.missing,
         a.zero_weight + b.zero_weight,
+        min(a.least_weight, b.least_weight),
         a.first_missing or b.first_missing,
     )
 

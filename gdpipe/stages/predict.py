@@ -1,6 +1,7 @@
 """Predict: read the rows again, write a prediction for each, and check the fit against them."""
 
 import functools
+import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -68,13 +69,10 @@ def predict(
     columns, kept = ingested.columns, standardized.kept
     model = _model(standardized, solution, columns.features)
     scales, means = standardized.kept_scaling.scales, standardized.kept_scaling.means
-    largest = ingested.largest
-    # no row can be farther off than this: known beforehand, and the same for every shard
-    reach = abs(model.intercept) + np.abs(model.coef) @ largest[: len(model.coef)] + largest[len(model.coef)]
     means_float = np.array([float(m) for m in means])
     grids = ResidualGrids.of(
-        (largest[kept] + np.abs(means_float)) / scales * (1 + 2**-40),
-        float(reach) * (1 + 2**-40) or 1.0,
+        (ingested.largest[kept] + np.abs(means_float)) / scales * (1 + 2**-40),
+        _largest_residual(ingested, standardized, solution, model),
         _weight_exponent(ingested),
     )
     work = _PredictShard(
@@ -115,6 +113,16 @@ def _model(standardized: Standardized, solution: Solution, features: tuple[str, 
     full = np.zeros(len(features))
     full[standardized.kept] = [float(c) for c in coef]
     return Model(features, full, float(intercept))
+
+
+def _largest_residual(ingested: Ingested, standardized: Standardized, solution: Solution, model: Model) -> float:
+    """A bound on every |residual|, known before any is: the same for every shard, however the rows are cut."""
+    p = len(model.coef)
+    reach = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[:p]) + float(ingested.largest[p])
+    rounding = 4 * (p + 4) * float(np.finfo(np.float64).eps) * reach
+    # Σw·e² = Σw·loss bounds each e², far closer than the largest values do where the fit is good
+    by_loss = math.sqrt(standardized.cross.total_weight * solution.loss / ingested.least_weight)
+    return min(reach, by_loss) * (1 + 2**-40) + rounding
 
 
 def _weight_exponent(ingested: Ingested) -> int | None:

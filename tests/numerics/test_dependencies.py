@@ -1,0 +1,82 @@
+"""Dependent features: found, in lowest terms, and never invented."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from gdpipe.numerics.dependencies import Dependencies, simplest_near
+from gdpipe.report.relations import describe
+from tests.numerics.build import Floats, problem
+
+
+def lines(X: Floats, names: str, *, centred: bool = True) -> tuple[str, ...]:
+    built = problem(X, np.random.default_rng(9).normal(size=len(X)), centred=centred)
+    return describe(Dependencies.of(built.cross, built.scaling), built.cross, names.split())
+
+
+@pytest.fixture
+def free() -> Floats:
+    return np.random.default_rng(0).normal(size=(3, 200))
+
+
+def test_independent_features_have_no_relation(free: Floats) -> None:
+    assert lines(free.T, "a b c") == ()
+
+
+def test_each_kind_of_dependency_in_words(free: Floats) -> None:
+    a, b, c = free
+    whole = np.rint(10 * a)
+    assert lines(np.column_stack([a, b, a]), "a b c") == ("a = c",)
+    assert lines(np.column_stack([a, np.full(200, 288.0)]), "a c") == ("c is constant (288)",)
+    assert lines(np.column_stack([a, np.full(200, 0.1)]), "a c") == ("c is constant (0.1)",)
+    assert lines(np.column_stack([whole, whole + 5]), "a b") == ("a = b - 5",)
+    wall, roof = np.rint(100 * b), np.rint(100 * c)
+    assert lines(np.column_stack([wall + 2 * roof, wall, roof]), "surface wall roof") == ("surface = wall + 2 roof",)
+    assert lines(np.column_stack([whole, wall, 3 * whole - 2 * wall]), "a b c") == ("c = 3 a - 2 b",)
+    assert lines(np.column_stack([2 * whole, 3 * whole]), "a b") == ("2 b = 3 a",)
+
+
+def test_one_hot_columns_sum_to_one() -> None:
+    level = np.random.default_rng(1).integers(0, 3, 300)
+    X = (level[:, None] == np.arange(3)).astype(float)
+    assert lines(X, "red green blue") == ("red = -green - blue + 1",)
+    # without an intercept there is nothing for them to add up to
+    assert lines(X, "red green blue", centred=False) == ()
+
+
+def test_relations_that_hold_to_rounding_are_named_as_such(free: Floats) -> None:
+    a, b, c = free
+    X = np.column_stack([a, b, a / 3 + b, c, 1.1 * c])
+    assert lines(X, "a b mix c d") == ("a = 3 mix - 3 b (to rounding)", "10 d = 11 c (to rounding)")
+
+
+def test_near_dependence_with_something_of_its_own_to_say_is_no_relation(free: Floats) -> None:
+    a, b, c = free
+    X = np.column_stack([a, b, a + 1e-7 * c])
+    built = problem(X, c)
+    found = Dependencies.of(built.cross, built.scaling)
+    assert found.relations == ()
+    # float64 cannot tell this eigenvalue from zero; rational arithmetic can
+    assert found.smallest_eigenvalue == pytest.approx(float(np.linalg.svd(_standard(X))[1][-1] ** 2), rel=1e-6)
+
+
+def _standard(X: Floats) -> Floats:
+    Z: Floats = (X - X.mean(axis=0)) / X.std(axis=0) / np.sqrt(len(X))
+    return Z
+
+
+def test_more_features_than_rows_leave_as_many_relations_as_ranks_are_missing() -> None:
+    X = np.random.default_rng(2).integers(-9, 9, (4, 7)).astype(float)
+    built = problem(X, np.arange(4.0))
+    found = Dependencies.of(built.cross, built.scaling)
+    assert len(found.relations) == len(found.redundant) == 7 - 3
+    for relation in found.relations:
+        for row in X:
+            terms = (c * Fraction(v) for c, v in zip(relation.coefficients, row.tolist(), strict=True))
+            assert sum(terms) == relation.constant
+
+
+def test_fractions_near_simple_ones_become_them() -> None:
+    assert simplest_near(Fraction(1 / 3)) == Fraction(1, 3)
+    assert simplest_near(Fraction(1, 3) + Fraction(1, 10**6)) != Fraction(1, 3)
