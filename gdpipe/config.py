@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -19,6 +20,7 @@ Collinear = Literal["min_norm", "drop", "fail"]
 Arithmetic = Literal["auto", "exact", "float64"]
 
 EXACT_FEATURES = 256
+MAX_ITERATIONS = 10**9
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _MIN_MEMORY = 8 * 2**20
 
@@ -76,7 +78,12 @@ class TrainingConfig:
         if self.learning_rate != "auto":
             _check(_is_number(self.learning_rate) and self.learning_rate > 0, "learning_rate", self, "auto or > 0")
         _check(_is_number(self.tolerance) and self.tolerance > 0, "tolerance", self, "a number above 0")
-        _check(_is_integer(self.max_iterations) and self.max_iterations >= 1, "max_iterations", self, "1 or more")
+        _check(
+            _is_integer(self.max_iterations) and 1 <= self.max_iterations <= MAX_ITERATIONS,
+            "max_iterations",
+            self,
+            f"from 1 to {MAX_ITERATIONS:,}",
+        )
         if self.max_seconds is not None:
             _check(_is_number(self.max_seconds) and self.max_seconds > 0, "max_seconds", self, "a number above 0")
         for name in ("fit_intercept", "report"):
@@ -174,7 +181,7 @@ def _check_filters(filters: Any) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_integer(value: Any) -> bool:

@@ -12,8 +12,9 @@ from gdpipe.config import Filters, TrainingConfig, new_run_id
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, SchemaError
 from gdpipe.run import Run, open_run
+from gdpipe.stages.columns import Columns
 from gdpipe.stages.fit import fit
-from gdpipe.stages.ingest import Columns, ingest
+from gdpipe.stages.ingest import ingest
 from gdpipe.stages.manifest import header, inputs
 from gdpipe.stages.predict import predict, score
 from gdpipe.stages.publish import publish

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from gdpipe.numerics.descent import MAX_GAP_SE, NEGLIGIBLE_GAP, Solution, Status
 from gdpipe.numerics.objective import FIXED_POINT_BITS, LeastSquares, to_fixed
 
+# predictions that round away more than this of a target SD cannot vouch for anything
+MAX_ROW_ROUNDING = 1e-4
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -67,15 +70,23 @@ def certify(
     reach = math.sqrt(problem.n_features) * tolerance
     excess_limit = problem.lipschitz * reach**2 * problem.variance
     gradient_limit = problem.lipschitz * reach + row_rounding
+    rounding = problem.projection_error * float(np.linalg.norm(solution.coef_scaled))
     limits = (
         ("coef_gap", coef_gap, tolerance),
-        ("coef_gap_se", coef_gap_se, MAX_GAP_SE if coef_gap > NEGLIGIBLE_GAP else math.inf),
+        ("coef_gap_se", coef_gap_se, MAX_GAP_SE if coef_gap > NEGLIGIBLE_GAP + rounding else math.inf),
         ("excess_loss", excess, excess_limit),
         ("row_gradient", row_gradient, gradient_limit),
+        (
+            "the rounding of predictions in target SDs (centre features that hardly vary)",
+            row_rounding,
+            MAX_ROW_ROUNDING,
+        ),
     )
     failures = [f"{name} {value:.3g} is above its limit {limit:.3g}" for name, value, limit in limits if value > limit]
     if solution.status is not Status.CONVERGED:
-        failures = [f"stopped after {solution.iterations:,} steps: {solution.status.value}"]
+        forecast = solution.plan.forecast_iterations
+        needed = "forecast: never" if forecast is None else f"forecast: {forecast:,}"
+        failures = [f"stopped after {solution.iterations:,} steps ({needed}): {solution.status.value}"]
     return Certificate(
         coef_gap,
         coef_gap_se,

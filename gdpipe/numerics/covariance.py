@@ -12,6 +12,8 @@ from gdpipe.numerics.moments import Moments
 
 # a float64 sum carries 53 bits; columns are written down this many bits below their own standard deviation
 FLOAT64_GRID_BITS = 96
+# block sums and merges round a few dozen times
+FLOAT64_NOISE = 64 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +31,7 @@ class CrossProducts:
         products: Shape (k, k), Python integers, symmetric.
         exponents: Shape (k,), int64.
         centred: Whether the means were taken out (a fit with an intercept).
+        noise: Relative error of an entry, against the standard deviations of its columns; 0 for exact sums.
     """
 
     n_samples: int
@@ -38,6 +41,7 @@ class CrossProducts:
     products: NDArray[np.object_]
     exponents: NDArray[np.int64]
     centred: bool
+    noise: float = 0.0
 
     @classmethod
     def of(cls, moments: Moments | Float64Moments, *, centred: bool) -> "CrossProducts":
@@ -68,6 +72,7 @@ class CrossProducts:
             self.products[np.ix_(columns, columns)],
             self.exponents[columns],
             self.centred,
+            self.noise,
         )
 
 
@@ -91,6 +96,10 @@ def _from_float64(moments: Float64Moments, centred: bool) -> CrossProducts:
     covariance = moments.comoments / moments.weight
     if not centred:
         covariance = covariance + np.outer(moments.means, moments.means)
+    # a constant column leaves nothing but the rounding of its mean
+    flat = np.abs(moments.means) * FLOAT64_NOISE >= np.sqrt(moments.comoments.diagonal() / moments.weight)
+    if centred:
+        covariance = np.where(flat[:, None] | flat[None, :], 0.0, covariance)
     spread = np.sqrt(covariance.diagonal())
     exponents = np.frexp(np.where(spread > 0, spread, 1.0))[1].astype(np.int64) - FLOAT64_GRID_BITS
     steps = exponents.tolist()
@@ -108,6 +117,7 @@ def _from_float64(moments: Float64Moments, centred: bool) -> CrossProducts:
         ),
         exponents,
         centred,
+        FLOAT64_NOISE,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from flint import fmpz_mat, nmod_mat
 from numpy.typing import NDArray
 
-from gdpipe.numerics.covariance import CrossProducts, power_of_two
+from gdpipe.numerics.covariance import CrossProducts, power_of_two, square_root
 from gdpipe.numerics.objective import LeastSquares, to_fixed
 from gdpipe.numerics.scaling import Scaling
 
@@ -60,18 +60,23 @@ class Dependencies:
     smallest_eigenvalue: float | None
 
     @classmethod
-    def of(cls, cross: CrossProducts, scaling: Scaling) -> "Dependencies":
+    def of(
+        cls, cross: CrossProducts, scaling: Scaling, resolution: NDArray[np.float64] | None = None
+    ) -> "Dependencies":
         """Find them all, the exact ones first.
 
         Args:
             cross: Covariances of [features..., target].
             scaling: Of the same columns.
+            resolution: Relative rounding of each feature's values, shape (p,); float64's if not given.
         """
         p = len(cross.sums) - 1
         constant = [j for j in range(p) if not cross.products[j, j]]
         varying = [j for j in range(p) if cross.products[j, j]]
-        relations, redundant = _exact_relations(cross, varying)
+        # rounded sums obey no relation exactly
+        relations, redundant = _exact_relations(cross, varying) if not cross.noise else ([], [])
         independent = [j for j in varying if j not in redundant]
+        rounding = _Rounding(cross, scaling, resolution)
         rounded: list[int] = []
         smallest = None
         while independent:
@@ -79,13 +84,36 @@ class Dependencies:
             if found is None:
                 break
             smallest, mode = found
-            if math.sqrt(smallest) > ROUNDINGS * _rounding(cross, scaling, independent, mode):
+            if not rounding.explains(smallest, mode, independent):
                 break  # nearly dependent, but with something of its own to say
             spared = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
             rounded.append(independent.pop(spared))
             smallest = None
         relations += [_rounded_relation(cross, scaling, independent, j) for j in sorted(rounded)]
         return cls(constant, tuple(relations), redundant + rounded, smallest)
+
+
+class _Rounding:
+    """What the rounding of the data, or of the sums, can do to a combination of features.
+
+    A combination of float64 columns that is constant but for rounding moves by a few units in the last place of
+    its terms.
+    """
+
+    def __init__(self, cross: CrossProducts, scaling: Scaling, resolution: NDArray[np.float64] | None) -> None:
+        p = len(cross.sums) - 1
+        squares = [
+            (m**2 if cross.centred else 0) + v for m, v in zip(cross.means()[:p], cross.variances()[:p], strict=True)
+        ]
+        magnitudes = np.array([square_root(Fraction(s)) for s in squares])
+        units = np.full(p, np.finfo(np.float64).eps) if resolution is None else resolution
+        self._per_weight = units * magnitudes / scaling.scales
+        self._noise = cross.noise * p
+
+    def explains(self, eigenvalue: float, mode: NDArray[np.float64], features: list[int]) -> bool:
+        """Whether a combination with this variance may be constant."""
+        spread = float(np.abs(mode) @ self._per_weight[features])
+        return eigenvalue <= max((ROUNDINGS * spread) ** 2, self._noise)
 
 
 def null_directions(relations: tuple[Relation, ...], scaling: Scaling, kept: list[int]) -> NDArray[np.float64]:
@@ -129,14 +157,10 @@ def _relation(cross: CrossProducts, grid_weights: dict[int, Fraction]) -> Relati
     terms = {j: w * power_of_two(-int(cross.exponents[j])) for j, w in grid_weights.items() if w}
     common = math.lcm(*(t.denominator for t in terms.values()))
     divisor = math.gcd(*(int(t * common) for t in terms.values()))
-    return _with_constant(cross, {j: t * common / divisor for j, t in terms.items()}, exact=True)
-
-
-def _with_constant(cross: CrossProducts, terms: dict[int, Fraction], *, exact: bool) -> Relation:
+    terms = {j: t * common / divisor for j, t in terms.items()}
     means = cross.means()
     constant = sum((t * means[j] for j, t in terms.items()), Fraction(0)) if cross.centred else Fraction(0)
-    coefficients = tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1))
-    return Relation(coefficients, constant, exact)
+    return Relation(tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1)), constant, exact=True)
 
 
 def _smallest_mode(
@@ -151,6 +175,8 @@ def _smallest_mode(
     eigenvalues, modes = problem.eigenvalues, problem.modes
     if eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
         return None
+    if cross.noise:  # rounded sums hold no digits that rational arithmetic could find
+        return max(float(eigenvalues[0]), 0.0), modes[:, 0]
     mode = modes[:, 0]
     value = 0.0
     for _ in range(INVERSE_ITERATIONS):
@@ -160,35 +186,28 @@ def _smallest_mode(
     return value, mode
 
 
-def _rounding(cross: CrossProducts, scaling: Scaling, features: list[int], mode: NDArray[np.float64]) -> float:
-    """The standard deviation that rounding of the data alone gives a combination of standardized features.
-
-    A combination of float64 columns that is constant but for rounding moves by a few units in the last place of
-    its terms.
-    """
-    means, variances = cross.means(), cross.variances()
-    root_mean_square = [math.sqrt(float((means[j] ** 2 if cross.centred else 0) + variances[j])) for j in features]
-    return float(np.finfo(np.float64).eps * (np.abs(mode / scaling.scales[features]) @ root_mean_square))
-
-
 def _rounded_relation(cross: CrossProducts, scaling: Scaling, independent: list[int], dependent: int) -> Relation:
     """What a feature is of the independent ones, to rounding: its regression on them, cleaned of noise."""
     square = cross.products[np.ix_(independent, independent)]
     solved = solve_exactly(square, cross.products[independent, dependent][:, None])
     terms = {dependent: Fraction(1)}
+    means = cross.means()
+    constant = means[dependent]
     for r, j in enumerate(independent):
         weight = solved[r, 0] * power_of_two(int(cross.exponents[dependent] - cross.exponents[j]))
+        constant -= weight * means[j]
         # a term that moves the combination by no more than rounding does not belong to it
         if abs(weight) * Fraction(float(scaling.scales[j])) > Fraction(float(scaling.scales[dependent])) / 10**8:
             terms[j] = -simplest_near(weight)
     common = math.lcm(*(t.denominator for t in terms.values()))
     if common <= LARGEST_DENOMINATOR:
         terms = {j: t * common for j, t in terms.items()}
-    relation = _with_constant(cross, terms, exact=False)
-    size = sum((abs(t * m) for t, m in zip(relation.coefficients, cross.means(), strict=False)), Fraction(0))
-    if abs(relation.constant) <= size / 10**9:
-        return Relation(relation.coefficients, Fraction(0), exact=False)
-    return relation
+    size = sum((abs(t * means[j]) for j, t in terms.items()), Fraction(0))
+    constant *= terms[dependent]
+    coefficients = tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1))
+    if not cross.centred or abs(constant) <= size / 10**9:
+        constant = Fraction(0)
+    return Relation(coefficients, constant, exact=False)
 
 
 def simplest_near(value: Fraction) -> Fraction:

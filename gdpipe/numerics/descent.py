@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.errors import ConfigError
-from gdpipe.numerics.objective import LeastSquares
+from gdpipe.numerics.forecast import forecast
+from gdpipe.numerics.history import History
+from gdpipe.numerics.objective import LeastSquares, to_fixed
 
 Method = Literal["gd", "accelerated"]
 
-HISTORY_ROWS = 10_000
 # evaluate the gradient exactly, and go on from there, each time it has fallen this far: float64 then always
 # has at least 9 of its 16 digits left for the direction
 RECENTRE_AFTER = 1e-7
 # steps between two looks at the clock
 CLOCK_EVERY = 256
-FORECAST_LIMIT = 2**53
 # an iterate is kept as the sum of two float64: closer than this no step can bring it
 FINEST = 2.0**-80
+# what the float64 rounding of mu and of a norm can take off a bound
+BOUND_MARGIN = 1 + 1e-5
 # the largest gap that is still invisible beside the uncertainty of the data: a hundredth of a standard error
 MAX_GAP_SE = 0.01
 # a gap this small is accepted however certain the data are: a noise-free line has standard errors of zero
@@ -34,9 +36,10 @@ class Status(enum.Enum):
 
     CONVERGED = "the distance to the optimum is within tolerance"
     MAX_ITERATIONS = (
-        "max_iterations was reached first: allow more steps, use method='accelerated', or leave learning_rate='auto'"
+        "max_iterations was reached first: allow more steps, leave method and learning_rate 'auto', "
+        "or leave out nearly dependent features"
     )
-    MAX_SECONDS = "max_seconds ran out first: allow more time, or use method='accelerated'"
+    MAX_SECONDS = "max_seconds ran out first: allow more time, or leave method and learning_rate 'auto'"
     STALLED = "coefficients rounded to float64 cannot come within this tolerance: ask for a larger one"
 
 
@@ -107,7 +110,7 @@ class GradientDescent:
             momentum = (1.0 - root) / (1.0 + root)
         # the gradient norm at which ||g|| / mu bounds the distance by the one aimed at
         stop = smallest * target
-        return Plan(method, rate, momentum, stop, _forecast(problem, rate, momentum, stop), self)
+        return Plan(method, rate, momentum, stop, forecast(problem, rate, momentum, stop), self)
 
     def _distance_aimed_at(self, problem: LeastSquares, total_weight: float | None) -> float:
         """Half the tolerance, or less where that is more than a hundredth of a standard error.
@@ -189,8 +192,7 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
        changes but the rounding: the gradient keeps its leading digits all the way down.
     2. We stop on a bound of the distance to the optimum, ||g|| / mu, never on small progress.
     """
-    settings, rate, momentum = plan.settings, plan.learning_rate, plan.momentum
-    stop = plan.stop_gradient_norm
+    settings, stop, rate, momentum = plan.settings, plan.stop_gradient_norm, plan.learning_rate, plan.momentum
     deadline = math.inf if settings.max_seconds is None else time.monotonic() + settings.max_seconds
 
     hessian, p = problem.hessian, problem.n_features
@@ -198,7 +200,7 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
     centre_gradient = problem.gradient(centre)
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
-    history = _History(settings.max_iterations)
+    history = History(settings.max_iterations)
     status = Status.MAX_ITERATIONS
     iteration = 0
     while True:
@@ -206,14 +208,14 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
         gradient += centre_gradient
         norm = math.sqrt(gradient.dot(gradient))
         if stop < norm <= recentre:
-            moved = centre + offset
+            moved = problem.projected(centre + offset)
             offset += centre - moved  # what the sum rounded off: the iterate itself does not change
             before += centre - moved
             centre, centre_gradient = moved, problem.gradient(moved)
             recentre = RECENTRE_AFTER * norm
             continue  # and look again, with digits that were out of reach before
         if iteration == history.next:
-            history.append(iteration, centre + offset, norm)
+            history.append(iteration, problem.projected(centre + offset), norm)
         if norm <= stop:
             status = Status.CONVERGED
             break
@@ -234,35 +236,19 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
             offset, scratch = scratch, offset
         iteration += 1
 
-    point = centre + offset
-    if history.iterations[-1] != iteration:
-        history.append(iteration, point, norm)
+    point = problem.projected(centre + offset)
+    norm = float(np.linalg.norm(problem.gradient_at(to_fixed(centre.tolist()) + to_fixed(offset.tolist()))))
+    history.end(iteration, point, norm)
     # the coefficients handed out are the iterate rounded to float64: that much farther away at the most
-    rounding = float(np.linalg.norm((centre - point) + offset))
-    bound = _divide(norm, problem.strong_convexity) + rounding
+    rounding = np.linalg.norm(problem.projected((centre - point) + offset))
+    left_over = problem.projection_error * np.linalg.norm(point)
+    bound = _divide(norm, problem.strong_convexity) * BOUND_MARGIN + float(rounding + left_over)
     if status is Status.CONVERGED and bound > settings.tolerance:
         status = Status.STALLED
     return _solution(problem, plan, status, history, bound)
 
 
-class _History:
-    """What a descent leaves behind: the first steps all, later ones evenly in log(iteration)."""
-
-    def __init__(self, max_iterations: int) -> None:
-        self._keep = iter(iterations_kept(max_iterations).tolist())
-        self.next: int = next(self._keep)
-        self.iterations: list[int] = []
-        self.points: list[NDArray[np.float64]] = []
-        self.norms: list[float] = []
-
-    def append(self, iteration: int, point: NDArray[np.float64], norm: float) -> None:
-        self.iterations.append(iteration)
-        self.points.append(point)
-        self.norms.append(norm)
-        self.next = next(self._keep, -1)
-
-
-def _solution(problem: LeastSquares, plan: Plan, status: Status, history: _History, bound: float) -> Solution:
+def _solution(problem: LeastSquares, plan: Plan, status: Status, history: History, bound: float) -> Solution:
     path = np.array(history.points)
     losses = problem.losses(path)
     return Solution(
@@ -278,60 +264,6 @@ def _solution(problem: LeastSquares, plan: Plan, status: Status, history: _Histo
         history_loss=losses,
         history_gradient_norm=np.array(history.norms),
     )
-
-
-def iterations_kept(max_iterations: int, rows: int = HISTORY_ROWS) -> NDArray[np.int64]:
-    """The steps a history keeps: all of the first ones, then evenly in log(iteration).
-
-    Args:
-        max_iterations: The last step there can be.
-        rows: How many may be kept, besides the one where the descent ends.
-
-    Returns:
-        Ascending, from 0; at most `rows` - 1 of them.
-    """
-    if max_iterations < rows - 1:
-        return np.arange(max_iterations + 1)
-    # up to step m every step is kept; beyond it the gap grows as t/m, which takes m·ln(max/m) more
-    dense = rows - 2
-    while dense + dense * math.log(max_iterations / dense) > rows - 2:
-        dense -= 1 + dense // 100
-    sparse = np.geomspace(dense, max_iterations, rows - 2 - dense)
-    return np.unique(np.concatenate([np.arange(dense), np.rint(sparse).astype(np.int64)]))
-
-
-def _forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -> int | None:
-    """The steps until ||g|| <= stop, None if never: descent on a quadratic is known in advance.
-
-    Along an eigenvector g(t+1) = (1 + momentum)(1 - rate·λ)·g(t) - momentum·(1 - rate·λ)·g(t-1): the powers of a
-    2 x 2 matrix tell the gradient at any step.
-    """
-    start = problem.modes.T @ problem.linear
-    shrink = 1.0 - rate * problem.eigenvalues
-    step = np.zeros((len(shrink), 2, 2))
-    step[:, 0, 0], step[:, 0, 1], step[:, 1, 0] = (1 + momentum) * shrink, -momentum * shrink, 1.0
-
-    def norm_after(steps: int) -> float:
-        # near a double root rounding can make powers of 10^9 and more overflow: that is as good as never
-        with np.errstate(over="ignore", invalid="ignore"):
-            state = np.linalg.matrix_power(step, steps) @ np.array([[1.0], [1.0]])
-            norm = float(np.linalg.norm(start * state[:, 1, 0]))
-        return norm if math.isfinite(norm) else math.inf
-
-    if norm_after(0) <= stop:
-        return 0
-    if stop <= 0:
-        return None
-    high = 1
-    while norm_after(high) > stop:
-        high *= 2
-        if high > FORECAST_LIMIT:
-            return None
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if norm_after(middle) <= stop else (middle, high)
-    return high
 
 
 def _divide(norm: float, mu: float) -> float:

@@ -112,17 +112,17 @@ def infer_terms(
         robust = inverse @ meat @ inverse / df
         places = [independent.index(j) for j in identified]
         variance = ols_loss / df  # s²/n
-        scaled[identified] = np.sqrt(variance * inverse.diagonal()[places]) / scaling.target_scale
-        hc1_scaled[identified] = np.sqrt(robust.diagonal()[places]) / scaling.target_scale
+        scaled[identified] = _root(variance * inverse.diagonal()[places]) / scaling.target_scale
+        hc1_scaled[identified] = _root(robust.diagonal()[places]) * (residuals.unit / scaling.target_scale)
         vif[identified] = inverse.diagonal()[places]
         if cross.centred and intercept_identified:
             shift = (np.array([float(m) for m in scaling.means]) / scaling.scales)[independent]
             pull: NDArray[np.float64] = inverse @ shift
-            intercept = math.sqrt(variance * (1.0 + float(shift @ pull)))
+            intercept = float(_root(np.array(variance * (1.0 + float(shift @ pull)))))
             # sandwich of the intercept's influence, 1 - shiftᵀA⁻¹z
             square_by_feature = residuals.square_by_feature[independent]
             spread = residuals.powers[1] - 2 * float(pull @ square_by_feature) + float(pull @ meat @ pull)
-            intercept_hc1 = math.sqrt(max(spread, 0.0) / df)
+            intercept_hc1 = math.sqrt(max(spread, 0.0) / df) * residuals.unit
     units = scaling.target_scale / scaling.scales
     std_error = np.array([intercept, *(scaled * units)])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -170,7 +170,7 @@ def fit_statistics(
         r2=r2,
         adjusted_r2=1.0 - (1.0 - r2) * (n - cross.centred) / df if df > 0 else nan,
         rmse=math.sqrt(loss),
-        mae=residuals.absolute,
+        mae=residuals.absolute * residuals.unit,
         residual_std_error=math.sqrt(loss * n / df) if df > 0 else nan,
         df_residual=df,
         f_statistic=f_statistic,
@@ -188,12 +188,18 @@ def fit_statistics(
     )
 
 
+def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """√values; NaN where rounding on ill-conditioned data has left nothing to take the root of."""
+    return np.sqrt(np.where(values >= 0, values, np.nan))
+
+
 def _inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
     """A⁻¹ in ball arithmetic (Johansson 2017, IEEE Trans. Comput. 66:1281-1292): the diagonal is right to 60 bits."""
     size = len(hessian)
     if not size:
         return np.zeros((0, 0))
     before = ctx.prec
+    inverse = None
     try:
         for bits in INVERSE_BITS:
             ctx.prec = bits
@@ -203,6 +209,8 @@ def _inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
                 continue  # the balls are too wide to tell the matrix from a singular one
             if all(entry.rel_accuracy_bits() > 60 for entry in (inverse[i, i] for i in range(size))):
                 break
+        if inverse is None:
+            return np.full((size, size), np.nan)
         return np.array([[float(inverse[i, j].mid()) for j in range(size)] for i in range(size)])
     finally:
         ctx.prec = before

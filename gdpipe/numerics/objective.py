@@ -116,6 +116,18 @@ class LeastSquares:
         """κ = L / mu; infinite where float64 cannot tell mu from zero."""
         return self.lipschitz / self.strong_convexity if self.strong_convexity > 0 else float("inf")
 
+    def projected(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Without its part along the null space, where descent from zero never goes but rounding would; shape (p,)."""
+        if not self.null_space.size:
+            return vector
+        along: NDArray[np.float64] = self.null_space @ (self.null_space.T @ vector)
+        return vector - along
+
+    @property
+    def projection_error(self) -> float:
+        """What is left along the null space after `projected`, relative to the vector."""
+        return 4 * self.n_features * float(np.finfo(np.float64).eps) if self.null_space.size else 0.0
+
     def gradient(self, coef_scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """g(w) = A w - b from the exact form, rounded once (then projected); shape (p,)."""
         return self.gradient_at(to_fixed(coef_scaled.tolist()))
@@ -123,9 +135,7 @@ class LeastSquares:
     def gradient_at(self, point: NDArray[np.object_]) -> NDArray[np.float64]:
         """The same at a point in units of 2^-256."""
         exact = self.exact_hessian @ point - (self.exact_linear << FIXED_POINT_BITS)
-        rounded = _to_float(exact, 2 * FIXED_POINT_BITS)
-        along_null_space: NDArray[np.float64] = self.null_space @ (self.null_space.T @ rounded)
-        return rounded - along_null_space
+        return self.projected(_to_float(exact, 2 * FIXED_POINT_BITS))
 
     def loss(self, coef_scaled: NDArray[np.float64]) -> float:
         """The loss at w from the exact form, rounded once; in the target's unit squared."""

@@ -44,22 +44,31 @@ class ResidualGrids:
         exponents: For the columns of `ResidualSums.moments`.
         step_exponents: For the differences.
         weight_exponent: For the weights; None where rows are unweighted.
+        unit: A power of two near the target's scale: residuals are summed in this unit, so that no power of them
+            overflows.
     """
 
     exponents: NDArray[np.int64]
     step_exponents: NDArray[np.int64]
     weight_exponent: int | None
+    unit: float
 
     @classmethod
     def of(
-        cls, largest_z: NDArray[np.float64], largest_residual: float, weight_exponent: int | None
+        cls,
+        largest_z: NDArray[np.float64],
+        largest_residual: float,
+        weight_exponent: int | None,
+        target_scale: float = 1.0,
     ) -> "ResidualGrids":
         """From bounds of |z| per feature, shape (p,), and of |residual|."""
-        r = largest_residual
+        unit = float(np.ldexp(1.0, np.frexp(target_scale)[1]))
+        r = largest_residual / unit
         return cls(
             grid_exponents(np.array([*(r * largest_z), r, r, r * r])),
             grid_exponents(np.array([2 * r])),
             weight_exponent,
+            unit,
         )
 
     def zero(self) -> "ResidualSums":
@@ -76,11 +85,13 @@ class ResidualAccumulator:
         self._moments = MomentsAccumulator(grids.exponents, grids.weight_exponent)
         self._steps = MomentsAccumulator(grids.step_exponents)
         self._ends = np.empty(0)
+        self._per_unit = 1.0 / grids.unit
 
     def add(self, z: NDArray[np.float64], residual: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
         """Add rows: z of shape (p, m), residual and weights of shape (m,), all finite, weights > 0."""
         if not len(residual):
             return
+        residual = residual * self._per_unit
         columns = np.empty((len(z) + EXTRA, len(residual)))
         np.multiply(z, residual, out=columns[:-EXTRA])
         columns[-3] = residual
@@ -97,7 +108,7 @@ class ResidualAccumulator:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualStatistics:
-    """Means over rows, each rounded once; e is a residual, z a standardized feature, target units throughout.
+    """Means over rows, each rounded once; e is a residual in units of `unit`, z a standardized feature.
 
     Attributes:
         gradient: mean(e·z), shape (p,).
@@ -105,6 +116,7 @@ class ResidualStatistics:
         square_by_feature: mean(e²·z), shape (p,).
         absolute: mean(|e|).
         powers: mean(e), mean(e²), mean(e³), mean(e⁴).
+        unit: In target units.
         durbin_watson: Σ(eₜ - eₜ₋₁)² / Σw·e², over rows in input order.
     """
 
@@ -113,11 +125,12 @@ class ResidualStatistics:
     square_by_feature: NDArray[np.float64]
     absolute: float
     powers: tuple[float, float, float, float]
+    unit: float
     durbin_watson: float
 
     @classmethod
-    def of(cls, sums: ResidualSums) -> "ResidualStatistics":
-        """From exact sums."""
+    def of(cls, sums: ResidualSums, grids: ResidualGrids) -> "ResidualStatistics":
+        """From exact sums on these grids."""
         m = sums.moments
         units = np.ldexp(1.0, m.exponents)
         means = (m.sums / m.weight).astype(np.float64) * units
@@ -138,5 +151,6 @@ class ResidualStatistics:
                 float(products[residual, square]),
                 float(products[square, square]),
             ),
+            unit=grids.unit,
             durbin_watson=rows / squares if squares else float("nan"),
         )

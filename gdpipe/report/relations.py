@@ -1,15 +1,24 @@
 """Dependencies among features, in the user's words."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.dependencies import Dependencies, Relation
 
+LARGEST_SHOWN = 10**15
+
 
 def describe(found: Dependencies, cross: CrossProducts, names: Sequence[str]) -> tuple[str, ...]:
     """One readable line each, such as `a = b`, `c is constant (288)`, `surface = wall + 2 roof`."""
     means = cross.means()
+    p = len(names)
+    rank = p - len(found.constant) - len(found.redundant)
+    if found.relations and rank >= cross.n_samples - cross.centred:
+        # any features are dependent on so few rows: the relations say nothing about the world
+        few = f"fewer rows than features: rank {rank} of {p} on {cross.n_samples} rows"
+        return (*(f"{names[j]} is constant ({_number(means[j])})" for j in found.constant), few)
     constant = [f"{names[j]} is constant ({_number(means[j])})" for j in found.constant]
     return (*constant, *(_equation(relation, names) for relation in found.relations))
 
@@ -40,4 +49,9 @@ def _term(coefficient: Fraction, name: str) -> str:
 
 
 def _number(value: Fraction) -> str:
-    return str(value) if value.denominator == 1 else f"{float(value):.10g}"
+    if value.denominator == 1 and abs(value) < LARGEST_SHOWN:
+        return str(value)
+    try:
+        return f"{float(value):.10g}"
+    except OverflowError:  # a Decimal has no largest number
+        return f"{Decimal(value.numerator) / Decimal(value.denominator):.10g}"

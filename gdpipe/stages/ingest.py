@@ -13,33 +13,22 @@ from numpy.typing import NDArray
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.engine import worker_count
-from gdpipe.errors import ConfigError, DataError, SchemaError
+from gdpipe.errors import DataError
 from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.moments import GridOverflow, Moments, MomentsAccumulator, grid_exponents
-from gdpipe.tables import catalog
-from gdpipe.tables.columns import Numbers, is_numeric, numbers
+from gdpipe.stages.columns import Columns, choose_columns
+from gdpipe.tables.columns import Numbers, numbers
 from gdpipe.tables.scan import ROW, Shard, batch_rows, read, shards
 from gdpipe.tables.source import Source
 
 logger = logging.getLogger(__name__)
 
+# weights farther apart than this would lose digits on their common grid
+WEIGHT_RANGE = 1e9
+# standard deviations beyond this, or below its inverse, have squares that are no longer a float64
+LARGEST_SCALE = 1e150
 # a value whose square is no longer a float64
 LARGEST_VALUE = float(np.sqrt(np.finfo(np.float64).max))
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which column plays which part."""
-
-    features: tuple[str, ...]
-    target: str
-    weight: str | None
-    key: tuple[str, ...]
-
-    @property
-    def fitted(self) -> tuple[str, ...]:
-        """Features, then the target, then the weight if there is one."""
-        return (*self.features, self.target, *([self.weight] if self.weight else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +64,7 @@ class Ingested:
         batch_rows: How many rows a worker decodes at once.
         largest: Largest magnitude of each of `columns.fitted` in the whole source.
         least_weight: The smallest positive weight used; 1 where rows are unweighted.
+        whole_weights: Whether every weight is an integer, and so may stand for repeated rows.
         moments: Sums over the rows used.
         rows: Row accounting.
         notices: What a person should know, one line each.
@@ -86,6 +76,7 @@ class Ingested:
     batch_rows: int
     largest: NDArray[np.float64]
     least_weight: float
+    whole_weights: bool
     moments: Moments | Float64Moments
     rows: RowCount
     notices: tuple[str, ...]
@@ -114,6 +105,9 @@ def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
     parts = tuple(shards(source, len(columns.fitted)))
     sums = functools.reduce(_join, executor.map(work, parts), work.nothing())
     _check(config, columns, source, sums)
+    if config.weight:
+        notices += _check_weights(config.weight, source, sums, float(largest[-1]))
+    notices += _notices_of_rounding(columns, source, largest)
     rows = RowCount(
         read=sums.read,
         used=sums.moments.n_samples,
@@ -129,46 +123,11 @@ def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
         work.batch_rows,
         largest,
         sums.least_weight if config.weight else 1.0,
+        sums.whole_weights,
         sums.moments,
         rows,
         notices,
     )
-
-
-def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tuple[str, ...]]:
-    """Give each column its part; features are all numeric columns where none were named.
-
-    Returns:
-        The columns, and notices about those that were left out.
-    """
-    taken = {config.target, config.weight, *config.key}
-    notices: list[str] = []
-    if config.features is None:
-        free = [f for f in source.schema if f.name not in taken]
-        features = tuple(f.name for f in free if is_numeric(f.type))
-        left_out = [f"{f.name} ({f.type})" for f in free if not is_numeric(f.type)]
-        if left_out:
-            notices.append(f"left out, not numeric: {', '.join(left_out)}")
-    else:
-        features = config.features
-    columns = Columns(features, config.target, config.weight, config.key)
-    source.check_columns([config.target], "target")
-    source.check_columns(features, "feature")
-    source.check_columns([config.weight] if config.weight else [], "weight")
-    source.check_columns(config.key, "key")
-    if not features:
-        raise SchemaError(f"{source.location}: no numeric column is left to be a feature besides {config.target!r}")
-    for name in columns.fitted:
-        kind = source.schema.field(name).type
-        if not is_numeric(kind):
-            raise SchemaError(f"{source.location}: column {name!r} is {kind}; a regression needs numbers")
-    reserved = {*catalog.schema(catalog.PREDICTIONS, "").names, ROW}
-    clash = sorted(reserved & set(config.key))
-    if clash:
-        raise ConfigError(f"key: predictions have a column {clash[0]!r} of their own; rename the input's")
-    if ROW in columns.fitted:
-        raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
-    return columns, tuple(notices)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,6 +137,7 @@ class _ShardSums:
     missing: NDArray[np.int64]
     zero_weight: int
     least_weight: float
+    whole_weights: bool
     first_missing: tuple[str, str, int] | None  # column, file, row
 
 
@@ -194,7 +154,7 @@ class _SumShard:
     def __call__(self, shard: Shard) -> _ShardSums:
         names = self.columns.fitted
         accumulator = self._accumulator()
-        read_rows, zero_weight, least_weight = 0, 0, math.inf
+        read_rows, zero_weight, least_weight, whole_weights = 0, 0, math.inf, True
         missing = np.zeros(len(names), np.int64)
         first_missing = None
         file = self.source.files[shard.file]
@@ -213,6 +173,7 @@ class _SumShard:
                 if not positive.all():
                     values, weights = values[:, positive], weights[positive]
                 least_weight = min(least_weight, float(weights.min(initial=math.inf)))
+                whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
             try:
                 accumulator.add(values, weights)
             except GridOverflow as overflow:
@@ -221,12 +182,14 @@ class _SumShard:
                     f"{file.path}: column {names[j]!r} holds values beyond {self.largest[j]:g}, the largest "
                     "that the footers announce; the file's statistics are wrong, write it again"
                 ) from overflow
-        return _ShardSums(accumulator.moments(), read_rows, missing, zero_weight, least_weight, first_missing)
+        return _ShardSums(
+            accumulator.moments(), read_rows, missing, zero_weight, least_weight, whole_weights, first_missing
+        )
 
     def nothing(self) -> _ShardSums:
         """The sums of no shard at all."""
         return _ShardSums(
-            self._accumulator().moments(), 0, np.zeros(len(self.columns.fitted), np.int64), 0, math.inf, None
+            self._accumulator().moments(), 0, np.zeros(len(self.columns.fitted), np.int64), 0, math.inf, True, None
         )
 
     def _accumulator(self) -> MomentsAccumulator | Float64Accumulator:
@@ -260,6 +223,7 @@ def _join(a: _ShardSums, b: _ShardSums) -> _ShardSums:
         a.missing + b.missing,
         a.zero_weight + b.zero_weight,
         min(a.least_weight, b.least_weight),
+        a.whole_weights and b.whole_weights,
         a.first_missing or b.first_missing,
     )
 
@@ -281,6 +245,27 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: _Shar
             f"all weights are zero or rows incomplete ({gaps or 'no nulls'})" if columns.weight else f"null in: {gaps}"
         )
         raise DataError(f"{source.location}: none of {sums.read:,} rows can be used; {reason}")
+
+
+def _check_weights(name: str, source: Source, sums: _ShardSums, largest: float) -> tuple[str, ...]:
+    """Weights share one grid: the smallest must still have digits on it."""
+    if not 1 / LARGEST_SCALE <= largest <= LARGEST_SCALE or largest > sums.least_weight * WEIGHT_RANGE:
+        raise DataError(
+            f"{source.location}: weight column {name!r} ranges from {sums.least_weight:g} to {largest:g}; "
+            f"weights must lie within a factor of {WEIGHT_RANGE:g} of each other, and of 1e-150 and 1e150; rescale them"
+        )
+    if sums.whole_weights:
+        return ()
+    return (f"weights are not whole numbers: standard errors take them as counts of rows all the same ({name})",)
+
+
+def _notices_of_rounding(columns: Columns, source: Source, largest: NDArray[np.float64]) -> tuple[str, ...]:
+    beyond = [
+        name
+        for name, size in zip(columns.fitted, largest.tolist(), strict=True)
+        if size > 2**53 and pa.types.is_integer(source.schema.field(name).type)
+    ]
+    return (f"integers beyond 2^53 are rounded to float64: {', '.join(beyond)}",) if beyond else ()
 
 
 def _is_exact(config: TrainingConfig, columns: Columns) -> bool:

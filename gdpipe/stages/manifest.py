@@ -13,7 +13,7 @@ from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables.catalog import SCHEMA_VERSION
 from gdpipe.tables.source import Source
-from gdpipe.tables.store import WrittenFile
+from gdpipe.tables.writer import WrittenFile
 
 PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
 

@@ -15,13 +15,15 @@ from gdpipe.numerics import linear
 from gdpipe.numerics.descent import Solution
 from gdpipe.numerics.moments import grid_exponents
 from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
-from gdpipe.stages.ingest import Columns, Ingested
+from gdpipe.stages.columns import Columns
+from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
 from gdpipe.tables.columns import numbers
 from gdpipe.tables.scan import ROW, Shard, read
 from gdpipe.tables.source import Source
-from gdpipe.tables.store import Staging, TableWriter, WrittenFile
+from gdpipe.tables.store import Staging
+from gdpipe.tables.writer import TableWriter, WrittenFile
 
 # rows a row group of the predictions: few enough to gather in memory, enough to compress and scan well
 ROW_GROUP_ROWS = 262_144
@@ -50,11 +52,13 @@ class Predicted:
         model: What predicted.
         files: The parts of predictions, in input order.
         residuals: Sums over the rows that were fitted.
+        grids: On which they were summed.
     """
 
     model: Model
     files: tuple[WrittenFile, ...]
     residuals: ResidualSums
+    grids: ResidualGrids
 
 
 def predict(
@@ -70,10 +74,14 @@ def predict(
     model = _model(standardized, solution, columns.features)
     scales, means = standardized.kept_scaling.scales, standardized.kept_scaling.means
     means_float = np.array([float(m) for m in means])
+    # no z can be larger than the values allow, nor, since Σw·z² = Σw, than the weights do
+    by_value = (ingested.largest[kept] + np.abs(means_float)) / scales
+    by_weight = math.sqrt(standardized.cross.total_weight / ingested.least_weight)
     grids = ResidualGrids.of(
-        (ingested.largest[kept] + np.abs(means_float)) / scales * (1 + 2**-40),
+        np.minimum(by_value, by_weight) * (1 + 2**-20),
         _largest_residual(ingested, standardized, solution, model),
         _weight_exponent(ingested),
+        standardized.scaling.target_scale,
     )
     work = _PredictShard(
         ingested.source,
@@ -86,7 +94,7 @@ def predict(
     )
     results = list(executor.map(work, ingested.shards))
     residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results if sums), grids.zero())
-    return Predicted(model, tuple(record for record, _ in results), residuals)
+    return Predicted(model, tuple(record for record, _ in results), residuals, grids)
 
 
 def score(
@@ -121,7 +129,7 @@ def _largest_residual(ingested: Ingested, standardized: Standardized, solution: 
     reach = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[:p]) + float(ingested.largest[p])
     rounding = 4 * (p + 4) * float(np.finfo(np.float64).eps) * reach
     # Σw·e² = Σw·loss bounds each e², far closer than the largest values do where the fit is good
-    by_loss = math.sqrt(standardized.cross.total_weight * solution.loss / ingested.least_weight)
+    by_loss = math.sqrt(standardized.cross.total_weight / ingested.least_weight) * math.sqrt(solution.loss)
     return min(reach, by_loss) * (1 + 2**-40) + rounding
 
 

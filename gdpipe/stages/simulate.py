@@ -11,7 +11,7 @@ import pyarrow as pa
 from gdpipe.errors import ConfigError
 from gdpipe.numerics import linear
 from gdpipe.tables import catalog
-from gdpipe.tables.store import TableWriter, write_table
+from gdpipe.tables.writer import TableWriter, write_table
 
 CHUNK_ROWS = 1_000_000
 # a name that starts with '_' is not read as data

@@ -12,7 +12,8 @@ from gdpipe.numerics.dependencies import Dependencies, Relation, null_directions
 from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.scaling import Scaling
 from gdpipe.report.relations import describe
-from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.columns import Columns
+from gdpipe.stages.ingest import LARGEST_SCALE, Ingested
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
             f"{config.source}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
             "there is nothing to explain"
         )
-    found = Dependencies.of(cross, scaling)
+    _check_scales(config, columns, scaling)
+    found = Dependencies.of(cross, scaling, ingested.source.resolution(columns.features))
     described = describe(found, cross, columns.features)
     for line in described:
         logger.info("dependent features: %s", line)
@@ -90,6 +92,15 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     if relations or found.smallest_eigenvalue is not None:
         problem = problem.without(np.asarray(directions), found.smallest_eigenvalue)
     return Standardized(scaling, found, described, kept, kept_cross, kept_scaling, relations, problem)
+
+
+def _check_scales(config: TrainingConfig, columns: Columns, scaling: Scaling) -> None:
+    for name, scale in zip(columns.fitted, [*scaling.scales.tolist(), scaling.target_scale], strict=False):
+        if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
+            raise DataError(
+                f"{config.source}: column {name!r} has a standard deviation of {scale:g}, whose square is no float64; "
+                "use another unit"
+            )
 
 
 def _among(relation: Relation, kept: list[int]) -> Relation:

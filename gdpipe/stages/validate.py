@@ -1,6 +1,8 @@
 """Validate: hold the descent against the exact baseline, write the evidence, and refuse what does not pass."""
 
+import dataclasses
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,8 @@ from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
-from gdpipe.tables.store import Staging, WrittenFile, write_table, write_text
+from gdpipe.tables.store import Staging
+from gdpipe.tables.writer import WrittenFile, write_table, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +61,9 @@ def validate(
     """
     cross, scaling, problem = standardized.cross, standardized.kept_scaling, standardized.problem
     baseline = ols.solve(cross, scaling, problem, standardized.relations)
-    residuals = ResidualStatistics.of(predicted.residuals)
+    residuals = ResidualStatistics.of(predicted.residuals, predicted.grids)
+    if not ingested.whole_weights:  # there is no row before a row of weight 0.3
+        residuals = dataclasses.replace(residuals, durbin_watson=math.nan)
     coef, intercept = scaling.to_original(baseline.coef_scaled)
     ols_estimate = np.array([float(v) for v in (intercept, *coef)])
     terms = infer_terms(
@@ -78,7 +83,7 @@ def validate(
         solution,
         baseline.coef_scaled,
         terms.std_error_scaled[1:],
-        float(np.abs(residuals.gradient).max(initial=0.0)) / scaling.target_scale,
+        float(np.abs(residuals.gradient).max(initial=0.0)) * (residuals.unit / scaling.target_scale),
         _row_rounding(ingested, standardized, predicted),
     )
     columns = {

@@ -21,6 +21,13 @@ def is_numeric(kind: pa.DataType) -> bool:
     )
 
 
+def resolution(kind: pa.DataType) -> float:
+    """The relative rounding that values of a type carry from wherever they were computed."""
+    if pa.types.is_float16(kind):
+        return float(np.finfo(np.float16).eps)
+    return float(np.finfo(np.float32 if pa.types.is_float32(kind) else np.float64).eps)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
     """Some columns of some rows.

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from gdpipe.config import filter_groups
 from gdpipe.errors import DataError
-from gdpipe.tables.source import Source, SourceFile, is_transient
+from gdpipe.tables.files import first_line, is_transient
+from gdpipe.tables.source import Source, SourceFile
 
 SHARD_BYTES = 128 * 2**20
 BYTES_PER_NUMBER = 8
@@ -95,8 +96,7 @@ def _decode(
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(f"{file.path}: cannot be read ({error})", transient=is_transient(error)) from error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{file.path}: row group {group} is damaged ({reason}); write the file again") from error
+        raise DataError(f"{file.path}: row group {group} is damaged ({first_line(error)}); write it again") from error
     if rows != file.group_rows[group]:
         raise DataError(
             f"{file.path}: row group {group} holds {rows} rows where its footer says {file.group_rows[group]}"

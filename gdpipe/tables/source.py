@@ -1,11 +1,8 @@
 """Parquet in: which files there are, and what their footers say."""
 
 import difflib
-import glob
 import hashlib
 import math
-import os
-import urllib.parse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -21,10 +18,8 @@ from numpy.typing import NDArray
 
 from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import ConfigError, DataError, SchemaError
-from gdpipe.tables.columns import is_numeric
-
-SUFFIXES = (".parquet", ".pq", ".parq")
-DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+from gdpipe.tables.columns import is_numeric, resolution
+from gdpipe.tables.files import SUFFIXES, find_files, first_line, is_transient, partitions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +75,10 @@ class Source:
             DataError: Nothing is there, nothing matches, or a file is not Parquet.
             ConfigError: The filters do not fit the columns.
         """
-        filesystem, base, paths = _find(location)
+        filesystem, base, paths = find_files(location)
         if not paths:
             raise DataError(f"{location}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
-        partitions = _partitions([PurePosixPath(p).relative_to(base) for p in paths])
+        partitions = partitions_of([PurePosixPath(p).relative_to(base) for p in paths])
         infos = filesystem.get_file_info(paths)
         files = [
             _read_footer(filesystem, info, str(PurePosixPath(info.path).relative_to(base)), partition)
@@ -129,6 +124,11 @@ class Source:
             totals = np.maximum(totals, _largest_in_file(self.filesystem, file, names))
         return totals
 
+    def resolution(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """The relative rounding that each column's values carry, shape (len(names),)."""
+        schemas = [self.schema, *(file.schema for file in self.files)]
+        return np.array([max(resolution(s.field(n).type) for s in schemas if n in s.names) for n in names])
+
     def _check_types(self, name: str) -> None:
         first = self.schema.field(name).type
         for file in self.files:
@@ -161,7 +161,7 @@ class Source:
             try:
                 wanted = fragment.subset(filter=expression, schema=self.schema).row_groups
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-                raise ConfigError(f"filters {self.filters!r} do not fit the columns: {_first_line(error)}") from error
+                raise ConfigError(f"filters {self.filters!r} do not fit the columns: {first_line(error)}") from error
             files.append(
                 SourceFile(
                     file.path,
@@ -178,72 +178,6 @@ class Source:
         if not any(file.wanted_groups for file in files):
             raise DataError(f"{self.location}: filters {self.filters!r} match nothing")
         return Source(self.location, self.filesystem, tuple(files), self.schema, self.filters)
-
-
-def _find(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
-    """The filesystem, the folder that names are relative to, and the paths in order."""
-    if "://" in location:
-        try:
-            filesystem, path = pafs.FileSystem.from_uri(location)
-        except (pa.ArrowException, ValueError) as error:
-            raise DataError(f"{location}: {_first_line(error)}") from error
-    else:
-        filesystem, path = pafs.LocalFileSystem(), os.path.abspath(location)
-    if isinstance(filesystem, pafs.LocalFileSystem) and glob.has_magic(path) and not os.path.exists(path):
-        fixed = PurePosixPath(*_before_magic(PurePosixPath(path).parts))
-        matches = sorted(glob.glob(path, recursive=True))
-        paths = sorted({p for match in matches for p in _below(filesystem, match)})
-        return filesystem, str(fixed), paths
-    try:
-        info = filesystem.get_file_info(path)
-    except OSError as error:
-        raise DataError(f"{location}: {_first_line(error)}", transient=True) from error
-    if info.type == pafs.FileType.NotFound:
-        raise DataError(f"{location}: no such file or folder")
-    base = path if info.type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
-    return filesystem, base, _below(filesystem, path)
-
-
-def _before_magic(parts: Sequence[str]) -> Iterable[str]:
-    for part in parts[:-1]:
-        if glob.has_magic(part):
-            return
-        yield part
-
-
-def _below(filesystem: pafs.FileSystem, path: str) -> list[str]:
-    """A file itself, or the Parquet files in a folder; what starts with '.' or '_' is nobody's data."""
-    if filesystem.get_file_info(path).type == pafs.FileType.File:
-        return [path]
-    found = filesystem.get_file_info(pafs.FileSelector(path, recursive=True))
-    return sorted(
-        info.path
-        for info in found
-        if info.type == pafs.FileType.File
-        and info.path.endswith(SUFFIXES)
-        and not any(part.startswith((".", "_")) for part in PurePosixPath(info.path).relative_to(path).parts)
-    )
-
-
-def _partitions(names: list[PurePosixPath]) -> list[dict[str, Any]]:
-    """The hive partition values in each name: integers where all values of a column are, else text."""
-    texts = [
-        {
-            urllib.parse.unquote(key): None if value == DEFAULT_PARTITION else urllib.parse.unquote(value)
-            for key, _, value in (part.partition("=") for part in name.parts[:-1] if "=" in part)
-        }
-        for name in names
-    ]
-    keys = {key for row in texts for key in row}
-    for name, row in zip(names, texts, strict=True):
-        if set(row) != keys:
-            raise SchemaError(f"{name}: has no partition {sorted(keys - set(row))[0]!r}, which other files have")
-    whole = {k: all(_is_int(row[k]) for row in texts if row[k] is not None) for k in keys}
-    return [{k: int(v) if v is not None and whole[k] else v for k, v in row.items()} for row in texts]
-
-
-def _is_int(text: str | None) -> bool:
-    return text is not None and text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 19
 
 
 def _with_partition(schema: pa.Schema, partitions: list[dict[str, Any]]) -> pa.Schema:
@@ -265,9 +199,9 @@ def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, pa
             handle.seek(max(info.size - 8 - length, 0))
             footer = handle.read()
     except pa.ArrowInvalid as error:
-        raise DataError(f"{info.path}: not a Parquet file, or a damaged one ({_first_line(error)})") from error
+        raise DataError(f"{info.path}: not a Parquet file, or a damaged one ({first_line(error)})") from error
     except OSError as error:
-        raise DataError(f"{info.path}: cannot be read ({_first_line(error)})", transient=is_transient(error)) from error
+        raise DataError(f"{info.path}: cannot be read ({first_line(error)})", transient=is_transient(error)) from error
     groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
     if any(rows < 0 for rows in groups):
         raise DataError(f"{info.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
@@ -308,13 +242,3 @@ def _ends(parquet: pq.ParquetFile, group: int, name: str) -> list[float]:
     """Least and largest value of a column that the footer says nothing about."""
     ends = pc.min_max(parquet.read_row_group(group, columns=[name]).column(0))
     return [float(ends[k].as_py() or 0) for k in ("min", "max")]
-
-
-def is_transient(error: OSError) -> bool:
-    """Whether reading again may succeed: not where the file is missing, forbidden, or not what it should be."""
-    lasting = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-    return error.errno is not None and not isinstance(error, lasting)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -60,7 +60,8 @@ def test_rows_that_disagree_with_the_sums_do_not_pass() -> None:
     verdict = certificate(solved(), row_gradient=1e-3)
     assert not verdict.passed
     assert verdict.reason.startswith("row_gradient")
-    assert certificate(solved(), row_gradient=1e-3, rounding=1e-2).passed
+    assert certificate(solved(), row_gradient=1e-6, rounding=1e-5).passed
+    assert not certificate(solved(), row_gradient=0.0, rounding=1e-2).passed
 
 
 def test_a_gap_within_a_loose_tolerance_must_still_be_invisible_beside_the_standard_errors() -> None:

@@ -1,14 +1,19 @@
 """Descent against the textbook, its own forecast, and the optimum."""
 
 import math
+from pathlib import Path
 
 import numpy as np
+import pyarrow.dataset as ds
 import pytest
 
 from gdpipe.errors import ConfigError
 from gdpipe.numerics import ols
-from gdpipe.numerics.descent import GradientDescent, Status, iterations_kept, minimize
+from gdpipe.numerics.descent import GradientDescent, Status, minimize
+from gdpipe.numerics.history import iterations_kept
 from tests.numerics.build import Floats, problem, random_data
+
+FLIGHTS = Path(__file__).parents[2] / "data" / "flights"
 
 
 def row_by_row(X: Floats, y: Floats, rate: float, steps: int) -> Floats:
@@ -29,6 +34,19 @@ def test_three_known_weights_step_for_step_as_the_textbook() -> None:
     loss = problem(X, y).loss
     solution = minimize(loss, GradientDescent(method="gd", learning_rate=0.1).plan(loss))
     textbook = row_by_row(X, y, 0.1, solution.iterations)
+    np.testing.assert_allclose(solution.history_loss, textbook, rtol=1e-10)
+
+
+def test_the_flights_step_for_step_as_the_textbook() -> None:
+    columns = ["dep_delay", "distance", "air_time", "hour", "month", "day", "arr_delay"]
+    table = ds.dataset(FLIGHTS, partitioning="hive").to_table(columns=columns)
+    rows = np.column_stack([c.to_numpy() for c in table.columns]).astype(float)
+    rows = rows[~np.isnan(rows).any(axis=1)]
+    X, y = rows[:, :-1], rows[:, -1]
+    loss = problem(X, y).loss
+    plan = GradientDescent(max_iterations=300, method="gd").plan(loss)
+    solution = minimize(loss, plan)
+    textbook = row_by_row(X, y, plan.learning_rate, solution.iterations)
     np.testing.assert_allclose(solution.history_loss, textbook, rtol=1e-10)
 
 

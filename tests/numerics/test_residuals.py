@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualStatistics, ResidualSums
+from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualStatistics
 from tests.numerics.build import Floats
 
 RNG = np.random.default_rng(0)
@@ -13,19 +13,19 @@ Z, E = RNG.normal(size=(2, 50)), RNG.normal(size=50)
 WEIGHTS = RNG.integers(1, 4, 50).astype(float)
 
 
-def gather(cuts: list[int], weights: Floats | None = None) -> ResidualSums:
-    grids = ResidualGrids.of(np.array([5.0, 5.0]), 5.0, None if weights is None else -52)
+def gather(cuts: list[int], weights: Floats | None = None, unit: float = 1.0) -> ResidualStatistics:
+    grids = ResidualGrids.of(np.array([5.0, 5.0]), 5.0 * unit, None if weights is None else -52, 0.5 * unit)
     total = grids.zero()
     for start, stop in zip([0, *cuts], [*cuts, 50], strict=True):
         accumulator = ResidualAccumulator(grids)
-        accumulator.add(Z[:, start:stop], E[start:stop], None if weights is None else weights[start:stop])
+        accumulator.add(Z[:, start:stop], E[start:stop] * unit, None if weights is None else weights[start:stop])
         total = total + accumulator.sums()
-    return total
+    return ResidualStatistics.of(total, grids)
 
 
 @given(st.lists(st.integers(0, 50), max_size=4).map(sorted))
 def test_any_cut_gives_the_same_statistics_to_the_last_bit(cuts: list[int]) -> None:
-    whole, pieces = ResidualStatistics.of(gather([])), ResidualStatistics.of(gather(cuts))
+    whole, pieces = gather([]), gather(cuts)
     assert whole.durbin_watson == pieces.durbin_watson
     assert whole.powers == pieces.powers
     assert (whole.meat == pieces.meat).all()
@@ -33,7 +33,7 @@ def test_any_cut_gives_the_same_statistics_to_the_last_bit(cuts: list[int]) -> N
 
 
 def test_statistics_are_the_means_that_they_say() -> None:
-    s = ResidualStatistics.of(gather([]))
+    s = gather([])
     np.testing.assert_allclose(s.gradient, Z @ E / 50, rtol=1e-12)
     np.testing.assert_allclose(s.meat, (Z * E**2) @ Z.T / 50, rtol=1e-12)
     np.testing.assert_allclose(s.square_by_feature, Z @ E**2 / 50, rtol=1e-12)
@@ -43,10 +43,17 @@ def test_statistics_are_the_means_that_they_say() -> None:
 
 
 def test_weights_are_repeated_rows() -> None:
-    weighted = ResidualStatistics.of(gather([], WEIGHTS))
+    weighted = gather([], WEIGHTS)
     times = WEIGHTS.astype(int)
     repeated = np.repeat(E, times)
     assert weighted.absolute == pytest.approx(np.abs(repeated).mean(), rel=1e-14)
     np.testing.assert_allclose(weighted.gradient, np.repeat(Z, times, axis=1) @ repeated / len(repeated), rtol=1e-12)
     # rows repeated in place have no step between them
     assert weighted.durbin_watson == pytest.approx(np.sum(np.diff(repeated) ** 2) / np.sum(repeated**2), rel=1e-13)
+
+
+def test_huge_residuals_are_summed_in_a_unit_of_their_own() -> None:
+    huge, plain = gather([], unit=2.0**400), gather([])
+    assert huge.unit == 2.0**400
+    assert huge.powers == plain.powers
+    assert huge.durbin_watson == plain.durbin_watson

@@ -1,0 +1,43 @@
+"""How many steps a descent will take: on a quadratic that is known before the first."""
+
+import math
+
+import numpy as np
+
+from gdpipe.numerics.objective import LeastSquares
+
+FORECAST_LIMIT = 2**53
+
+
+def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -> int | None:
+    """The steps until ||g|| <= stop, None if never: descent on a quadratic is known in advance.
+
+    Along an eigenvector g(t+1) = (1 + momentum)(1 - rate·λ)·g(t) - momentum·(1 - rate·λ)·g(t-1): the powers of a
+    2 x 2 matrix tell the gradient at any step.
+    """
+    start = problem.modes.T @ problem.linear
+    shrink = 1.0 - rate * problem.eigenvalues
+    step = np.zeros((len(shrink), 2, 2))
+    step[:, 0, 0], step[:, 0, 1], step[:, 1, 0] = (1 + momentum) * shrink, -momentum * shrink, 1.0
+
+    def norm_after(steps: int) -> float:
+        # near a double root rounding can make powers of 10^9 and more overflow: that is as good as never
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = np.linalg.matrix_power(step, steps) @ np.array([[1.0], [1.0]])
+            norm = float(np.linalg.norm(start * state[:, 1, 0]))
+        return norm if math.isfinite(norm) else math.inf
+
+    if norm_after(0) <= stop:
+        return 0
+    if stop <= 0:
+        return None
+    high = 1
+    while norm_after(high) > stop:
+        high *= 2
+        if high > FORECAST_LIMIT:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if norm_after(middle) <= stop else (middle, high)
+    return high

@@ -1,0 +1,62 @@
+"""Which column of a source plays which part."""
+
+from dataclasses import dataclass
+
+from gdpipe.config import TrainingConfig
+from gdpipe.errors import ConfigError, SchemaError
+from gdpipe.tables import catalog
+from gdpipe.tables.columns import is_numeric
+from gdpipe.tables.scan import ROW
+from gdpipe.tables.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column plays which part."""
+
+    features: tuple[str, ...]
+    target: str
+    weight: str | None
+    key: tuple[str, ...]
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """Features, then the target, then the weight if there is one."""
+        return (*self.features, self.target, *([self.weight] if self.weight else []))
+
+
+def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tuple[str, ...]]:
+    """Give each column its part; features are all numeric columns where none were named.
+
+    Returns:
+        The columns, and notices about those that were left out.
+    """
+    taken = {config.target, config.weight, *config.key}
+    notices: list[str] = []
+    if config.features is None:
+        # what pandas writes of a table's index is no column of the user's
+        free = [f for f in source.schema if f.name not in taken and not f.name.startswith("__index_level_")]
+        features = tuple(f.name for f in free if is_numeric(f.type))
+        left_out = [f"{f.name} ({f.type})" for f in free if not is_numeric(f.type)]
+        if left_out:
+            notices.append(f"left out, not numeric: {', '.join(left_out)}")
+    else:
+        features = config.features
+    columns = Columns(features, config.target, config.weight, config.key)
+    source.check_columns([config.target], "target")
+    source.check_columns(features, "feature")
+    source.check_columns([config.weight] if config.weight else [], "weight")
+    source.check_columns(config.key, "key")
+    if not features:
+        raise SchemaError(f"{source.location}: no numeric column is left to be a feature besides {config.target!r}")
+    for name in columns.fitted:
+        kind = source.schema.field(name).type
+        if not is_numeric(kind):
+            raise SchemaError(f"{source.location}: column {name!r} is {kind}; a regression needs numbers")
+    reserved = {*catalog.schema(catalog.PREDICTIONS, "").names, ROW}
+    clash = sorted(reserved & set(config.key))
+    if clash:
+        raise ConfigError(f"key: predictions have a column {clash[0]!r} of their own; rename the input's")
+    if ROW in columns.fitted:
+        raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
+    return columns, tuple(notices)

@@ -1,0 +1,101 @@
+"""Which files a source means: a file, a folder, a glob or a URI; and what their folders' names say."""
+
+import glob
+import os
+import urllib.parse
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from gdpipe.errors import DataError, SchemaError
+
+SUFFIXES = (".parquet", ".pq", ".parq")
+DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+def find_files(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
+    """The filesystem, the folder that names are relative to, and the paths in order.
+
+    Raises:
+        DataError: There is no such place, or it cannot be looked at.
+    """
+    if "://" in location:
+        try:
+            filesystem, path = pafs.FileSystem.from_uri(location)
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(f"{location}: {first_line(error)}") from error
+    else:
+        filesystem, path = pafs.LocalFileSystem(), os.path.abspath(location)
+    if isinstance(filesystem, pafs.LocalFileSystem) and glob.has_magic(path) and not os.path.exists(path):
+        fixed = PurePosixPath(*_before_magic(PurePosixPath(path).parts))
+        matches = sorted(glob.glob(path, recursive=True))
+        paths = sorted({p for match in matches for p in _below(filesystem, match)})
+        return filesystem, str(fixed), paths
+    try:
+        info = filesystem.get_file_info(path)
+    except OSError as error:
+        raise DataError(f"{location}: {first_line(error)}", transient=True) from error
+    if info.type == pafs.FileType.NotFound:
+        raise DataError(f"{location}: no such file or folder")
+    base = path if info.type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
+    return filesystem, base, _below(filesystem, path)
+
+
+def _before_magic(parts: Sequence[str]) -> Iterable[str]:
+    for part in parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _below(filesystem: pafs.FileSystem, path: str) -> list[str]:
+    """A file itself, or the Parquet files in a folder; what starts with '.' or '_' is nobody's data."""
+    if filesystem.get_file_info(path).type == pafs.FileType.File:
+        return [path]
+    found = filesystem.get_file_info(pafs.FileSelector(path, recursive=True))
+    return sorted(
+        info.path
+        for info in found
+        if info.type == pafs.FileType.File
+        and info.path.endswith(SUFFIXES)
+        and not any(part.startswith((".", "_")) for part in PurePosixPath(info.path).relative_to(path).parts)
+    )
+
+
+def partitions_of(names: list[PurePosixPath]) -> list[dict[str, Any]]:
+    """The hive partition values in each name: integers where all values of a column are, else text.
+
+    Raises:
+        SchemaError: A file has not all of them.
+    """
+    texts = [
+        {
+            urllib.parse.unquote(key): None if value == DEFAULT_PARTITION else urllib.parse.unquote(value)
+            for key, _, value in (part.partition("=") for part in name.parts[:-1] if "=" in part)
+        }
+        for name in names
+    ]
+    keys = {key for row in texts for key in row}
+    for name, row in zip(names, texts, strict=True):
+        if set(row) != keys:
+            raise SchemaError(f"{name}: has no partition {sorted(keys - set(row))[0]!r}, which other files have")
+    whole = {k: all(_is_int(row[k]) for row in texts if row[k] is not None) for k in keys}
+    return [{k: int(v) if v is not None and whole[k] else v for k, v in row.items()} for row in texts]
+
+
+def _is_int(text: str | None) -> bool:
+    return text is not None and text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 19
+
+
+def is_transient(error: OSError) -> bool:
+    """Whether reading again may succeed: not where the file is missing, forbidden, or not what it should be."""
+    lasting = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+    return error.errno is not None and not isinstance(error, lasting)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first; libraries add pages."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
