@@ -89,7 +89,9 @@ class Dependencies:
             spared = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
             rounded.append(independent.pop(spared))
             smallest = None
-        relations += [_rounded_relation(cross, scaling, independent, j) for j in sorted(rounded)]
+        relations += [
+            _rounded_relation(cross, scaling, independent, j, rounding.of_coefficients) for j in sorted(rounded)
+        ]
         return cls(constant, tuple(relations), redundant + rounded, smallest)
 
 
@@ -107,6 +109,7 @@ class _Rounding:
         ]
         magnitudes = np.array([square_root(Fraction(s)) for s in squares])
         units = np.full(p, np.finfo(np.float64).eps) if resolution is None else resolution
+        self.of_coefficients = max(1e-9, 100 * float(units.max(initial=0.0)))
         self._per_weight = units * magnitudes / scaling.scales
         self._noise = cross.noise * p
 
@@ -186,7 +189,9 @@ def _smallest_mode(
     return value, mode
 
 
-def _rounded_relation(cross: CrossProducts, scaling: Scaling, independent: list[int], dependent: int) -> Relation:
+def _rounded_relation(
+    cross: CrossProducts, scaling: Scaling, independent: list[int], dependent: int, rounding: float
+) -> Relation:
     """What a feature is of the independent ones, to rounding: its regression on them, cleaned of noise."""
     square = cross.products[np.ix_(independent, independent)]
     solved = solve_exactly(square, cross.products[independent, dependent][:, None])
@@ -197,23 +202,25 @@ def _rounded_relation(cross: CrossProducts, scaling: Scaling, independent: list[
         weight = solved[r, 0] * power_of_two(int(cross.exponents[dependent] - cross.exponents[j]))
         constant -= weight * means[j]
         # a term that moves the combination by no more than rounding does not belong to it
-        if abs(weight) * Fraction(float(scaling.scales[j])) > Fraction(float(scaling.scales[dependent])) / 10**8:
-            terms[j] = -simplest_near(weight)
+        if abs(weight) * Fraction(float(scaling.scales[j])) > 10 * Fraction(rounding) * Fraction(
+            float(scaling.scales[dependent])
+        ):
+            terms[j] = -simplest_near(weight, rounding)
     common = math.lcm(*(t.denominator for t in terms.values()))
     if common <= LARGEST_DENOMINATOR:
         terms = {j: t * common for j, t in terms.items()}
     size = sum((abs(t * means[j]) for j, t in terms.items()), Fraction(0))
     constant *= terms[dependent]
     coefficients = tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1))
-    if not cross.centred or abs(constant) <= size / 10**9:
+    if not cross.centred or abs(constant) <= size * Fraction(rounding):
         constant = Fraction(0)
     return Relation(coefficients, constant, exact=False)
 
 
-def simplest_near(value: Fraction) -> Fraction:
-    """A fraction with a small denominator if one lies within 1e-9 of the value, else the value as a float64."""
+def simplest_near(value: Fraction, rounding: float) -> Fraction:
+    """A fraction with a small denominator if one is as near as the relative rounding, else the value as a float64."""
     simple = value.limit_denominator(LARGEST_DENOMINATOR)
-    return simple if abs(simple - value) <= abs(value) / 10**9 else Fraction(float(value))
+    return simple if abs(simple - value) <= abs(value) * Fraction(rounding) else Fraction(float(value))
 
 
 def integer_matrix(values: NDArray[np.object_]) -> fmpz_mat:

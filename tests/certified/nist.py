@@ -4,8 +4,9 @@ National Institute of Standards and Technology, Statistical Reference Datasets (
 read from the scipy package, Longley from statsmodels; NoInt and Wampler follow from the formulas on their pages.
 """
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -104,7 +105,7 @@ def wampler(number: int) -> Reference:
     """Polynomials of degree 5 at 0, 1, ..., 20."""
     x = np.arange(21.0)
     X = np.column_stack([x**k for k in range(1, 6)])
-    if number == 2:  # noqa: PLR2004  # the one with decimal coefficients; y has five decimals and is read as written
+    if number == 2:  # the one with decimal coefficients; y has five decimals and is read as written
         y = np.array([round(sum((v / 10) ** k for k in range(6)), 5) for v in range(21)])
         return Reference(X, y, [10.0**-k for k in range(6)], [0.0] * 6, 13)
     scale = {1: 0, 3: 1, 4: 100, 5: 10_000}[number]
@@ -119,9 +120,9 @@ def filip() -> Reference:
     return Reference(X, np.cos(x) + 0.01 * np.sin(37 * x), [], [], 0)
 
 
-ALL = {
+ALL: dict[str, Callable[[], Reference]] = {
     "Norris": norris,
     "Longley": longley,
-    **{f"NoInt{n}": (lambda n=n: no_intercept(n)) for n in (1, 2)},
-    **{f"Wampler{n}": (lambda n=n: wampler(n)) for n in (1, 2, 3, 4, 5)},
+    **{f"NoInt{n}": functools.partial(no_intercept, n) for n in (1, 2)},
+    **{f"Wampler{n}": functools.partial(wampler, n) for n in (1, 2, 3, 4, 5)},
 }

@@ -36,9 +36,7 @@ def digits(value: float, certified: float) -> float:
 def test_certified_values(name: str, tmp_path: Path) -> None:
     reference = ALL[name]()
     table = train(reference, tmp_path, tolerance=TOLERANCE, max_iterations=1_000_000).parameters
-    for row, estimate, std_error in zip(
-        table.to_dict("records"), reference.estimate, reference.std_error, strict=True
-    ):
+    for row, estimate, std_error in zip(table.to_dict("records"), reference.estimate, reference.std_error, strict=True):
         assert digits(row["ols_estimate"], estimate) >= reference.digits, row["term"]
         assert digits(row["estimate"], estimate) >= 9, row["term"]
         if std_error:

@@ -78,5 +78,5 @@ def test_more_features_than_rows_leave_as_many_relations_as_ranks_are_missing() 
 
 
 def test_fractions_near_simple_ones_become_them() -> None:
-    assert simplest_near(Fraction(1 / 3)) == Fraction(1, 3)
-    assert simplest_near(Fraction(1, 3) + Fraction(1, 10**6)) != Fraction(1, 3)
+    assert simplest_near(Fraction(1 / 3), 1e-9) == Fraction(1, 3)
+    assert simplest_near(Fraction(1, 3) + Fraction(1, 10**6), 1e-9) != Fraction(1, 3)

@@ -1,0 +1,142 @@
+"""The flows against a real server: once well, once badly, and what the server then knows."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ParameterTypeError
+
+import gdpipe
+from flows import train as train_module
+from flows.score import score
+from flows.tasks import retried_task
+from flows.train import train
+from gdpipe import pipeline
+from gdpipe.errors import DataError
+from gdpipe.stages.ingest import ingest
+
+FLIGHTS = str(Path(__file__).parent.parent.parent / "data" / "flights")
+FEATURES = ["dep_delay", "distance", "air_time", "hour", "month", "day"]
+STAGES = ["ingest", "standardize", "fit", "predict", "validate", "publish"]
+
+
+def run_flow(flow: Any, **parameters: Any) -> State[Any]:
+    state: State[Any] = flow(**parameters, return_state=True)
+    return state
+
+
+def task_runs(state: State[Any]) -> dict[str, str]:
+    """Stage -> final state, as the server has them."""
+    assert state.state_details.flow_run_id is not None
+    with get_client(sync_client=True) as client:
+        assert isinstance(client, SyncPrefectClient)
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(state.state_details.flow_run_id))]))
+        runs = client.read_task_runs(flow_run_filter=wanted)
+    return {run.name.rsplit("-", 1)[0]: str(run.state_name) for run in runs}
+
+
+def test_the_flights_are_trained_in_six_tasks_and_then_scored(tmp_path: Path) -> None:
+    output = str(tmp_path / "runs")
+    state = run_flow(train, source=FLIGHTS, target="arr_delay", features=FEATURES, output=output)
+    assert state.is_completed()
+    assert task_runs(state) == dict.fromkeys(STAGES, "Completed")
+    run = gdpipe.open_run(output)
+    assert state.result() == str(run.folder)
+    assert run.manifest["rows"]["used"] == 327_346
+    assert run.metrics["r2"][0] == pytest.approx(0.8775905, abs=1e-6)
+    assert run.metrics["rmse"][0] == pytest.approx(15.61588, abs=1e-3)
+    assert run.convergence["condition_number"][0] == pytest.approx(214, abs=1)
+    assert (np.diff(run.loss_history["loss"]) <= 0).all()
+    assert len(run.predictions) == 336_776
+
+    scored = run_flow(score, source=FLIGHTS, run=output, output=str(tmp_path / "scores"), key=["flight"])
+    assert scored.is_completed()
+    scores = gdpipe.open_run(tmp_path / "scores")
+    np.testing.assert_array_equal(scores.predictions["prediction"], run.predictions["prediction"])
+
+
+def test_the_flow_publishes_the_bits_of_the_command_line(tmp_path: Path) -> None:
+    output = str(tmp_path / "runs")
+    settings: dict[str, Any] = {"source": FLIGHTS, "target": "arr_delay", "filters": [["month", "<=", 2]]}
+    assert run_flow(train, output=output, run_id="flow", **settings).is_completed()
+    by_hand = gdpipe.train(output=output, run_id="plain", **settings)
+    by_flow = gdpipe.run.Run(tmp_path / "runs" / "runs" / "flow")
+    pd.testing.assert_frame_equal(by_flow.parameters, by_hand.parameters, check_exact=True)
+    pd.testing.assert_frame_equal(by_flow.predictions, by_hand.predictions, check_exact=True)
+
+
+def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path: Path) -> None:
+    state = run_flow(
+        train, source=FLIGHTS, target="arr_delay", features=FEATURES, output=str(tmp_path / "runs"),
+        method="gd", learning_rate=1e-6, max_iterations=50, run_id="slow",
+    )  # fmt: skip
+    assert state.is_failed()
+    assert str(state.message).startswith("ConvergenceError: the run did not pass validation: stopped after 50 steps")
+    assert task_runs(state)["validate"] == "Failed"
+    assert (tmp_path / "runs" / "rejected" / "slow" / "loss_history.parquet").is_file()
+    assert not (tmp_path / "runs" / "latest.json").exists()
+
+
+def test_a_missing_source_fails_at_once_and_names_the_path(tmp_path: Path) -> None:
+    missing = str(tmp_path / "nowhere")
+    state = run_flow(train, source=missing, target="y", output=str(tmp_path / "runs"))
+    assert state.is_failed()
+    assert str(state.message) == f"DataError: {missing}: no such file or folder"
+    # a deterministic error is not tried again
+    assert task_runs(state) == {"ingest": "Failed"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("learning_rate", -1), ("tolerance", 0), ("method", "newton"), ("max_iterations", 0), ("features", 3)],
+)
+def test_a_bad_parameter_is_refused_with_its_name(setting: str, value: object, tmp_path: Path) -> None:
+    with pytest.raises(ParameterTypeError, match=setting):
+        run_flow(train, source=FLIGHTS, target="arr_delay", output=str(tmp_path / "runs"), **{setting: value})
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_setting_that_only_gdpipe_can_judge_is_refused_with_its_name(tmp_path: Path) -> None:
+    state = run_flow(train, source=FLIGHTS, target="arr_delay", output=str(tmp_path / "runs"), run_id="a/b")
+    assert state.is_failed()
+    assert str(state.message).startswith("ConfigError: run_id 'a/b'")
+
+
+def test_a_passing_error_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def flaky(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise DataError("the connection was lost", transient=True)
+        return ingest(*arguments)
+
+    steps = pipeline.Steps(ingest=retried_task(flaky).with_options(retry_delay_seconds=0))
+    monkeypatch.setattr(train_module, "STEPS", steps)
+    state = run_flow(
+        train, source=FLIGHTS, target="arr_delay", features=FEATURES, output=str(tmp_path / "runs"),
+        filters=[["month", "=", 1]],
+    )  # fmt: skip
+    assert state.is_completed()
+    assert len(calls) == 2
+
+
+def test_every_setting_is_a_parameter_of_the_flow_with_the_same_default() -> None:
+    import dataclasses
+    import inspect
+
+    parameters = inspect.signature(train.fn).parameters
+    fields = {f.name: f for f in dataclasses.fields(gdpipe.TrainingConfig)}
+    assert list(parameters) == list(fields)
+    for name, field in fields.items():
+        if field.default is not dataclasses.MISSING:
+            assert parameters[name].default == (None if field.default == () else field.default), name
+    described = train.parameters.model_dump()["properties"]
+    assert all(described[name].get("description") for name in fields), json.dumps(described, indent=1)

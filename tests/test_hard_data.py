@@ -1,0 +1,180 @@
+"""Data on which other programs publish a wrong number without a word: a right answer or a clear error."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import statsmodels.api as sm
+
+import gdpipe
+
+RNG = np.random.default_rng(0)
+A, B, E = RNG.normal(size=(3, 400))
+
+Train = Callable[..., gdpipe.Run]
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Train:
+    def call(columns: dict[str, Any], **settings: Any) -> gdpipe.Run:
+        pd.DataFrame(columns).to_parquet(tmp_path / "data.parquet")
+        source, output = str(tmp_path / "data.parquet"), str(tmp_path / "runs")
+        return gdpipe.train(source=source, target="y", output=output, **{"report": False, **settings})
+
+    return call
+
+
+def statsmodels_of(columns: dict[str, Any]) -> Any:
+    frame = pd.DataFrame(columns)
+    return sm.OLS(frame["y"], sm.add_constant(frame.drop(columns="y"))).fit()
+
+
+@pytest.mark.parametrize("slope", [-1.0, -0.5, 3.0])
+def test_a_line_without_noise(train: Train, slope: float) -> None:
+    x = np.arange(10.0) ** 1.5
+    run = train({"x": x, "y": slope * x + 4})
+    assert run.parameters["estimate"].tolist() == pytest.approx([4, slope], rel=1e-12)
+    assert run.metrics["rmse"][0] < 1e-12
+
+
+@pytest.mark.parametrize("noise", [2.2, 0.02])
+def test_residuals_that_are_tiny_beside_the_values(train: Train, noise: float) -> None:
+    x = 1.7e9 + RNG.uniform(0, 1e6, 20_000)
+    run = train({"x": x, "y": x + 60 + noise * RNG.exponential(size=20_000)})
+    residual = run.predictions["residual"]
+    metrics = run.metrics.iloc[0]
+    assert metrics["skewness"] == pytest.approx(float(scipy.stats.skew(residual)), rel=1e-9)
+    assert metrics["kurtosis"] == pytest.approx(float(scipy.stats.kurtosis(residual, fisher=False)), rel=1e-9)
+    assert metrics["mae"] == pytest.approx(residual.abs().mean(), rel=1e-12)
+    assert run.convergence["coef_gap_se"][0] <= 0.01
+    table = run.parameters
+    assert ((table["ci_lower"] < table["estimate"]) & (table["estimate"] < table["ci_upper"])).all()
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e9])
+def test_features_far_from_zero(train: Train, offset: float) -> None:
+    columns = {"a": A + offset, "b": B + offset, "y": 2 * A - B + E}
+    run = train(columns)
+    centred = {"a": columns["a"] - offset, "b": columns["b"] - offset, "y": columns["y"]}
+    fit = statsmodels_of(centred)
+    ours = run.parameters.set_index("term").loc[["a", "b"]]
+    np.testing.assert_allclose(ours["ols_estimate"], fit.params[["a", "b"]], rtol=1e-12)
+    np.testing.assert_allclose(ours["std_error_hc1"], fit.get_robustcov_results("HC1").bse[1:], rtol=1e-5)
+
+
+def test_a_feature_that_varies_less_than_predictions_round_is_refused_with_the_remedy(train: Train) -> None:
+    with pytest.raises(gdpipe.ConvergenceError, match="centre features that hardly vary"):
+        train({"a": 1e15 + np.rint(10 * A), "y": A + E})
+
+
+def test_a_noise_free_target_of_dependent_features_passes(train: Train) -> None:
+    X = np.rint(10 * RNG.normal(size=(6, 200)))
+    X[1] = 20 * X[0] + X[1]
+    columns = {f"x{j}": x for j, x in enumerate(X)}
+    run = train({**columns, "x6": X[0] + X[2], "y": 0.1 * X.sum(axis=0)})
+    assert run.convergence["passed"][0]
+    assert run.convergence["dependencies"][0].tolist() == ["x6 = x0 + x2"]
+    assert run.metrics["rmse"][0] < 1e-9
+
+
+@pytest.mark.parametrize("rows", [3, 25, 40])
+@pytest.mark.parametrize("collinear", ["min_norm", "drop"])
+def test_fewer_rows_than_features(train: Train, rows: int, collinear: str) -> None:
+    X = RNG.normal(size=(rows + 1, rows))
+    run = train({**{f"x{j}": x for j, x in enumerate(X)}, "y": RNG.normal(size=rows)}, collinear=collinear)
+    few = f"fewer rows than features: rank {rows - 1} of {rows + 1} on {rows} rows"
+    assert run.convergence["dependencies"][0].tolist() == [few]
+    assert run.parameters["std_error"].isna().all()
+    assert run.metrics["rmse"][0] < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"a": A, "b": B, "c": A + B}, ["c = a + b (to rounding)"]),
+        ({"a": A, "b": B, "c": 3 * A}, ["c = 3 a (to rounding)"]),
+        ({"a": A, "b": B, "c": np.full(400, 0.1)}, ["c is constant (0.1)"]),
+        ({"red": A > 0.5, "green": A < -0.5, "blue": np.abs(A) <= 0.5, "b": B}, None),
+    ],
+)
+def test_dependent_columns_in_float64_arithmetic(train: Train, columns: dict[str, Any], said: list[str] | None) -> None:
+    columns = {name: np.asarray(values, float) for name, values in columns.items()}
+    run = train({**columns, "y": 2 * A - B + E}, arithmetic="float64")
+    exact = train({**columns, "y": 2 * A - B + E}, arithmetic="exact")
+    if said is not None:
+        assert run.convergence["dependencies"][0].tolist() == said
+    assert run.convergence["rank"][0] == exact.convergence["rank"][0]
+    np.testing.assert_allclose(run.parameters["estimate"], exact.parameters["estimate"], rtol=1e-6, atol=1e-9)
+    assert run.metrics["r2"][0] == pytest.approx(exact.metrics["r2"][0], rel=1e-9)
+
+
+def test_a_constant_that_is_no_binary_fraction_over_many_rows_in_float64_arithmetic(train: Train) -> None:
+    many = RNG.normal(size=(2, 150_000))
+    flat = np.full(150_000, 0.1)
+    run = train({"a": many[0], "c": flat, "y": many.sum(axis=0)}, arithmetic="float64")
+    assert run.parameters["status"].tolist() == ["ok", "ok", "constant"]
+    with pytest.raises(gdpipe.DataError, match=r"target 'y' is 0\.1 in all 150,000 rows"):
+        train({"a": many[0], "y": flat}, arithmetic="float64")
+
+
+def test_relations_between_float32_columns_hold_to_their_rounding(train: Train) -> None:
+    a, b = A.astype(np.float32), B.astype(np.float32)
+    run = train({"a": a, "b": b, "c": a + b, "f": (a * np.float32(1.8) + np.float32(32)), "y": 2 * A - B + E})
+    assert run.convergence["rank"][0] == 2
+    assert run.convergence["dependencies"][0].tolist()[0] == "c = a + b (to rounding)"
+
+
+@pytest.mark.parametrize("power", [-100, -77, 77, 100, 140])
+def test_targets_in_any_unit(train: Train, power: int) -> None:
+    plain = train({"a": A, "b": B, "y": 2 * A - B + E})
+    scaled = train({"a": A, "b": B, "y": (2 * A - B + E) * 2.0 ** (3 * power)})
+    for name in ("r2", "f_statistic", "durbin_watson", "jarque_bera", "breusch_pagan"):
+        assert scaled.metrics[name][0] == pytest.approx(plain.metrics[name][0], rel=1e-9), name
+    assert scaled.metrics["mae"][0] == pytest.approx(plain.metrics["mae"][0] * 2.0 ** (3 * power), rel=1e-12)
+    np.testing.assert_allclose(scaled.parameters["t_value"], plain.parameters["t_value"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 5e-324])
+@pytest.mark.parametrize("column", ["a", "y"])
+def test_units_beyond_float64_are_refused(train: Train, scale: float, column: str) -> None:
+    columns = {"a": np.rint(10 * A), "y": np.rint(10 * (A + E))}
+    columns[column] = columns[column] * scale
+    with pytest.raises(gdpipe.DataError, match=f"column '{column}' has a standard deviation"):
+        train(columns)
+
+
+@pytest.mark.parametrize("weight", [1e12, 1e150, 5e-324])
+def test_weights_too_far_apart_for_one_grid_are_refused(train: Train, weight: float) -> None:
+    weights = np.ones(400)
+    weights[0] = weight
+    with pytest.raises(gdpipe.DataError, match="weight column 'w' ranges from"):
+        train({"a": A, "w": weights, "y": A + E}, weight="w")
+
+
+def test_weights_that_are_no_counts_are_pointed_out_and_have_no_durbin_watson(train: Train) -> None:
+    run = train({"a": A, "w": np.full(400, 0.1), "y": A + E}, weight="w")
+    assert "weights are not whole numbers" in run.manifest["notices"][0]
+    assert np.isnan(run.metrics["durbin_watson"][0])
+    plain = train({"a": A, "y": A + E})
+    np.testing.assert_allclose(run.parameters["ols_estimate"], plain.parameters["ols_estimate"], rtol=1e-12)
+
+
+def test_integers_beyond_float64_are_pointed_out(train: Train) -> None:
+    run = train({"a": np.arange(400) * 2**53 + 1, "y": A})
+    assert "integers beyond 2^53" in run.manifest["notices"][0]
+
+
+def test_nearly_equal_columns_are_fitted_or_refused_but_never_wrong(train: Train) -> None:
+    for tiny in (1e-4, 1e-6, 1e-9):
+        columns = {"a": A, "b": A + tiny * B, "y": 2 * A - B + E}
+        try:
+            run = train(columns)
+        except gdpipe.ConvergenceError as error:
+            run = gdpipe.run.Run(Path(error.evidence))
+        by_hand = np.linalg.lstsq(np.column_stack([np.ones(400), A, B]), columns["y"])[0]
+        effect = run.parameters["ols_estimate"][2] * tiny
+        assert effect == pytest.approx(by_hand[2], rel=1e-4)
