@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 import numpy as np
 
-from gdpipe.config import TrainingConfig, filter_groups
+from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, GdpipeError, PublishError
 from gdpipe.pipeline import score_source, train
 from gdpipe.report.summary import summarize, table_lines
@@ -43,24 +43,30 @@ class Commands(click.Group):
             raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+EXAMPLES = """Parquet in, a linear regression that can be trusted out.
+
+\b
+gdpipe simulate demo --weights 2,-3,0.5
+gdpipe train demo --target y
+gdpipe show
+gdpipe predict demo --run runs --output scores
+"""
+
+
+@click.group(
+    cls=Commands, help=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(package_name="gdpipe")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.pass_context
 def main(context: click.Context, debug: bool, quiet: bool) -> None:
-    r"""Parquet in, a linear regression that can be trusted out.
-
-    \b
-    gdpipe simulate demo --weights 2,-3,0.5
-    gdpipe train demo --target y
-    gdpipe show
-    gdpipe predict demo --run runs --output scores
-    """
+    """What holds for every command."""
     context.obj = _say if not quiet else _say_nothing
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    logging.basicConfig(level=logging.WARNING if quiet or debug else logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(handlers=[handler], force=True)
+    logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 def _settings(command: Command) -> Command:
@@ -132,8 +138,6 @@ def train_command(say: Callable[[str], None], /, source: str, **settings: Any) -
 def predict_command(say: Callable[[str], None], /, source: str, **settings: Any) -> None:
     """Score the Parquet in SOURCE with a published run."""
     config = {**settings, "key": settings["key"] or ()}
-    if config["filters"] is not None:
-        filter_groups(config["filters"])
     scores = score_source(source, **config)
     say(f"rows        {scores.manifest['rows']['read']:,} scored with run {scores.manifest['scored_with']}")
     say(f"files       {scores.folder}")
@@ -176,6 +180,8 @@ def simulate_command(
     say: Callable[[str], None], /, folder: Path, weights: str | None, features: int, **settings: Any
 ) -> None:
     """Write the classic dummy data into FOLDER: y = bias + weights . x + noise, with the truth beside it."""
+    if settings["seed"] < 0:
+        raise ConfigError(f"seed {settings['seed']}: must be 0 or more")
     if weights is None:
         drawn = np.random.default_rng(settings["seed"]).normal(0.0, 2.0, features).round(2).tolist()
     else:

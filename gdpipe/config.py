@@ -66,7 +66,7 @@ class TrainingConfig:
         object.__setattr__(self, "features", _names("features", self.features))
         object.__setattr__(self, "key", _names("key", self.key) or ())
         _check(self.weight is None or (isinstance(self.weight, str) and bool(self.weight)), "weight", self, "a column")
-        _check_filters(self.filters)
+        check_filters(self.filters)
         for name, allowed in (
             ("null_policy", NullPolicy),
             ("method", MethodSetting),
@@ -91,8 +91,7 @@ class TrainingConfig:
         _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
         _check(self.engine == "threads", "engine", self, "threads (other engines are not part of this version)")
         if self.run_id is not None:
-            valid = isinstance(self.run_id, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", self.run_id)
-            _check(bool(valid), "run_id", self, "1 to 100 letters, digits, '-' or '_', the first a letter or digit")
+            check_run_id(self.run_id)
         _check_roles(self)
 
     @classmethod
@@ -148,8 +147,10 @@ def filter_groups(filters: Filters) -> list[list[tuple[str, str, Any]]]:
 def _names(setting: str, value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
-    names = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
-    names = tuple(n.strip() if isinstance(value, str) else n for n in names)
+    if isinstance(value, str):
+        names = tuple(n.strip() for n in value.split(","))
+    else:
+        names = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     if not all(isinstance(n, str) and n for n in names) or (setting == "features" and not names):
         raise ConfigError(f"{setting} {value!r}: must be a list of column names")
     twice = sorted({n for n in names if names.count(n) > 1})
@@ -166,18 +167,41 @@ def _check_roles(config: TrainingConfig) -> None:
         raise ConfigError(f"weight: {config.weight!r} is the target")
 
 
-def _check_filters(filters: Any) -> None:
+def check_filters(filters: Any) -> None:
+    """See that filters are conditions, nested once or twice.
+
+    Raises:
+        ConfigError: They are not.
+    """
     if filters is None:
         return
-    message = f'filters {filters!r}: must be a list of conditions such as [["month", "<=", 6]]'
     operators = ("=", "==", "!=", "<", ">", "<=", ">=", "in", "not in")
     try:
         groups = filter_groups(filters)
-        valid = all(isinstance(c, str) and op in operators for group in groups for c, op, _ in group)
+        conditions = [condition for group in groups for condition in group]
+        valid = all(groups) and all(
+            isinstance(c, str) and op in operators and (isinstance(v, (list, tuple, set)) or "in" not in op.split())
+            for c, op, v in conditions
+        )
     except (TypeError, IndexError, KeyError):
-        raise ConfigError(message) from None
-    if not valid or not all(groups):
-        raise ConfigError(f"{message}; operators are {', '.join(operators)}")
+        valid = False
+    if not valid:
+        raise ConfigError(
+            f'filters {filters!r}: must be a list of conditions such as [["month", "<=", 6]]; '
+            f"operators are {', '.join(operators)}, the last two with a list"
+        )
+
+
+def check_run_id(run_id: Any) -> None:
+    """See that a run's name can be a folder's.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not isinstance(run_id, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", run_id):
+        raise ConfigError(
+            f"run_id {run_id!r}: must be 1 to 100 letters, digits, '-' or '_', the first a letter or digit"
+        )
 
 
 def _is_number(value: Any) -> bool:

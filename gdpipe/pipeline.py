@@ -8,7 +8,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import Filters, TrainingConfig, new_run_id
+from gdpipe.config import Filters, TrainingConfig, check_filters, check_run_id, new_run_id
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, SchemaError
 from gdpipe.run import Run, open_run
@@ -84,6 +84,9 @@ def score_source(
         DataError: The input cannot be used.
         PublishError: There is no such run, or the output could not be written.
     """
+    check_filters(filters)
+    if run_id is not None:
+        check_run_id(run_id)
     trained = open_run(run)
     if trained.manifest["kind"] != "training":
         raise ConfigError(f"run: {trained.folder} holds scores, not a model; name the folder of a training run")

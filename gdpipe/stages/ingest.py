@@ -230,7 +230,7 @@ def _join(a: _ShardSums, b: _ShardSums) -> _ShardSums:
 
 def _check(config: TrainingConfig, columns: Columns, source: Source, sums: _ShardSums) -> None:
     if not sums.read:
-        found = "no row passes the filters" if config.filters else "the files hold no row"
+        found = f"no row passes the filters {config.filters!r}" if config.filters else "the files hold no row"
         raise DataError(f"{source.location}: {found}")
     if config.null_policy == "fail" and sums.first_missing is not None:
         column, path, row = sums.first_missing

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gdpipe.errors import DataError
 from gdpipe.numerics import linear
 from gdpipe.numerics.descent import Solution
-from gdpipe.numerics.moments import grid_exponents
+from gdpipe.numerics.moments import GridOverflow, grid_exponents
 from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
@@ -164,9 +165,7 @@ class _PredictShard:
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and self.check else []
         names = [*self.columns.features, *target, *weight]
-        schema = catalog.predictions_schema(
-            [_plain(self.source.schema.field(name)) for name in self.columns.key], self.run_id
-        )
+        schema = catalog.predictions_schema([self.source.unified(name) for name in self.columns.key], self.run_id)
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = ResidualAccumulator(self.check.grids) if self.check else None
         file = self.source.files[shard.file].name
@@ -175,6 +174,7 @@ class _PredictShard:
         try:
             for batch in read(self.source, shard, [*names, *self.columns.key], self.batch_rows):
                 block = numbers(batch, names)
+                self._check_finite(block.values, names, batch, shard)
                 n = batch.num_rows
                 none = np.zeros((len(names), n), np.bool_)
                 missing = none if block.missing is None else block.missing
@@ -196,10 +196,23 @@ class _PredictShard:
                     self._gather(accumulator, self.check, block.values, missing, residual)
             if waiting:
                 writer.write(pa.concat_tables(waiting))
-        except BaseException:
+        except BaseException as error:
             writer.abandon()
+            if isinstance(error, GridOverflow):
+                path = self.source.files[shard.file].path
+                reason = "holds values beyond the largest that its footer announces; its statistics are wrong"
+                raise DataError(f"{path}: {reason}, write it again") from error
             raise
         return writer.close(), accumulator.sums() if accumulator else None
+
+    def _check_finite(
+        self, values: NDArray[np.float64], names: Sequence[str], batch: pa.RecordBatch, shard: Shard
+    ) -> None:
+        if np.isfinite(values).all():
+            return
+        column, at = np.argwhere(~np.isfinite(values))[0].tolist()
+        path, row = self.source.files[shard.file].path, batch.column(ROW)[at].as_py()
+        raise DataError(f"{path}: column {names[column]!r} is infinite in row {row}; correct it or make it null")
 
     def _gather(
         self,
@@ -221,15 +234,9 @@ class _PredictShard:
 
     def _key(self, batch: pa.RecordBatch, file: str) -> list[pa.Array]:
         if self.columns.key:
-            return [batch.column(name).cast(_plain(batch.schema.field(name)).type) for name in self.columns.key]
+            return [batch.column(name).cast(self.source.unified(name).type) for name in self.columns.key]
         return [pa.repeat(pa.scalar(file), batch.num_rows), batch.column(ROW)]
 
 
 def _array(values: NDArray[np.float64], missing: NDArray[np.bool_]) -> pa.Array:
     return pa.array(values, mask=missing) if missing.any() else pa.array(values)
-
-
-def _plain(field: pa.Field) -> pa.Field:
-    """A key column's field without what only some readers know: dictionaries are written out."""
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    return pa.field(field.name, kind)

@@ -50,8 +50,10 @@ class Simulation:
             ("weights", len(self.weights) > 0 and all(map(np.isfinite, self.weights)), "at least one number"),
             ("rows", self.rows >= 1, "1 or more"),
             ("files", 1 <= self.files <= self.rows, "from 1 to the number of rows"),
-            ("noise", self.noise >= 0, "0 or more"),
-            ("high", self.high > self.low, "above low"),
+            ("noise", 0 <= self.noise < np.inf, "0 or more"),
+            ("bias", np.isfinite(self.bias), "a number"),
+            ("low", np.isfinite(self.low), "a number"),
+            ("high", self.low < self.high < np.inf, "a number above low"),
             ("seed", self.seed >= 0, "0 or more"),
         ):
             if not valid:

@@ -1,9 +1,11 @@
 """Which files a source means: a file, a folder, a glob or a URI; and what their folders' names say."""
 
+import contextlib
 import glob
 import os
+import re
 import urllib.parse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -32,7 +34,7 @@ def find_files(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
     if isinstance(filesystem, pafs.LocalFileSystem) and glob.has_magic(path) and not os.path.exists(path):
         fixed = PurePosixPath(*_before_magic(PurePosixPath(path).parts))
         matches = sorted(glob.glob(path, recursive=True))
-        paths = sorted({p for match in matches for p in _below(filesystem, match)})
+        paths = sorted({p for match in matches if not _is_hidden(match, str(fixed)) for p in _below(filesystem, match)})
         return filesystem, str(fixed), paths
     try:
         info = filesystem.get_file_info(path)
@@ -59,10 +61,12 @@ def _below(filesystem: pafs.FileSystem, path: str) -> list[str]:
     return sorted(
         info.path
         for info in found
-        if info.type == pafs.FileType.File
-        and info.path.endswith(SUFFIXES)
-        and not any(part.startswith((".", "_")) for part in PurePosixPath(info.path).relative_to(path).parts)
+        if info.type == pafs.FileType.File and info.path.endswith(SUFFIXES) and not _is_hidden(info.path, path)
     )
+
+
+def _is_hidden(path: str, folder: str) -> bool:
+    return any(part.startswith((".", "_")) for part in PurePosixPath(path).relative_to(folder).parts)
 
 
 def partitions_of(names: list[PurePosixPath]) -> list[dict[str, Any]]:
@@ -87,7 +91,7 @@ def partitions_of(names: list[PurePosixPath]) -> list[dict[str, Any]]:
 
 
 def _is_int(text: str | None) -> bool:
-    return text is not None and text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 19
+    return text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) is not None
 
 
 def is_transient(error: OSError) -> bool:
@@ -99,3 +103,19 @@ def is_transient(error: OSError) -> bool:
 def first_line(error: BaseException) -> str:
     """What an error says first; libraries add pages."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextlib.contextmanager
+def reading(path: str, row_group: int | None = None) -> Iterator[None]:
+    """Say which file, and which part of it, could not be read.
+
+    Raises:
+        DataError: In place of whatever the Parquet reader raises.
+    """
+    where = path if row_group is None else f"{path}: row group {row_group}"
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(f"{where}: cannot be read ({first_line(error)})", transient=is_transient(error)) from error
+        raise DataError(f"{where}: not Parquet, damaged, or changed meanwhile ({first_line(error)})") from error

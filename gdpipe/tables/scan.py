@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from gdpipe.config import filter_groups
 from gdpipe.errors import DataError
-from gdpipe.tables.files import first_line, is_transient
+from gdpipe.tables.files import reading
 from gdpipe.tables.source import Source, SourceFile
 
 SHARD_BYTES = 128 * 2**20
@@ -64,6 +64,7 @@ def read(source: Source, shard: Shard, columns: Sequence[str], batch_rows: int) 
     Raises:
         DataError: The file has changed, or a page in it is damaged.
     """
+    columns = list(dict.fromkeys(columns))
     file = source.files[shard.file]
     expression = source.expression()
     wanted = list(dict.fromkeys([*columns, *_filter_columns(source)]))
@@ -86,17 +87,15 @@ def _decode(
     source: Source, file: SourceFile, group: int, stored: list[str], batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     rows = 0
-    try:
-        with pq.ParquetFile(
+    with (
+        reading(file.path, group),
+        pq.ParquetFile(
             source.filesystem.open_input_file(file.path), page_checksum_verification=True, memory_map=True
-        ) as parquet:
-            for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=stored, use_threads=False):
-                rows += batch.num_rows
-                yield batch
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise DataError(f"{file.path}: cannot be read ({error})", transient=is_transient(error)) from error
-        raise DataError(f"{file.path}: row group {group} is damaged ({first_line(error)}); write it again") from error
+        ) as parquet,
+    ):
+        for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=stored, use_threads=False):
+            rows += batch.num_rows
+            yield batch.select(stored)
     if rows != file.group_rows[group]:
         raise DataError(
             f"{file.path}: row group {group} holds {rows} rows where its footer says {file.group_rows[group]}"

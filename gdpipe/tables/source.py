@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import ConfigError, DataError, SchemaError
-from gdpipe.tables.columns import is_numeric, resolution
-from gdpipe.tables.files import SUFFIXES, find_files, first_line, is_transient, partitions_of
+from gdpipe.tables.columns import is_numeric, numbers, resolution
+from gdpipe.tables.files import SUFFIXES, find_files, first_line, partitions_of, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +124,27 @@ class Source:
             totals = np.maximum(totals, _largest_in_file(self.filesystem, file, names))
         return totals
 
+    def unified(self, name: str) -> pa.Field:
+        """A column with a type that holds the values of every file: int32 and int64 give int64."""
+        # the values of a partition column are the folder's, whatever the file has under that name
+        schemas = [self.schema] if name in self.files[0].partition else self._schemas()
+        fields = [_plain(s.field(name)) for s in schemas if name in s.names]
+        return pa.unify_schemas([pa.schema([f]) for f in fields], promote_options="permissive").field(name)
+
+    def numeric_somewhere(self) -> list[str]:
+        """Columns that are numbers in one file at least."""
+        return [
+            f.name
+            for f in self.schema
+            if any(is_numeric(s.field(f.name).type) for s in self._schemas() if s.names.count(f.name) == 1)
+        ]
+
+    def _schemas(self) -> list[pa.Schema]:
+        return [self.schema, *(file.schema for file in self.files)]
+
     def resolution(self, names: Sequence[str]) -> NDArray[np.float64]:
         """The relative rounding that each column's values carry, shape (len(names),)."""
-        schemas = [self.schema, *(file.schema for file in self.files)]
-        return np.array([max(resolution(s.field(n).type) for s in schemas if n in s.names) for n in names])
+        return np.array([max(resolution(s.field(n).type) for s in self._schemas() if n in s.names) for n in names])
 
     def _check_types(self, name: str) -> None:
         first = self.schema.field(name).type
@@ -190,18 +207,13 @@ def _with_partition(schema: pa.Schema, partitions: list[dict[str, Any]]) -> pa.S
 
 
 def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, partition: dict[str, Any]) -> SourceFile:
-    try:
-        with filesystem.open_input_file(info.path) as handle:
-            metadata = pq.read_metadata(handle)
-            schema = metadata.schema.to_arrow_schema()
-            handle.seek(max(info.size - 8, 0))
-            length = int.from_bytes(handle.read(4), "little")
-            handle.seek(max(info.size - 8 - length, 0))
-            footer = handle.read()
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{info.path}: not a Parquet file, or a damaged one ({first_line(error)})") from error
-    except OSError as error:
-        raise DataError(f"{info.path}: cannot be read ({first_line(error)})", transient=is_transient(error)) from error
+    with reading(info.path), filesystem.open_input_file(info.path) as handle:
+        metadata = pq.read_metadata(handle)
+        schema = metadata.schema.to_arrow_schema()
+        handle.seek(max(info.size - 8, 0))
+        length = int.from_bytes(handle.read(4), "little")
+        handle.seek(max(info.size - 8 - length, 0))
+        footer = handle.read()
     groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
     if any(rows < 0 for rows in groups):
         raise DataError(f"{info.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
@@ -219,26 +231,55 @@ def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, pa
 
 
 def _largest_in_file(filesystem: pafs.FileSystem, file: SourceFile, names: Sequence[str]) -> NDArray[np.float64]:
-    largest = [abs(float(file.partition.get(name) or 0)) for name in names]
-    with pq.ParquetFile(filesystem.open_input_file(file.path)) as parquet:
+    largest = np.array([abs(float(file.partition.get(name) or 0)) for name in names])
+    stored = [(j, name) for j, name in enumerate(names) if name not in file.partition]
+    with reading(file.path), pq.ParquetFile(filesystem.open_input_file(file.path)) as parquet:
+        places = dict(zip(parquet.schema_arrow.names, _first_leaves(parquet.schema_arrow), strict=True))
         for g in range(parquet.metadata.num_row_groups):
             group = parquet.metadata.row_group(g)
-            places = {group.column(c).path_in_schema: c for c in range(group.num_columns)}
-            for j, name in enumerate(names):
-                if name in file.partition or not group.num_rows:
-                    continue
-                statistics = group.column(places[name]).statistics
-                if statistics is not None and statistics.has_min_max:
-                    ends = [float(statistics.min), float(statistics.max)]
-                elif statistics is not None and statistics.null_count == group.num_rows:
-                    continue
+            if not group.num_rows:
+                continue
+            unknown = []
+            for j, name in stored:
+                ends = _ends(group.column(places[name]).statistics, group.num_rows)
+                if ends is None:
+                    unknown.append((j, name))
                 else:
-                    ends = _ends(parquet, g, name)
-                largest[j] = max(largest[j], *(abs(e) for e in ends if not math.isnan(e)), 0.0)
-    return np.array(largest)
+                    largest[j] = max(largest[j], *ends)
+            if unknown:  # of columns that the footer says nothing about
+                with reading(file.path, g):
+                    table = parquet.read_row_group(g, columns=[name for _, name in unknown])
+                for j, name in unknown:
+                    largest[j] = max(largest[j], np.abs(numbers(table, [name]).values).max(initial=0.0))
+    return largest
 
 
-def _ends(parquet: pq.ParquetFile, group: int, name: str) -> list[float]:
-    """Least and largest value of a column that the footer says nothing about."""
-    ends = pc.min_max(parquet.read_row_group(group, columns=[name]).column(0))
-    return [float(ends[k].as_py() or 0) for k in ("min", "max")]
+def _ends(statistics: pq.Statistics | None, rows: int) -> list[float] | None:
+    """Magnitudes of the least and the largest value, as a footer has them; None where it says nothing of use."""
+    if statistics is None:
+        return None
+    if not statistics.has_min_max:
+        return [0.0] if statistics.null_count == rows else None
+    try:
+        ends = [abs(float(statistics.min)), abs(float(statistics.max))]
+    except (TypeError, ValueError):  # float16 comes as bytes
+        return None
+    return None if any(map(math.isnan, ends)) else ends
+
+
+def _first_leaves(schema: pa.Schema) -> list[int]:
+    """The index of each column's first leaf: nested columns have several, and may be named like others."""
+    leaves = [_leaves(field.type) for field in schema]
+    return [sum(leaves[:i]) for i in range(len(leaves))]
+
+
+def _leaves(kind: pa.DataType) -> int:
+    if pa.types.is_dictionary(kind) or not kind.num_fields:
+        return 1
+    return sum(_leaves(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    """A field without what only some readers know: dictionaries are written out."""
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.field(field.name, kind)

@@ -62,6 +62,8 @@ class Staging:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._pointer_path.unlink()
         self._unlock()
 
     def drop(self, path: str) -> None:
@@ -78,12 +80,14 @@ class Staging:
         final = self._finish(RUNS, manifest)
         pointer = {"schema_version": SCHEMA_VERSION, "run_id": self.run_id, "path": f"{RUNS}/{self.run_id}"}
         with output_errors(f"cannot switch {self.output / LATEST}"):
-            beside = self.output / STAGING / f"{self.run_id}.latest"
+            beside = self._pointer_path
             with beside.open("w", encoding="utf-8") as handle:
                 handle.write(json.dumps(pointer, indent=2) + "\n")
                 handle.flush()
                 os.fsync(handle.fileno())
             os.replace(beside, self.output / LATEST)
+        # the switch has happened, and readers see the new run: what is left can only be late
+        with contextlib.suppress(OSError):
             _sync_folder(self.output)
         return final
 
@@ -105,6 +109,10 @@ class Staging:
     @property
     def _lock_path(self) -> Path:
         return self.folder.with_name(f"{self.run_id}.lock")
+
+    @property
+    def _pointer_path(self) -> Path:
+        return self.folder.with_name(f"{self.run_id}.latest")
 
     def _unlock(self) -> None:
         with contextlib.suppress(OSError):
@@ -153,7 +161,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        version = manifest["schema_version"]
+        version, _, _ = manifest["schema_version"], manifest["kind"], manifest["run_id"]
+        _ = [(entry["path"], entry["bytes"], entry["sha256"]) for entry in manifest["files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PublishError(f"{folder / MANIFEST}: cannot be read ({error})") from error
     if version != SCHEMA_VERSION:

@@ -1,0 +1,84 @@
+"""What the tests share: small data, the command line in this process, and a look at an output folder."""
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from gdpipe.cli import main
+
+REPO = Path(__file__).parents[1]
+FLIGHTS = REPO / "data" / "flights"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def gdpipe_cli(*args: object) -> Outcome:
+    """Run a gdpipe command in this process; an exception that the command line lets through is raised here."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        result = CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    return Outcome(result.exit_code, result.stdout, result.stderr)
+
+
+def gdpipe_command(*args: object, options: tuple[str, ...] = ()) -> list[str]:
+    """The same command for a process of its own."""
+    return [sys.executable, *options, "-m", "gdpipe.cli", *map(str, args)]
+
+
+def write_parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:
+    """Write columns as one Parquet file; options go to Arrow."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path, **options)
+    return path
+
+
+def line_columns(n: int = 200, seed: int = 0) -> dict[str, Any]:
+    """A line with noise: y = 1 + 2·x1 - 3·x2 + noise."""
+    rng = np.random.default_rng(seed)
+    x1, x2 = rng.normal(size=n), rng.normal(5.0, 2.0, size=n)
+    return {"x1": x1, "x2": x2, "y": 1 + 2 * x1 - 3 * x2 + 0.1 * rng.normal(size=n)}
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, byte for byte."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def staged(output: Path) -> list[str]:
+    """What lies in an output's staging folder."""
+    return sorted(p.name for p in (output / ".staging").glob("*"))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with one good file."""
+    write_parquet(tmp_path / "data" / "line.parquet", line_columns())
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def output(tmp_path: Path, data: Path) -> Path:
+    """An output folder with one published run, `good`."""
+    folder = tmp_path / "runs"
+    done = gdpipe_cli("train", data, "--target", "y", "--output", folder, "--run-id", "good", "--no-report")
+    assert done.code == 0, done.err
+    return folder
