@@ -38,7 +38,8 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
         free = [f for f in source.schema if f.name not in taken and not f.name.startswith("__index_level_")]
         features = tuple(f.name for f in free if is_numeric(f.type))
         # text here and numbers there is not text: the files differ
-        source.check_columns([f.name for f in free if f.name in source.numeric_somewhere()], "feature")
+        numeric = source.numeric_somewhere()
+        source.check_columns([f.name for f in free if f.name in numeric], "feature")
         left_out = [f"{f.name} ({f.type})" for f in free if not is_numeric(f.type)]
         if left_out:
             notices.append(f"left out, not numeric: {', '.join(left_out)}")

@@ -131,13 +131,9 @@ class Source:
         fields = [_plain(s.field(name)) for s in schemas if name in s.names]
         return pa.unify_schemas([pa.schema([f]) for f in fields], promote_options="permissive").field(name)
 
-    def numeric_somewhere(self) -> list[str]:
+    def numeric_somewhere(self) -> set[str]:
         """Columns that are numbers in one file at least."""
-        return [
-            f.name
-            for f in self.schema
-            if any(is_numeric(s.field(f.name).type) for s in self._schemas() if s.names.count(f.name) == 1)
-        ]
+        return {field.name for schema in self._schemas() for field in schema if is_numeric(field.type)}
 
     def _schemas(self) -> list[pa.Schema]:
         return [self.schema, *(file.schema for file in self.files)]
