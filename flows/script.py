@@ -22,7 +22,8 @@ def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     # without this, SIGTERM leaves Prefect's temporary server behind
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        state = _run(flow, _parameters(sys.argv[1:]))
+        parameters = flow.validate_parameters(_parameters(sys.argv[1:]))
+        state = _run(flow, parameters)
     except (ParameterBindError, ParameterTypeError) as error:
         sys.exit(_refuse(str(error)))
     if not state.is_completed():

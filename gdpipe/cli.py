@@ -35,6 +35,9 @@ class Commands(click.Group):
         """
         try:
             return super().invoke(context)
+        except click.UsageError as error:
+            click.echo(f"gdpipe: {_one_line(error.format_message())}; see --help", err=True)
+            raise SystemExit(EXIT_CODES[ConfigError]) from error
         except GdpipeError as error:
             if context.params.get("debug"):
                 raise

@@ -63,6 +63,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("source", "target", "output", "engine", "memory"):
             _check(isinstance(getattr(self, name), str) and bool(getattr(self, name)), name, self, "a text, not empty")
+        check_output(self.output)
         object.__setattr__(self, "features", _names("features", self.features))
         object.__setattr__(self, "key", _names("key", self.key) or ())
         _check(self.weight is None or (isinstance(self.weight, str) and bool(self.weight)), "weight", self, "a column")
@@ -190,6 +191,16 @@ def check_filters(filters: Any) -> None:
             f'filters {filters!r}: must be a list of conditions such as [["month", "<=", 6]]; '
             f"operators are {', '.join(operators)}, the last two with a list"
         )
+
+
+def check_output(output: str) -> None:
+    """See that the output is a local folder.
+
+    Raises:
+        ConfigError: It is a URI.
+    """
+    if "://" in output:
+        raise ConfigError(f"output {output!r}: must be a local folder; URIs are not part of this version")
 
 
 def check_run_id(run_id: Any) -> None:

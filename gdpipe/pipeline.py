@@ -8,7 +8,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import Filters, TrainingConfig, check_filters, check_run_id, new_run_id
+from gdpipe.config import Filters, TrainingConfig, check_filters, check_output, check_run_id, new_run_id
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, SchemaError
 from gdpipe.run import Run, open_run
@@ -85,6 +85,7 @@ def score_source(
         PublishError: There is no such run, or the output could not be written.
     """
     check_filters(filters)
+    check_output(output)
     if run_id is not None:
         check_run_id(run_id)
     trained = open_run(run)

@@ -20,6 +20,7 @@ from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
+from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.columns import numbers
 from gdpipe.tables.scan import ROW, Shard, read
 from gdpipe.tables.source import Source
@@ -188,7 +189,7 @@ class _PredictShard:
                     _array(prediction, no_prediction),
                     _array(residual, no_prediction | no_target),
                 ]
-                waiting.append(pa.table([*self._key(batch, file), *numeric], schema=schema))
+                waiting.append(pa.Table.from_arrays([*self._key(batch, file), *numeric], schema=schema))
                 if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS:
                     writer.write(pa.concat_tables(waiting))
                     waiting = []
@@ -235,8 +236,8 @@ class _PredictShard:
     def _key(self, batch: pa.RecordBatch, file: str) -> list[pa.Array]:
         if self.columns.key:
             return [batch.column(name).cast(self.source.unified(name).type) for name in self.columns.key]
-        return [pa.repeat(pa.scalar(file), batch.num_rows), batch.column(ROW)]
+        return [repeated(file, pa.string(), batch.num_rows), batch.column(ROW)]
 
 
 def _array(values: NDArray[np.float64], missing: NDArray[np.bool_]) -> pa.Array:
-    return pa.array(values, mask=missing) if missing.any() else pa.array(values)
+    return to_arrow(values, pa.float64(), missing)

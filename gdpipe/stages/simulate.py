@@ -11,6 +11,7 @@ import pyarrow as pa
 from gdpipe.errors import ConfigError
 from gdpipe.numerics import linear
 from gdpipe.tables import catalog
+from gdpipe.tables.arrays import to_table
 from gdpipe.tables.writer import TableWriter, write_table
 
 CHUNK_ROWS = 1_000_000
@@ -86,9 +87,9 @@ def simulate(settings: Simulation, folder: Path) -> list[Path]:
             rows = min(CHUNK_ROWS, stop - at)
             x = rng.uniform(settings.low, settings.high, (len(features), rows))
             y = linear.predict(x, coef, settings.bias) + rng.normal(0.0, settings.noise, rows)
-            writer.write(pa.table([*x, y], schema=schema))
+            writer.write(to_table(dict(zip(schema.names, [*x, y], strict=True)), schema))
         writer.close()
         written.append(folder / path)
     truth = {"term": ["intercept", *features], "value": [settings.bias, *coef.tolist()]}
-    write_table(folder, TRUTH, pa.table(truth, schema=catalog.schema(catalog.TRUE_PARAMETERS, "")))
+    write_table(folder, TRUTH, to_table(truth, catalog.schema(catalog.TRUE_PARAMETERS, "")))
     return written

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
@@ -24,6 +23,7 @@ from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
+from gdpipe.tables.arrays import to_table
 from gdpipe.tables.store import Staging
 from gdpipe.tables.writer import WrittenFile, write_table, write_text
 
@@ -92,7 +92,7 @@ def validate(
         catalog.CONVERGENCE: _convergence(config, standardized, solution, baseline, certificate),
         catalog.METRICS: _metrics(ingested, standardized, fit, centred=config.fit_intercept),
     }
-    tables = {name: pa.table(c, schema=catalog.schema(name, staging.run_id)) for name, c in columns.items()}
+    tables = {name: to_table(c, catalog.schema(name, staging.run_id)) for name, c in columns.items()}
     files = [write_table(staging.folder, f"{name}.parquet", table) for name, table in tables.items()]
     if config.report:
         about = manifest(config, ingested, standardized, certificate, files)
@@ -156,13 +156,12 @@ def _loss_history(standardized: Standardized, solution: Solution) -> dict[str, A
     n = len(solution.history_iterations)
     full = np.zeros((n, len(standardized.scaling.means)))
     full[:, standardized.kept] = solution.history_coef_scaled
-    offsets = np.arange(n + 1, dtype=np.int32) * full.shape[1]
     return {
         "iteration": solution.history_iterations,
         "loss": solution.history_loss,
         "gradient_norm": solution.history_gradient_norm,
         "learning_rate": np.full(n, solution.plan.learning_rate),
-        "estimate_scaled": pa.ListArray.from_arrays(pa.array(offsets), pa.array(full.ravel())),
+        "estimate_scaled": full,
     }
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from gdpipe.tables.arrays import nulls_of, values_of
 
 
 def is_numeric(kind: pa.DataType) -> bool:
@@ -68,16 +69,14 @@ def _fill(column: pa.Array, out: NDArray[np.float64]) -> NDArray[np.bool_] | Non
         column = column.dictionary_decode()
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
-    if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+    elif pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
         column = column.cast(pa.float64(), safe=False)
-    missing = None
-    if column.null_count:
-        missing = np.asarray(column.is_null().to_numpy(zero_copy_only=False))
-        column = pc.fill_null(column, pa.scalar(0, column.type))
-    np.copyto(out, column.to_numpy(zero_copy_only=False), casting="unsafe")
+    np.copyto(out, values_of(column), casting="unsafe")
+    missing = nulls_of(column)
     if pa.types.is_floating(column.type):
         nan = np.isnan(out)
         if nan.any():
-            out[nan] = 0.0
             missing = nan if missing is None else missing | nan
+    if missing is not None:
+        out[missing] = 0.0
     return missing

@@ -21,14 +21,13 @@ DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 def find_files(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
     """The filesystem, the folder that names are relative to, and the paths in order.
 
+    To be called while `reading`, which puts a name to what filesystems raise.
+
     Raises:
-        DataError: There is no such place, or it cannot be looked at.
+        DataError: There is no such place.
     """
     if "://" in location:
-        try:
-            filesystem, path = pafs.FileSystem.from_uri(location)
-        except (pa.ArrowException, ValueError) as error:
-            raise DataError(f"{location}: {first_line(error)}") from error
+        filesystem, path = pafs.FileSystem.from_uri(location)
     else:
         filesystem, path = pafs.LocalFileSystem(), os.path.abspath(location)
     if isinstance(filesystem, pafs.LocalFileSystem) and glob.has_magic(path) and not os.path.exists(path):
@@ -36,10 +35,7 @@ def find_files(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
         matches = sorted(glob.glob(path, recursive=True))
         paths = sorted({p for match in matches if not _is_hidden(match, str(fixed)) for p in _below(filesystem, match)})
         return filesystem, str(fixed), paths
-    try:
-        info = filesystem.get_file_info(path)
-    except OSError as error:
-        raise DataError(f"{location}: {first_line(error)}", transient=True) from error
+    info = filesystem.get_file_info(path)
     if info.type == pafs.FileType.NotFound:
         raise DataError(f"{location}: no such file or folder")
     base = path if info.type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
@@ -115,7 +111,7 @@ def reading(path: str, row_group: int | None = None) -> Iterator[None]:
     where = path if row_group is None else f"{path}: row group {row_group}"
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(f"{where}: cannot be read ({first_line(error)})", transient=is_transient(error)) from error
         raise DataError(f"{where}: not Parquet, damaged, or changed meanwhile ({first_line(error)})") from error

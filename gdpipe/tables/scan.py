@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from gdpipe.config import filter_groups
 from gdpipe.errors import DataError
+from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.files import reading
 from gdpipe.tables.source import Source, SourceFile
 
@@ -108,12 +109,10 @@ def _complete(
     """Add partition columns and row numbers."""
     n = decoded.num_rows
     arrays = [
-        pa.repeat(pa.scalar(file.partition[name], schema.field(name).type), n)
-        if name in file.partition
-        else decoded.column(name)
+        repeated(file.partition[name], schema.field(name).type, n) if name in file.partition else decoded.column(name)
         for name in wanted
     ]
-    positions = pa.array(np.arange(row, row + n))
+    positions = to_arrow(np.arange(row, row + n), pa.int64())
     return pa.RecordBatch.from_arrays([*arrays, positions], names=[*wanted, ROW])
 
 

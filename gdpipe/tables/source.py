@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -75,11 +74,12 @@ class Source:
             DataError: Nothing is there, nothing matches, or a file is not Parquet.
             ConfigError: The filters do not fit the columns.
         """
-        filesystem, base, paths = find_files(location)
+        with reading(location):
+            filesystem, base, paths = find_files(location)
+            infos = filesystem.get_file_info(paths)
         if not paths:
             raise DataError(f"{location}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
         partitions = partitions_of([PurePosixPath(p).relative_to(base) for p in paths])
-        infos = filesystem.get_file_info(paths)
         files = [
             _read_footer(filesystem, info, str(PurePosixPath(info.path).relative_to(base)), partition)
             for info, partition in zip(infos, partitions, strict=True)
@@ -158,6 +158,8 @@ class Source:
 
     def _pruned(self) -> "Source":
         """Only the row groups that can hold matching rows, by partition values and statistics."""
+        import pyarrow.dataset as ds
+
         assert self.filters is not None
         self.check_columns({c for group in filter_groups(self.filters) for c, _, _ in group}, "filter")
         expression = self.expression()

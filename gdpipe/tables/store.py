@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -47,8 +48,9 @@ class Staging:
     def __enter__(self) -> "Staging":
         with output_errors(f"cannot write to {self.output}"):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            clear_dead(self.output)
-            self._lock = _try_lock(self._lock_path)
+            with _one_at_a_time(self.folder.parent):
+                clear_dead(self.output)
+                self._lock = _try_lock(self._lock_path)
             if self._lock < 0:
                 raise ConfigError(f"run_id {self.run_id!r}: a run of that name is being written to {self.output}")
             for kind in (RUNS, REJECTED):
@@ -189,20 +191,26 @@ def damaged_files(folder: Path, manifest: dict[str, Any]) -> list[str]:
     return complaints
 
 
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Nobody else looks for dead runs, or starts one, meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _try_lock(path: Path) -> int:
     """A descriptor that holds the lock, or -1 where somebody alive does."""
-    while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return -1
-        # whoever cleared the file between open and lock has left us a lock that nobody else can see
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(path).st_ino == os.fstat(lock).st_ino:
-                return lock
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         os.close(lock)
+        return -1
+    return lock
 
 
 def _sync_folder(folder: Path) -> None:
