@@ -30,9 +30,9 @@ bench: .venv/test-ready
 # every pin with its hashes, for Python 3.11 to 3.13; needs uv
 lock:
 	uv pip compile pyproject.toml --extra prefect --group build --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+		--generate-hashes --no-header --quiet -o requirements.lock
 	uv pip compile pyproject.toml --extra prefect --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet -c requirements.lock -o requirements-dev.lock
+		--generate-hashes --no-header --quiet -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .prefect runs scores .pytest_cache .mypy_cache .ruff_cache .hypothesis
