@@ -92,7 +92,7 @@ def predict(
         staging.folder,
         staging.run_id,
         ingested.batch_rows,
-        _Check(tuple(kept), means_float, scales, grids),
+        _Check(tuple(kept), means_float, 1.0 / scales, grids),
     )
     results = list(executor.map(work, ingested.shards))
     residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results if sums), grids.zero())
@@ -145,7 +145,7 @@ class _Check:
 
     kept: tuple[int, ...]
     means: NDArray[np.float64]
-    scales: NDArray[np.float64]
+    per_scale: NDArray[np.float64]
     grids: ResidualGrids
 
 
@@ -228,9 +228,9 @@ class _PredictShard:
         if self.columns.weight:
             used &= values[-1] > 0
             weights = values[-1, used]
-        z = values[np.ix_(np.array(check.kept, np.intp), np.flatnonzero(used))]
+        z = values[check.kept, :] if used.all() else values[np.ix_(np.array(check.kept, np.intp), np.flatnonzero(used))]
         z -= check.means[:, None]
-        z /= check.scales[:, None]
+        z *= check.per_scale[:, None]
         accumulator.add(z, residual[used], weights)
 
     def _key(self, batch: pa.RecordBatch, file: str) -> list[pa.Array]:

@@ -21,7 +21,7 @@ def to_arrow(values: Sequence[Any] | NDArray[Any], kind: pa.DataType, missing: A
         missing: Shape (n,), True where the column is null; None where it nowhere is.
     """
     n = len(values)
-    if missing is None and any(value is None for value in values if isinstance(values, list)):
+    if missing is None and isinstance(values, list) and None in values:
         missing = [value is None for value in values]
         values = [0 if value is None else value for value in values]
     valid = None if missing is None or not np.any(missing) else _bits(~np.asarray(missing, np.bool_))

@@ -16,6 +16,9 @@ from gdpipe.tables.source import Source, SourceFile
 
 SHARD_BYTES = 128 * 2**20
 BYTES_PER_NUMBER = 8
+READ_BYTES = 2**20
+# rows: more than this at once is no faster
+LARGEST_BATCH = 16_384
 # the position of a row in its file, beside the columns that were asked for
 ROW = "__gdpipe_row__"
 
@@ -90,8 +93,12 @@ def _decode(
     rows = 0
     with (
         reading(file.path, group),
+        # pages are read as they are decoded: a row group is never in memory whole, however large it is
         pq.ParquetFile(
-            source.filesystem.open_input_file(file.path), page_checksum_verification=True, memory_map=True
+            source.filesystem.open_input_file(file.path),
+            page_checksum_verification=True,
+            pre_buffer=False,
+            buffer_size=READ_BYTES,
         ) as parquet,
     ):
         for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=stored, use_threads=False):
@@ -125,4 +132,4 @@ def _filter_columns(source: Source) -> list[str]:
 def batch_rows(memory_bytes: int, workers: int, n_columns: int) -> int:
     """Rows that each worker may decode at once: a batch exists up to four times over (Arrow, float64, digits)."""
     per_row = max(n_columns, 1) * BYTES_PER_NUMBER * 4
-    return max(1024, min(65_536, math.floor(memory_bytes / workers / per_row)))
+    return max(1024, min(LARGEST_BATCH, math.floor(memory_bytes / workers / per_row)))

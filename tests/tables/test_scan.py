@@ -201,7 +201,7 @@ def test_a_damaged_page_names_file_and_row_group(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("memory", "workers", "columns", "expected"),
     [
-        (512 * 2**20, 2, 20, 65_536),
+        (512 * 2**20, 2, 20, 16_384),
         (8 * 2**20, 2, 20, 2**22 // (20 * 32)),
         (8 * 2**20, 64, 200, 1024),
     ],
