@@ -24,6 +24,7 @@ lint: .venv/test-ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --verbose | tail -n 12
 
+# tables in bench/; make bench GDPIPE_BENCH_ROWS=5000000 GDPIPE_BENCH_RUNS=5 for more than a million rows, three times
 bench: .venv/test-ready
 	$(BIN)/python -m pytest -m benchmark -s -rN tests/benchmarks
 
@@ -35,7 +36,7 @@ lock:
 		--generate-hashes --no-header --quiet -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .prefect runs scores .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .prefect runs scores bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -12,10 +12,13 @@ import click
 import numpy as np
 
 from gdpipe.config import TrainingConfig
+from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, GdpipeError, PublishError
 from gdpipe.pipeline import score_source, train
+from gdpipe.report.plan import describe
 from gdpipe.report.summary import summarize, table_lines
 from gdpipe.run import Run
+from gdpipe.stages.plan import SAMPLE_ROWS, plan
 from gdpipe.stages.simulate import Simulation, simulate
 from gdpipe.tables import catalog
 
@@ -128,6 +131,21 @@ def train_command(say: Callable[[str], None], /, source: str, **settings: Any) -
     settings["key"] = settings["key"] or ()
     run = train(TrainingConfig.of({"source": source, **settings}))
     say(_summary(run))
+
+
+@main.command("plan")
+@click.option("--sample-rows", default=SAMPLE_ROWS, type=click.IntRange(1), help="About as many rows are read.")
+@click.option("--json", "in_json", is_flag=True, help="Print the plan as JSON.")
+@_settings
+@click.pass_obj
+def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, in_json: bool, **settings: Any) -> None:
+    """Say what training on SOURCE would find and cost, from footers and a sample; nothing is written."""
+    settings["key"] = settings["key"] or ()
+    # the stages' own lines are about the sample, and would not be JSON
+    logging.getLogger("gdpipe").setLevel(logging.WARNING)
+    with open_executor() as executor:
+        planned = plan(TrainingConfig.of({"source": source, **settings}), executor, sample_rows)
+    say(json.dumps(planned.as_dict(), indent=2) if in_json else describe(planned))
 
 
 @main.command("predict")

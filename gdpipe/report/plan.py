@@ -1,0 +1,122 @@
+"""A run before it runs, in about ten lines."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run before it runs. Exact where the sample is all the rows (`sample_groups` = `row_groups`).
+
+    Attributes:
+        source: As the user gave it.
+        target: The column to predict.
+        features: Those that would be fitted.
+        files: How many.
+        row_groups: How many that the filters may match.
+        bytes: Size of the files.
+        file_rows: Rows in the files, by their footers.
+        rows: Rows that pass the filters; an estimate where there are filters.
+        rows_left_out: Of those, an estimate of the rows that miss a value or have no weight.
+        least_left_out: What the footers' null counts prove; None where there are filters.
+        sample_rows: Rows of the sample, those that no filter kept among them.
+        sample_groups: Row groups of the sample.
+        condition_number: Of the sample; None where float64 cannot tell it from infinity.
+        method: `gd` or `accelerated`.
+        learning_rate: Of the sample.
+        forecast_iterations: Steps until the stop rule holds; None where it never will.
+        max_iterations: Steps that are allowed.
+        open_seconds: Until the first row is read.
+        first_scan_seconds: To fit.
+        descent_seconds: The steps.
+        second_scan_seconds: To predict.
+        memory_bytes: At the peak, the interpreter and the libraries among it.
+        workers: Threads.
+        batch_rows: Rows each decodes at once.
+        dependencies: Among the features of the sample, one line each.
+        notices: What a person should know, one line each.
+    """
+
+    source: str
+    target: str
+    features: tuple[str, ...]
+    files: int
+    row_groups: int
+    bytes: int
+    file_rows: int
+    rows: int
+    rows_left_out: int
+    least_left_out: int | None
+    sample_rows: int
+    sample_groups: int
+    condition_number: float | None
+    method: str
+    learning_rate: float
+    forecast_iterations: int | None
+    max_iterations: int
+    open_seconds: float
+    first_scan_seconds: float
+    descent_seconds: float
+    second_scan_seconds: float
+    memory_bytes: int
+    workers: int
+    batch_rows: int
+    dependencies: tuple[str, ...]
+    notices: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of the run; validation and the report, which do not grow with the rows, are not counted."""
+        return self.open_seconds + self.first_scan_seconds + self.descent_seconds + self.second_scan_seconds
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the sample is all the rows."""
+        return self.sample_groups == self.row_groups
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**dataclasses.asdict(self), "seconds": self.seconds, "is_exact": self.is_exact}
+
+
+def describe(planned: RunPlan) -> str:
+    """A plan in about ten lines."""
+    about = "" if planned.is_exact else "about "
+    passing = "" if planned.rows == planned.file_rows else f", {about}{planned.rows:,} to read by the filters"
+    proven = "" if planned.least_left_out is None else f", at least {planned.least_left_out:,} by the footers"
+    share = planned.rows_left_out / max(planned.rows, 1)
+    names = ", ".join(planned.features[:NAMES_SHOWN])
+    more = len(planned.features) - NAMES_SHOWN
+    steps = planned.forecast_iterations
+    never = steps is None or steps > planned.max_iterations
+    condition = "infinite" if planned.condition_number is None else f"{planned.condition_number:.6g}"
+    lines = [
+        f"source      {planned.files:,} files, {planned.row_groups:,} row groups to read, {_size(planned.bytes)}",
+        f"rows        {planned.file_rows:,}{passing}",
+        f"sample      {planned.sample_rows:,} rows in {planned.sample_groups:,} row groups"
+        + (": all there are" if planned.is_exact else ", spread evenly"),
+        f"left out    {about}{planned.rows_left_out:,} rows ({share:.2%}){proven}",
+        f"features    {len(planned.features):,} for {planned.target}: {names}" + (f" and {more:,} more" * (more > 0)),
+        f"descent     {planned.method}: forecast {'never' if steps is None else f'{steps:,} steps'}, "
+        f"learning rate {planned.learning_rate:.6g}, condition number {condition}"
+        + (f"; {planned.max_iterations:,} steps are allowed: it would not converge" if never else ""),
+        f"time        about {planned.seconds:.2g} s: open {planned.open_seconds:.2g}, "
+        f"first scan {planned.first_scan_seconds:.2g}, descent {planned.descent_seconds:.2g}, "
+        f"second scan {planned.second_scan_seconds:.2g}",
+        f"memory      about {_size(planned.memory_bytes)}: {planned.workers} threads, "
+        f"{planned.batch_rows:,} rows a batch at most",
+    ]
+    lines += [f"dependent   {line}" for line in planned.dependencies]
+    lines += [f"notice      {line}" for line in planned.notices]
+    return "\n".join(lines)
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}" if size < 100 else f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:,.3g} TiB"

@@ -1,0 +1,185 @@
+"""Plan: what a run will find, and what it will cost, from footers and a sample; nothing is written."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from gdpipe.config import TrainingConfig
+from gdpipe.engine import worker_count
+from gdpipe.errors import ConfigError, DataError
+from gdpipe.report.plan import RunPlan
+from gdpipe.stages.columns import choose_columns
+from gdpipe.stages.fit import fit
+from gdpipe.stages.ingest import Ingested, ingest
+from gdpipe.stages.predict import ROW_GROUP_ROWS
+from gdpipe.stages.standardize import standardize
+from gdpipe.tables.footers import Footers, read_footers
+from gdpipe.tables.scan import BYTES_PER_NUMBER, Shard
+from gdpipe.tables.source import Source
+
+SAMPLE_ROWS = 200_000
+# places in the source that a sample is taken from, however large the row groups are
+LEAST_PLACES = 3
+# the clock of the descent on the sample: enough to time a step and, nearly always, to arrive
+TRIAL_SECONDS = 1.0
+# the second scan writes too, which a plan may not: so many times the first, measured at 6 and at 20 features
+SECOND_SCAN = 2.0
+# a batch exists so many times over: Arrow, float64, digits (`scan.batch_rows` counts the same)
+BATCH_COPIES = 4
+# a page of a column as it is decoded, beside it as it was stored: what Parquet writers make
+PAGE_BYTES = 2 * 2**20
+# Python and the libraries, measured
+INTERPRETER_BYTES = 150 * 2**20
+
+Result = TypeVar("Result")
+
+
+def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_ROWS) -> RunPlan:
+    """Look at the footers, and run the stages that learn on a sample of whole row groups spread evenly.
+
+    Args:
+        config: The settings of the run.
+        executor: Who reads the sample.
+        sample_rows: About as many rows are read; never less than `LEAST_PLACES` row groups.
+
+    Raises:
+        ConfigError: A setting does not fit the data.
+        DataError: The input cannot be used, as far as footers and sample show.
+    """
+    source = Source.open(config.source, config.filters)
+    columns, _ = choose_columns(config, source)
+    footers = read_footers(source, columns.fitted)
+    if config.null_policy == "fail" and config.filters is None and footers.nulls:
+        gaps = ", ".join(f"{name} {count:,}" for name, count in footers.nulls.items())
+        raise DataError(f"{config.source}: null in: {gaps}; null_policy='drop' leaves such rows out")
+    groups = [(f, g) for f, file in enumerate(source.files) for g in file.wanted_groups]
+    counts = [source.files[f].group_rows[g] for f, g in groups]
+    chosen = _spread(counts, sample_rows)
+    decoded, wanted = sum(counts[i] for i in chosen), sum(counts)
+    sampler = _Sampler(executor, frozenset(groups[i] for i in chosen))
+    # a second's descent tells what a step costs; BLAS has one thread, as in a run
+    trial = dataclasses.replace(config, max_seconds=min(config.max_seconds or math.inf, TRIAL_SECONDS))
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            began = time.perf_counter()
+            ingested = ingest(config, sampler)
+            opened = time.perf_counter() - began - sampler.elapsed
+            standardized = standardize(config, ingested)
+            began = time.perf_counter()
+            solution = fit(trial, standardized)
+            descended = time.perf_counter() - began
+    except (ConfigError, DataError) as error:
+        if len(chosen) == len(groups):
+            raise
+        seen = f"{error} (seen by a plan that read {decoded:,} of {wanted:,} rows)"
+        raise type(error)(seen, transient=error.transient) from error
+    descent = solution.plan
+    forecast = descent.forecast_iterations
+    steps = config.max_iterations if forecast is None else min(forecast, config.max_iterations)
+    descent_seconds = descended * max(steps / max(solution.iterations, 1), 1.0)
+    scale = wanted / decoded
+    first_scan = sampler.busy * scale / min(worker_count(), len(ingested.shards))
+    least = footers.least_left_out if config.filters is None else None
+    condition = standardized.problem.condition_number
+    return RunPlan(
+        source=config.source,
+        target=config.target,
+        features=columns.features,
+        files=len(source.files),
+        row_groups=len(groups),
+        bytes=sum(file.size for file in source.files),
+        file_rows=source.n_rows,
+        rows=round(ingested.rows.read * scale),
+        rows_left_out=max(round(ingested.rows.left_out * scale), least or 0),
+        least_left_out=least,
+        sample_rows=decoded,
+        sample_groups=len(chosen),
+        condition_number=condition if math.isfinite(condition) else None,
+        method=descent.method,
+        learning_rate=descent.learning_rate,
+        forecast_iterations=forecast,
+        max_iterations=config.max_iterations,
+        open_seconds=opened,
+        first_scan_seconds=first_scan,
+        descent_seconds=min(descent_seconds, config.max_seconds or math.inf),
+        second_scan_seconds=first_scan * SECOND_SCAN,
+        memory_bytes=_memory(ingested, max(counts)),
+        workers=worker_count(),
+        batch_rows=ingested.batch_rows,
+        dependencies=standardized.described,
+        notices=_notices(ingested, footers),
+    )
+
+
+class _Sampler(Executor):
+    """Works on the row groups of the sample only, and looks at the clock.
+
+    `ingest` then is the run's own, from the footers to the sums. Only `map` is there: whoever came to use `submit`
+    would get NotImplementedError, not a scan of everything.
+
+    Attributes:
+        busy: Seconds of work, all threads together.
+        elapsed: Seconds from the first shard's start to the last one's end.
+    """
+
+    def __init__(self, executor: Executor, groups: frozenset[tuple[int, int]]) -> None:
+        self._executor = executor
+        self._groups = groups
+        self.busy = 0.0
+        self.elapsed = 0.0
+
+    def map(self, fn: Callable[..., Result], *iterables: Iterable[Any], **options: Any) -> Iterator[Result]:
+        """Results of the shards that have a part in the sample, in order."""
+        [shards] = iterables
+
+        def timed(shard: Shard) -> tuple[Result, float]:
+            start = time.perf_counter()
+            return fn(shard), time.perf_counter() - start
+
+        began = time.perf_counter()
+        for result, seconds in self._executor.map(timed, self._sampled(shards), **options):
+            self.busy += seconds
+            self.elapsed = time.perf_counter() - began
+            yield result
+
+    def _sampled(self, shards: Iterable[Shard]) -> list[Shard]:
+        cut = [
+            dataclasses.replace(s, row_groups=tuple(g for g in s.row_groups if (s.file, g) in self._groups))
+            for s in shards
+        ]
+        return [shard for shard in cut if shard.row_groups]
+
+
+def _spread(counts: list[int], sample_rows: int) -> list[int]:
+    """Indices of the row groups that hold evenly spaced rows, about `sample_rows` of them together."""
+    total = sum(counts)
+    if total <= sample_rows:
+        return list(range(len(counts)))
+    places = max(LEAST_PLACES, sample_rows * len(counts) // total)
+    at = (np.arange(places) + 0.5) / places * total
+    return sorted(set(np.searchsorted(np.cumsum(counts), at, side="right").tolist()))
+
+
+def _memory(ingested: Ingested, largest_group: int) -> int:
+    """Pages, batches in every form they take, and the predictions that wait to be a row group, being encoded."""
+    columns = len(ingested.columns.fitted)
+    pages = min(PAGE_BYTES, largest_group * BYTES_PER_NUMBER * 2) * columns
+    batch = min(ingested.batch_rows, largest_group) * columns * BATCH_COPIES * BYTES_PER_NUMBER
+    largest_shard = max(sum(ingested.source.files[s.file].group_rows[g] for g in s.row_groups) for s in ingested.shards)
+    # key (or file and row), target, prediction, residual; once gathered, once encoded
+    across = (max(len(ingested.columns.key), 2) + 3) * BYTES_PER_NUMBER * 2
+    waiting = min(ROW_GROUP_ROWS + ingested.batch_rows, largest_shard) * across
+    return INTERPRETER_BYTES + min(worker_count(), len(ingested.shards)) * (pages + batch + waiting)
+
+
+def _notices(ingested: Ingested, footers: Footers) -> tuple[str, ...]:
+    if not footers.silent:
+        return ingested.notices
+    cost = f"footers without minimum and maximum cost one more read of: {', '.join(footers.silent)}"
+    return (*ingested.notices, cost)

@@ -1,0 +1,216 @@
+"""The same work as whole processes, side by side: Parquet in, a linear regression, predictions out as Parquet.
+
+    python -m tests.benchmarks.processes --rows 1000000 --runs 3
+
+Makes the data with `gdpipe simulate`, runs gdpipe and every peer in `peers/` in turn (A B C A B C ...), and writes
+`bench/processes.parquet` (a row a run) and `bench/processes.md` (medians). Each peer's coefficients are held against
+gdpipe's exact ones, so that no speed is bought with wrong answers.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from tests.benchmarks.results import Benchmark, Run, Terms, machine
+
+HERE = Path(__file__).parent
+REPO = HERE.parents[1]
+FEATURES, FILES = 20, 4
+WARM_UP_ROWS = 10_000
+GDPIPE = "gdpipe"
+LARGEST_DESIGN = 2_000_000_000  # bytes of float64; statsmodels holds several copies of its design matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Something to run beside gdpipe.
+
+    Attributes:
+        name: As the tables say it.
+        script: Its file in `peers/`, without `.py`; it takes the data and an output folder.
+        modules: What it imports; without them its row says "not here".
+        programs: What it starts; likewise.
+        largest_design: Skipped when the design matrix has more bytes.
+    """
+
+    name: str
+    script: str
+    modules: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    largest_design: float = float("inf")
+
+    def why_not(self, rows: int) -> str:
+        """What keeps it from running here, or an empty string."""
+        missing = [name for name in self.modules if find_spec(name) is None]
+        missing += [name for name in self.programs if shutil.which(name) is None]
+        if missing:
+            return f"not here: {', '.join(missing)}"
+        if rows * (FEATURES + 1) * 8 > self.largest_design:
+            return f"skipped: design matrix above {self.largest_design / 1e9:g} GB"
+        return ""
+
+
+PEERS = (
+    Peer("bare PyArrow: scan, then scan and write", "pyarrow_floor"),
+    Peer("pandas + scikit-learn LinearRegression", "sklearn_ols", ("pandas", "sklearn")),
+    Peer("pandas + scikit-learn SGDRegressor", "sklearn_sgd", ("pandas", "sklearn")),
+    Peer("Polars + NumPy lstsq", "polars_lstsq", ("polars",)),
+    Peer("pandas + statsmodels OLS", "statsmodels_ols", ("pandas", "statsmodels"), largest_design=LARGEST_DESIGN),
+    Peer("Spark MLlib, local mode", "spark_mllib", ("pyspark",), ("java",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A folder with the data, where the processes run.
+
+    Attributes:
+        folder: Everything is in it, and nothing is kept.
+        rows: Of the data.
+        data: The Parquet files.
+    """
+
+    folder: Path
+    rows: int
+    data: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", self.folder / f"{self.rows}-rows")
+        simulate = ["simulate", self.data, "--features", FEATURES, "--rows", self.rows, "--files", FILES]
+        subprocess.run([*_gdpipe(), *map(str, simulate)], check=True)
+
+    def truth(self) -> dict[str, float]:
+        """The coefficients that the data were made from."""
+        table = pq.read_table(self.data / "_true_parameters.parquet")
+        return dict(zip(table["term"].to_pylist(), table["value"].to_pylist(), strict=True))
+
+    def gdpipe(self, number: int) -> tuple[Run, Terms]:
+        """Train with gdpipe.
+
+        Raises:
+            RuntimeError: It did not publish.
+        """
+        out = self.folder / "out"
+        command = [*_gdpipe(), "train", str(self.data), "--target", "y", "--no-report", "--output", str(out)]
+        took = self._launch(command)
+        if took["status"]:
+            raise RuntimeError(f"gdpipe ended with exit code {took['status']:.0f}; its own message is above")
+        latest = json.loads((out / "latest.json").read_text())
+        columns = pq.read_table(out / latest["path"] / "parameters.parquet").to_pydict()
+        terms = Terms(
+            *(
+                dict(zip(columns["term"], columns[name], strict=True))
+                for name in ("estimate", "ols_estimate", "std_error")
+            )
+        )
+        shutil.rmtree(out)
+        difference = _difference(terms.estimate, terms.ols_estimate)
+        return Run(GDPIPE, number, took["wall"], took["cpu"], int(took["peak"]), difference), terms
+
+    def peer(self, peer: Peer, number: int, exact: dict[str, float]) -> Run:
+        """Run a peer's script, if it can run here; a failure becomes the run's note."""
+        note = peer.why_not(self.rows)
+        if note:
+            return Run(peer.name, note=note)
+        out = self.folder / "out"
+        out.mkdir()
+        took = self._launch([sys.executable, str(HERE / "peers" / f"{peer.script}.py"), str(self.data), str(out)])
+        coef, difference = out / "coef.json", None
+        if took["status"]:
+            note = f"failed: exit code {took['status']:.0f}"  # below zero: killed by that signal
+        elif coef.exists():
+            difference = _difference(json.loads(coef.read_text()), exact)
+        shutil.rmtree(out)
+        return Run(peer.name, number, took["wall"], took["cpu"], int(took["peak"]), difference, note)
+
+    def _launch(self, command: list[str]) -> dict[str, float]:
+        result = self.folder / "took.json"
+        launcher = [sys.executable, "-I", "-S", str(HERE / "launch.py"), str(result)]
+        said = subprocess.run([*launcher, *command], check=True, cwd=REPO, capture_output=True, text=True)
+        took: dict[str, float] = json.loads(result.read_text())
+        if took["status"]:
+            print(said.stderr, file=sys.stderr)
+        return took
+
+
+def _gdpipe() -> list[str]:
+    return [sys.executable, "-m", "gdpipe.cli", "--quiet"]
+
+
+def _difference(coef: dict[str, float], exact: dict[str, float]) -> float:
+    """max |coef - exact| / |exact| over the terms, the intercept among them."""
+    assert coef.keys() == exact.keys(), f"other terms: {sorted(coef)}"
+    a, b = (np.array([terms[term] for term in exact]) for terms in (coef, exact))
+    return float(np.max(np.abs(a - b) / np.abs(b)))
+
+
+def measure(rows: int, rounds: int, names: list[str] | None = None) -> Benchmark:
+    """Run gdpipe and the peers in turn, after one unmeasured round on little data.
+
+    Args:
+        rows: Of the data.
+        rounds: Runs of each process.
+        names: Scripts of the peers to run; all if not given.
+
+    Raises:
+        RuntimeError: gdpipe did not publish.
+    """
+    peers = [peer for peer in PEERS if names is None or peer.script in names]
+    with tempfile.TemporaryDirectory() as folder:
+        warm_up = Bench(Path(folder), WARM_UP_ROWS)  # the page cache holds every library, for all alike
+        _, terms = warm_up.gdpipe(0)
+        for peer in peers:
+            warm_up.peer(peer, 0, terms.ols_estimate)
+
+        bench = Bench(Path(folder), rows)
+        runs: list[Run] = []
+        for number in range(rounds):
+            ours, terms = bench.gdpipe(number)
+            runs.append(ours)
+            for peer in peers:
+                if number == 0 or not peer.why_not(rows):
+                    runs.append(bench.peer(peer, number, terms.ols_estimate))
+        return Benchmark(rows, FEATURES, FILES, runs, machine(), bench.truth(), terms)
+
+
+def settings() -> argparse.Namespace:
+    """The options' defaults, as the environment has them."""
+    return _parser().parse_args([])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.processes")
+    rows, runs = os.environ.get("GDPIPE_BENCH_ROWS", "1000000"), os.environ.get("GDPIPE_BENCH_RUNS", "3")
+    peers = os.environ.get("GDPIPE_BENCH_PEERS")
+    parser.add_argument("--rows", type=int, default=int(rows), help="of the data; or GDPIPE_BENCH_ROWS")
+    parser.add_argument("--runs", type=int, default=int(runs), help="of each process; or GDPIPE_BENCH_RUNS")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=[peer.script for peer in PEERS],
+        default=peers.split(",") if peers else None,
+        help="which to run, all if not given; or GDPIPE_BENCH_PEERS, as a,b",
+    )
+    return parser
+
+
+def main() -> None:
+    """Measure, write into bench/, print."""
+    args = _parser().parse_args()
+    benchmark = measure(args.rows, args.runs, args.peers)
+    benchmark.write(REPO / "bench")
+    print(benchmark.markdown())
+
+
+if __name__ == "__main__":
+    main()
