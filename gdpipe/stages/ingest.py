@@ -3,7 +3,6 @@
 import functools
 import logging
 import math
-from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from gdpipe.errors import DataError
 from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.moments import GridOverflow, Moments, MomentsAccumulator, grid_exponents
 from gdpipe.stages.columns import Columns, choose_columns
+from gdpipe.stages.progress import reported
 from gdpipe.tables.columns import Numbers, numbers
 from gdpipe.tables.scan import ROW, Shard, batch_rows, read, shards
 from gdpipe.tables.source import Source
@@ -103,7 +103,8 @@ def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
         if not size <= LARGEST_VALUE:
             raise DataError(_locate_unusable(work, name))
     parts = tuple(shards(source, len(columns.fitted)))
-    sums = functools.reduce(_join, executor.map(work, parts), work.nothing())
+    results = reported(executor.map(work, parts), source, parts, "read")
+    sums = functools.reduce(_join, results, work.nothing())
     _check(config, columns, source, sums)
     if config.weight:
         notices += _check_weights(config.weight, source, sums, float(largest[-1]))
@@ -277,22 +278,17 @@ def _is_exact(config: TrainingConfig, columns: Columns) -> bool:
 def _locate_unusable(work: _SumShard, name: str) -> str:
     """Where a column holds an infinity, or a number whose square overflows."""
     whole = Source(work.source.location, work.source.filesystem, work.source.files, work.source.schema, None)
-    for shard in _every_shard(whole):
-        for batch in read(whole, shard, [name], work.batch_rows):
+    for f, file in enumerate(whole.files):
+        groups = tuple(g for g, rows in enumerate(file.group_rows) if rows)
+        for batch in read(whole, Shard(f, f, groups), [name], work.batch_rows):
             values = numbers(batch, [name]).values[0]
             unusable = ~(np.abs(values) <= LARGEST_VALUE)
             if unusable.any():
                 at = int(np.argmax(unusable))
                 value = values[at]
                 what = "infinite" if np.isinf(value) else f"{value:g}, whose square is beyond float64,"
-                path = whole.files[shard.file].path
-                return f"{path}: column {name!r} is {what} in row {_row(batch, at)}; correct it or make it null"
+                return f"{file.path}: column {name!r} is {what} in row {_row(batch, at)}; correct it or make it null"
     return f"{whole.location}: the footers say that column {name!r} holds an infinity, but no row does; write it again"
-
-
-def _every_shard(source: Source) -> Iterable[Shard]:
-    for f, file in enumerate(source.files):
-        yield Shard(f, f, tuple(g for g, rows in enumerate(file.group_rows) if rows))
 
 
 def _row(batch: pa.RecordBatch, at: int) -> int:

@@ -18,6 +18,7 @@ from gdpipe.numerics.moments import GridOverflow, grid_exponents
 from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.progress import reported
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import repeated, to_arrow
@@ -94,7 +95,8 @@ def predict(
         ingested.batch_rows,
         _Check(tuple(kept), means_float, 1.0 / scales, grids),
     )
-    results = list(executor.map(work, ingested.shards))
+    shards = ingested.shards
+    results = list(reported(executor.map(work, shards), ingested.source, shards, "predicted"))
     residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results if sums), grids.zero())
     return Predicted(model, tuple(record for record, _ in results), residuals, grids)
 
@@ -115,7 +117,7 @@ def score(
         PublishError: A part cannot be written.
     """
     work = _PredictShard(source, columns, model, staging.folder, staging.run_id, batch_rows, None)
-    return tuple(record for record, _ in executor.map(work, shards))
+    return tuple(record for record, _ in reported(executor.map(work, shards), source, shards, "predicted"))
 
 
 def _model(standardized: Standardized, solution: Solution, features: tuple[str, ...]) -> Model:
