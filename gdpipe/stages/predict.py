@@ -89,6 +89,7 @@ def predict(
     work = _PredictShard(
         ingested.source,
         columns,
+        _keys(ingested.source, columns),
         model,
         staging.folder,
         staging.run_id,
@@ -116,7 +117,9 @@ def score(
         DataError: A file is damaged.
         PublishError: A part cannot be written.
     """
-    work = _PredictShard(source, columns, model, staging.folder, staging.run_id, batch_rows, None)
+    work = _PredictShard(
+        source, columns, _keys(source, columns), model, staging.folder, staging.run_id, batch_rows, None
+    )
     return tuple(record for record, _ in reported(executor.map(work, shards), source, shards, "predicted"))
 
 
@@ -157,6 +160,7 @@ class _PredictShard:
 
     source: Source
     columns: Columns
+    keys: list[pa.Field]
     model: Model
     folder: Path
     run_id: str
@@ -168,7 +172,7 @@ class _PredictShard:
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and self.check else []
         names = [*self.columns.features, *target, *weight]
-        schema = catalog.predictions_schema([self.source.unified(name) for name in self.columns.key], self.run_id)
+        schema = catalog.predictions_schema(self.keys, self.run_id)
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = ResidualAccumulator(self.check.grids) if self.check else None
         file = self.source.files[shard.file].name
@@ -191,7 +195,7 @@ class _PredictShard:
                     _array(prediction, no_prediction),
                     _array(residual, no_prediction | no_target),
                 ]
-                waiting.append(pa.Table.from_arrays([*self._key(batch, file), *numeric], schema=schema))
+                waiting.append(pa.Table.from_arrays([*_key(self.keys, batch, file), *numeric], schema=schema))
                 if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS:
                     writer.write(pa.concat_tables(waiting))
                     waiting = []
@@ -235,10 +239,15 @@ class _PredictShard:
         z *= check.per_scale[:, None]
         accumulator.add(z, residual[used], weights)
 
-    def _key(self, batch: pa.RecordBatch, file: str) -> list[pa.Array]:
-        if self.columns.key:
-            return [batch.column(name).cast(self.source.unified(name).type) for name in self.columns.key]
-        return [repeated(file, pa.string(), batch.num_rows), batch.column(ROW)]
+
+def _keys(source: Source, columns: Columns) -> list[pa.Field]:
+    return [source.unified(name) for name in columns.key]
+
+
+def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Array]:
+    if keys:
+        return [batch.column(key.name).cast(key.type) for key in keys]
+    return [repeated(file, pa.string(), batch.num_rows), batch.column(ROW)]
 
 
 def _array(values: NDArray[np.float64], missing: NDArray[np.bool_]) -> pa.Array:
