@@ -36,7 +36,7 @@ lock:
 		--generate-hashes --no-header --quiet -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .prefect runs scores bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .prefect runs scores bench demo demo_runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

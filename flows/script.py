@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import Flow
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ParameterBindError, ParameterTypeError
+from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
 
 LISTS = ("features", "key")
 
@@ -24,7 +24,7 @@ def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     try:
         parameters = flow.validate_parameters(_parameters(sys.argv[1:]))
         state = _run(flow, parameters)
-    except (ParameterBindError, ParameterTypeError) as error:
+    except (ParameterBindError, ParameterTypeError, SignatureMismatchError) as error:
         sys.exit(_refuse(str(error)))
     if not state.is_completed():
         sys.stderr.write(f"{state.message}\n")

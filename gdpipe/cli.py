@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -43,7 +44,7 @@ class Commands(click.Group):
             raise SystemExit(EXIT_CODES[ConfigError]) from error
         except GdpipeError as error:
             if context.params.get("debug"):
-                raise
+                traceback.print_exc()
             where = f" (evidence: {error.evidence})" if isinstance(error, ConvergenceError) else ""
             click.echo(f"gdpipe: {_one_line(str(error))}{where}", err=True)
             raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error

@@ -86,7 +86,9 @@ def certify(
     if solution.status is not Status.CONVERGED:
         forecast = solution.plan.forecast_iterations
         needed = "forecast: never" if forecast is None else f"forecast: {forecast:,}"
-        failures = [f"stopped after {solution.iterations:,} steps ({needed}): {solution.status.value}"]
+        failures = [
+            f"stopped after {solution.iterations:,} steps of {solution.plan.method} ({needed}): {solution.status.value}"
+        ]
     return Certificate(
         coef_gap,
         coef_gap_se,

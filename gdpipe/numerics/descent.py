@@ -36,8 +36,8 @@ class Status(enum.Enum):
 
     CONVERGED = "the distance to the optimum is within tolerance"
     MAX_ITERATIONS = (
-        "max_iterations was reached first: allow more steps, leave method and learning_rate 'auto', "
-        "or leave out nearly dependent features"
+        "max_iterations was reached first: allow more steps, or leave out nearly dependent features; "
+        "method and learning_rate are fastest 'auto'"
     )
     MAX_SECONDS = "max_seconds ran out first: allow more time, or leave method and learning_rate 'auto'"
     STALLED = "coefficients rounded to float64 cannot come within this tolerance: ask for a larger one"

@@ -47,6 +47,7 @@ def page(
             + [{"": f"{name} is null", "rows": count} for name, count in rows["null"].items()]
             + ([{"": "weight is zero", "rows": rows["zero_weight"]}] if rows["zero_weight"] else [])
         ),
+        *(f"<p>{html.escape(notice)}</p>" for notice in manifest["notices"]),
         "<h2>Coefficients</h2>",
         plots.coefficients(
             [row["term"] for row in terms],
@@ -76,7 +77,8 @@ def _verdict(verdict: dict[str, Any], quality: dict[str, Any], reason: str, targ
         f"The features explain {quality['r2']:.1%} of {html.escape(target)}; a typical error is {quality['rmse']:.4g}."
     )
     if verdict["passed"]:
-        return f'<p class="passed">This fit can be trusted: {html.escape(reason)}. {share}</p>'
+        sure = "These are the least-squares numbers; whether a straight line suits the data is another question."
+        return f'<p class="passed">This fit passed: {html.escape(reason)}. {sure} {share}</p>'
     return f'<p class="rejected">This fit was not published: {html.escape(reason)}</p>'
 
 

@@ -38,6 +38,7 @@ def summarize(
         f"RMSE {quality['rmse']:.7g}, MAE {quality['mae']:.7g}",
     ]
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
+    lines += [f"notice      {line}" for line in manifest["notices"]]
     lines += table_lines(parameters.select(SHOWN).to_pylist())
     lines.append(f"files       {folder}")
     return "\n".join(lines)
