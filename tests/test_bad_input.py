@@ -170,14 +170,9 @@ def test_a_footer_that_lies(data: Path, refused: Refused) -> None:
     refused(3, data, says=(file, "statistics are wrong"))
 
 
-def test_a_footer_that_lies_by_less_than_the_grid_has_room_for_changes_no_number(data: Path, tmp_path: Path) -> None:
+def test_a_footer_that_lies_by_less_than_the_grid_has_room_for(data: Path, refused: Refused) -> None:
     file = lying_file(data, true=1000.25, claimed=500.0)
-    lied = accepted(data, tmp_path / "lied")
-    table = pq.ParquetFile(file).read()
-    write_parquet(file, {name: table[name].to_numpy() for name in table.column_names})
-    true = accepted(data, tmp_path / "true")
-    assert lied.parameters["estimate"].to_list() == pytest.approx(true.parameters["estimate"].to_list(), rel=1e-12)
-    assert lied.metrics["mae"][0] == pytest.approx(true.metrics["mae"][0], rel=1e-12)
+    refused(3, data, says=(file, "statistics are wrong"))  # by the predict scan, whose grids have no room
 
 
 # schemas that differ

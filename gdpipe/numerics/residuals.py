@@ -1,28 +1,33 @@
 """What the predict scan learns of the residuals, summed exactly as the moments are."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.moments import Moments, MomentsAccumulator, grid_exponents
 
-# columns gathered beside residual · z: the residual, its magnitude, its square
-EXTRA = 3
+# a score's factors in products: 42 bits of its largest possible value, which leaves a robust standard error 6 digits
+# and more, and the row gradient, which is a sum, all of them
+LOWEST_SCORE_DIGIT = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualSums:
-    """Exact sums over the rows of one stretch of the input; joined in input order by +.
+    """Sums over the rows of one stretch of the input; joined in input order by +. r is the residual.
 
     Attributes:
-        moments: Of [r·z₁, ..., r·zₚ, r, |r|, r²], z standardized features: their sums hold the row gradient, their
-            products the robust covariance.
-        steps: Of the differences rₜ - rₜ₋₁, unweighted, within the stretch.
+        scores: Of [r·z₁, ..., r·zₚ, r], z standardized features: their sums hold the row gradient, their products the
+            robust covariance.
+        powers: Of [r, |r|, r²], exact.
+        steps: Of the differences rₜ - rₜ₋₁, unweighted, within the stretch; exact.
         ends: The first and the last residual, shape (2,), or (0,) where there is no row.
     """
 
-    moments: Moments
+    scores: Moments | Float64Moments
+    powers: Moments
     steps: Moments
     ends: NDArray[np.float64]
 
@@ -33,7 +38,12 @@ class ResidualSums:
             seam.add(np.array([[other.ends[0] - self.ends[-1]]]))
             steps = steps + seam.moments()
         ends = np.concatenate([self.ends, other.ends])
-        return ResidualSums(self.moments + other.moments, steps, ends[[0, -1]] if len(ends) else ends)
+        return ResidualSums(
+            self.scores + other.scores,  # type: ignore[operator]  # of one kind: both come from the same grids
+            self.powers + other.powers,
+            steps,
+            ends[[0, -1]] if len(ends) else ends,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +51,20 @@ class ResidualGrids:
     """The grids on which residuals are summed: from bounds known beforehand, so that every shard uses the same.
 
     Attributes:
-        exponents: For the columns of `ResidualSums.moments`.
+        score_exponents: For `ResidualSums.scores`, shape (p + 1,).
+        power_exponents: For the powers.
         step_exponents: For the differences.
         weight_exponent: For the weights; None where rows are unweighted.
+        exact: Whether the scores are summed on their grid; else in float64, for data too wide.
         unit: A power of two near the target's scale: residuals are summed in this unit, so that no power of them
             overflows.
     """
 
-    exponents: NDArray[np.int64]
+    score_exponents: NDArray[np.int64]
+    power_exponents: NDArray[np.int64]
     step_exponents: NDArray[np.int64]
     weight_exponent: int | None
+    exact: bool
     unit: float
 
     @classmethod
@@ -60,55 +74,65 @@ class ResidualGrids:
         largest_residual: float,
         weight_exponent: int | None,
         target_scale: float = 1.0,
+        *,
+        exact: bool = True,
     ) -> "ResidualGrids":
         """From bounds of |z| per feature, shape (p,), and of |residual|."""
         unit = float(np.ldexp(1.0, np.frexp(target_scale)[1]))
         r = largest_residual / unit
         return cls(
-            grid_exponents(np.array([*(r * largest_z), r, r, r * r])),
-            grid_exponents(np.array([2 * r])),
+            grid_exponents(np.array([*(r * largest_z), r]), every=1),
+            grid_exponents(np.array([r, r, r * r]), every=1),
+            grid_exponents(np.array([2 * r]), every=1),
             weight_exponent,
+            exact,
             unit,
         )
 
     def zero(self) -> "ResidualSums":
         """The sums of no rows."""
-        return ResidualSums(
-            Moments.zero(self.exponents, self.weight_exponent or 0), Moments.zero(self.step_exponents), np.empty(0)
-        )
+        return ResidualAccumulator(self).sums()
 
 
 class ResidualAccumulator:
     """Gathers `ResidualSums` of consecutive rows. One thread's; not to be shared."""
 
     def __init__(self, grids: ResidualGrids) -> None:
-        self._moments = MomentsAccumulator(grids.exponents, grids.weight_exponent)
+        self._scores = (
+            MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT)
+            if grids.exact
+            else Float64Accumulator(len(grids.score_exponents))
+        )
+        self._powers = MomentsAccumulator(grids.power_exponents, grids.weight_exponent)
         self._steps = MomentsAccumulator(grids.step_exponents)
         self._ends = np.empty(0)
         self._per_unit = 1.0 / grids.unit
 
     def add(self, z: NDArray[np.float64], residual: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
-        """Add rows: z of shape (p, m), residual and weights of shape (m,), all finite, weights > 0."""
+        """Add rows.
+
+        Args:
+            z: Shape (p + 1, m), the last line ones; overwritten by the scores.
+            residual: Shape (m,).
+            weights: Shape (m,), > 0; given exactly when there is a grid for them.
+        """
         if not len(residual):
             return
         residual = residual * self._per_unit
-        columns = np.empty((len(z) + EXTRA, len(residual)))
-        np.multiply(z, residual, out=columns[:-EXTRA])
-        columns[-3] = residual
-        np.abs(residual, out=columns[-2])
-        np.multiply(residual, residual, out=columns[-1])
-        self._moments.add(columns, weights)
+        z *= residual
+        self._scores.add(z, weights)
+        self._powers.add(np.array([residual, np.abs(residual), residual * residual]), weights)
         self._steps.add(np.diff(residual, prepend=self._ends[-1:])[None, :])
         self._ends = np.concatenate([self._ends, residual])[[0, -1]]
 
     def sums(self) -> ResidualSums:
         """The sums so far."""
-        return ResidualSums(self._moments.moments(), self._steps.moments(), self._ends)
+        return ResidualSums(self._scores.moments(), self._powers.moments(), self._steps.moments(), self._ends)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualStatistics:
-    """Means over rows, each rounded once; e is a residual in units of `unit`, z a standardized feature.
+    """Means over rows; e is a residual in units of `unit`, z a standardized feature.
 
     Attributes:
         gradient: mean(e·z), shape (p,).
@@ -130,27 +154,29 @@ class ResidualStatistics:
 
     @classmethod
     def of(cls, sums: ResidualSums, grids: ResidualGrids) -> "ResidualStatistics":
-        """From exact sums on these grids."""
-        m = sums.moments
-        units = np.ldexp(1.0, m.exponents)
-        means = (m.sums / m.weight).astype(np.float64) * units
-        products = (m.products / m.weight).astype(np.float64) * np.multiply.outer(units, units)
-        residual, square = len(units) - 3, len(units) - 1
-        squares = float(products[residual, residual])
-        step = float(sums.steps.products[0, 0] / max(m.weight, 1)) * float(np.ldexp(1.0, sums.steps.exponents[0])) ** 2
-        # Σ over rows: the steps count rows, the squares count weights
-        rows = step / float(np.ldexp(1.0, m.weight_exponent)) if squares else float("nan")
+        """From sums on these grids, each mean rounded once."""
+        gradient, meat = _means(sums.scores)
+        (residual, absolute, _), products = _means(sums.powers)
+        squares = float(products[0, 0])
+        # the steps count rows, the squares weights
+        weight = sums.powers.weight
+        step = float(sums.steps.products[0, 0] / max(weight, 1)) * float(np.ldexp(1.0, sums.steps.exponents[0])) ** 2
+        steps = step / float(np.ldexp(1.0, sums.powers.weight_exponent))
         return cls(
-            gradient=means[:-EXTRA],
-            meat=products[:-EXTRA, :-EXTRA],
-            square_by_feature=products[:-EXTRA, residual],
-            absolute=float(means[-2]),
-            powers=(
-                float(means[residual]),
-                squares,
-                float(products[residual, square]),
-                float(products[square, square]),
-            ),
+            gradient=gradient[:-1],
+            meat=meat[:-1, :-1],
+            square_by_feature=meat[:-1, -1],
+            absolute=float(absolute),
+            powers=(float(residual), squares, float(products[0, 2]), float(products[2, 2])),
             unit=grids.unit,
-            durbin_watson=rows / squares if squares else float("nan"),
+            durbin_watson=steps / squares if squares else math.nan,
         )
+
+
+def _means(sums: Moments | Float64Moments) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """mean(zᵢ) and mean(zᵢ·zⱼ), whoever summed."""
+    if isinstance(sums, Float64Moments):
+        return sums.means, sums.comoments / sums.weight + np.outer(sums.means, sums.means)
+    units = np.ldexp(1.0, sums.exponents)
+    means = (sums.sums / sums.weight).astype(np.float64) * units
+    return means, (sums.products / sums.weight).astype(np.float64) * np.multiply.outer(units, units)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gdpipe.errors import DataError
 from gdpipe.numerics import linear
 from gdpipe.numerics.descent import Solution
-from gdpipe.numerics.moments import GridOverflow, grid_exponents
+from gdpipe.numerics.moments import GridOverflow, Moments, grid_exponents
 from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
@@ -85,6 +85,7 @@ def predict(
         _largest_residual(ingested, standardized, solution, model),
         _weight_exponent(ingested),
         standardized.scaling.target_scale,
+        exact=isinstance(ingested.moments, Moments),
     )
     work = _PredictShard(
         ingested.source,
@@ -234,10 +235,14 @@ class _PredictShard:
         if self.columns.weight:
             used &= values[-1] > 0
             weights = values[-1, used]
-        z = values[check.kept, :] if used.all() else values[np.ix_(np.array(check.kept, np.intp), np.flatnonzero(used))]
-        z -= check.means[:, None]
-        z *= check.per_scale[:, None]
-        accumulator.add(z, residual[used], weights)
+        every = bool(used.all())
+        z = np.ones((len(check.kept) + 1, len(residual) if every else int(used.sum())))
+        for line, j, mean, per_scale in zip(
+            z, check.kept, check.means.tolist(), check.per_scale.tolist(), strict=False
+        ):
+            np.subtract(values[j] if every else values[j, used], mean, out=line)
+            np.multiply(line, per_scale, out=line)
+        accumulator.add(z, residual if every else residual[used], weights)
 
 
 def _keys(source: Source, columns: Columns) -> list[pa.Field]:
