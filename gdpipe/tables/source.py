@@ -19,6 +19,7 @@ from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import ConfigError, DataError, SchemaError
 from gdpipe.tables.columns import is_numeric, numbers, resolution
 from gdpipe.tables.files import SUFFIXES, find_files, first_line, partitions_of, reading
+from gdpipe.tables.thrift import check_footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,8 @@ def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, pa
         handle.seek(max(info.size - 8, 0))
         length = int.from_bytes(handle.read(4), "little")
         handle.seek(max(info.size - 8 - length, 0))
-        footer = handle.read()
+        footer = handle.read()[:-8]
+        check_footer(info.path, footer)
     groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
     if any(rows < 0 for rows in groups):
         raise DataError(f"{info.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
