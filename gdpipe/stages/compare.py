@@ -44,7 +44,7 @@ class Comparison:
 
 
 def compare(
-    config: TrainingConfig, ingested: Ingested, parameters: pa.Table, metrics: pa.Table, rounding: float
+    config: TrainingConfig, ingested: Ingested, parameters: pa.Table, metrics: pa.Table, slack: float
 ) -> Comparison:
     """Hold a new fit against the published one, and against the thresholds of the gate.
 
@@ -53,13 +53,13 @@ def compare(
         ingested: Today's sums.
         parameters: The new fit's artifact of that name.
         metrics: Likewise.
-        rounding: What rounding of the new fit's predictions can do to its RMSE, in target units.
+        slack: By how much the new fit's RMSE may lie above that of OLS, in target units.
     """
     run_id = config.run_id or ""
     fit = PublishedFit.of(run_id, ingested.columns.target, parameters, metrics, fit_intercept=config.fit_intercept)
     previous, notices = _previous(config, ingested, fit)
     gated = config.max_rmse_increase is not None or config.min_r2 is not None
-    gate = judge(config, ingested, fit, previous, rounding) if gated else None
+    gate = judge(config, ingested, fit, previous, slack) if gated else None
     for notice in notices:
         logger.info(notice)
     if previous is None or previous.fit_intercept != fit.fit_intercept:

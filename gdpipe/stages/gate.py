@@ -21,7 +21,7 @@ class Gate:
         previous_run_id: The run that it was compared with.
         previous_rmse: That run's on today's rows, none of which were read for it.
         previous_rmse_published: That run's on its own rows, as it was published.
-        rmse_limit: The lower of the two, raised by max_rmse_increase and by the rounding of predictions.
+        rmse_limit: The lower of the two, raised by max_rmse_increase and by what stopping early and rounding may cost.
         passed: Whether every threshold is kept.
         reason: Each number with its limit, or those that do not keep theirs.
     """
@@ -39,7 +39,7 @@ class Gate:
 
 
 def judge(
-    config: TrainingConfig, ingested: Ingested, fit: PublishedFit, previous: PublishedFit | None, rounding: float
+    config: TrainingConfig, ingested: Ingested, fit: PublishedFit, previous: PublishedFit | None, slack: float
 ) -> Gate:
     """Hold a fit against `min_r2` and, where there is a previous one of the same target, `max_rmse_increase`.
 
@@ -52,7 +52,7 @@ def judge(
         ingested: Today's sums.
         fit: The new fit.
         previous: The one to compare with; None where there is none.
-        rounding: What rounding of the new fit's predictions can do to its RMSE, in target units.
+        slack: By how much the new fit's RMSE may lie above that of OLS, in target units.
     """
     limit = today = None
     checks: list[tuple[bool, str]] = []
@@ -63,7 +63,7 @@ def judge(
         today = measure(config, ingested, previous)
         bars = [(previous.rmse, "published RMSE"), *([] if today is None else [(today, "RMSE on today's rows")])]
         bar, what = min(bars)
-        limit = bar * (1 + config.max_rmse_increase) + rounding
+        limit = bar * (1 + config.max_rmse_increase) + slack
         high = not fit.rmse <= limit
         said = f"is {'more than' if high else 'at most'} {100 * config.max_rmse_increase:.4g}% above"
         checks.append((high, f"RMSE {fit.rmse:.6g} {said} run {previous.run_id}'s {what}, {bar:.6g}"))

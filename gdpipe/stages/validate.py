@@ -103,7 +103,7 @@ def validate(
         ingested,
         tables[catalog.PARAMETERS],
         tables[catalog.METRICS],
-        rounding * standardized.scaling.target_scale,
+        _rmse_slack(certificate, solution, rounding * standardized.scaling.target_scale),
     )
     if comparison.drift is not None:
         tables[catalog.DRIFT] = comparison.drift
@@ -128,6 +128,12 @@ def _row_rounding(ingested: Ingested, standardized: Standardized, predicted: Pre
     model = predicted.model
     size = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[: len(model.coef)])
     return 2 * EPSILON * (len(model.coef) + 4) * size / standardized.scaling.target_scale
+
+
+def _rmse_slack(certificate: Certificate, solution: Solution, rounding: float) -> float:
+    """By how much the fit's RMSE may lie above that of OLS, in target units: it stopped early, and it is rounded."""
+    early = certificate.excess_loss / math.sqrt(solution.loss) if solution.loss else 0.0
+    return early + rounding
 
 
 def _parameters(
