@@ -53,6 +53,8 @@ def train(
     fit_intercept: bool = True,
     collinear: Collinear = "min_norm",
     arithmetic: Arithmetic = "auto",
+    max_rmse_increase: Annotated[float, Field(ge=0)] | str | None = None,
+    min_r2: Annotated[float, Field(le=1)] | None = None,
     memory: str = "512MiB",
     engine: str = "threads",
     report: bool = True,
@@ -77,6 +79,9 @@ def train(
         fit_intercept: Fit an intercept.
         collinear: Dependent features: min_norm, drop or fail.
         arithmetic: exact, float64, or auto: exact up to 256 features.
+        max_rmse_increase: The gate: how far the RMSE may lie above the previous run's, as 0.05 or 5%; beyond it, not
+            published.
+        min_r2: The gate: the least R² that is published.
         memory: The most decoded data held at once.
         engine: What works on the shards: threads.
         report: Write report.html.

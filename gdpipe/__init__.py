@@ -3,7 +3,16 @@
 from typing import Any
 
 from gdpipe.config import TrainingConfig
-from gdpipe.errors import ConfigError, ConvergenceError, DataError, GdpipeError, PublishError, SchemaError
+from gdpipe.errors import (
+    ConfigError,
+    ConvergenceError,
+    DataError,
+    GdpipeError,
+    PublishError,
+    QualityError,
+    RejectedError,
+    SchemaError,
+)
 from gdpipe.pipeline import train as _train
 from gdpipe.run import Run, open_run
 
@@ -13,6 +22,8 @@ __all__ = [
     "DataError",
     "GdpipeError",
     "PublishError",
+    "QualityError",
+    "RejectedError",
     "Run",
     "SchemaError",
     "TrainingConfig",

@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 import click
 import numpy as np
 
-from gdpipe.config import TrainingConfig
+from gdpipe.config import TrainingConfig, fraction
 from gdpipe.engine import open_executor
-from gdpipe.errors import ConfigError, ConvergenceError, DataError, GdpipeError, PublishError
+from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
 from gdpipe.pipeline import score_source, train
 from gdpipe.report.plan import describe
 from gdpipe.report.summary import summarize, table_lines
@@ -23,7 +23,7 @@ from gdpipe.stages.plan import SAMPLE_ROWS, plan
 from gdpipe.stages.simulate import Simulation, simulate
 from gdpipe.tables import catalog
 
-EXIT_CODES: dict[type[GdpipeError], int] = {ConvergenceError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
+EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
 
 Command = Callable[..., None]
 
@@ -45,7 +45,7 @@ class Commands(click.Group):
         except GdpipeError as error:
             if context.params.get("debug"):
                 traceback.print_exc()
-            where = f" (evidence: {error.evidence})" if isinstance(error, ConvergenceError) else ""
+            where = f" (evidence: {error.evidence})" if isinstance(error, RejectedError) else ""
             click.echo(f"gdpipe: {_one_line(str(error))}{where}", err=True)
             raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
 
@@ -91,12 +91,15 @@ def _settings(command: Command) -> Command:
 
 
 def _option_type(field: "dataclasses.Field[Any]") -> Any:
-    if field.name == "learning_rate":
-        return auto_or_number
-    if field.name in {"features", "key"}:
-        return columns
-    if field.name == "filters":
-        return as_json
+    own = {
+        "features": columns,
+        "key": columns,
+        "filters": as_json,
+        "learning_rate": auto_or_number,
+        "max_rmse_increase": fraction,
+    }
+    if field.name in own:
+        return own[field.name]
     if get_origin(field.type) is Literal:
         return click.Choice(get_args(field.type))
     if field.type is bool:

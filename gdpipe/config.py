@@ -1,5 +1,6 @@
 """The settings of a run, checked once."""
 
+import contextlib
 import dataclasses
 import datetime
 import difflib
@@ -55,6 +56,10 @@ class TrainingConfig:
     fit_intercept: bool = _setting(True, "Fit an intercept.")
     collinear: Collinear = _setting("min_norm", "Dependent features: min_norm, drop or fail.")
     arithmetic: Arithmetic = _setting("auto", "exact, float64, or auto: exact up to 256 features.")
+    max_rmse_increase: float | None = _setting(
+        None, "The gate: how far the RMSE may lie above the previous run's, as 0.05 or 5%; beyond it, not published."
+    )
+    min_r2: float | None = _setting(None, "The gate: the least R² that is published.")
     memory: str = _setting("512MiB", "The most decoded data held at once.")
     engine: str = _setting("threads", "What works on the shards: threads.")
     report: bool = _setting(True, "Write report.html.")
@@ -87,6 +92,7 @@ class TrainingConfig:
         )
         if self.max_seconds is not None:
             _check(_is_number(self.max_seconds) and self.max_seconds > 0, "max_seconds", self, "a number above 0")
+        _check_gate(self)
         for name in ("fit_intercept", "report"):
             _check(isinstance(getattr(self, name), bool), name, self, "true or false")
         _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
@@ -139,6 +145,15 @@ def new_run_id(settings: Mapping[str, Any]) -> str:
     return f"{now:%Y%m%d-%H%M%S-%f}-{digest}"
 
 
+def fraction(text: str) -> float:
+    """A number, or a percentage: 0.05 and 5% are the same.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
+
 def filter_groups(filters: Filters) -> list[list[tuple[str, str, Any]]]:
     """Filters as an OR of ANDs of (column, operator, value), however they were nested."""
     groups = [filters] if isinstance(filters[0][0], str) else filters
@@ -158,6 +173,19 @@ def _names(setting: str, value: Any) -> tuple[str, ...] | None:
     if twice:
         raise ConfigError(f"{setting}: {twice[0]!r} is named twice")
     return names
+
+
+def _check_gate(config: TrainingConfig) -> None:
+    increase: Any = config.max_rmse_increase
+    if isinstance(increase, str):
+        with contextlib.suppress(ValueError):  # what is no number is refused below
+            increase = fraction(increase)
+            object.__setattr__(config, "max_rmse_increase", increase)
+    if increase is not None:
+        wanted = "a number from 0, or a percentage such as 5%"
+        _check(_is_number(increase) and increase >= 0, "max_rmse_increase", config, wanted)
+    if config.min_r2 is not None:
+        _check(_is_number(config.min_r2) and config.min_r2 <= 1, "min_r2", config, "a number up to 1")
 
 
 def _check_roles(config: TrainingConfig) -> None:

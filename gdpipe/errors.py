@@ -6,7 +6,9 @@
     ├── ConfigError          a setting is wrong; nothing was read
     ├── DataError            the input cannot be used as it is
     │   └── SchemaError      ... because of its columns or their types
-    ├── ConvergenceError     the fit did not pass validation; its evidence is in rejected/
+    ├── RejectedError        the run was fitted and is not published; its evidence is in rejected/
+    │   ├── ConvergenceError     ... because the fit did not pass validation
+    │   └── QualityError         ... because it passed, but not the gate: worse than was asked for
     └── PublishError         the output could not be written; what was published before is untouched
 
 Every message says what is wrong, where (path, column, row) and what to do about it.
@@ -39,8 +41,8 @@ class SchemaError(DataError):
     """A column is missing, of a type that cannot be used, or differs between files."""
 
 
-class ConvergenceError(GdpipeError):
-    """The fit did not pass validation.
+class RejectedError(GdpipeError):
+    """The run is not published.
 
     Attributes:
         evidence: The folder in `rejected/` that holds the run's parameters, history and verdict.
@@ -49,6 +51,14 @@ class ConvergenceError(GdpipeError):
     def __init__(self, message: str, *, evidence: str | PurePath) -> None:
         super().__init__(message)
         self.evidence = str(evidence)
+
+
+class ConvergenceError(RejectedError):
+    """The fit did not pass validation."""
+
+
+class QualityError(RejectedError):
+    """The fit passed validation but not the gate: `max_rmse_increase` or `min_r2`."""
 
 
 class PublishError(GdpipeError):

@@ -49,6 +49,7 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         ConfigError: A setting does not fit the data (a learning rate that would diverge), or the run_id is taken.
         DataError: The input cannot be used.
         ConvergenceError: The run did not pass validation; its evidence is in `rejected/`.
+        QualityError: It did not pass the gate; likewise.
         PublishError: The output could not be written.
     """
     config = config.with_run_id()

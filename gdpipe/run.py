@@ -73,6 +73,11 @@ class Run:
         return self._frame(catalog.CONVERGENCE)
 
     @property
+    def drift(self) -> pd.DataFrame:
+        """What has moved since the run published before, one row a term and one for the target; not in a first run."""
+        return self._frame(catalog.DRIFT)
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """One row an input row, in input order."""
         return self._frame(catalog.PREDICTIONS)

@@ -26,6 +26,8 @@ DEFAULTS: dict[str, Any] = {
     "fit_intercept": True,
     "collinear": "min_norm",
     "arithmetic": "auto",
+    "max_rmse_increase": None,
+    "min_r2": None,
     "memory": "512MiB",
     "engine": "threads",
     "report": True,
@@ -64,6 +66,8 @@ WRONG: dict[str, list[Any]] = {
     "fit_intercept": [1, "yes", None],
     "collinear": ["ignore", None],
     "arithmetic": ["float32", None],
+    "max_rmse_increase": [-0.01, NAN, INF, "", "%", "-5%", "5 %%", "much", "nan", "inf", True, [0.05]],
+    "min_r2": [1.01, NAN, INF, -INF, "0.9", True],
     "memory": ["", 5, None, "lots", "5 parsecs", "-512MiB", "MiB", "8388607", "1MiB"],
     "engine": ["", "dask", 5, None],
     "report": [0, "no", None],
@@ -161,6 +165,11 @@ def test_names_are_a_list_or_text_with_commas(given: Any) -> None:
 )
 def test_memory_in_bytes(text: str, size: int) -> None:
     assert config(memory=text).memory_bytes == size
+
+
+@pytest.mark.parametrize(("given", "share"), [("5%", 0.05), ("0.05", 0.05), (0, 0), ("12.5 %", 0.125), (2.0, 2.0)])
+def test_an_increase_is_a_number_or_a_percentage(given: Any, share: float) -> None:
+    assert config(max_rmse_increase=given).max_rmse_increase == share
 
 
 def test_filters_nest_once_or_twice() -> None:

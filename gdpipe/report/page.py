@@ -22,7 +22,12 @@ svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { 
 
 
 def page(
-    manifest: dict[str, Any], parameters: pa.Table, history: pa.Table, convergence: pa.Table, metrics: pa.Table
+    manifest: dict[str, Any],
+    parameters: pa.Table,
+    history: pa.Table,
+    convergence: pa.Table,
+    metrics: pa.Table,
+    drift: pa.Table | None = None,
 ) -> str:
     """The whole page as HTML.
 
@@ -32,6 +37,7 @@ def page(
         history: loss_history.
         convergence: The artifact of that name.
         metrics: The artifact of that name.
+        drift: The artifact of that name; not in a first run.
     """
     verdict, quality = convergence.to_pylist()[0], metrics.to_pylist()[0]
     rows, settings = manifest["rows"], manifest["settings"]
@@ -40,7 +46,7 @@ def page(
     title = f"{settings['target']} from {settings['source']}"
     sections = [
         f"<h1>{html.escape(title)}</h1>",
-        _verdict(verdict, quality, manifest["verdict"]["reason"], settings["target"]),
+        _verdict(verdict, quality, manifest, settings["target"]),
         "<h2>Rows</h2>",
         _table(
             [{"": "read", "rows": rows["read"]}, {"": "used", "rows": rows["used"]}]
@@ -62,6 +68,7 @@ def page(
         _pairs(verdict),
         "<h2>Fit</h2>",
         _pairs(quality),
+        *_drift(manifest, drift),
         "<h2>Settings</h2>",
         _pairs(settings),
     ]
@@ -72,14 +79,24 @@ def page(
     )
 
 
-def _verdict(verdict: dict[str, Any], quality: dict[str, Any], reason: str, target: str) -> str:
+def _verdict(verdict: dict[str, Any], quality: dict[str, Any], manifest: dict[str, Any], target: str) -> str:
+    reason, gate = manifest["verdict"]["reason"], manifest.get("gate")
     share = (
         f"The features explain {quality['r2']:.1%} of {html.escape(target)}; a typical error is {quality['rmse']:.4g}."
     )
+    if verdict["passed"] and gate and not gate["passed"]:
+        return f'<p class="rejected">This fit passed, but not the gate, and was not published: {html.escape(gate["reason"])}</p>'
     if verdict["passed"]:
         sure = "These are the least-squares numbers; whether a straight line suits the data is another question."
-        return f'<p class="passed">This fit passed: {html.escape(reason)}. {sure} {share}</p>'
+        held = f" The gate was passed: {html.escape(gate['reason'])}." if gate else ""
+        return f'<p class="passed">This fit passed: {html.escape(reason)}. {sure} {share}{held}</p>'
     return f'<p class="rejected">This fit was not published: {html.escape(reason)}</p>'
+
+
+def _drift(manifest: dict[str, Any], drift: pa.Table | None) -> list[str]:
+    if drift is None:
+        return []
+    return [f"<h2>Drift since run {html.escape(manifest['drift']['since'])}</h2>", _table(drift.to_pylist())]
 
 
 def _pairs(row: dict[str, Any]) -> str:

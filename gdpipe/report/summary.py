@@ -37,6 +37,10 @@ def summarize(
         f"fit         R² {quality['r2']:.7g}{' (uncentred)' if quality['r2_kind'] != 'centred' else ''}, "
         f"RMSE {quality['rmse']:.7g}, MAE {quality['mae']:.7g}",
     ]
+    if gate := manifest.get("gate"):
+        lines.append(f"gate        {'PASSED' if gate['passed'] else 'NOT PASSED'}: {gate['reason']}")
+    if drift := manifest.get("drift"):
+        lines.append(f"drift       since {drift['since']}: {'; '.join(drift['largest']) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"]]
     lines += table_lines(parameters.select(SHOWN).to_pylist())

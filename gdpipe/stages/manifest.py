@@ -9,6 +9,7 @@ from typing import Any
 
 from gdpipe.config import TrainingConfig
 from gdpipe.numerics.convergence import Certificate
+from gdpipe.stages.compare import Comparison
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables.catalog import SCHEMA_VERSION
@@ -23,6 +24,7 @@ def manifest(
     ingested: Ingested,
     standardized: Standardized,
     certificate: Certificate,
+    comparison: Comparison,
     files: Iterable[WrittenFile],
 ) -> dict[str, Any]:
     """The manifest of a training run, ready for JSON."""
@@ -32,7 +34,7 @@ def manifest(
         "settings": config.as_dict(),
         "features": list(ingested.columns.features),
         "target": ingested.columns.target,
-        "notices": list(ingested.notices),
+        "notices": [*ingested.notices, *comparison.notices],
         "dependencies": list(standardized.described),
         "inputs": inputs(ingested.source),
         "rows": {
@@ -43,6 +45,7 @@ def manifest(
             "zero_weight": rows.zero_weight,
         },
         "verdict": {"passed": certificate.passed, "reason": certificate.reason},
+        **comparison.as_dict(),
     }
 
 

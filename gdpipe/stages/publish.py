@@ -31,6 +31,6 @@ def publish(
         PublishError: Something could not be written; the previous run is still the latest.
     """
     files = (*report.files, *predicted.files)
-    folder = staging.publish(manifest(config, ingested, standardized, report.certificate, files))
+    folder = staging.publish(manifest(config, ingested, standardized, report.certificate, report.comparison, files))
     logger.info("published %s", folder)
     return folder

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
-from gdpipe.errors import ConvergenceError
+from gdpipe.errors import ConvergenceError, QualityError
 from gdpipe.numerics import ols
 from gdpipe.numerics.convergence import Certificate, certify
 from gdpipe.numerics.descent import Solution
@@ -18,6 +18,7 @@ from gdpipe.numerics.inference import FitStatistics, TermInference, fit_statisti
 from gdpipe.numerics.ols import Baseline
 from gdpipe.numerics.residuals import ResidualStatistics
 from gdpipe.report.page import page
+from gdpipe.stages.compare import Comparison, compare
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
@@ -38,10 +39,12 @@ class ConvergenceReport:
 
     Attributes:
         certificate: The numbers that decide.
+        comparison: With the run published before.
         files: The tables that hold them, already written.
     """
 
     certificate: Certificate
+    comparison: Comparison
     files: tuple[WrittenFile, ...]
 
 
@@ -57,6 +60,7 @@ def validate(
 
     Raises:
         ConvergenceError: The run does not pass; its evidence is then in `rejected/`.
+        QualityError: It passes, but not the gate; likewise.
         PublishError: The evidence cannot be written.
     """
     cross, scaling, problem = standardized.cross, standardized.kept_scaling, standardized.problem
@@ -78,13 +82,14 @@ def validate(
         standardized.intercept_identified,
     )
     fit = fit_statistics(cross, scaling, problem, residuals, solution.loss, standardized.independent)
+    rounding = _row_rounding(ingested, standardized, predicted)
     certificate = certify(
         problem,
         solution,
         baseline.coef_scaled,
         terms.std_error_scaled[1:],
         float(np.abs(residuals.gradient).max(initial=0.0)) * (residuals.unit / scaling.target_scale),
-        _row_rounding(ingested, standardized, predicted),
+        rounding,
     )
     columns = {
         catalog.PARAMETERS: _parameters(config, ingested, standardized, solution, predicted, ols_estimate, terms),
@@ -93,16 +98,29 @@ def validate(
         catalog.METRICS: _metrics(ingested, standardized, fit, centred=config.fit_intercept),
     }
     tables = {name: to_table(c, catalog.schema(name, staging.run_id)) for name, c in columns.items()}
+    comparison = compare(
+        config,
+        ingested,
+        tables[catalog.PARAMETERS],
+        tables[catalog.METRICS],
+        _rmse_slack(certificate, solution, rounding * standardized.scaling.target_scale),
+    )
+    if comparison.drift is not None:
+        tables[catalog.DRIFT] = comparison.drift
     files = [write_table(staging.folder, f"{name}.parquet", table) for name, table in tables.items()]
     if config.report:
-        about = manifest(config, ingested, standardized, certificate, files)
+        about = manifest(config, ingested, standardized, certificate, comparison, files)
         files.append(write_text(staging.folder, "report.html", page(about, *tables.values())))
-    if not certificate.passed:
+    gate = comparison.gate
+    if not certificate.passed or (gate and not gate.passed):
         staging.drop(catalog.PREDICTIONS)
-        evidence = staging.reject(manifest(config, ingested, standardized, certificate, files))
-        raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=evidence)
+        evidence = staging.reject(manifest(config, ingested, standardized, certificate, comparison, files))
+        if not certificate.passed:
+            raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=evidence)
+        if gate:
+            raise QualityError(f"the run did not pass the gate: {gate.reason}", evidence=evidence)
     logger.info("validated: %s (gap to OLS %.3g)", certificate.reason, certificate.coef_gap)
-    return ConvergenceReport(certificate, tuple(files))
+    return ConvergenceReport(certificate, comparison, tuple(files))
 
 
 def _row_rounding(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> float:
@@ -110,6 +128,12 @@ def _row_rounding(ingested: Ingested, standardized: Standardized, predicted: Pre
     model = predicted.model
     size = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[: len(model.coef)])
     return 2 * EPSILON * (len(model.coef) + 4) * size / standardized.scaling.target_scale
+
+
+def _rmse_slack(certificate: Certificate, solution: Solution, rounding: float) -> float:
+    """By how much the fit's RMSE may lie above that of OLS, in target units: it stopped early, and it is rounded."""
+    early = certificate.excess_loss / math.sqrt(solution.loss) if solution.loss else 0.0
+    return early + rounding
 
 
 def _parameters(

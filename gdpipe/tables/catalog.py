@@ -11,6 +11,7 @@ LOSS_HISTORY = "loss_history"
 PREDICTIONS = "predictions"
 CONVERGENCE = "convergence"
 METRICS = "metrics"
+DRIFT = "drift"
 TRUE_PARAMETERS = "true_parameters"
 
 
@@ -113,6 +114,23 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column(
             "target_scale", _F, "target", "standard deviation of the target (root mean square without an intercept)"
         ),
+    ),
+    DRIFT: (
+        Column("term", _S, "text", "'intercept', the feature's name, or the target's"),
+        Column("role", _S, "text", "intercept, feature or target"),
+        Column("previous_mean", _F, "feature", "mean in the run published before; the target's in target units"),
+        Column("previous_scale", _F, "feature", "standard deviation in that run (root mean square without intercept)"),
+        Column("previous_estimate", _F, "target/feature", "coefficient in that run"),
+        Column("mean_shift_sd", _F, "previous SD", "shift of the mean in standard deviations of that run"),
+        Column("mean_shift_se", _F, "standard errors", "the same in standard errors of the difference (Welch)"),
+        Column("scale_ratio", _F, "1", "scale / previous_scale"),
+        Column(
+            "scale_shift_se",
+            _F,
+            "standard errors",
+            "ln(scale_ratio) in the standard errors it would have if the column were normally distributed",
+        ),
+        Column("estimate_shift_se", _F, "standard errors", "change of the estimate / joint standard error"),
     ),
     PREDICTIONS: (
         Column("target", _F, "target", "as it was read; null where it is missing"),

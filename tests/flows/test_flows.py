@@ -83,6 +83,20 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     assert not (tmp_path / "runs" / "latest.json").exists()
 
 
+def test_a_run_that_does_not_pass_the_gate_is_a_failed_flow_run_with_the_comparison(tmp_path: Path) -> None:
+    output = str(tmp_path / "runs")
+    settings: dict[str, Any] = {"source": FLIGHTS, "target": "arr_delay", "output": output, "report": False}
+    assert run_flow(train, **settings, features=FEATURES, filters=[["month", "=", 1]], run_id="calm").is_completed()
+    state = run_flow(
+        train, **settings, features=FEATURES, filters=[["month", "=", 6]], run_id="rough", max_rmse_increase="5%"
+    )
+    assert state.is_failed()
+    assert str(state.message).startswith("QualityError: the run did not pass the gate: RMSE ")
+    assert "more than 5% above run calm's published RMSE" in str(state.message)
+    assert gdpipe.open_run(output).run_id == "calm"
+    assert (tmp_path / "runs" / "rejected" / "rough" / "drift.parquet").is_file()
+
+
 def test_a_missing_source_fails_at_once_and_names_the_path(tmp_path: Path) -> None:
     missing = str(tmp_path / "nowhere")
     state = run_flow(train, source=missing, target="y", output=str(tmp_path / "runs"))
@@ -94,7 +108,16 @@ def test_a_missing_source_fails_at_once_and_names_the_path(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("learning_rate", -1), ("tolerance", 0), ("method", "newton"), ("max_iterations", 0), ("features", 3)],
+    [
+        ("learning_rate", -1),
+        ("tolerance", 0),
+        ("method", "newton"),
+        ("max_iterations", 0),
+        ("features", 3),
+        ("max_rmse_increase", -0.05),
+        ("max_rmse_increase", "some"),
+        ("min_r2", 2),
+    ],
 )
 def test_a_bad_parameter_is_refused_with_its_name(setting: str, value: object, tmp_path: Path) -> None:
     state = run_flow(train, source=FLIGHTS, target="arr_delay", output=str(tmp_path / "runs"), **{setting: value})

@@ -1,0 +1,32 @@
+"""What any line would have lost on the rows that were summed, without reading them again."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from gdpipe.numerics.covariance import CrossProducts, power_of_two
+
+
+def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
+    """mean((y - Σ coefⱼ·xⱼ - intercept)²), exactly; in the target's unit squared.
+
+    With v = (-coef, 1) the error is v·z - intercept, and its mean square is
+
+        vᵀ·cov(z)·v + (v·mean(z) - intercept)²                              where `cross` is centred,
+        vᵀ·mean(z·zᵀ)·v - 2·intercept·(v·mean(z)) + intercept²              where it is not.
+
+    Args:
+        cross: Of z = [features..., target].
+        coef: Shape (p,), target units per feature unit, finite.
+        intercept: In target units.
+    """
+    line = [*(-Fraction(c) for c in coef), Fraction(1)]
+    steps = [v * power_of_two(e) for v, e in zip(line, cross.exponents.tolist(), strict=True)]
+    # floats and grid steps are binary fractions: over the largest denominator all of them are integers
+    below = max(step.denominator for step in steps)
+    whole = np.array([int(step * below) for step in steps], object)
+    square = Fraction(int(whole @ cross.products @ whole), (below * cross.weight) ** 2)
+    mean, b = Fraction(int(whole @ cross.sums), below * cross.weight), Fraction(intercept)
+    loss = square + (mean - b) ** 2 if cross.centred else square - 2 * b * mean + b**2
+    return max(loss, Fraction(0))  # float64 sums may round a loss of zero to less

@@ -1,0 +1,95 @@
+"""Compare a new fit with the one that is published: the gate and the drift, from tables and sums; no row is read."""
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from gdpipe.config import TrainingConfig
+from gdpipe.errors import PublishError
+from gdpipe.report.drift import largest_shifts
+from gdpipe.stages.drift import drift_columns
+from gdpipe.stages.gate import Gate, judge, missing_columns
+from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.previous import PublishedFit, latest_fit
+from gdpipe.tables import catalog
+from gdpipe.tables.arrays import to_table
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What the comparison gave; each None where there was none.
+
+    Attributes:
+        gate: Where a threshold was set.
+        since: The run that drift is measured from.
+        drift: The artifact of that name.
+        largest: Its largest shifts, in words.
+        notices: Why something could not be compared, one line each.
+    """
+
+    gate: Gate | None
+    since: str | None
+    drift: pa.Table | None
+    largest: tuple[str, ...]
+    notices: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What of it the manifest says."""
+        gate = {} if self.gate is None else {"gate": asdict(self.gate)}
+        return gate if self.since is None else {**gate, "drift": {"since": self.since, "largest": list(self.largest)}}
+
+
+def compare(
+    config: TrainingConfig, ingested: Ingested, parameters: pa.Table, metrics: pa.Table, slack: float
+) -> Comparison:
+    """Hold a new fit against the published one, and against the thresholds of the gate.
+
+    Args:
+        config: The settings.
+        ingested: Today's sums.
+        parameters: The new fit's artifact of that name.
+        metrics: Likewise.
+        slack: By how much the new fit's RMSE may lie above that of OLS, in target units.
+    """
+    run_id = config.run_id or ""
+    fit = PublishedFit.of(run_id, ingested.columns.target, parameters, metrics, fit_intercept=config.fit_intercept)
+    previous, notices = _previous(config, ingested, fit)
+    gated = config.max_rmse_increase is not None or config.min_r2 is not None
+    gate = judge(config, ingested, fit, previous, slack) if gated else None
+    for notice in notices:
+        logger.info(notice)
+    if previous is None or previous.fit_intercept != fit.fit_intercept:
+        return Comparison(gate, None, None, (), notices)
+    drift = to_table(drift_columns(previous, fit), catalog.schema(catalog.DRIFT, run_id))
+    return Comparison(gate, previous.run_id, drift, largest_shifts(drift), notices)
+
+
+def _previous(
+    config: TrainingConfig, ingested: Ingested, fit: PublishedFit
+) -> tuple[PublishedFit | None, tuple[str, ...]]:
+    """The published fit, if it has the same target; and what a person should know of the comparison."""
+    not_applied = "" if config.max_rmse_increase is None else "; max_rmse_increase was not applied"
+    try:
+        previous = latest_fit(config.output)
+    except PublishError as error:
+        return None, (f"the run published before cannot be compared with: {error}{not_applied}",)
+    if previous is None:
+        return None, (f"no run was published before{not_applied}",) if not_applied else ()
+    if previous.target != fit.target:
+        reason = f"run {previous.run_id} has another target, {previous.target!r}"
+        return None, (f"{reason}, and cannot be compared with{not_applied}",)
+    notices = []
+    if previous.fit_intercept != fit.fit_intercept:
+        has = "an" if previous.fit_intercept else "no"
+        notices.append(f"run {previous.run_id} has {has} intercept: drift since then is not measured")
+    missing = missing_columns(ingested, previous)
+    if missing and not_applied:
+        notices.append(
+            f"run {previous.run_id} uses {', '.join(missing)}, which this run does not: max_rmse_increase was applied "
+            "to its published RMSE alone"
+        )
+    return previous, tuple(notices)
