@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.numerics.covariance import CrossProducts, power_of_two, square_root
+from gdpipe.numerics.covariance import CrossProducts, ExactProducts, Float64Products, power_of_two, square_root
 from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from tests.numerics.build import moments, random_data
 
 
 def covariance(cross: CrossProducts) -> list[list[Fraction]]:
+    if isinstance(cross, Float64Products):
+        return [[Fraction(v) / Fraction(cross.total_weight) for v in row] for row in cross.comoments.tolist()]
+    assert isinstance(cross, ExactProducts)
     units = [power_of_two(int(e)) for e in cross.exponents]
     return [
         [Fraction(int(v), cross.weight**2) * a * b for v, b in zip(row, units, strict=True)]
