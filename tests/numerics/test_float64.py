@@ -22,13 +22,15 @@ def standardized(X: Floats, y: Floats) -> tuple[Floats, Floats]:
     return (X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std()
 
 
-def solved(built: Problem, **settings: float) -> tuple[Solution, Baseline, Certificate]:
+def solved(
+    built: Problem, tolerance: float = 1e-8, max_iterations: int = 100_000
+) -> tuple[Solution, Baseline, Certificate]:
     """Descent, baseline and verdict, with the relations projected out."""
     with threadpool_limits(1, user_api="blas"):  # as in a run
         relations = dependencies(built).relations
         directions = null_directions(relations, built.scaling, list(range(built.loss.n_features)))
         loss = built.loss.without(directions)
-        solution = minimize(loss, dataclasses.replace(GradientDescent(), **settings).plan(loss, 1e3))
+        solution = minimize(loss, GradientDescent(tolerance=tolerance, max_iterations=max_iterations).plan(loss, 1e3))
         baseline = ols.solve(built.cross, built.scaling, loss, relations)
         verdict = certify(loss, solution, baseline.coef_scaled, np.full(loss.n_features, np.nan), 0.0, 0.0)
     return solution, baseline, verdict
