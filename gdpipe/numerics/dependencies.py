@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics.covariance import CrossProducts, ExactProducts, power_of_two
 from gdpipe.numerics.fixed_point import to_fixed
 from gdpipe.numerics.objective import LeastSquares
-from gdpipe.numerics.relations import Relation, Rounding, rounded_relation
+from gdpipe.numerics.relations import Relation, Rounding, plain_relation, rounded_relation
 from gdpipe.numerics.scaling import Scaling
 
 # 2^61 - 1 and neighbours: a rank modulo a prime is never too large, and too small once in about 2^60 matrices;
@@ -34,12 +34,15 @@ class Dependencies:
         relations: One for each further rank that is missing.
         redundant: One feature of each relation, the last that can be spared: without these the rest is independent.
         smallest_eigenvalue: Of the correlation matrix of the rest, where float64 cannot tell it; else None.
+        null_space: The relations as directions among standardized coefficients of the features that vary, one a
+            column, where they were found as such; None where `null_directions` tells them from the relations.
     """
 
     constant: list[int]
     relations: tuple[Relation, ...]
     redundant: list[int]
     smallest_eigenvalue: float | None
+    null_space: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -60,8 +63,9 @@ class Dependencies:
         constant, varying = split_constant(cross)
         rounding = Rounding(cross, scaling, resolution)
         if not isinstance(cross, ExactProducts):
-            return cls(constant, *_float64_relations(cross, scaling, problem, rounding, varying), None)
-        relations, redundant = _exact_relations(cross, varying)
+            relations, redundant, null_space = _float64_relations(cross, scaling, problem, rounding, varying)
+            return cls(constant, relations, redundant, None, null_space)
+        found_relations, redundant = _exact_relations(cross, varying)
         independent = [j for j in varying if j not in redundant]
         rounded: list[int] = []
         smallest = None
@@ -81,8 +85,8 @@ class Dependencies:
             smallest = None
         for j in sorted(rounded):
             weights = _regression(cross, independent, j)
-            relations.append(rounded_relation(cross, scaling, weights, j, rounding.of_coefficients))
-        return cls(constant, tuple(relations), redundant + rounded, smallest)
+            found_relations.append(rounded_relation(cross, scaling, weights, j, rounding.of_coefficients))
+        return cls(constant, tuple(found_relations), redundant + rounded, smallest)
 
 
 def split_constant(cross: CrossProducts) -> tuple[list[int], list[int]]:
@@ -158,8 +162,8 @@ def _regression(cross: ExactProducts, independent: list[int], dependent: int) ->
 
 def _float64_relations(
     cross: CrossProducts, scaling: Scaling, problem: LeastSquares, rounding: Rounding, varying: list[int]
-) -> tuple[tuple[Relation, ...], list[int]]:
-    """The relations, all to rounding, and the features spared: from the eigenvectors of rounded sums.
+) -> tuple[tuple[Relation, ...], list[int], NDArray[np.float64]]:
+    """The relations, all to rounding, the features spared, and the null space: from the eigenvectors of rounded sums.
 
     Rounded sums hold no digits that rational arithmetic could find.
     """
@@ -167,9 +171,9 @@ def _float64_relations(
     unsure = int(np.searchsorted(eigenvalues, TRUSTED_EIGENVALUE * problem.lipschitz, side="right"))
     explained = (rounding.explains(float(eigenvalues[i]), modes[:, i], varying) for i in range(unsure))
     deficiency = next((i for i, holds in enumerate(explained) if not holds), unsure)
-    if not deficiency:
-        return (), []
     null_space = modes[:, :deficiency]
+    if not deficiency:
+        return (), [], null_space
     readiness = np.linspace(1.0, PREFERENCE, len(varying))
     order = scipy.linalg.qr((null_space * readiness[:, None]).T, mode="r", pivoting=True)[1]
     spared = np.sort(order[:deficiency])
@@ -179,13 +183,25 @@ def _float64_relations(
     free = np.setdiff1d(np.arange(len(varying)), spared)
     independent = [varying[i] for i in free]
     weights = -lines[:, free] * scaling.scales[redundant][:, None] / scaling.scales[independent]
-    # any features are dependent on few rows: no simple number is behind it
-    simple = len(independent) < cross.n_samples - cross.centred
-    relations = []
-    for dependent, line in zip(redundant, weights.tolist(), strict=True):
-        of = dict(zip(independent, map(Fraction, line), strict=True))
-        relations.append(rounded_relation(cross, scaling, of, dependent, rounding.of_coefficients, simple=simple))
-    return tuple(relations), redundant
+    if len(independent) >= cross.n_samples - cross.centred:
+        # any features are dependent on so few rows: no simple number is behind it
+        means = [float(mean) for mean in scaling.means]
+        relations = tuple(
+            plain_relation(means, dict(zip(independent, line, strict=True)), dependent)
+            for dependent, line in zip(redundant, weights.tolist(), strict=True)
+        )
+        return relations, redundant, null_space
+    relations = tuple(
+        rounded_relation(
+            cross,
+            scaling,
+            dict(zip(independent, map(Fraction, line), strict=True)),
+            dependent,
+            rounding.of_coefficients,
+        )
+        for dependent, line in zip(redundant, weights.tolist(), strict=True)
+    )
+    return relations, redundant, null_space
 
 
 def integer_matrix(values: NDArray[np.object_]) -> fmpz_mat:

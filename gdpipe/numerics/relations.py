@@ -65,8 +65,6 @@ def rounded_relation(
     weights: dict[int, Fraction],
     dependent: int,
     rounding: float,
-    *,
-    simple: bool = True,
 ) -> Relation:
     """What a feature is of the independent ones, to rounding: cleaned of noise.
 
@@ -76,7 +74,6 @@ def rounded_relation(
         weights: Of each independent feature in the dependent one, in original units.
         dependent: The feature that they give.
         rounding: Relative rounding of the weights.
-        simple: Whether to look for a simple fraction near each weight.
     """
     terms = {dependent: Fraction(1)}
     means = cross.means()
@@ -87,7 +84,7 @@ def rounded_relation(
         if abs(weight) * Fraction(float(scaling.scales[j])) > 10 * Fraction(rounding) * Fraction(
             float(scaling.scales[dependent])
         ):
-            terms[j] = -simplest_near(weight, rounding) if simple else -weight
+            terms[j] = -simplest_near(weight, rounding)
     common = math.lcm(*(t.denominator for t in terms.values()))
     if common <= LARGEST_DENOMINATOR:
         terms = {j: t * common for j, t in terms.items()}
@@ -97,6 +94,16 @@ def rounded_relation(
     if not cross.centred or abs(constant) <= size * Fraction(rounding):
         constant = Fraction(0)
     return Relation(coefficients, constant, exact=False)
+
+
+def plain_relation(means: list[float], weights: dict[int, float], dependent: int) -> Relation:
+    """The same as it stands: weights in float64, and the means of all features, or zeros without an intercept."""
+    coefficients = [Fraction(0)] * len(means)
+    for j, weight in weights.items():
+        coefficients[j] = Fraction(-weight)
+    coefficients[dependent] = Fraction(1)
+    constant = math.fsum([means[dependent], *(-weight * means[j] for j, weight in weights.items())])
+    return Relation(tuple(coefficients), Fraction(constant), exact=False)
 
 
 def simplest_near(value: Fraction, rounding: float) -> Fraction:

@@ -91,7 +91,9 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     kept_cross, kept_scaling = cross.select([*kept, target]), scaling.select(kept)
     if kept != varying:
         problem = LeastSquares.of(kept_cross, kept_scaling)
-    directions = null_directions(relations, kept_scaling, list(range(len(kept))))
+    directions = found.null_space if relations else None
+    if directions is None:
+        directions = null_directions(relations, kept_scaling, list(range(len(kept))))
     problem = problem.without(directions, found.smallest_eigenvalue)
     return Standardized(scaling, found, described, kept, kept_cross, kept_scaling, relations, problem)
 

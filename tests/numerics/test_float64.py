@@ -13,7 +13,6 @@ from gdpipe.numerics.descent import GradientDescent, Solution, Status, minimize
 from gdpipe.numerics.fixed_point import GridMatrix, to_fixed
 from gdpipe.numerics.inference import infer_terms
 from gdpipe.numerics.ols import Baseline
-from gdpipe.numerics.relations import null_directions
 from gdpipe.numerics.residuals import ResidualStatistics
 from tests.numerics.build import Floats, Problem, dependencies, problem, random_data
 
@@ -27,11 +26,11 @@ def solved(
 ) -> tuple[Solution, Baseline, Certificate]:
     """Descent, baseline and verdict, with the relations projected out."""
     with threadpool_limits(1, user_api="blas"):  # as in a run
-        relations = dependencies(built).relations
-        directions = null_directions(relations, built.scaling, list(range(built.loss.n_features)))
-        loss = built.loss.without(directions)
+        found = dependencies(built)
+        assert found.null_space is not None
+        loss = built.loss.without(found.null_space)
         solution = minimize(loss, GradientDescent(tolerance=tolerance, max_iterations=max_iterations).plan(loss, 1e3))
-        baseline = ols.solve(built.cross, built.scaling, loss, relations)
+        baseline = ols.solve(built.cross, built.scaling, loss, found.relations)
         verdict = certify(loss, solution, baseline.coef_scaled, np.full(loss.n_features, np.nan), 0.0, 0.0)
     return solution, baseline, verdict
 
