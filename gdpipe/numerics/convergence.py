@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.descent import MAX_GAP_SE, NEGLIGIBLE_GAP, Solution, Status
-from gdpipe.numerics.objective import FIXED_POINT_BITS, LeastSquares, to_fixed
+from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, to_fixed
+from gdpipe.numerics.objective import LeastSquares
 
 # predictions that round away more than this of a target SD cannot vouch for anything
 MAX_ROW_ROUNDING = 1e-4

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.errors import ConfigError
+from gdpipe.numerics.fixed_point import to_fixed
 from gdpipe.numerics.forecast import forecast
 from gdpipe.numerics.history import History
-from gdpipe.numerics.objective import LeastSquares, to_fixed
+from gdpipe.numerics.objective import LeastSquares
 
 Method = Literal["gd", "accelerated"]
 
