@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -48,6 +49,10 @@ class CrossProducts(ABC):
     @abstractmethod
     def variances(self) -> tuple[Fraction, ...]:
         """Each column's variance (mean square where not centred); shape (k,)."""
+
+    @abstractmethod
+    def variance_of(self, line: Sequence[Fraction]) -> Fraction:
+        """Of a linear combination: lineᵀ·cov(z)·line; `line` of shape (k,), binary fractions."""
 
     @abstractmethod
     def select(self, columns: list[int]) -> "CrossProducts":
@@ -108,6 +113,14 @@ class ExactProducts(CrossProducts):
             for square, e in zip(self.products.diagonal(), self.exponents.tolist(), strict=True)
         )
 
+    def variance_of(self, line: Sequence[Fraction]) -> Fraction:
+        """Exactly."""
+        steps = [v * power_of_two(e) for v, e in zip(line, self.exponents.tolist(), strict=True)]
+        # over the largest denominator all of them are integers
+        below = max(step.denominator for step in steps)
+        whole = np.array([int(step * below) for step in steps], object)
+        return Fraction(int(whole @ self.products @ whole), (below * self.weight) ** 2)
+
     def select(self, columns: list[int]) -> "ExactProducts":
         """The same for some of the columns, in the order given."""
         return replace(
@@ -154,6 +167,11 @@ class Float64Products(CrossProducts):
         if self.centred:
             variances = np.where(np.abs(self.average) * self.noise >= np.sqrt(variances), 0.0, variances)
         return tuple(map(Fraction, variances.tolist()))
+
+    def variance_of(self, line: Sequence[Fraction]) -> Fraction:
+        """As rounded."""
+        floats = np.array([float(v) for v in line])
+        return Fraction(float(floats @ self.comoments @ floats) / self.total_weight)
 
     def select(self, columns: list[int]) -> "Float64Products":
         """The same for some of the columns, in the order given."""
