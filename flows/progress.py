@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 # each is a request to the server
 SECONDS_BETWEEN_UPDATES = 5.0
+THREAD = "gdpipe-progress"
 # what the end of a run waits for updates that are still under way
 GRACE_SECONDS = 1.0
 
@@ -33,7 +34,8 @@ def progress_artifacts() -> Iterator[None]:
     def listener(activity: Activity) -> Iterator[Callable[[], None]]:
         over = threading.Event()
         # in a copy of the context, where Prefect finds the task run and its client
-        thread = threading.Thread(target=copy_context().run, args=(_post, activity, over), daemon=True)
+        run = copy_context().run
+        thread = threading.Thread(target=run, args=(_post, activity, over), name=THREAD, daemon=True)
         posting.append(thread)
         thread.start()
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from gdpipe.stages.progress import Activity
 
+# characters; less where the terminal is too narrow for bar and words
 BAR_WIDTH = 20
 REDRAWN_PER_SECOND = 10.0
 
@@ -28,14 +29,17 @@ def bar(activity: Activity) -> Iterator[Callable[[], None]]:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(stderr=True)
+
     def drawn() -> Table:
-        line = Table.grid(padding=(0, 1))
-        length = ProgressBar(total=1.0, completed=activity.share, width=BAR_WIDTH, pulse=not activity.done)
-        line.add_row(length, Text(str(activity), no_wrap=True, overflow="ellipsis"))
+        line, words = Table.grid(padding=(0, 1)), str(activity)
+        width = max(1, min(BAR_WIDTH, console.width - len(words) - 1))
+        length = ProgressBar(total=1.0, completed=activity.share, width=width, pulse=not activity.done)
+        line.add_row(length, Text(words, no_wrap=True, overflow="ellipsis"))
         return line
 
     with Live(
-        console=Console(stderr=True),
+        console=console,
         get_renderable=drawn,
         refresh_per_second=REDRAWN_PER_SECOND,
         transient=True,

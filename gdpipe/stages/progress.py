@@ -83,7 +83,7 @@ def log_lines(activity: Activity) -> Iterator[Callable[[], None]]:
         nonlocal said
         if activity.moved - said >= SECONDS_BETWEEN_LINES and activity.share < 1:
             said = activity.moved
-            logger.info("%s", activity)
+            logger.info(str(activity))  # now: the activity will have moved on when a handler looks
 
     yield moved
 
