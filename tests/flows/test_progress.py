@@ -1,5 +1,6 @@
 """Progress artifacts: updated as a run goes on, and no burden where the server does not answer."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -52,19 +53,18 @@ class Gate:
             threading.Thread(target=self._pass_on, args=(server, client, False), daemon=True).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket, asked: bool) -> None:
-        try:
+        with source, contextlib.suppress(OSError):  # the other end is gone
             while data := source.recv(65_536):
                 if asked and b" /api/artifacts/" in data.partition(b"\r\n")[0]:
                     self.unanswered += 1
                 else:
                     target.sendall(data)
             target.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the other end is gone
-            pass
 
     def close(self) -> None:
         for one in self._open:
-            one.close()
+            with one, contextlib.suppress(OSError):  # closed already
+                one.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
