@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import plain_task, retried_task
 from gdpipe import pipeline
@@ -89,7 +90,8 @@ def train(
     """
     settings = {name: value for name, value in locals().items() if name in inspect.signature(train.fn).parameters}
     try:
-        run = pipeline.train(TrainingConfig.of({**settings, "key": key or ()}), STEPS)
+        with progress_artifacts():
+            run = pipeline.train(TrainingConfig.of({**settings, "key": key or ()}), STEPS)
     except GdpipeError as error:
         # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
         return Failed(message=f"{type(error).__name__}: {error}")

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 import numpy as np
 
+from gdpipe.bar import bar, can_draw
 from gdpipe.config import TrainingConfig, fraction
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
@@ -20,6 +21,7 @@ from gdpipe.report.plan import describe
 from gdpipe.report.summary import summarize, table_lines
 from gdpipe.run import Run
 from gdpipe.stages.plan import SAMPLE_ROWS, plan
+from gdpipe.stages.progress import listening, log_lines, silence
 from gdpipe.stages.simulate import Simulation, simulate
 from gdpipe.tables import catalog
 
@@ -74,6 +76,7 @@ def main(context: click.Context, debug: bool, quiet: bool) -> None:
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
+    context.with_resource(listening(silence if quiet else bar if can_draw() else log_lines))
 
 
 def _settings(command: Command) -> Command:

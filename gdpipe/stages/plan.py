@@ -18,6 +18,7 @@ from gdpipe.stages.columns import choose_columns
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import Ingested, ingest
 from gdpipe.stages.predict import ROW_GROUP_ROWS
+from gdpipe.stages.progress import listening, silence
 from gdpipe.stages.standardize import standardize
 from gdpipe.tables.footers import Footers, read_footers
 from gdpipe.tables.scan import BYTES_PER_NUMBER, Shard
@@ -66,7 +67,8 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     # a second's descent tells what a step costs; BLAS has one thread, as in a run
     trial = dataclasses.replace(config, max_seconds=min(config.max_seconds or math.inf, TRIAL_SECONDS))
     try:
-        with threadpool_limits(1, user_api="blas"):
+        # how far the sample is, is nobody's question, and its rows are not those of the shards
+        with threadpool_limits(1, user_api="blas"), listening(silence):
             began = time.perf_counter()
             ingested = ingest(config, sampler)
             opened = time.perf_counter() - began - sampler.elapsed
