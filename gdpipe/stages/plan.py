@@ -68,7 +68,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     try:
         with threadpool_limits(1, user_api="blas"):
             began = time.perf_counter()
-            ingested = ingest(config, sampler)
+            ingested = ingest(config, sampler, keep=False)
             opened = time.perf_counter() - began - sampler.elapsed
             standardized = standardize(config, ingested)
             began = time.perf_counter()

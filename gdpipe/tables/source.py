@@ -1,8 +1,11 @@
 """Parquet in: which files there are, and what their footers say."""
 
+import dataclasses
 import difflib
+import functools
 import hashlib
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -35,6 +38,7 @@ class SourceFile:
         partition: Values of the hive partition columns.
         group_rows: Rows of each row group.
         wanted_groups: The row groups that the filters may match.
+        filtered: Whether the filters may leave out any of its rows; where not, nobody need evaluate them.
     """
 
     path: str
@@ -46,6 +50,12 @@ class SourceFile:
     partition: dict[str, Any]
     group_rows: tuple[int, ...]
     wanted_groups: tuple[int, ...]
+    filtered: bool = False
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells this file from any other, and from itself before a change."""
+        return {**_listed(self.path, self.size, self.modified_ns), "footer_sha256": self.footer_sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,38 +171,59 @@ class Source:
         import pyarrow.dataset as ds
 
         assert self.filters is not None
-        self.check_columns({c for group in filter_groups(self.filters) for c, _, _ in group}, "filter")
-        expression = self.expression()
+        conditions = [condition for group in filter_groups(self.filters) for condition in group]
+        names = {column for column, _, _ in conditions}
+        self.check_columns(names, "filter")
+        matches: Any = self.expression()
+        # a null is neither matched nor, as Arrow reasons, left out
+        fails = functools.reduce(operator.or_, [pc.field(name).is_null() for name in sorted(names)], ~matches)
         files = []
         for file in self.files:
             known = [
                 pc.field(name).is_null() if value is None else pc.field(name) == value
                 for name, value in file.partition.items()
             ]
-            partition = pc.scalar(True)
-            for condition in known:
-                partition = partition & condition
+            partition = functools.reduce(operator.and_, known, pc.scalar(True))
             fragment = ds.ParquetFileFormat().make_fragment(file.path, self.filesystem, partition)
             try:
-                wanted = fragment.subset(filter=expression, schema=self.schema).row_groups
+                wanted = _groups(fragment.subset(filter=matches, schema=self.schema))
+                failing = _groups(fragment.subset(filter=fails, schema=self.schema))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
                 raise ConfigError(f"filters {self.filters!r} do not fit the columns: {first_line(error)}") from error
-            files.append(
-                SourceFile(
-                    file.path,
-                    file.name,
-                    file.size,
-                    file.modified_ns,
-                    file.footer_sha256,
-                    file.schema,
-                    file.partition,
-                    file.group_rows,
-                    tuple(group.id for group in wanted),
-                )
-            )
+            # footers do not count NaN, which no minimum or maximum shows: it passes '!=' and fails the rest
+            may_be_nan = {name for name in names if name not in file.partition and _has_nan(file.schema.field(name))}
+            if any(column in may_be_nan and how in {"!=", "not in"} for column, how, _ in conditions):
+                wanted = file.wanted_groups
+            filtered = bool(may_be_nan or failing) or wanted != file.wanted_groups
+            files.append(dataclasses.replace(file, wanted_groups=wanted, filtered=filtered))
         if not any(file.wanted_groups for file in files):
             raise DataError(f"{self.location}: filters {self.filters!r} match nothing")
-        return Source(self.location, self.filesystem, tuple(files), self.schema, self.filters)
+        return dataclasses.replace(self, files=tuple(files))
+
+
+def _groups(fragment: Any) -> tuple[int, ...]:
+    """The row groups of a fragment that have rows."""
+    return tuple(group.id for group in fragment.row_groups if group.num_rows)
+
+
+def _has_nan(field: pa.Field) -> bool:
+    return bool(pa.types.is_floating(_plain(field).type))
+
+
+def list_files(location: str) -> list[dict[str, Any]]:
+    """The fingerprints of a source's files, as far as they are known without opening one.
+
+    Raises:
+        DataError: There is no such place.
+    """
+    with reading(location):
+        filesystem, _, paths = find_files(location)
+        infos = filesystem.get_file_info(paths)
+    return [_listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
+
+
+def _listed(path: str, size: int, modified_ns: int) -> dict[str, Any]:
+    return {"path": path, "bytes": size, "modified_ns": modified_ns}
 
 
 def _with_partition(schema: pa.Schema, partitions: list[dict[str, Any]]) -> pa.Schema:
