@@ -264,12 +264,12 @@ def test_rounded_sums_are_not_kept(tmp_path: Path) -> None:
 
 def test_null_policy_fail_names_the_first_gap_also_from_kept_sums(tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "runs"
-    for name, gap in (("1", 60), ("2", 7), ("3", 3)):
+    for name, gap in (("1", 60), ("3", 3), ("2", 7)):
         columns = line_columns(60)
         columns["x1"] = pa.array(columns["x1"], mask=np.arange(60) == gap)
         write_parquet(data / f"{name}.parquet", columns)
-    train(data, output, predict="none")
-    write_day(data, 9)
+        if name == "3":  # kept before the second file is there
+            train(data, output, predict="none")
     for _ in range(2):
         with pytest.raises(gdpipe.DataError, match=r"2\.parquet: column 'x1' is null or NaN in 2 rows, first in row 7"):
             train(data, output, null_policy="fail")

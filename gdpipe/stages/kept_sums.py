@@ -43,10 +43,10 @@ class KeptSums:
             return None
         try:
             if json.loads((table.schema.metadata or {})[_OF]) != of:
-                raise DataError("they are of something else")
+                raise DataError("it is of something else")
             sums = RowSums.from_table(table, self._summed, self.columns.fitted)
         except (DataError, KeyError, ValueError) as error:
-            self.kept.discard(key, f"kept sums of {file.path}: {error}")
+            self.kept.discard(key, f"damaged ({error})")
             return None
         return sums
 

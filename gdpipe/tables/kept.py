@@ -64,15 +64,18 @@ class Kept:
             except FileNotFoundError:
                 continue  # emptied meanwhile
             except (OSError, ValueError, pa.ArrowException) as error:
-                self.discard(key, f"{path}: damaged ({first_line(error)})")
+                self._remove(name, f"damaged ({first_line(error)})")
         return None
 
     def discard(self, key: str, complaint: str) -> None:
-        """Say what is wrong with a key's entries, and remove them if that is allowed."""
-        logger.warning("%s; it is not used, and made anew", complaint)
+        """Say why a key's entries cannot be used, and remove them if that is allowed."""
         for name in self._names.pop(key, []):
-            with contextlib.suppress(OSError):
-                (self._folder / name).unlink()
+            self._remove(name, complaint)
+
+    def _remove(self, name: str, complaint: str) -> None:
+        logger.warning("%s: %s; it is not used, and made anew", self._folder / name, complaint)
+        with contextlib.suppress(OSError):
+            (self._folder / name).unlink()
 
     def store(self, key: str, table: pa.Table) -> None:
         """Keep a table.
