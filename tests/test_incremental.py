@@ -342,6 +342,28 @@ def test_filters_of_any_kind_of_value_are_compared(tmp_path: Path) -> None:
     assert second.manifest["rows"]["read"] == first.manifest["rows"]["read"] - 10
 
 
+def test_footers_that_say_nothing_cost_one_read_and_not_one_a_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, output = tmp_path / "data", tmp_path / "runs"
+    for day in range(3):
+        write_parquet(data / f"{day}.parquet", line_columns(60, seed=day), write_statistics=day == 1)
+    reads: list[int] = []
+    read = pq.ParquetFile.read_row_group
+
+    def counted(parquet: pq.ParquetFile, group: int, **more: Any) -> pa.Table:
+        reads.append(group)
+        return read(parquet, group, **more)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    first = train(data, output)
+    assert len(reads) == 2
+    again = train(data, output, force=True)
+    assert len(reads) == 2
+    assert set(sums(again).values()) == {"kept"}
+    assert_same_bits(again, first)
+
+
 # what is predicted
 
 

@@ -1,10 +1,7 @@
 """Ingest: from Parquet files to exact sums."""
 
-import functools
-import itertools
 import logging
 import math
-from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -18,9 +15,8 @@ from gdpipe.errors import DataError
 from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.moments import GridOverflow, Moments, MomentsAccumulator, grid_exponents
 from gdpipe.stages.columns import Columns, choose_columns
-from gdpipe.stages.kept_sums import KeptSums
-from gdpipe.stages.progress import reported
-from gdpipe.stages.published import new_files
+from gdpipe.stages.kept_sums import KeptSums, sums_by_file
+from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.row_sums import Place, RowSums
 from gdpipe.tables.columns import Numbers, numbers
 from gdpipe.tables.kept import Kept
@@ -117,23 +113,20 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     """
     source = Source.open(config.source, config.filters)
     columns, notices = choose_columns(config, source)
-    largest = source.largest(columns.fitted)
-    work = _SumShard(
-        source,
-        columns,
-        batch_rows(config.memory_bytes, worker_count(), len(columns.fitted)),
-        largest,
-        _is_exact(config, columns),
-    )
+    exact = _is_exact(config, columns)
+    entries = Kept(config.output) if keep and exact else None
+    largest = source.largest(columns.fitted, entries)
+    rows_at_once = batch_rows(config.memory_bytes, worker_count(), len(columns.fitted))
+    work = _SumShard(source, columns, rows_at_once, largest, exact)
     for name, size in zip(columns.fitted, largest.tolist(), strict=True):
         if not size <= LARGEST_VALUE:
             raise DataError(_locate_unusable(work, name))
     parts = tuple(shards(source, len(columns.fitted)))
-    kept = KeptSums(Kept(config.output), source, columns, work.exponents) if keep and work.exact else None
-    predicted = _predicted(config, source)
+    kept = KeptSums(entries, source, columns, work.exponents) if entries else None
+    predicted = files_to_predict(config, source)
     sums = unpredicted = work.nothing()
     scanned, scanned_rows = set(), 0
-    for f, of_file, is_kept in _sums_by_file(work, parts, kept, executor):
+    for f, of_file, is_kept in sums_by_file(work, source, parts, kept, executor):
         sums += of_file
         if f not in predicted:
             unpredicted += of_file
@@ -168,39 +161,6 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
         predicted,
         unpredicted.moments,
     )
-
-
-def _predicted(config: TrainingConfig, source: Source) -> frozenset[int]:
-    if config.predict == "new":
-        return new_files(config, source)
-    return frozenset(range(len(source.files)) if config.predict == "all" else ())
-
-
-def _sums_by_file(
-    work: "_SumShard", parts: Sequence[Shard], kept: KeptSums | None, executor: Executor
-) -> Iterator[tuple[int, RowSums, bool]]:
-    """Each file's index, its sums, and whether they were kept: first those that were, then the others as they come.
-
-    A file's sums are kept as soon as its last shard is summed: a run that is killed leaves them to the next.
-    """
-    files = work.source.files
-    waiting: list[Shard] = []
-    for f, shards_of_file in itertools.groupby(parts, key=lambda shard: shard.file):
-        of_file = kept.load(files[f]) if kept else None
-        if of_file is None:
-            waiting += shards_of_file
-        else:
-            yield f, of_file, True
-    to_read, all_files = len({shard.file for shard in waiting}), len({shard.file for shard in parts})
-    if to_read < all_files:
-        logger.info("sums of %s files kept, %s to read", f"{all_files - to_read:,}", f"{to_read:,}")
-    results = reported(executor.map(work, waiting), work.source, waiting, "read")
-    # not strict: a plan's executor leaves shards out, and then only the sums of all files together mean anything
-    for f, pairs in itertools.groupby(zip(waiting, results, strict=False), key=lambda pair: pair[0].file):
-        of_file = functools.reduce(RowSums.__add__, (sums for _, sums in pairs))
-        if kept:
-            kept.store(files[f], of_file)
-        yield f, of_file, False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,11 @@
 """Each input file's sums, kept from one run to the next: a retrain reads only the files that are new."""
 
+import functools
+import itertools
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +15,13 @@ from numpy.typing import NDArray
 from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import DataError
 from gdpipe.stages.columns import Columns
+from gdpipe.stages.progress import reported
 from gdpipe.stages.row_sums import VERSION, RowSums
 from gdpipe.tables.kept import Kept, key_of
+from gdpipe.tables.scan import Shard
 from gdpipe.tables.source import Source, SourceFile
+
+logger = logging.getLogger(__name__)
 
 _OF = b"gdpipe.of"
 
@@ -78,6 +86,38 @@ class KeptSums:
             "filtered_by": [_column(file, name) for name in filtered_by],
             "grid": self.exponents.tolist(),
         }
+
+
+def sums_by_file(
+    work: Callable[[Shard], RowSums], source: Source, parts: Sequence[Shard], kept: KeptSums | None, executor: Executor
+) -> Iterator[tuple[int, RowSums, bool]]:
+    """Each file's index, its sums, and whether they were kept: first those that were, then the others as they come.
+
+    A file's sums are kept as soon as its last shard is summed: a run that is killed leaves them to the next.
+
+    Raises:
+        DataError: A file is damaged.
+        PublishError: Sums cannot be kept.
+    """
+    waiting: list[Shard] = []
+    files = 0
+    for f, shards in itertools.groupby(parts, key=lambda shard: shard.file):
+        sums = kept.load(source.files[f]) if kept else None
+        files += 1
+        if sums is None:
+            waiting += shards
+        else:
+            yield f, sums, True
+    to_read = len({shard.file for shard in waiting})
+    if to_read < files:
+        logger.info("sums of %s files kept, %s to read", f"{files - to_read:,}", f"{to_read:,}")
+    results = reported(executor.map(work, waiting), source, waiting, "read")
+    # not strict: a plan's executor leaves shards out, and then only the sums of all files together mean anything
+    for f, pairs in itertools.groupby(zip(waiting, results, strict=False), key=lambda pair: pair[0].file):
+        sums = functools.reduce(RowSums.__add__, (result for _, result in pairs))
+        if kept:
+            kept.store(source.files[f], sums)
+        yield f, sums, False
 
 
 def _column(file: SourceFile, name: str) -> list[Any]:

@@ -45,8 +45,13 @@ def nothing_to_do(config: TrainingConfig) -> Path | None:
     return folder if same else None
 
 
-def new_files(config: TrainingConfig, source: Source) -> frozenset[int]:
-    """Indices of the files that the published run did not have, or not as they are now; all where there is no run."""
+def files_to_predict(config: TrainingConfig, source: Source) -> frozenset[int]:
+    """Indices of the files whose rows `predict` asks for.
+
+    `new` are those that the published run did not have, or not as they are now: all of them where there is no run.
+    """
+    if config.predict != "new":
+        return frozenset(range(len(source.files)) if config.predict == "all" else ())
     found = _published(config)
     known = set() if found is None else {tuple(entry.values()) for entry in _fingerprints(found[1])}
     return frozenset(f for f, file in enumerate(source.files) if tuple(file.fingerprint.values()) not in known)

@@ -4,7 +4,6 @@ import dataclasses
 import difflib
 import functools
 import hashlib
-import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,10 @@ from numpy.typing import NDArray
 
 from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import ConfigError, DataError, SchemaError
-from gdpipe.tables.columns import is_numeric, numbers, resolution
+from gdpipe.tables.columns import is_numeric, resolution
 from gdpipe.tables.files import SUFFIXES, find_files, first_line, partitions_of, reading
+from gdpipe.tables.kept import Kept
+from gdpipe.tables.magnitudes import largest_in_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +124,22 @@ class Source:
                 raise SchemaError(f"{self.location}: column {name!r} is there twice; rename one of them")
             self._check_types(name)
 
-    def largest(self, names: Sequence[str]) -> NDArray[np.float64]:
+    def largest(self, names: Sequence[str], kept: Kept | None = None) -> NDArray[np.float64]:
         """The largest magnitude of each numeric column over all rows, filters or not; NaN does not count.
 
         From the footers; a column of which a footer says nothing is read. Shape (len(names),); infinite where an
         infinity is in the data.
+
+        Args:
+            names: The columns.
+            kept: Where to look for what had to be read, and to keep it; None reads it each time.
+
+        Raises:
+            PublishError: It cannot be kept.
         """
         totals = np.zeros(len(names))
         for file in self.files:
-            totals = np.maximum(totals, _largest_in_file(self.filesystem, file, names))
+            totals = np.maximum(totals, largest_in_file(self.filesystem, file, names, kept))
         return totals
 
     def unified(self, name: str) -> pa.Field:
@@ -257,55 +265,6 @@ def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, pa
         groups,
         tuple(g for g, rows in enumerate(groups) if rows),
     )
-
-
-def _largest_in_file(filesystem: pafs.FileSystem, file: SourceFile, names: Sequence[str]) -> NDArray[np.float64]:
-    largest = np.array([abs(float(file.partition.get(name) or 0)) for name in names])
-    stored = [(j, name) for j, name in enumerate(names) if name not in file.partition]
-    with reading(file.path), pq.ParquetFile(filesystem.open_input_file(file.path)) as parquet:
-        places = dict(zip(parquet.schema_arrow.names, _first_leaves(parquet.schema_arrow), strict=True))
-        for g in range(parquet.metadata.num_row_groups):
-            group = parquet.metadata.row_group(g)
-            if not group.num_rows:
-                continue
-            unknown = []
-            for j, name in stored:
-                ends = _ends(group.column(places[name]).statistics, group.num_rows)
-                if ends is None:
-                    unknown.append((j, name))
-                else:
-                    largest[j] = max(largest[j], *ends)
-            if unknown:  # of columns that the footer says nothing about
-                with reading(file.path, g):
-                    table = parquet.read_row_group(g, columns=[name for _, name in unknown])
-                for j, name in unknown:
-                    largest[j] = max(largest[j], np.abs(numbers(table, [name]).values).max(initial=0.0))
-    return largest
-
-
-def _ends(statistics: pq.Statistics | None, rows: int) -> list[float] | None:
-    """Magnitudes of the least and the largest value, as a footer has them; None where it says nothing of use."""
-    if statistics is None:
-        return None
-    if not statistics.has_min_max:
-        return [0.0] if statistics.null_count == rows else None
-    try:
-        ends = [abs(float(statistics.min)), abs(float(statistics.max))]
-    except (TypeError, ValueError):  # float16 comes as bytes
-        return None
-    return None if any(map(math.isnan, ends)) else ends
-
-
-def _first_leaves(schema: pa.Schema) -> list[int]:
-    """The index of each column's first leaf: nested columns have several, and may be named like others."""
-    leaves = [_leaves(field.type) for field in schema]
-    return [sum(leaves[:i]) for i in range(len(leaves))]
-
-
-def _leaves(kind: pa.DataType) -> int:
-    if pa.types.is_dictionary(kind) or not kind.num_fields:
-        return 1
-    return sum(_leaves(kind.field(i).type) for i in range(kind.num_fields))
 
 
 def _plain(field: pa.Field) -> pa.Field:
