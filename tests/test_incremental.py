@@ -246,6 +246,22 @@ def test_damaged_torn_and_foreign_entries_are_noticed_and_made_anew(
     assert left == {**before, "notes.txt": b"not ours"}
 
 
+def test_sums_of_a_file_that_changes_while_it_is_read_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, output = tmp_path / "data", tmp_path / "runs"
+    paths = [write_day(data, day) for day in range(2)]
+    decode = scan._decode
+
+    def changed(source: Any, file: Any, *rest: Any) -> Iterator[pa.RecordBatch]:
+        yield from decode(source, file, *rest)
+        os.utime(paths[0], ns=(1, 1))
+
+    monkeypatch.setattr(scan, "_decode", changed)
+    train(data, output, predict="none")
+    assert kept_files(output) == {str(paths[1])}
+
+
 def test_an_entry_that_cannot_be_written_fails_the_run(tmp_path: Path) -> None:
     write_day(tmp_path / "data", 0)
     (tmp_path / "runs").mkdir()

@@ -59,11 +59,14 @@ class KeptSums:
         return sums
 
     def store(self, file: SourceFile, sums: RowSums) -> None:
-        """Keep a file's sums.
+        """Keep a file's sums; but not those of a file that was changed while it was read.
 
         Raises:
             PublishError: They cannot be written.
         """
+        if not self.source.is_as_listed(file):
+            logger.warning("%s was changed while it was read; its sums are not kept", file.path)
+            return
         of = self._of(file)
         table = sums.to_table(self._summed, self.columns.fitted)
         self.kept.store(key_of(of), table.replace_schema_metadata({**table.schema.metadata, _OF: json.dumps(of)}))

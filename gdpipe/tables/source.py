@@ -142,6 +142,12 @@ class Source:
             totals = np.maximum(totals, largest_in_file(self.filesystem, file, names, kept))
         return totals
 
+    def is_as_listed(self, file: SourceFile) -> bool:
+        """Whether a file still has the size and time of its fingerprint."""
+        with reading(file.path):
+            info = self.filesystem.get_file_info(file.path)
+        return (info.size, info.mtime_ns or 0) == (file.size, file.modified_ns)
+
     def unified(self, name: str) -> pa.Field:
         """A column with a type that holds the values of every file: int32 and int64 give int64."""
         # the values of a partition column are the folder's, whatever the file has under that name
