@@ -12,7 +12,7 @@ from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import plain_task, retried_task
 from gdpipe import pipeline
-from gdpipe.config import Arithmetic, Collinear, MethodSetting, NullPolicy, TrainingConfig
+from gdpipe.config import Arithmetic, Collinear, MethodSetting, NullPolicy, Predict, TrainingConfig
 from gdpipe.errors import GdpipeError
 from gdpipe.report.summary import summarize
 from gdpipe.run import Run
@@ -59,6 +59,8 @@ def train(
     memory: str = "512MiB",
     engine: str = "threads",
     report: bool = True,
+    predict: Predict = "all",
+    force: bool = False,
     run_id: str | None = None,
 ) -> State[Any]:
     """Fit the Parquet in `source` by gradient descent, hold it against OLS, and publish the run.
@@ -86,6 +88,8 @@ def train(
         memory: The most decoded data held at once.
         engine: What works on the shards: threads.
         report: Write report.html.
+        predict: Rows to predict: all, those of files new since the published run, or none.
+        force: Train even if nothing has changed since the published run.
         run_id: A name for the run; made from time and settings if not given.
     """
     settings = {name: value for name, value in locals().items() if name in inspect.signature(train.fn).parameters}

@@ -19,6 +19,7 @@ NullPolicy = Literal["drop", "fail"]
 MethodSetting = Literal["auto", "gd", "accelerated"]
 Collinear = Literal["min_norm", "drop", "fail"]
 Arithmetic = Literal["auto", "exact", "float64"]
+Predict = Literal["all", "new", "none"]
 
 EXACT_FEATURES = 256
 MAX_ITERATIONS = 10**9
@@ -63,6 +64,8 @@ class TrainingConfig:
     memory: str = _setting("512MiB", "The most decoded data held at once.")
     engine: str = _setting("threads", "What works on the shards: threads.")
     report: bool = _setting(True, "Write report.html.")
+    predict: Predict = _setting("all", "Rows to predict: all, those of files new since the published run, or none.")
+    force: bool = _setting(False, "Train even if nothing has changed since the published run.")
     run_id: str | None = _setting(None, "A name for the run: letters, digits, '-', '_'. Made from time and settings.")
 
     def __post_init__(self) -> None:
@@ -78,6 +81,7 @@ class TrainingConfig:
             ("method", MethodSetting),
             ("collinear", Collinear),
             ("arithmetic", Arithmetic),
+            ("predict", Predict),
         ):
             choices = get_args(allowed)
             _check(getattr(self, name) in choices, name, self, f"one of {', '.join(choices)}")
@@ -93,7 +97,7 @@ class TrainingConfig:
         if self.max_seconds is not None:
             _check(_is_number(self.max_seconds) and self.max_seconds > 0, "max_seconds", self, "a number above 0")
         _check_gate(self)
-        for name in ("fit_intercept", "report"):
+        for name in ("fit_intercept", "report", "force"):
             _check(isinstance(getattr(self, name), bool), name, self, "true or false")
         _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
         _check(self.engine == "threads", "engine", self, "threads (other engines are not part of this version)")

@@ -18,6 +18,7 @@ from gdpipe.stages.ingest import ingest
 from gdpipe.stages.manifest import header, inputs
 from gdpipe.stages.predict import predict, score
 from gdpipe.stages.publish import publish
+from gdpipe.stages.published import nothing_to_do
 from gdpipe.stages.standardize import standardize
 from gdpipe.stages.validate import validate
 from gdpipe.tables.columns import is_numeric
@@ -43,7 +44,7 @@ class Steps:
 
 
 def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
-    """Run all stages and publish.
+    """Run all stages and publish; or, where the published run is what they would give, return that one.
 
     Raises:
         ConfigError: A setting does not fit the data (a learning rate that would diverge), or the run_id is taken.
@@ -52,6 +53,10 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         QualityError: It did not pass the gate; likewise.
         PublishError: The output could not be written.
     """
+    unchanged = nothing_to_do(config)
+    if unchanged is not None:
+        logger.info("nothing to do: inputs, settings and versions are those of %s (use --force)", unchanged)
+        return Run(unchanged)
     config = config.with_run_id()
     assert config.run_id is not None
     # BLAS is held to one thread: shards run beside each other, and sums must not depend on how it splits them

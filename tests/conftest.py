@@ -63,6 +63,11 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def published(output: Path) -> dict[str, bytes]:
+    """The same of an output folder, without the sums that a run keeps as it goes."""
+    return {name: content for name, content in snapshot(output).items() if not name.startswith("moments/")}
+
+
 def staged(output: Path) -> list[str]:
     """What lies in an output's staging folder."""
     return sorted(p.name for p in (output / ".staging").glob("*"))

@@ -23,7 +23,17 @@ import pytest
 import gdpipe
 from gdpipe.pipeline import Steps, train
 from gdpipe.stages.validate import validate
-from tests.conftest import REPO, Outcome, gdpipe_cli, gdpipe_command, line_columns, snapshot, staged, write_parquet
+from tests.conftest import (
+    REPO,
+    Outcome,
+    gdpipe_cli,
+    gdpipe_command,
+    line_columns,
+    published,
+    snapshot,
+    staged,
+    write_parquet,
+)
 
 Refused = Callable[..., None]
 
@@ -33,13 +43,13 @@ def refused(output: Path) -> Refused:
     """Train and see that it is refused: code, one line that holds every phrase, and nothing published changed."""
 
     def check(code: int, source: object, *args: object, says: tuple[object, ...], target: str = "y") -> None:
-        before = snapshot(output)
+        before = published(output)
         done = gdpipe_cli("train", source, "--target", target, "--output", output, *args)
         assert done.code == code, done
         assert re.fullmatch(r"gdpipe: [^\n]+\n", done.err), done.err
         for phrase in says:
             assert str(phrase) in done.err
-        assert snapshot(output) == before
+        assert published(output) == before
         assert staged(output) == []
 
     return check
@@ -321,6 +331,7 @@ def test_null_and_nan_are_dropped_and_counted(tmp_path: Path) -> None:
         "left_out": 4,
         "null": {"x1": 2, "x2": 2, "y": 1},
         "zero_weight": 0,
+        "scanned": 30,
     }
     assert run.metrics["n_samples"].to_list() == [26]
     predictions = run.predictions
@@ -521,7 +532,8 @@ def test_some_weights_that_are_zero_or_missing(tmp_path: Path) -> None:
     columns, at = line_columns(30), np.arange(30)
     weights = pa.array(np.where(at < 5, 0.0, 1.0), mask=at == 29)
     run = accepted(write_parquet(tmp_path / "d.parquet", {**columns, "w": weights}), tmp_path / "runs", "--weight", "w")
-    assert run.manifest["rows"] == {"read": 30, "used": 24, "left_out": 6, "null": {"w": 1}, "zero_weight": 5}
+    rows = {"read": 30, "scanned": 30, "used": 24, "left_out": 6, "null": {"w": 1}, "zero_weight": 5}
+    assert run.manifest["rows"] == rows
     alone = accepted(
         write_parquet(tmp_path / "e.parquet", {name: v[5:29] for name, v in columns.items()}), tmp_path / "alone"
     )
@@ -578,13 +590,13 @@ main(sys.argv[2:])
 def test_a_file_that_can_grow_no_more(limit: int, data: Path, output: Path) -> None:
     """4 bytes stop the first table, 2,000 the footer of one, 20,000 the predictions of more rows."""
     write_parquet(data / "more.parquet", line_columns(3000, seed=9))
-    before = snapshot(output)
+    before = published(output)
     command = [sys.executable, "-c", FULL, str(limit), "train", str(data), "--target", "y", "--output", str(output)]
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 4, done.stderr
     assert re.fullmatch(r"gdpipe: [^\n]+\n", done.stderr), done.stderr
     assert str(output) in done.stderr
-    assert snapshot(output) == before
+    assert published(output) == before
     assert staged(output) == []
 
 

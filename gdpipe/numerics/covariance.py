@@ -51,8 +51,8 @@ class CrossProducts(ABC):
         """Each column's variance (mean square where not centred); shape (k,)."""
 
     @abstractmethod
-    def variance_of(self, line: Sequence[Fraction]) -> Fraction:
-        """Of a linear combination: lineᵀ·cov(z)·line; `line` of shape (k,), binary fractions."""
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """Each column's covariance with a linear combination: cov(z)·line, shape (k,); `line` are binary fractions."""
 
     @abstractmethod
     def select(self, columns: list[int]) -> "CrossProducts":
@@ -113,13 +113,14 @@ class ExactProducts(CrossProducts):
             for square, e in zip(self.products.diagonal(), self.exponents.tolist(), strict=True)
         )
 
-    def variance_of(self, line: Sequence[Fraction]) -> Fraction:
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """Exactly."""
-        steps = [v * power_of_two(e) for v, e in zip(line, self.exponents.tolist(), strict=True)]
-        # over the largest denominator all of them are integers
+        units = [power_of_two(e) for e in self.exponents.tolist()]
+        # powers of two have a common denominator: the k² products are integers
+        steps = [v * unit for v, unit in zip(line, units, strict=True)]
         below = max(step.denominator for step in steps)
-        whole = np.array([int(step * below) for step in steps], object)
-        return Fraction(int(whole @ self.products @ whole), (below * self.weight) ** 2)
+        products = self.products @ np.array([int(step * below) for step in steps], object)
+        return tuple(Fraction(int(v), below * self.weight**2) * unit for v, unit in zip(products, units, strict=True))
 
     def select(self, columns: list[int]) -> "ExactProducts":
         """The same for some of the columns, in the order given."""
@@ -168,10 +169,10 @@ class Float64Products(CrossProducts):
             variances = np.where(np.abs(self.average) * self.noise >= np.sqrt(variances), 0.0, variances)
         return tuple(map(Fraction, variances.tolist()))
 
-    def variance_of(self, line: Sequence[Fraction]) -> Fraction:
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """As rounded."""
-        floats = np.array([float(v) for v in line])
-        return Fraction(float(floats @ self.comoments @ floats) / self.total_weight)
+        covariances = self.comoments @ np.array([float(v) for v in line]) / self.total_weight
+        return tuple(map(Fraction, covariances.tolist()))
 
     def select(self, columns: list[int]) -> "Float64Products":
         """The same for some of the columns, in the order given."""

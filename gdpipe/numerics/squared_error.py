@@ -20,7 +20,8 @@ def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: f
         intercept: In target units.
     """
     line = [*(-Fraction(c) for c in coef), Fraction(1)]
-    square, b = cross.variance_of(line), Fraction(intercept)
+    b = Fraction(intercept)
+    square = sum((v * c for v, c in zip(line, cross.covariances_with(line), strict=True)), Fraction(0))
     mean = sum((v * m for v, m in zip(line, cross.means(), strict=True)), Fraction(0))
     loss = square + (mean - b) ** 2 if cross.centred else square - 2 * b * mean + b**2
     return max(loss, Fraction(0))  # float64 sums may round a loss of zero to less

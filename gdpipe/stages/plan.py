@@ -70,7 +70,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         # how far the sample is, is nobody's question, and its rows are not those of the shards
         with threadpool_limits(1, user_api="blas"), listening(silence):
             began = time.perf_counter()
-            ingested = ingest(config, sampler)
+            ingested = ingest(config, sampler, keep=False)
             opened = time.perf_counter() - began - sampler.elapsed
             standardized = standardize(config, ingested)
             began = time.perf_counter()

@@ -67,7 +67,7 @@ class Predicted:
 def predict(
     ingested: Ingested, standardized: Standardized, solution: Solution, staging: Staging, executor: Executor
 ) -> Predicted:
-    """Write predictions of every input row, in input order, one part a shard.
+    """Write predictions of every row of the files to be predicted, in input order, one part a shard.
 
     Raises:
         DataError: A file changed or broke since it was first read.
@@ -97,7 +97,7 @@ def predict(
         ingested.batch_rows,
         _Check(tuple(kept), means_float, 1.0 / scales, grids),
     )
-    shards = ingested.shards
+    shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
     results = list(reported(executor.map(work, shards), ingested.source, shards, "predicted"))
     residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results if sums), grids.zero())
     return Predicted(model, tuple(record for record, _ in results), residuals, grids)
