@@ -100,7 +100,7 @@ def validate(
     if not certificate.passed:
         staging.drop(catalog.PREDICTIONS)
         evidence = staging.reject(manifest(config, ingested, standardized, certificate, files))
-        raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=evidence)
+        raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=str(evidence))
     logger.info("validated: %s (gap to OLS %.3g)", certificate.reason, certificate.coef_gap)
     return ConvergenceReport(certificate, tuple(files))
 
