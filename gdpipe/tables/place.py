@@ -1,5 +1,6 @@
 """A place that files are kept in: what a folder on a disk and a prefix in an object store have in common."""
 
+import contextlib
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -60,8 +61,9 @@ class Sink:
             self._handle.close()
 
     def abandon(self) -> None:
-        """Let go of the handle; the file is of no use."""
-        self._handle.close()
+        """Let go of the handle, if it is still there; the file is of no use."""
+        with contextlib.suppress(OSError):
+            self._handle.close()
 
 
 class Hold(ABC):

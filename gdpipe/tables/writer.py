@@ -66,9 +66,13 @@ class TableWriter:
         with output_errors(self._doing):
             self._sink = place.create(path)
             texts = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
-            self._writer = pq.ParquetWriter(
-                self._sink, schema, compression="zstd", use_dictionary=texts, write_page_checksum=True
-            )
+            try:
+                self._writer = pq.ParquetWriter(
+                    self._sink, schema, compression="zstd", use_dictionary=texts, write_page_checksum=True
+                )
+            except BaseException:
+                self._sink.abandon()
+                raise
 
     def write(self, table: pa.Table) -> None:
         """Append rows as one row group."""
@@ -81,8 +85,7 @@ class TableWriter:
         with contextlib.suppress(OSError, pa.ArrowException):
             self._writer.close()
         self._writer.is_open = False  # whatever came of it: there is nothing left to try
-        with contextlib.suppress(OSError):
-            self._sink.abandon()
+        self._sink.abandon()
 
     def close(self) -> WrittenFile:
         """Make it safe, read it back, check.
