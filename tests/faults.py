@@ -18,7 +18,7 @@ import pytest
 from gdpipe.tables.place import Sink
 
 # 200 and more: every single write is a step, not only the first of each file
-KILLS = int(os.environ.get("GDPIPE_KILLS", "15"))
+KILLS = int(os.environ.get("GDPIPE_KILLS", "12"))
 EVERY_WRITE = KILLS >= 200
 
 Fault = Callable[[], None]

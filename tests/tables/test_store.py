@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 from pathlib import Path
@@ -12,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from gdpipe.errors import ConfigError, PublishError
+from gdpipe.run import open_run
 from gdpipe.tables import store
 from gdpipe.tables.disk import DiskPlace
 from gdpipe.tables.store import Staging, place_at
 from gdpipe.tables.writer import TableWriter, output_errors, write_table, write_text
-from tests.conftest import snapshot, staged
+from tests.conftest import gdpipe_cli, snapshot, staged
 
 TABLE = pa.table(
     {"x": [1.5, None], "t": ["a", "b"]},
@@ -275,6 +277,93 @@ def test_an_output_that_cannot_be_made(tmp_path: Path) -> None:
     for place in (tmp_path / "plain-file", tmp_path / "plain-file" / "runs"):
         with pytest.raises(PublishError, match="plain-file"), Staging(place, "r1"):
             pass
+
+
+def test_publishing_can_be_repeated_after_it_failed_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.replace
+
+    def interrupted(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", real)
+        raise InterruptedError(4, "Interrupted system call")
+
+    with Staging(tmp_path, "r1") as staging:
+        record = write_table(staging.folder, "x.parquet", TABLE)
+        monkeypatch.setattr(os, "replace", interrupted)
+        with pytest.raises(PublishError, match="Interrupted") as caught:
+            staging.publish(manifest(record))
+        assert caught.value.transient
+        before = snapshot(tmp_path / "runs")
+        folder = on_disk(staging.publish({**manifest(record), "created": "later"}))
+    assert snapshot(tmp_path / "runs") == before
+    assert latest(tmp_path) == folder
+    assert staged(tmp_path) == []
+
+
+# pruning
+
+
+def kept(output: Path, kind: str = "runs") -> list[str]:
+    return sorted(folder.name for folder in (output / kind).iterdir())
+
+
+def test_pruning_removes_the_oldest_and_never_the_latest(tmp_path: Path) -> None:
+    for age, run_id in enumerate(["d", "b", "c", "a"]):
+        with Staging(tmp_path, run_id) as staging:
+            staging.publish({**manifest(), "created": f"2026-01-0{age + 1}"})
+    place = place_at(tmp_path)
+    assert store.prune(place, 4) == []
+    assert store.prune(place, 2) == ["d", "b"]
+    pointer = json.loads((tmp_path / "latest.json").read_text())
+    (tmp_path / "latest.json").write_text(json.dumps({**pointer, "run_id": "c"}))  # by hand, to an older run
+    assert store.prune(place, 1) == ["a"]
+    assert kept(tmp_path) == ["c"]
+    assert staged(tmp_path) == []
+
+
+def test_pruning_leaves_alone_what_is_being_published_and_what_it_cannot_read(tmp_path: Path) -> None:
+    for run_id in ("r1", "r2", "r3"):
+        publish(tmp_path, run_id)
+    (tmp_path / "runs" / "r1" / "manifest.json").write_text("{")
+    place = place_at(tmp_path)
+    hold = place.hold("r2")  # as it is between the rename and the switch
+    assert hold is not None
+    assert store.prune(place, 1) == []
+    hold.release()
+    assert store.prune(place, 1) == ["r2"]
+    assert kept(tmp_path) == ["r1", "r3"]
+
+
+def test_pruning_rejected_runs_is_asked_for(tmp_path: Path) -> None:
+    publish(tmp_path, "r1")
+    for age, run_id in enumerate(["bad1", "bad2"]):
+        with Staging(tmp_path, run_id) as staging:
+            staging.reject({**manifest(), "created": f"2026-01-0{age + 1}"})
+    assert "0 removed" in gdpipe_cli("prune", tmp_path, "--keep", 1).out
+    assert kept(tmp_path, "rejected") == ["bad1", "bad2"]
+    assert gdpipe_cli("prune", tmp_path, "--keep", 1, "--rejected").out.split()[-1] == "bad1"
+    assert kept(tmp_path, "rejected") == ["bad2"]
+    assert latest(tmp_path).name == "r1"
+    assert gdpipe_cli("prune", tmp_path, "--keep", 0).code == 2
+    assert gdpipe_cli("prune", tmp_path / "nowhere", "--keep", 1).code == 0
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_run_that_is_pruned_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path, "r1")
+    real = store.latest_folder
+    calls = itertools.count()
+
+    def meanwhile(place: Any) -> Any:
+        folder = real(place)
+        if not next(calls):
+            publish(tmp_path, "r2")
+            store.prune(place_at(tmp_path), 1)
+        return folder
+
+    monkeypatch.setattr("gdpipe.run.latest_folder", meanwhile)
+    run = open_run(tmp_path)
+    assert run.place.exists("t/x.parquet")
+    assert run.folder.name == "r2"
 
 
 # reading back
