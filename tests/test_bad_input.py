@@ -648,4 +648,4 @@ def test_uris_that_are_none(data: Path, tmp_path: Path) -> None:
     assert gdpipe_cli("train", "nowhere://bucket", "--target", "y", "--output", tmp_path / "runs").code == 3
     done = gdpipe_cli("train", data, "--target", "y", "--output", "nowhere://bucket/runs")
     assert done.code == 2
-    assert "output 'nowhere://bucket/runs'" in done.err
+    assert "'nowhere://bucket/runs'" in done.err

@@ -81,13 +81,6 @@ def test_kills_at_random_instants_beside_a_reader(data: Path, output: Path) -> N
         assert gdpipe_cli("verify", folder).code == 0
 
 
-def clear(output: Path) -> None:
-    """What every run does first."""
-    hold = place_at(output).hold("next")
-    assert hold is not None
-    hold.release()
-
-
 def test_a_kill_at_each_step(data: Path, output: Path) -> None:
     before = snapshot(output)
     train = ("train", data, "--target", "y", "--output", output, "--no-report", "--run-id")
@@ -101,7 +94,7 @@ def test_a_kill_at_each_step(data: Path, output: Path) -> None:
         if (output / "runs" / run_id).exists():
             assert gdpipe_cli("verify", output / "runs" / run_id).code == 0
             published.append(gdpipe.open_run(output).run_id)
-        clear(output)
+        place_at(output).clear_dead()  # as the next run does first
         assert staged(output) == [], n
     assert n >= 30
     assert "good" in published  # killed between the rename and the switch

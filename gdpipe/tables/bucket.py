@@ -41,14 +41,13 @@ class BucketPlace(Place):
 
     def hold(self, run_id: str) -> Hold | None:
         """Take a run_id by putting a claim: of two that do so in one instant, the last to write has it."""
-        self._clear_dead()
         hold = _BucketHold(self, run_id)
         if self.exists(hold.claim):
             return None
         self.write(hold.claim, hold.token)
         return hold if self.read(hold.claim) == hold.token else None
 
-    def _clear_dead(self) -> None:
+    def clear_dead(self) -> None:
         """Remove what nobody has written to for long: in staging, and where copying stopped before the manifest."""
         oldest = datetime.datetime.now(datetime.UTC) - DEAD_AFTER
         for kind in (STAGING, RUNS, REJECTED):

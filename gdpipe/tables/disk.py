@@ -71,9 +71,14 @@ class DiskPlace(Place):
         """Take a run_id by locking a file of that name."""
         staging = self._staging()
         with _one_at_a_time(staging):
-            _clear_dead(staging)
             lock = _try_lock(staging / f"{run_id}{LOCK}", os.O_CREAT)
         return None if lock is None else _DiskHold(Path(self.top), run_id, lock)
+
+    def clear_dead(self) -> None:
+        """Remove whatever nobody holds the lock of."""
+        if Path(self.top, STAGING).is_dir():
+            with _one_at_a_time(self._staging()):
+                _clear_unlocked(self._staging())
 
     def _staging(self) -> Path:
         staging = Path(self.top, STAGING)
@@ -108,8 +113,7 @@ class _DiskHold(Hold):
         os.close(self._lock)
 
 
-def _clear_dead(staging: Path) -> None:
-    """Remove whatever nobody alive holds the lock of."""
+def _clear_unlocked(staging: Path) -> None:
     alive = set()
     for path in [*staging.glob(f"*{LOCK}"), *staging.glob(f"*{PART}")]:
         with contextlib.suppress(FileNotFoundError):  # a writer has just put it in its place

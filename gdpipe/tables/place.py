@@ -137,7 +137,11 @@ class Place(ABC):
 
     @abstractmethod
     def hold(self, run_id: str) -> Hold | None:
-        """Take a run_id, after clearing what dead runs have left in staging; None where a living run has it."""
+        """Take a run_id; None where a living run has it."""
+
+    @abstractmethod
+    def clear_dead(self) -> None:
+        """Remove what runs that are no longer alive have left, and nothing else."""
 
     def below(self, path: str) -> Self:
         """A place inside this one."""

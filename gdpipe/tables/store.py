@@ -30,14 +30,17 @@ def place_at(location: str | os.PathLike[str]) -> Place:
 
     Raises:
         ConfigError: It is no URI that PyArrow can open.
+        PublishError: The object store does not say in which region the bucket is.
     """
     location = os.fspath(location)
     if not is_uri(location):
         return DiskPlace.of(location)
     try:
         filesystem, path = open_location(location)
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"output {shown(location)!r}: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"cannot open {shown(location)!r}: {error}") from None
+    except OSError as error:
+        raise _unreadable(shown(location), error) from None
     if filesystem.type_name == "local":
         return DiskPlace.of(path)
     return BucketPlace(filesystem, path.rstrip("/"), shown(location))
@@ -61,6 +64,7 @@ class Staging:
 
     def __enter__(self) -> "Staging":
         with output_errors(f"cannot write to {self.output}"):
+            self.output.clear_dead()
             hold = self.output.hold(self.run_id)
             if hold is None:
                 raise ConfigError(f"run_id {self.run_id!r}: a run of that name is being written to {self.output}")
@@ -114,7 +118,7 @@ class Staging:
 
 
 def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
-    """Remove the oldest runs, never the one that `latest.json` names, nor one that is just being published.
+    """Remove the oldest runs, and what dead ones left; never the latest, nor one that is just being published.
 
     A run disappears at once, not file by file. Who has opened it keeps the tables that were read; asking for another
     one is a PublishError then. A run whose manifest cannot be read is left alone.
@@ -132,6 +136,7 @@ def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
     """
     removed = []
     with output_errors(f"cannot prune {output}"):
+        output.clear_dead()
         created = {}
         for run_id in output.folders(kind):
             try:
@@ -226,6 +231,6 @@ def damaged_files(folder: Place, manifest: dict[str, Any]) -> list[str]:
     return complaints
 
 
-def _unreadable(where: Place, error: Exception) -> PublishError:
+def _unreadable(where: Place | str, error: Exception) -> PublishError:
     transient = isinstance(error, OSError) and is_transient(error)
     return PublishError(f"{where}: cannot be read ({error})", transient=transient)

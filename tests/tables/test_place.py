@@ -104,6 +104,7 @@ def test_what_a_killed_writer_left_is_cleared_and_a_living_one_is_not(tmp_path: 
     place.write(".staging/without-a-lock/x", b"written by a worker after its run had ended")
     hold = place.hold("r1")
     assert hold is not None
+    place.clear_dead()
     assert place.hold("r1") is None
     assert staged(tmp_path) == ["r1.lock"]
     hold.release()
