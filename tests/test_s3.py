@@ -157,9 +157,11 @@ def test_an_outage_is_worth_retrying_and_publishing_can_be_repeated(
         failed.append(caught.value)
         line.cut = None
         assert gdpipe.open_run(output).run_id == "old"
-        before = s3.snapshot(f"{bucket}/runs/runs/new")
+        before = len(s3.requests())
         folder = Steps().publish(*args)
-        assert s3.snapshot(f"{bucket}/runs/runs/new") == before
+        repeated = [request for request in s3.requests()[before:] if not request.startswith(("GET", "HEAD"))]
+        assert repeated
+        assert not [request for request in repeated if "/runs/runs/new/" in request]  # it was there already
         return folder
 
     config = gdpipe.TrainingConfig(source=s3.uri(data), target="y", output=output, run_id="new", report=False)
