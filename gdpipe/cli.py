@@ -153,8 +153,8 @@ def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, i
 
 @main.command("predict")
 @click.argument("source")
-@click.option("--run", default="runs", help="Output folder of the training, or one run's folder.")
-@click.option("--output", default="scores", help="Folder for the scores.")
+@click.option("--run", default="runs", help="Output folder or URI of the training, or one run's.")
+@click.option("--output", default="scores", help="Folder or URI for the scores.")
 @click.option("--key", type=columns, help="Column(s) copied to predictions.")
 @click.option("--filters", type=as_json, help='Rows to score, as JSON: [["month", "<=", 6]].')
 @click.option("--run-id", help="A name for these scores.")
