@@ -24,7 +24,7 @@ lint: .venv/test-ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --verbose | tail -n 12
 
-# 200 kills at random instants of a run, one at every single write, and every fault there: about ten minutes
+# 200 kills at random instants of a run, one at every single write, and every fault there: 15 minutes on two busy cores
 kills: .venv/test-ready
 	GDPIPE_KILLS=200 $(BIN)/python -m pytest tests/test_kills.py tests/test_faults.py
 
