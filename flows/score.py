@@ -40,7 +40,7 @@ def score(
             )
     except GdpipeError as error:
         return Failed(message=f"{type(error).__name__}: {error}")
-    return Completed(message=f"published {scores.folder}", data=str(scores.folder))
+    return Completed(message=f"published {scores.location}", data=scores.location)
 
 
 def summary(folder: str) -> str:

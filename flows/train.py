@@ -99,7 +99,7 @@ def train(
     except GdpipeError as error:
         # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
         return Failed(message=f"{type(error).__name__}: {error}")
-    return Completed(message=f"published {run.folder}", data=str(run.folder))
+    return Completed(message=f"published {run.location}", data=run.location)
 
 
 def summary(folder: str) -> str:

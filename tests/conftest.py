@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from gdpipe.cli import main
+from tests.s3 import ENVIRONMENT, Server, s3_server
 
 REPO = Path(__file__).parents[1]
 FLIGHTS = REPO / "data" / "flights"
@@ -87,3 +90,20 @@ def output(tmp_path: Path, data: Path) -> Path:
     done = gdpipe_cli("train", data, "--target", "y", "--output", folder, "--run-id", "good", "--no-report")
     assert done.code == 0, done.err
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An S3 server of our own, with credentials for it in the environment."""
+    with pytest.MonkeyPatch.context() as patched, s3_server(tmp_path_factory.mktemp("s3")) as server:
+        for name, value in ENVIRONMENT.items():
+            patched.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: Server) -> str:
+    """A new bucket's name."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    s3.filesystem.create_dir(name)
+    return name

@@ -1,11 +1,8 @@
 """Bad input, row by row of the design's table: what each gets, and that what was published before stays as it was."""
 
-import errno
 import itertools
-import json
 import os
 import re
-import signal
 import struct
 import subprocess
 import sys
@@ -27,10 +24,8 @@ from tests.conftest import (
     REPO,
     Outcome,
     gdpipe_cli,
-    gdpipe_command,
     line_columns,
     published,
-    snapshot,
     staged,
     write_parquet,
 )
@@ -600,37 +595,6 @@ def test_a_file_that_can_grow_no_more(limit: int, data: Path, output: Path) -> N
     assert staged(output) == []
 
 
-def test_a_disk_that_fills_at_any_instant(data: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forcing to the disk fails at the first call, then only at the second, ... until there is no such call."""
-    before, real = snapshot(output), os.fsync
-    failures = 0
-    for instant in itertools.count():
-        calls = itertools.count()
-
-        def full(descriptor: int, instant: int = instant, calls: "itertools.count[int]" = calls) -> None:
-            if next(calls) == instant:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            real(descriptor)
-
-        monkeypatch.setattr(os, "fsync", full)
-        done = gdpipe_cli("train", data, "--target", "y", "--output", output)
-        monkeypatch.setattr(os, "fsync", real)
-        if next(calls) <= instant:
-            break
-        if done.code == 0:  # the last one is behind the switch: the new run is there, and whole
-            break
-        assert done.code == 4, (instant, done)
-        assert "No space left" in done.err
-        after = snapshot(output)
-        assert {name: after.get(name) for name in before} == before, f"fsync {instant}"
-        assert gdpipe.open_run(output).run_id == "good"
-        failures += 1
-    assert done.code == 0
-    assert failures >= 8
-    assert gdpipe.open_run(output).run_id != "good"
-    assert staged(output) == []
-
-
 def test_predict_into_an_output_that_cannot_be_written(data: Path, output: Path, tmp_path: Path) -> None:
     (tmp_path / "plain-file").write_text("")
     done = gdpipe_cli("predict", data, "--run", output, "--output", tmp_path / "plain-file" / "scores")
@@ -648,62 +612,6 @@ def test_a_run_id_that_was_rejected(data: Path, output: Path, refused: Refused) 
     refused(2, data, "--run-id", "slow", says=("run_id", "'slow'"))
 
 
-# killed
-
-KILLED = """
-import os, signal, sys
-import gdpipe.pipeline
-from gdpipe.config import TrainingConfig
-
-def die(*args, **kwargs):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def after(function):
-    def first(*args, **kwargs):
-        function(*args, **kwargs)
-        die()
-    return first
-
-instant, source, output = sys.argv[1:]
-steps = gdpipe.pipeline.Steps()
-if instant in ("ingest", "predict", "validate", "publish"):
-    steps = gdpipe.pipeline.Steps(**{instant: die})
-elif instant.startswith("after "):
-    name = instant.removeprefix("after ")
-    setattr(os, name, after(getattr(os, name)))
-else:
-    setattr(os, instant, die)
-gdpipe.pipeline.train(TrainingConfig(source=source, target="y", output=output, run_id="killed"), steps)
-"""
-
-
-@pytest.mark.parametrize(
-    "instant", ["ingest", "predict", "validate", "publish", "rename", "after rename", "replace", "after replace"]
-)
-def test_a_run_that_is_killed_leaves_nothing_that_the_next_does_not_clean_up(
-    instant: str, data: Path, output: Path
-) -> None:
-    before = snapshot(output)
-    command = [sys.executable, "-c", KILLED, instant, str(data), str(output)]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert staged(output) != []
-    switched = instant == "after replace"
-    after = snapshot(output)
-    assert {n: after[n] for n in before if n != "latest.json"} == {n: before[n] for n in before if n != "latest.json"}
-    assert (after["latest.json"] == before["latest.json"]) is not switched
-    assert gdpipe.open_run(output).run_id == ("killed" if switched else "good")
-    if (output / "runs" / "killed").exists():
-        assert gdpipe_cli("verify", output / "runs" / "killed").code == 0
-
-    assert gdpipe_cli("train", data, "--target", "y", "--output", output, "--run-id", "next").code == 0
-    assert staged(output) == []
-    assert gdpipe.open_run(output).run_id == "next"
-    assert {name: snapshot(output)[name] for name in before if name != "latest.json"} == {
-        name: content for name, content in before.items() if name != "latest.json"
-    }
-
-
 # two at once
 
 
@@ -719,31 +627,6 @@ def test_runs_in_threads_on_one_output_all_complete(data: Path, tmp_path: Path) 
     for other in parameters[1:]:
         pd.testing.assert_frame_equal(parameters[0], other, check_exact=True)
     assert gdpipe.open_run(output).run_id in names
-    assert staged(output) == []
-
-
-def test_runs_in_processes_on_one_output_all_complete(data: Path, output: Path) -> None:
-    before, names = snapshot(output), ["one", "two", "three"]
-    running = [
-        subprocess.Popen(
-            gdpipe_command("train", data, "--target", "y", "--output", output, "--run-id", name),
-            cwd=REPO,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in names
-    ]
-    for process in running:
-        _, err = process.communicate()
-        assert (process.returncode, err) == (0, "")
-    for name in names:
-        assert gdpipe.open_run(output / "runs" / name).run_id == name
-    pointer = json.loads((output / "latest.json").read_text())
-    assert pointer["run_id"] in names
-    assert pointer == {"schema_version": 1, "run_id": pointer["run_id"], "path": f"runs/{pointer['run_id']}"}
-    after = snapshot(output)
-    assert all(after[name] == content for name, content in before.items() if name != "latest.json")
     assert staged(output) == []
 
 
@@ -766,9 +649,8 @@ def test_a_run_in_progress_keeps_its_name_and_its_files(data: Path, output: Path
     assert staged(output) == []
 
 
-def test_uris_that_are_none_and_outputs_that_are_not_local(data: Path, tmp_path: Path) -> None:
+def test_uris_that_are_none(data: Path, tmp_path: Path) -> None:
     assert gdpipe_cli("train", "nowhere://bucket", "--target", "y", "--output", tmp_path / "runs").code == 3
-    for args in (("train", data, "--target", "y"), ("predict", data)):
-        done = gdpipe_cli(*args, "--output", "s3://bucket/runs")
-        assert done.code == 2
-        assert "output 's3://bucket/runs'" in done.err
+    done = gdpipe_cli("train", data, "--target", "y", "--output", "nowhere://bucket/runs")
+    assert done.code == 2
+    assert "'nowhere://bucket/runs'" in done.err

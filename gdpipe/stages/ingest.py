@@ -22,6 +22,7 @@ from gdpipe.tables.columns import Numbers, numbers
 from gdpipe.tables.kept import Kept
 from gdpipe.tables.scan import ROW, Shard, batch_rows, read, shards
 from gdpipe.tables.source import Source
+from gdpipe.tables.store import place_at
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     source = Source.open(config.source, config.filters)
     columns, notices = choose_columns(config, source)
     exact = _is_exact(config, columns)
-    entries = Kept(config.output) if keep and exact else None
+    entries = Kept(place_at(config.output)) if keep and exact else None
     largest = source.largest(columns.fitted, entries)
     rows_at_once = batch_rows(config.memory_bytes, worker_count(), len(columns.fitted))
     work = _SumShard(source, columns, rows_at_once, largest, exact)

@@ -58,7 +58,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     footers = read_footers(source, columns.fitted)
     if config.null_policy == "fail" and config.filters is None and footers.nulls:
         gaps = ", ".join(f"{name} {count:,}" for name, count in footers.nulls.items())
-        raise DataError(f"{config.source}: null in: {gaps}; null_policy='drop' leaves such rows out")
+        raise DataError(f"{source.location}: null in: {gaps}; null_policy='drop' leaves such rows out")
     groups = [(f, g) for f, file in enumerate(source.files) for g in file.wanted_groups]
     counts = [source.files[f].group_rows[g] for f, g in groups]
     chosen = _spread(counts, sample_rows)
@@ -90,7 +90,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     least = footers.least_left_out if config.filters is None else None
     condition = standardized.problem.condition_number
     return RunPlan(
-        source=config.source,
+        source=source.location,
         target=config.target,
         features=columns.features,
         files=len(source.files),

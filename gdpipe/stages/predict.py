@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.columns import numbers
+from gdpipe.tables.place import Place
 from gdpipe.tables.scan import ROW, Shard, read
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
@@ -163,7 +163,7 @@ class _PredictShard:
     columns: Columns
     keys: list[pa.Field]
     model: Model
-    folder: Path
+    folder: Place
     run_id: str
     batch_rows: int
     check: _Check | None

@@ -4,13 +4,13 @@ import json
 import logging
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError, PublishError
+from gdpipe.tables.place import Place
 from gdpipe.tables.source import Source, list_files
-from gdpipe.tables.store import latest_folder, read_manifest
+from gdpipe.tables.store import find_latest, place_at, read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-def nothing_to_do(config: TrainingConfig) -> Path | None:
+def nothing_to_do(config: TrainingConfig) -> Place | None:
     """The published run's folder, if a run now would be that run again; None where there is something to do.
 
     The same settings, the same program, the same files by fingerprint, and all that was published still there, by size
@@ -57,9 +57,11 @@ def files_to_predict(config: TrainingConfig, source: Source) -> frozenset[int]:
     return frozenset(f for f, file in enumerate(source.files) if tuple(file.fingerprint.values()) not in known)
 
 
-def _published(config: TrainingConfig) -> tuple[Path, dict[str, Any]] | None:
+def _published(config: TrainingConfig) -> tuple[Place, dict[str, Any]] | None:
     try:
-        folder = latest_folder(config.output)
+        folder = find_latest(place_at(config.output))
+        if folder is None:
+            return None
         manifest = read_manifest(folder)
         complete = manifest["kind"] == "training" and isinstance(manifest["settings"], dict)
         _ = manifest["versions"], _fingerprints(manifest)
@@ -87,8 +89,9 @@ def _material(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in IMMATERIAL}
 
 
-def _is_whole(folder: Path, manifest: dict[str, Any]) -> bool:
+def _is_whole(folder: Place, manifest: dict[str, Any]) -> bool:
     try:
-        return all((folder / entry["path"]).stat().st_size == entry["bytes"] for entry in manifest["files"])
+        there = folder.files()
+        return all(there.get(entry["path"]) == entry["bytes"] for entry in manifest["files"])
     except OSError:
         return False

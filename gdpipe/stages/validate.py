@@ -116,7 +116,7 @@ def validate(
     gate = comparison.gate
     if not certificate.passed or (gate and not gate.passed):
         staging.drop(catalog.PREDICTIONS)
-        evidence = staging.reject(manifest(config, ingested, standardized, certificate, comparison, files))
+        evidence = str(staging.reject(manifest(config, ingested, standardized, certificate, comparison, files)))
         if not certificate.passed:
             raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=evidence)
         if gate:

@@ -1,33 +1,28 @@
 """What is kept between runs, in `OUTPUT/moments/`: small tables, each under a key that says all it depends on.
 
-An entry is one Parquet file, named by its key and by the sha256 of its bytes. So one rename makes it whole; what is
+An entry is one Parquet file, named by its key and by the sha256 of its bytes. So one switch makes it whole; what is
 torn, damaged or not ours is known before Parquet's reader, which a flipped bit in a footer can abort, sees a byte of
 it; and two runs that keep the same thing at once write the same file. Nothing is ever changed in place, and the
 folder may be emptied at any time: it costs one full read.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdpipe.tables.files import first_line
+from gdpipe.tables.place import Place
 from gdpipe.tables.writer import output_errors
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "moments"
 SUFFIX = ".parquet"
-# written under the folder's lock and then renamed: what lies there otherwise, a dead run has left
-UNFINISHED = ".unfinished"
 
 
 def key_of(description: Any) -> str:
@@ -36,47 +31,43 @@ def key_of(description: Any) -> str:
 
 
 class Kept:
-    """The entries of one output folder.
+    """The entries of one output.
 
     Args:
-        output: The folder that holds all runs.
+        output: Where all runs are kept.
     """
 
-    def __init__(self, output: str | os.PathLike[str]) -> None:
-        self._folder = Path(output) / FOLDER
-        self._names: dict[str, list[str]] = {}
+    def __init__(self, output: Place) -> None:
+        self._output = output
+        self._paths: dict[str, list[str]] = {}
         with contextlib.suppress(OSError):
-            for path in sorted(self._folder.glob(f"*-*{SUFFIX}")):
-                self._names.setdefault(path.name.partition("-")[0], []).append(path.name)
-        # a folder that cannot be tidied may still be read
-        with contextlib.suppress(OSError), _one_at_a_time(self._folder):
-            (self._folder / UNFINISHED).unlink(missing_ok=True)
+            for path in output.files(FOLDER):
+                self._paths.setdefault(path.removeprefix(f"{FOLDER}/").partition("-")[0], []).append(path)
 
     def load(self, key: str) -> pa.Table | None:
         """The table kept under a key; None where there is none that is whole."""
-        for name in self._names.get(key, []):
-            path = self._folder / name
+        for path in self._paths.get(key, []):
             try:
-                content = path.read_bytes()
-                if name != _name(key, content):
+                content = self._output.read(path)
+                if path != _path(key, content):
                     raise ValueError("its sha256 is not the one in its name")
                 # a thread would take longer to wake than a table this small to read
                 return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
             except FileNotFoundError:
                 continue  # emptied meanwhile
             except (OSError, ValueError, pa.ArrowException) as error:
-                self._remove(name, f"damaged ({first_line(error)})")
+                self._remove(path, f"damaged ({first_line(error)})")
         return None
 
     def discard(self, key: str, complaint: str) -> None:
         """Say why a key's entries cannot be used, and remove them if that is allowed."""
-        for name in self._names.pop(key, []):
-            self._remove(name, complaint)
+        for path in self._paths.pop(key, []):
+            self._remove(path, complaint)
 
-    def _remove(self, name: str, complaint: str) -> None:
-        logger.warning("%s: %s; it is not used, and made anew", self._folder / name, complaint)
+    def _remove(self, path: str, complaint: str) -> None:
+        logger.warning("%s: %s; it is not used, and made anew", self._output.below(path), complaint)
         with contextlib.suppress(OSError):
-            (self._folder / name).unlink()
+            self._output.delete(path)
 
     def store(self, key: str, table: pa.Table) -> None:
         """Keep a table.
@@ -89,32 +80,9 @@ class Kept:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         content = sink.getvalue().to_pybytes()
-        name = _name(key, content)
-        with output_errors(f"cannot write to {self._folder}"):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with _one_at_a_time(self._folder) as descriptor:
-                unfinished = self._folder / UNFINISHED
-                try:
-                    with unfinished.open("wb") as handle:
-                        handle.write(content)
-                        handle.flush()
-                        os.fsync(handle.fileno())
-                    os.replace(unfinished, self._folder / name)
-                finally:
-                    unfinished.unlink(missing_ok=True)
-                os.fsync(descriptor)
+        with output_errors(f"cannot write to {self._output.below(FOLDER)}"):
+            self._output.write(_path(key, content), content)
 
 
-def _name(key: str, content: bytes) -> str:
-    return f"{key}-{hashlib.sha256(content).hexdigest()}{SUFFIX}"
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[int]:
-    """Nobody else writes meanwhile."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _path(key: str, content: bytes) -> str:
+    return f"{FOLDER}/{key}-{hashlib.sha256(content).hexdigest()}{SUFFIX}"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import ConfigError, DataError, SchemaError
+from gdpipe.location import shown
 from gdpipe.tables.columns import is_numeric, resolution
 from gdpipe.tables.files import SUFFIXES, find_files, first_line, partitions_of, reading
 from gdpipe.tables.kept import Kept
@@ -65,7 +66,7 @@ class Source:
     """All files of a source, in input order: sorted by path.
 
     Attributes:
-        location: As the user gave it.
+        location: As the user gave it, without credentials.
         filesystem: Where the files are.
         files: At least one.
         schema: Of the first file, and the partition columns.
@@ -86,18 +87,19 @@ class Source:
             DataError: Nothing is there, nothing matches, or a file is not Parquet.
             ConfigError: The filters do not fit the columns.
         """
-        with reading(location):
+        where = shown(location)
+        with reading(where):
             filesystem, base, paths = find_files(location)
             infos = filesystem.get_file_info(paths)
         if not paths:
-            raise DataError(f"{location}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
+            raise DataError(f"{where}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
         partitions = partitions_of([PurePosixPath(p).relative_to(base) for p in paths])
         files = [
             _read_footer(filesystem, info, str(PurePosixPath(info.path).relative_to(base)), partition)
             for info, partition in zip(infos, partitions, strict=True)
         ]
         schema = _with_partition(files[0].schema, partitions)
-        source = cls(location, filesystem, tuple(files), schema, filters)
+        source = cls(where, filesystem, tuple(files), schema, filters)
         return source if filters is None else source._pruned()
 
     @property

@@ -85,7 +85,7 @@ def test_the_flow_publishes_the_bits_of_the_command_line(tmp_path: Path) -> None
     settings: dict[str, Any] = {"source": FLIGHTS, "target": "arr_delay", "filters": [["month", "<=", 2]]}
     assert run_flow(train, output=output, run_id="flow", **settings).is_completed()
     by_hand = gdpipe.train(output=output, run_id="plain", **settings)
-    by_flow = gdpipe.run.Run(tmp_path / "runs" / "runs" / "flow")
+    by_flow = gdpipe.run.Run.at(tmp_path / "runs" / "runs" / "flow")
     pd.testing.assert_frame_equal(by_flow.parameters, by_hand.parameters, check_exact=True)
     pd.testing.assert_frame_equal(by_flow.predictions, by_hand.predictions, check_exact=True)
 

@@ -9,6 +9,7 @@ import pytest
 
 from gdpipe.errors import PublishError
 from gdpipe.tables.kept import Kept, key_of
+from gdpipe.tables.store import place_at
 
 TABLE, OTHER = pa.table({"x": [1, 2, 3]}), pa.table({"x": [1, 2, 4]})
 KEY = key_of({"file": "a", "columns": ["x"]})
@@ -19,10 +20,10 @@ def entries(output: Path) -> list[Path]:
 
 
 def test_what_was_stored_is_loaded_by_whoever_looks_next(tmp_path: Path) -> None:
-    Kept(tmp_path).store(KEY, TABLE)
-    assert Kept(tmp_path).load(KEY) == TABLE
-    assert Kept(tmp_path).load(key_of("another")) is None
-    assert Kept(tmp_path / "nowhere").load(KEY) is None
+    Kept(place_at(tmp_path)).store(KEY, TABLE)
+    assert Kept(place_at(tmp_path)).load(KEY) == TABLE
+    assert Kept(place_at(tmp_path)).load(key_of("another")) is None
+    assert Kept(place_at(tmp_path / "nowhere")).load(KEY) is None
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -34,37 +35,37 @@ def test_a_key_is_of_the_description_and_not_of_its_order() -> None:
 def test_an_entry_with_other_content_than_its_name_says_is_not_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Kept(tmp_path).store(KEY, TABLE)
+    Kept(place_at(tmp_path)).store(KEY, TABLE)
     [entry] = entries(tmp_path)
     pq.write_table(OTHER, entry, compression="zstd")  # good Parquet, and wrong
-    assert Kept(tmp_path).load(KEY) is None
+    assert Kept(place_at(tmp_path)).load(KEY) is None
     assert str(entry) in caplog.text
     assert entries(tmp_path) == []
 
 
 def test_no_byte_of_an_entry_can_flip_unseen(tmp_path: Path) -> None:
     """Parquet's reader may abort the process on a flipped footer: it must never see one."""
-    Kept(tmp_path).store(KEY, TABLE)
+    Kept(place_at(tmp_path)).store(KEY, TABLE)
     [entry] = entries(tmp_path)
     content = entry.read_bytes()
     for place in range(len(content)):
         entry.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
-        assert Kept(tmp_path).load(KEY) is None, place
+        assert Kept(place_at(tmp_path)).load(KEY) is None, place
     for length in range(0, len(content), 50):
         entry.write_bytes(content[:length])
-        assert Kept(tmp_path).load(KEY) is None, length
+        assert Kept(place_at(tmp_path)).load(KEY) is None, length
 
 
 def test_an_entry_that_cannot_be_removed_or_read_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / "moments" / f"{KEY}-0.parquet").mkdir(parents=True)
-    assert Kept(tmp_path).load(KEY) is None
-    Kept(tmp_path).store(KEY, TABLE)
-    assert Kept(tmp_path).load(KEY) == TABLE
+    assert Kept(place_at(tmp_path)).load(KEY) is None
+    Kept(place_at(tmp_path)).store(KEY, TABLE)
+    assert Kept(place_at(tmp_path)).load(KEY) == TABLE
 
 
 def test_the_folder_may_be_emptied_meanwhile(tmp_path: Path) -> None:
-    Kept(tmp_path).store(KEY, TABLE)
-    looking = Kept(tmp_path)
+    Kept(place_at(tmp_path)).store(KEY, TABLE)
+    looking = Kept(place_at(tmp_path))
     for entry in entries(tmp_path):
         entry.unlink()
     assert looking.load(KEY) is None
@@ -76,15 +77,15 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path, monke
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(PublishError, match="No space left"):
-        Kept(tmp_path).store(KEY, TABLE)
+        Kept(place_at(tmp_path)).store(KEY, TABLE)
     assert entries(tmp_path) == []
 
 
 def test_many_at_once_leave_whole_entries(tmp_path: Path) -> None:
     def work(number: int) -> None:
         for i in range(20):
-            Kept(tmp_path).store(key_of(i), pa.table({"i": [i]}))
-            Kept(tmp_path).store(key_of([number, i]), pa.table({"n": [number]}))
+            Kept(place_at(tmp_path)).store(key_of(i), pa.table({"i": [i]}))
+            Kept(place_at(tmp_path)).store(key_of([number, i]), pa.table({"n": [number]}))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -92,4 +93,4 @@ def test_many_at_once_leave_whole_entries(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(entries(tmp_path)) == 20 + 4 * 20
-    assert all(Kept(tmp_path).load(key_of(i)) == pa.table({"i": [i]}) for i in range(20))
+    assert all(Kept(place_at(tmp_path)).load(key_of(i)) == pa.table({"i": [i]}) for i in range(20))
