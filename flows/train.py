@@ -78,7 +78,7 @@ def train(
         collinear: Dependent features: min_norm, drop or fail.
         arithmetic: exact, float64, or auto: exact up to 256 features.
         memory: The most decoded data held at once.
-        engine: What works on the shards: threads.
+        engine: What works on the shards: threads, or a Dask scheduler at tcp://HOST:PORT.
         report: Write report.html.
         run_id: A name for the run; made from time and settings if not given.
     """

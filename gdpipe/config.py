@@ -56,7 +56,7 @@ class TrainingConfig:
     collinear: Collinear = _setting("min_norm", "Dependent features: min_norm, drop or fail.")
     arithmetic: Arithmetic = _setting("auto", "exact, float64, or auto: exact up to 256 features.")
     memory: str = _setting("512MiB", "The most decoded data held at once.")
-    engine: str = _setting("threads", "What works on the shards: threads.")
+    engine: str = _setting("threads", "What works on the shards: threads, or a Dask scheduler at tcp://HOST:PORT.")
     report: bool = _setting(True, "Write report.html.")
     run_id: str | None = _setting(None, "A name for the run: letters, digits, '-', '_'. Made from time and settings.")
 
@@ -90,7 +90,12 @@ class TrainingConfig:
         for name in ("fit_intercept", "report"):
             _check(isinstance(getattr(self, name), bool), name, self, "true or false")
         _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
-        _check(self.engine == "threads", "engine", self, "threads (other engines are not part of this version)")
+        _check(
+            self.engine == "threads" or re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", self.engine) is not None,
+            "engine",
+            self,
+            "threads, or a Dask scheduler's address such as tcp://10.0.0.5:8786",
+        )
         if self.run_id is not None:
             check_run_id(self.run_id)
         _check_roles(self)

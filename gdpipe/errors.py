@@ -8,11 +8,14 @@
     │   └── SchemaError      ... because of its columns or their types
     ├── ConvergenceError     the fit did not pass validation; its evidence is in rejected/
     └── PublishError         the output could not be written; what was published before is untouched
+        └── EngineError      ... because those who work on the shards are out of reach
 
 Every message says what is wrong, where (path, column, row) and what to do about it.
 """
 
+import functools
 from pathlib import PurePath
+from typing import Any
 
 
 class GdpipeError(Exception):
@@ -50,6 +53,14 @@ class ConvergenceError(GdpipeError):
         super().__init__(message)
         self.evidence = str(evidence)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross processes: what pickle makes of a required keyword by itself cannot be read back."""
+        return functools.partial(type(self), evidence=self.evidence), self.args, self.__dict__
+
 
 class PublishError(GdpipeError):
     """The output could not be written, or what is there is not what was written."""
+
+
+class EngineError(PublishError):
+    """The cluster that works on the shards cannot be reached, was lost, or cannot do the work."""

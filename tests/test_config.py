@@ -65,7 +65,7 @@ WRONG: dict[str, list[Any]] = {
     "collinear": ["ignore", None],
     "arithmetic": ["float32", None],
     "memory": ["", 5, None, "lots", "5 parsecs", "-512MiB", "MiB", "8388607", "1MiB"],
-    "engine": ["", "dask", 5, None],
+    "engine": ["", "dask", "tcp://localhost", "http://localhost:8786", "tcp://a/b:1", "tcp://a:1\n", 5, None],
     "report": [0, "no", None],
     "run_id": ["a/b", "/a", "a\\b", "..", ".a", "-a", "", "a b", "a.b", "é", "a\n", "x" * 101, 5],
 }

@@ -95,7 +95,7 @@ def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
     work = _SumShard(
         source,
         columns,
-        batch_rows(config.memory_bytes, worker_count(), len(columns.fitted)),
+        batch_rows(config.memory_bytes, worker_count(executor), len(columns.fitted)),
         largest,
         _is_exact(config, columns),
     )

@@ -1,6 +1,5 @@
 """Predict: read the rows again, write a prediction for each, and check the fit against them."""
 
-import functools
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -91,15 +90,18 @@ def predict(
         columns,
         _keys(ingested.source, columns),
         model,
-        staging.folder,
+        staging.folder.absolute(),
         staging.run_id,
         ingested.batch_rows,
         _Check(tuple(kept), means_float, 1.0 / scales, grids),
     )
     shards = ingested.shards
-    results = list(reported(executor.map(work, shards), ingested.source, shards, "predicted"))
-    residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results if sums), grids.zero())
-    return Predicted(model, tuple(record for record, _ in results), residuals, grids)
+    files, residuals = [], grids.zero()
+    for record, sums in reported(executor.map(work, shards), ingested.source, shards, "predicted"):
+        files.append(record)
+        if sums is not None:  # joined at once: small for one shard, not for ten thousand
+            residuals = residuals + sums
+    return Predicted(model, tuple(files), residuals, grids)
 
 
 def score(
@@ -118,7 +120,7 @@ def score(
         PublishError: A part cannot be written.
     """
     work = _PredictShard(
-        source, columns, _keys(source, columns), model, staging.folder, staging.run_id, batch_rows, None
+        source, columns, _keys(source, columns), model, staging.folder.absolute(), staging.run_id, batch_rows, None
     )
     return tuple(record for record, _ in reported(executor.map(work, shards), source, shards, "predicted"))
 
