@@ -21,14 +21,16 @@ from typing import Any
 import dask
 from dask.utils import parse_timedelta
 from distributed import Client, KilledWorker, get_worker
-from distributed.client import ClientExecutor
-from distributed.comm import CommClosedError
+from distributed.cfexecutor import ClientExecutor
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoValidWorkerError
 from threadpoolctl import threadpool_limits
 
 from gdpipe.errors import EngineError
 
 logger = logging.getLogger(__name__)
+# what it reports, with a traceback, is raised here as an error of ours
+logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
 
 # shards sent beyond those worked on: enough that one that must be repeated holds up nobody, few enough that
 # neither the scheduler's tasks nor the sums that wait for their turn grow with the source

@@ -1,6 +1,7 @@
 """Predict: read the rows again, write a prediction for each, and check the fit against them."""
 
 import math
+import platform
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.errors import DataError
+from gdpipe.errors import DataError, PublishError
 from gdpipe.numerics import linear
 from gdpipe.numerics.descent import Solution
 from gdpipe.numerics.moments import GridOverflow, grid_exponents
@@ -175,6 +176,8 @@ class _PredictShard:
         weight = [self.columns.weight] if self.columns.weight and self.check else []
         names = [*self.columns.features, *target, *weight]
         schema = catalog.predictions_schema(self.keys, self.run_id)
+        if not self.folder.is_dir():
+            raise PublishError(f"{self.folder}: no such folder on {platform.node()}; all workers must share the output")
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = ResidualAccumulator(self.check.grids) if self.check else None
         file = self.source.files[shard.file].name

@@ -101,6 +101,8 @@ class Staging:
         final = self.output / kind / self.run_id
         write_text(self.folder, MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
         with output_errors(f"cannot write {final}"):
+            for unfinished in self.folder.glob("*/.*"):  # what a worker that died had begun
+                unfinished.unlink()
             for folder, _, _ in os.walk(self.folder):
                 _sync_folder(Path(folder))
             final.parent.mkdir(exist_ok=True)

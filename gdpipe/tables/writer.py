@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ class TableWriter:
 
     def __init__(self, folder: Path, path: str, schema: pa.Schema) -> None:
         self._file = folder / path
+        # a shard may be worked on twice, even at once: each writes a file of its own, and the whole takes the name
+        self._beside = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex}")
         self._path = path
         self._schema = schema
         self._rows = 0
@@ -64,7 +67,7 @@ class TableWriter:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             texts = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
             self._writer = pq.ParquetWriter(
-                self._file, schema, compression="zstd", use_dictionary=texts, write_page_checksum=True
+                self._beside, schema, compression="zstd", use_dictionary=texts, write_page_checksum=True
             )
 
     def write(self, table: pa.Table) -> None:
@@ -77,6 +80,8 @@ class TableWriter:
         """Close without a record: the run will not be published."""
         with contextlib.suppress(OSError, pa.ArrowException):
             self._writer.close()
+        with contextlib.suppress(OSError):
+            self._beside.unlink()
 
     def close(self) -> WrittenFile:
         """Flush to the disk, read back, check.
@@ -86,13 +91,15 @@ class TableWriter:
         """
         with output_errors(f"cannot write {self._file}"):
             self._writer.close()
-            record = sync_and_hash(self._file, self._path, self._rows)
+            record = sync_and_hash(self._beside, self._path, self._rows)
         try:
-            metadata = pq.read_metadata(self._file)
+            metadata = pq.read_metadata(self._beside)
         except (pa.ArrowException, OSError) as error:
             raise PublishError(f"{self._file} does not read back: {error}") from error
         if metadata.num_rows != self._rows or not metadata.schema.to_arrow_schema().equals(self._schema):
             raise PublishError(f"{self._file} does not read back as it was written")
+        with output_errors(f"cannot write {self._file}"):
+            self._beside.rename(self._file)
         return record
 
 

@@ -42,6 +42,20 @@ def fail(_: Any) -> None:
 # tables
 
 
+def test_a_file_written_twice_at_once_is_never_torn(tmp_path: Path) -> None:
+    first, second = (TableWriter(tmp_path, "x.parquet", TABLE.schema) for _ in range(2))
+    first.write(TABLE)
+    second.write(TABLE)
+    record = first.close()
+    first_bytes = (tmp_path / "x.parquet").read_bytes()
+    assert second.close() == record
+    assert (tmp_path / "x.parquet").read_bytes() == first_bytes
+    third = TableWriter(tmp_path, "x.parquet", TABLE.schema)
+    assert (tmp_path / "x.parquet").read_bytes() == first_bytes
+    third.abandon()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
+
+
 def test_a_table_is_written_with_its_record(tmp_path: Path) -> None:
     record = write_table(tmp_path, "deep/er/x.parquet", TABLE)
     content = (tmp_path / "deep" / "er" / "x.parquet").read_bytes()
