@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from fractions import Fraction
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -205,11 +206,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
 
 
 def _checked_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
-    weights: NDArray[np.float64] = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
-    if weights.ndim == 0:
-        weights = np.full(n, weights)
+    one_each = np.full(n, sample_weight) if isinstance(sample_weight, Real) else sample_weight
+    weights: NDArray[np.float64] = check_array(one_each, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weights.ndim > 1:
         raise ValueError(f"sample_weight has {weights.ndim} dimensions; it must have one number a row")
     check_consistent_length(weights, np.empty(n))

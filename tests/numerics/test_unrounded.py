@@ -38,7 +38,7 @@ def same(a: Moments, b: Moments) -> bool:
 def numbers(moments: Moments) -> dict[Any, Fraction]:
     unit = power_of_two(moments.weight_exponent)
     steps = [power_of_two(e) for e in moments.exponents.tolist()]
-    found = {"weight": moments.weight * unit}
+    found: dict[Any, Fraction] = {"weight": moments.weight * unit}
     for i, s in enumerate(steps):
         found[i] = int(moments.sums[i]) * s * unit
         found |= {(i, j): int(moments.products[i, j]) * s * t * unit for j, t in enumerate(steps)}
