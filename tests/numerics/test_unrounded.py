@@ -72,6 +72,14 @@ def test_any_batches_in_any_order_are_the_whole(table: NDArray[np.float64], weig
     assert same(functools.reduce(Moments.__add__, parts), whole)
 
 
+def test_zeros_bring_no_grid_of_their_own() -> None:
+    rows = np.array([[0.0, 2.0**600, 0.0], [2.0**300, 0.0, 0.0]])
+    weights = np.array([2.0**100, 2.0**200, 0.0])
+    parts = [unrounded_moments(rows[:, [j]], weights[[j]]) for j in range(3)]
+    assert same(functools.reduce(Moments.__add__, parts), unrounded_moments(rows, weights))
+    assert (unrounded_moments(rows, weights).exponents > 0).all()
+
+
 def test_weights_of_one_are_no_weights() -> None:
     rows = np.random.default_rng(0).normal(size=(3, 50))
     assert same(unrounded_moments(rows, np.ones(50)), unrounded_moments(rows))

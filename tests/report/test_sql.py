@@ -25,7 +25,7 @@ from gdpipe.report.sql import expression
 from tests.conftest import FLIGHTS, gdpipe_cli, snapshot, write_parquet
 
 FEATURES = "dep_delay,distance,air_time,hour,month,day"
-NASTY = ("select", "a b", 'say "hi"', "it's", "back`tick", "grün/日本", "a;--", "{x}", "%s", "Order By")
+NASTY = ("select", "a b", 'say "hi"', "it's", "back`tick", "grün/日本", "a;--", "{x}", "%s", "Capital")
 COEF = np.array([1 / 3, -2.5, 0.0, 1e22, -5e-324, 1.7e308, 0.1, 3.0, -1e-300, 12345.678901234567])
 ROWS = 50
 
