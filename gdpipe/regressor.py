@@ -61,7 +61,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         ols_intercept_: Likewise.
         rank_: Independent features, constants not counted.
         dependencies_: One line a constant or dependent feature, such as `surface = wall + 2 roof`.
-        moments_: The exact sums of all rows so far, which may be added to and taken from.
+        moments_: The sums of all rows so far, which is all that is kept of them.
         n_features_in_: Features seen in the fit.
         feature_names_in_: Their names, where they had any.
     """

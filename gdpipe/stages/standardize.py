@@ -3,13 +3,12 @@
 import logging
 from dataclasses import dataclass
 
-import numpy as np
-
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError
 from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies, Relation, null_directions
+from gdpipe.numerics.dependencies import Dependencies, Relation
 from gdpipe.numerics.objective import LeastSquares
+from gdpipe.numerics.regression import Regression
 from gdpipe.numerics.scaling import Scaling
 from gdpipe.report.relations import describe
 from gdpipe.stages.columns import Columns
@@ -83,15 +82,17 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
         raise DataError(
             f"{config.source}: {'; '.join(described)}; leave such features out, or set collinear to min_norm or drop"
         )
-    left_out = {*found.constant, *(found.redundant if config.collinear == "drop" else [])}
-    kept = [j for j in range(len(columns.features)) if j not in left_out]
-    relations = tuple(_among(relation, kept) for relation in found.relations) if config.collinear != "drop" else ()
-    kept_cross, kept_scaling = cross.select([*kept, len(columns.features)]), scaling.select(kept)
-    problem = LeastSquares.of(kept_cross, kept_scaling)
-    directions = null_directions(relations, kept_scaling, list(range(len(kept))))
-    if relations or found.smallest_eigenvalue is not None:
-        problem = problem.without(np.asarray(directions), found.smallest_eigenvalue)
-    return Standardized(scaling, found, described, kept, kept_cross, kept_scaling, relations, problem)
+    regression = Regression.of(cross, scaling, found, drop=config.collinear == "drop")
+    return Standardized(
+        scaling,
+        found,
+        described,
+        regression.kept,
+        regression.cross,
+        regression.scaling,
+        regression.relations,
+        regression.problem,
+    )
 
 
 def _check_scales(config: TrainingConfig, columns: Columns, scaling: Scaling) -> None:
@@ -101,7 +102,3 @@ def _check_scales(config: TrainingConfig, columns: Columns, scaling: Scaling) ->
                 f"{config.source}: column {name!r} has a standard deviation of {scale:g}, whose square is no float64; "
                 "use another unit"
             )
-
-
-def _among(relation: Relation, kept: list[int]) -> Relation:
-    return Relation(tuple(relation.coefficients[j] for j in kept), relation.constant, relation.exact)
