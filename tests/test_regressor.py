@@ -192,7 +192,13 @@ def test_dependent_and_constant_features_are_named() -> None:
 def test_float32_copies_are_dependent_to_their_own_rounding() -> None:
     X, y = line()
     third = X.assign(third=X["x1"] / 3)
-    assert GradientDescentRegressor().fit(third.astype(np.float32), y).dependencies_ == ("x1 = 3 third (to rounding)",)
+    found, rough = ("x1 = 3 third (to rounding)",), third.astype(np.float32)
+    model = GradientDescentRegressor().fit(rough, y)
+    assert model.dependencies_ == found
+    # in whatever batch: what was rounded stays rounded
+    assert model.partial_fit(rough.astype(np.float64), y).dependencies_ == found
+    with pytest.warns(ConvergenceWarning, match="nearly dependent"):
+        assert not GradientDescentRegressor(max_iterations=99).fit(rough.astype(np.float64), y).dependencies_
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
