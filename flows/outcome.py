@@ -1,0 +1,75 @@
+"""How a flow ends: as a state with its reason; and where nobody is left to be told, as an exit code."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows.page import show
+from gdpipe.errors import ConvergenceError, GdpipeError
+from gdpipe.run import Run
+
+logger = logging.getLogger("gdpipe.flows")
+
+# how long a run that is done waits for an API that does not answer
+PATIENCE_SECONDS = float(os.environ.get("GDPIPE_API_PATIENCE_SECONDS", "20"))
+
+
+def settled(work: Callable[[], Run]) -> State[Any]:
+    """Do the work, show it on the run page, and say how it ended.
+
+    Prefect itself tries for minutes to report to an API that is gone, and then takes the run that was published for
+    a failed one. So the API is asked first, for `PATIENCE_SECONDS`; if it stays away, the process ends here, with the
+    exit code that the work deserves.
+
+    Args:
+        work: What the flow does; leaves a run.
+    """
+    shown: Run | None = None
+    try:
+        shown = work()
+    except GdpipeError as error:
+        if isinstance(error, ConvergenceError):
+            shown = Run(Path(error.evidence))
+        # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
+        state: State[Any] = Failed(message=f"{type(error).__name__}: {error}")
+    else:
+        state = Completed(message=f"published {shown.folder}", data=str(shown.folder))
+    if not api_answers(PATIENCE_SECONDS):
+        _leave(state)
+    if shown is not None:
+        show(shown)
+    return state
+
+
+def api_answers(seconds: float) -> bool:
+    """Whether Prefect's API answers, now or within so many seconds."""
+    with get_client(sync_client=True) as client:
+        url = f"{str(client.api_url).rstrip('/')}/health"
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if httpx.get(url, timeout=2.0).is_success:
+                return True
+        except httpx.HTTPError:
+            pass
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(1.0)
+
+
+def _leave(state: State[Any]) -> None:
+    """End the process: an orderly exit would wait for each of the events and log lines that cannot be sent."""
+    logger.warning("the API does not answer: nobody could be told that this run ended as %s", state.name)
+    sys.stderr.write(f"{state.message}\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0 if state.is_completed() else 1)
