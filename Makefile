@@ -1,5 +1,6 @@
 # make run    the training flow on data/flights, into runs/
 # make test   everything that guards the project
+# make test-prefect   the flows against real servers and workers, with deaths: 10 minutes
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
@@ -8,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 export PREFECT_HOME := $(CURDIR)/.prefect
 unexport PREFECT_API_URL PREFECT_PROFILE VIRTUAL_ENV
 
-.PHONY: run test lint bench clean lock
+.PHONY: run test test-prefect lint bench clean lock
 .DEFAULT_GOAL := run
 
 run: .venv/run-ready
@@ -17,6 +18,10 @@ run: .venv/run-ready
 
 test: lint
 	$(BIN)/python -m pytest
+
+# every test of the flows, also those that sleep in make test
+test-prefect: .venv/test-ready
+	$(BIN)/python -m pytest -m "prefect_server or not benchmark" tests/flows tests/test_dockerfile.py
 
 lint: .venv/test-ready
 	$(BIN)/ruff format --check --quiet .

@@ -3,7 +3,7 @@
 import functools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def reading(task: Task[..., Any], *paths: str) -> Task[..., Any]:
-    """The task, known to read what is at these paths."""
-    known = [asset for path in paths if (asset := _asset(path))]
+def reading(task: Callable[..., Any], *paths: str) -> Callable[..., Any]:
+    """The task, known to read what is at these paths; a plain function as it is."""
+    known: list[str | Asset] = [asset for path in paths if (asset := _asset(path))]
     return task.with_options(asset_deps=known) if known and isinstance(task, Task) else task
 
 
-def leaving(task: Task[..., Any], output: str, artifacts: Sequence[str]) -> Task[..., Any]:
+def leaving(task: Callable[..., Any], output: str, artifacts: Sequence[str]) -> Callable[..., Any]:
     """The task, known to leave artifacts in an output folder; its return is the run or the run's folder."""
     made = [asset for artifact in artifacts if (asset := _asset(output, artifact))]
     if not made or not isinstance(task, Task):

@@ -10,7 +10,7 @@ Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Text], Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Steps = Annotated[int, Field(ge=1, le=MAX_ITERATIONS)]
-Memory = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([kKmMgG][iI]?)?[bB]?\s*$", examples=["512MiB", "2GB"])]
+Memory = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*\w*\s*$", examples=["512MiB", "2GB"])]
 Engine = Annotated[str, Field(pattern=r"^(threads|(tcp|tls)://.+)$", examples=["threads", "tcp://127.0.0.1:8786"])]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 

@@ -46,7 +46,7 @@ def score(
 def _score(settings: dict[str, Any]) -> Run:
     block = settings.pop("credentials")
     reading = assets.reading(SCORE_SOURCE, settings["source"], f"{settings['run'].rstrip('/')}/parameters")
-    task: Any = assets.leaving(reading, settings["output"], assets.SCORES)
+    task = assets.leaving(reading, settings["output"], assets.SCORES)
     with credentials_of(block):
         run: Run = task(**{**settings, "key": settings["key"] or ()})
     return run
