@@ -32,4 +32,4 @@ Condition = Annotated[
 ]
 Conditions = Annotated[list[Condition], Field(title="all of these", min_length=1)]
 AnyConditions = Annotated[list[Conditions], Field(title="any of these groups", min_length=1)]
-Filters = Annotated[Conditions | AnyConditions, Field(examples=[[["month", "<=", 6]]])]
+Filters = Conditions | AnyConditions

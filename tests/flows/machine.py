@@ -125,11 +125,11 @@ class Machine:
         return True
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/{path}", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/{path}", timeout=10) as answer:
             return json.load(answer)
 
     def find(self, what: str, **body: Any) -> Any:
-        request = urllib.request.Request(  # noqa: S310  # our own server
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/{what}/filter",
             data=json.dumps(body).encode(), headers={"content-type": "application/json"},
         )  # fmt: skip

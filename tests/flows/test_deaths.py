@@ -116,10 +116,8 @@ def test_worker_and_flow_die_together(machine: Machine) -> None:
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_make_run_leaves_no_process_behind(machine: Machine, interrupted: bool) -> None:
     """The command of `make run`, in a terminal's process group of its own, which Ctrl-C reaches as a whole."""
-    recipe = subprocess.run(
-        ["make", "--no-print-directory", "-n", "-o", ".venv/run-ready", "run"], cwd=REPO, capture_output=True, text=True,
-        check=True,
-    ).stdout  # fmt: skip
+    dry_run = ("make", "--no-print-directory", "-n", "-o", ".venv/run-ready", "run")
+    recipe = subprocess.run(dry_run, cwd=REPO, capture_output=True, text=True, check=True).stdout
     assert all(part in recipe for part in ("-m flows.train", *FLIGHTS))
     makefile = machine.clone / "Makefile"
     makefile.write_text(f"run:\n\t{sys.executable} {recipe.split(maxsplit=1)[1]}")

@@ -1,4 +1,4 @@
-"""The deployments of prefect.yaml: a real server, a real worker, Prefect's own commands, in a clone that stands anywhere.
+"""The deployments of prefect.yaml: a real server, a real worker, Prefect's own commands, in a clone of the project.
 
 The tests stand in the order of their numbers and share one server; each has an output of its own.
 """
