@@ -14,8 +14,10 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from pydantic import SecretStr
 
+from flows.credentials import credentials_of
 from flows.score import score
 from flows.train import train
+from gdpipe.errors import ConfigError
 from tests.conftest import line_columns, write_parquet
 from tests.flows.machine import until
 from tests.flows.test_flows import run_flow
@@ -99,12 +101,16 @@ def test_the_storage_is_asked_with_the_credentials_of_the_block(
 
 
 @pytest.mark.parametrize("held", ["no json", '{"PATH": "x"}', '{"AWS_REGION": 3}', "[1]"])
-def test_a_block_of_something_else_is_refused_without_a_word_of_it(tmp_path: Path, server: None, held: str) -> None:
+def test_a_block_of_something_else_is_refused_without_a_word_of_it(server: None, held: str) -> None:
     Secret(value=SecretStr(held)).save("odd", overwrite=True, _sync=True)  # type: ignore[call-arg]
-    state = run_flow(train, source="nowhere", target="y", output=str(tmp_path / "runs"), credentials="odd")
-    assert str(state.message).startswith("ConfigError: credentials 'odd': the block must hold a JSON object")
+    with (
+        pytest.raises(ConfigError, match=r"^credentials 'odd': the block must hold a JSON object") as caught,
+        credentials_of("odd"),
+    ):
+        pass
+    assert held not in str(caught.value)
 
 
-def test_a_block_that_is_not_there_is_named(tmp_path: Path) -> None:
-    state = run_flow(train, source="nowhere", target="y", output=str(tmp_path / "runs"), credentials="gone")
-    assert str(state.message) == "ConfigError: credentials 'gone': there is no Secret block of that name"
+def test_a_block_that_is_not_there_is_named(server: None) -> None:
+    with pytest.raises(ConfigError, match=r"^credentials 'gone': there is no Secret block"), credentials_of("gone"):
+        pass
