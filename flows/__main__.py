@@ -1,4 +1,4 @@
-"""`python -m flows`: serve the process pool's deployments of prefect.yaml from this process, without a worker."""
+"""`python -m flows`: serve the process pool's deployments of prefect.yaml from this process, instead of a worker."""
 
 import importlib
 import os

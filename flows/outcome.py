@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Failed
 
 from flows.page import show
@@ -21,6 +22,7 @@ logger = logging.getLogger("gdpipe.flows")
 
 # how long a run that is done waits for an API that does not answer
 PATIENCE_SECONDS = float(os.environ.get("GDPIPE_API_PATIENCE_SECONDS", "20"))
+ATTEMPT_SECONDS = 2.0
 
 
 def settled(work: Callable[[], Run]) -> State[Any]:
@@ -51,19 +53,26 @@ def settled(work: Callable[[], Run]) -> State[Any]:
 
 
 def api_answers(seconds: float) -> bool:
-    """Whether Prefect's API answers, now or within so many seconds."""
-    with get_client(sync_client=True) as client:
-        url = f"{str(client.api_url).rstrip('/')}/health"
+    """Whether Prefect's API answers, now or within so many seconds; a refusal is an answer too."""
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if httpx.get(url, timeout=2.0).is_success:
-                return True
-        except httpx.HTTPError:
-            pass
+    while not _answers():
         if time.monotonic() >= deadline:
             return False
         time.sleep(1.0)
+    return True
+
+
+def _answers() -> bool:
+    try:
+        # a client of its own, so that one attempt is one attempt; with the settings for proxies, keys and certificates
+        with (
+            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            get_client(httpx_settings={"timeout": ATTEMPT_SECONDS}, sync_client=True) as client,
+        ):
+            error = client.api_healthcheck()
+    except Exception as caught:  # entering the client asks for the API's version
+        error = caught
+    return error is None or (isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500)
 
 
 def _leave(state: State[Any]) -> None:

@@ -27,8 +27,9 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def kill_api_mid_run(machine: Machine, rate: float) -> tuple[Any, Path]:
-    """A script against a server that is killed while it descends."""
+    """A script against a server that is killed while it descends; with the automation that looks for dead runs."""
     server = machine.server()
+    assert machine.prefect("automation", "create", "--from-file", "automation.yaml").returncode == 0
     output = machine.folder / "runs"
     script = machine.script(f"output={output}", *slow(rate))
     until(lambda: machine.says("script.log", "descent: gd"))
