@@ -17,7 +17,8 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.script import parameters_of
 from gdpipe.config import TrainingConfig
-from gdpipe.errors import ConfigError
+from gdpipe.errors import ConfigError, PublishError
+from gdpipe.run import Run
 
 PROJECT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = 2.0
@@ -94,10 +95,13 @@ def windows(text: str) -> list[Any]:
 def published(output: Path) -> dict[str, str]:
     """What is published in an output folder: the identity of its settings -> the run's folder."""
     found = {}
-    for path in sorted(output.glob("runs/*/manifest.json")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest.get("kind") == "training":
-            found[identity(manifest["settings"])] = str(path.parent)
+    for folder in sorted(output.glob("runs/*")):
+        try:
+            manifest = Run(folder).manifest
+        except PublishError:  # whatever that is, it is not published
+            continue
+        if manifest["kind"] == "training":
+            found[identity(manifest["settings"])] = str(folder)
     return found
 
 

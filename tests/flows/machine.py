@@ -20,7 +20,7 @@ CLONED = ("flows", "gdpipe", "data", "prefect.yaml", "prefect.toml", "automation
 FEATURES = "dep_delay,distance,air_time,hour,month,day"
 FLIGHTS = ("source=data/flights", "target=arr_delay", f"features={FEATURES}")
 PREFECT = (sys.executable, "-m", "prefect")
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 
 
 def slow(rate: float) -> tuple[str, ...]:
