@@ -20,8 +20,8 @@ from gdpipe.run import Run
 
 logger = logging.getLogger("gdpipe.flows")
 
-# how long a run that is done waits for an API that does not answer
-PATIENCE_SECONDS = float(os.environ.get("GDPIPE_API_PATIENCE_SECONDS", "20"))
+# how long a run that is done waits for an API that does not answer; prefect.yaml gives its runs longer
+PATIENCE_SECONDS = float(os.environ.get("GDPIPE_API_PATIENCE_SECONDS", "25"))
 ATTEMPT_SECONDS = 2.0
 
 

@@ -67,7 +67,7 @@ def test_the_api_dies_before_a_run_fails(machine: Machine) -> None:
 
 
 def test_the_api_dies_and_is_back_after_half_a_minute(machine: Machine) -> None:
-    script, output = kill_api_mid_run(machine, 0.001)
+    script, output = kill_api_mid_run(machine, 0.0004)
     time.sleep(25)
     machine.server()
     assert script.wait(150) == 0
