@@ -39,8 +39,7 @@ def leaving(task: Callable[..., Any], output: str, artifacts: Sequence[str]) -> 
     @functools.wraps(task.fn)
     def noted(*args: Any, **kwargs: Any) -> Any:
         result = task.fn(*args, **kwargs)
-        for asset in made:
-            _note(asset, result if isinstance(result, Run) else Run(result))
+        _note(made, result)
         return result
 
     # MaterializingTask.with_options cannot change the function: so the task's own options, one by one
@@ -48,11 +47,14 @@ def leaving(task: Callable[..., Any], output: str, artifacts: Sequence[str]) -> 
     return MaterializingTask(fn=noted, assets=made, materialized_by="gdpipe", persist_result=False, **options)
 
 
-def _note(asset: Asset, run: Run) -> None:
+def _note(made: Sequence[Asset], result: Any) -> None:
     try:
-        add_asset_metadata(asset, {"run": run.run_id, "folder": str(run.folder), "rows": run.manifest["rows"]["read"]})
-    except Exception as error:  # lineage is not worth a run
-        logger.info("not noted with the asset: %s", error)
+        run = result if isinstance(result, Run) else Run(result)
+        for asset in made:
+            facts = {"run": run.run_id, "folder": str(run.folder), "rows": run.manifest["rows"]["read"]}
+            add_asset_metadata(asset, facts)
+    except Exception as error:  # the run is published, and lineage is not worth it
+        logger.info("not noted with the assets: %s", error)
 
 
 def _asset(path: str, artifact: str = "") -> Asset | None:
