@@ -67,10 +67,10 @@ def test_the_api_dies_before_a_run_fails(machine: Machine) -> None:
 
 
 def test_the_api_dies_and_is_back_after_half_a_minute(machine: Machine) -> None:
-    script, output = kill_api_mid_run(machine, 0.0004)
+    script, output = kill_api_mid_run(machine, 0.0003)
     time.sleep(25)
     machine.server()
-    assert script.wait(150) == 0
+    assert script.wait(200) == 0
     assert len(list((output / "runs").glob("*"))) == 1
     (run,) = machine.find("flow_runs")
     assert run["state_name"] == "Completed"
