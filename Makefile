@@ -1,6 +1,6 @@
 # make run    the training flow on data/flights, into runs/
 # make test   everything that guards the project
-# make test-prefect   the flows against real servers and workers, with deaths: 10 minutes
+# make test-prefect   the flows against real servers and workers, with deaths: minutes, not seconds
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
