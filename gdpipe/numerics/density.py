@@ -72,9 +72,7 @@ class DensityAccumulator:
         self._grid = grid
         self._targets, self._residuals = np.zeros((2, grid.cells * grid.cells), np.int64)
 
-    def add(
-        self, prediction: NDArray[np.float64], target: NDArray[np.float64], residual: NDArray[np.float64]
-    ) -> None:
+    def add(self, prediction: NDArray[np.float64], target: NDArray[np.float64], residual: NDArray[np.float64]) -> None:
         """Add rows: three arrays of shape (m,), in target units."""
         line = self._place(prediction, self._grid.target_range)
         np.floor(line, out=line)
@@ -84,9 +82,8 @@ class DensityAccumulator:
             (self._targets, self._place(target, self._grid.target_range)),
             (self._residuals, self._place(residual, self._grid.residual_range)),
         ):
-            place += line
-            np.copyto(cell, place, casting="unsafe")  # half the time of astype, and all are positive: a floor
-            total += np.bincount(cell, minlength=len(total))
+            np.copyto(cell, line + place, casting="unsafe")  # half the time of astype, and all are positive: a floor
+            np.add(total, np.bincount(cell, minlength=len(total)), out=total)
 
     def _place(self, values: NDArray[np.float64], reach: tuple[float, float]) -> NDArray[np.float64]:
         """How many cells from the first, before rounding down; from 0 to the last."""

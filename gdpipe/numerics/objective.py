@@ -96,6 +96,22 @@ class LeastSquares:
             modes[:, left],
         )
 
+    def select(self, features: list[int]) -> "LeastSquares":
+        """The same for some of the features, in the order given; there may be no null space."""
+        square = np.ix_(features, features)
+        eigenvalues, modes = np.linalg.eigh(self.hessian[square])
+        return LeastSquares(
+            self.hessian[square],
+            self.linear[features],
+            self.exact_hessian[square],
+            self.exact_linear[features],
+            self.exact_square,
+            self.variance,
+            np.zeros((len(features), 0)),
+            eigenvalues,
+            modes,
+        )
+
     @property
     def n_features(self) -> int:
         """P."""

@@ -1,0 +1,70 @@
+"""The loss against the step, as everybody draws it, and what is left of it above the best possible one."""
+
+from gdpipe.numerics.landscape import Landscape
+from gdpipe.report.pictures.axes import HEIGHT, TOP, WIDTH, Axis, Frame, number, picture, text
+
+# losses that differ by less than this factor have one value on paper
+LEAST_FACTOR = 1e-12
+
+
+def loss_curve(seen: Landscape, unit: str) -> str:
+    """The loss at each step, with the floor that OLS sets; both axes logarithmic.
+
+    Args:
+        seen: The descent.
+        unit: Of the loss.
+    """
+    floor = max(seen.floor, float(seen.loss.max()) * LEAST_FACTOR)
+    losses = [max(loss, floor) for loss in seen.loss.tolist()]
+    steps = (seen.iterations + 1).tolist()
+    frame = Frame(_steps(steps), Axis.around([floor, *losses], f"loss, {unit}", logarithmic=True))
+    below = frame.at(steps[0], floor)[1]
+    body = [
+        *frame.background(),
+        frame.line([(frame.x.low, floor), (frame.x.high, floor)], "dash"),
+        text(WIDTH - 16, below - 6, f"OLS {number(seen.floor)}", "end second"),
+        frame.line(zip(steps, losses, strict=True), "line"),
+        *_ends(frame, steps, losses),
+    ]
+    said = f"From {number(losses[0])} to {number(float(seen.loss[-1]))} in {seen.iterations[-1]:,} steps; OLS: {number(seen.floor)}"
+    return picture(body, "Loss at each step", said)
+
+
+def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
+    """What is left of the loss above the OLS floor, beside what was forecast for it; both axes logarithmic.
+
+    Args:
+        seen: The descent.
+        forecast: The step at which it was to end; None if never.
+        unit: Of the loss.
+    """
+    measured = [(t + 1, e) for t, e in zip(seen.iterations.tolist(), seen.excess.tolist(), strict=True) if e > 0]
+    expected = [(t + 1, e) for t, e in zip(seen.expected_iterations.tolist(), seen.expected.tolist(), strict=True)]
+    least = min([e for _, e in measured], default=0.0)
+    # where the forecast is exactly nothing, a logarithm has no place for it
+    expected = [(t, e) for t, e in expected if 0 < e < float("inf") and e >= least * LEAST_FACTOR]
+    points = [*measured, *expected]
+    if not points:
+        return ""
+    frame = Frame(
+        _steps([t for t, _ in points]),
+        Axis.around([e for _, e in points], f"loss − OLS loss, {unit}", logarithmic=True),
+    )
+    body = [*frame.background(), frame.line(measured, "line"), frame.line(expected, "dash")]
+    if forecast is not None and frame.x.low <= forecast + 1 <= frame.x.high:
+        x = frame.across(forecast + 1)
+        body.append(f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - 40}"/>')
+        body.append(text(x - 5, TOP + 12, f"forecast {forecast:,}", "end second"))
+    body += _ends(frame, *zip(*measured, strict=True)) if measured else []
+    ended = f"Measured to step {seen.iterations[-1]:,}"
+    said = f"{ended}; forecast: {'never' if forecast is None else f'{forecast:,} steps'}"
+    return picture(body, "Loss above the optimum, measured and forecast", said)
+
+
+def _steps(steps: list[int]) -> Axis:
+    return Axis(1.0, max(*steps, 2) * 1.15, "step + 1", logarithmic=True, whole=True)
+
+
+def _ends(frame: Frame, steps: "list[int] | tuple[int, ...]", values: "list[float] | tuple[float, ...]") -> list[str]:
+    spots = (frame.at(steps[i], values[i]) for i in (0, -1))
+    return [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in spots]

@@ -1,0 +1,155 @@
+"""The cost surface: a bowl in three dimensions and as contours from above, with the descent on it."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.landscape import Plane
+from gdpipe.report.pictures.axes import LEFT, RIGHT, TOP, WIDTH, Axis, Frame, number, outline, picture, shade, text
+
+# rings that are drawn, of which one goes through the farthest point of the descent; room beyond it
+RINGS, RIM = 8, 1.15
+SQUARE = 360
+# the bowl: its mesh, the way it is looked at (turned, and from above, in radians), and its height beside its width
+MESH_RINGS, MESH_SPOKES = 16, 48
+TURN, TILT, RISE = math.radians(-35), math.radians(32), 0.95
+SCALE, MIDDLE, GROUND = 112.0, (184.0, 250.0), 350.0
+
+
+def contours(plane: Plane, labels: tuple[str, str]) -> str:
+    """Lines of equal loss from above, which are ellipses, the descent on them; empty if it started at the optimum.
+
+    Args:
+        plane: The slice.
+        labels: Of the two coordinates.
+    """
+    farthest = float(plane.radii.max())
+    if not farthest > 0:
+        return ""
+    half = plane.half_widths(farthest * RIM)
+    low, high = plane.optimum - half, plane.optimum + half
+    frame = Frame(Axis(low[0], high[0], labels[0]), Axis(low[1], high[1], labels[1]), SQUARE)
+    angles = np.linspace(0, 2 * math.pi, 73)[:-1]
+    # the outermost reaches the corners of the box
+    corner = float(np.linalg.norm(np.linalg.solve(plane.axes, np.array([half, half * [1, -1]]).T), axis=0).max())
+    radii = [farthest * k / (RINGS - 2) for k in range(1, math.ceil(corner / farthest * (RINGS - 2)) + 1)]
+    radii = [*radii[:RINGS], *([corner] if len(radii) > RINGS else [])]
+    body = []
+    for k, radius in reversed(list(enumerate(radii))):
+        ring = np.array([frame.at(*point) for point in plane.ring(radius, angles).tolist()])
+        body.append(f'<path class="ring {shade(1 - (k + 1) / (len(radii) + 1))}" d="{outline(ring)}"/>')
+    body.append(_path(np.array([frame.at(*point) for point in plane.path.tolist()])))
+    clipped = frame.inside(body)
+    losses = [
+        text(*_top(frame, plane, radii[k]), number(plane.floor + radii[k] ** 2), "mid halo") for k in (1, 3, RINGS - 3)
+    ]
+    said = f"From loss {number(plane.floor + float(plane.radii[0]) ** 2)} at the start to {number(plane.floor)} at the optimum"
+    return picture([*frame.background(), clipped, *losses], "Cost contours from above", said, SQUARE)
+
+
+def surface(plane: Plane, labels: tuple[str, str], unit: str) -> str:
+    """The bowl up to where the descent began, seen from above its rim; empty if it started at the optimum.
+
+    Args:
+        plane: The slice, with the path lying in it.
+        labels: Of the two coordinates.
+        unit: Of the loss.
+    """
+    farthest = float(plane.radii.max())
+    if not farthest > 0:
+        return ""
+    rim = farthest * RIM
+    half = plane.half_widths(rim)
+    view = _View(plane.optimum, half, rim)
+    angles = np.linspace(0, 2 * math.pi, MESH_SPOKES + 1)
+    radii = np.linspace(0, rim, MESH_RINGS + 1)
+    rings = [view.see(plane.ring(radius, angles), radius) for radius in radii.tolist()]
+    patches = []
+    for k, (inner, outer) in enumerate(zip(rings[:-1], rings[1:], strict=True)):
+        for j in range(MESH_SPOKES):
+            corners = np.array([inner[j], outer[j], outer[j + 1], inner[j + 1]])
+            style = shade(1 - ((k + 0.5) / MESH_RINGS) ** 2)
+            patches.append((corners[:, 2].mean(), f'<path class="{style}" d="{outline(corners[:, :2])}"/>'))
+    patches.sort(key=lambda patch: -patch[0])  # what is behind comes first
+    shadow = [
+        f'<path class="grid" fill="none" d="{outline(view.see(plane.ring(radius, angles), 0.0)[:-1, :2])}"/>'
+        for radius in (rim / 3, rim * 2 / 3, rim)
+    ]
+    path = np.array([view.see(p[None], r)[0, :2] for p, r in zip(plane.path, plane.radii.tolist(), strict=True)])
+    body = [
+        *view.box(labels, (plane.floor, plane.floor + rim**2), f"loss, {unit}"),
+        *shadow,
+        f'<g class="mesh">{"".join(patch for _, patch in patches)}</g>',
+        _path(path),
+    ]
+    start, end = plane.path[0].tolist(), plane.path[-1].tolist()
+    said = f"From {_point(start, labels)} to {_point(end, labels)}, at the bottom of the bowl"
+    return picture(body, "Cost surface over weight and bias", said, SQUARE)
+
+
+class _View:
+    """An isometric look at a box: two coordinates on the ground, √loss upward."""
+
+    def __init__(self, centre: NDArray[np.float64], half: NDArray[np.float64], rim: float) -> None:
+        self._centre, self._half, self._rim = centre, half, rim
+
+    def see(self, points: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+        """Points of shape (n, 2) at loss floor + radius²: place in the picture and how far away, shape (n, 3)."""
+        return self._project((points - self._centre) / self._half, (radius / self._rim) ** 2)
+
+    def _project(self, box: NDArray[np.float64], height: float) -> NDArray[np.float64]:
+        x, y = box.T
+        right = x * math.cos(TURN) - y * math.sin(TURN)
+        away = x * math.sin(TURN) + y * math.cos(TURN)
+        up = away * math.sin(TILT) + height * 2 * RISE * math.cos(TILT)
+        return np.column_stack([MIDDLE[0] + SCALE * right, MIDDLE[1] - SCALE * up, away])
+
+    def box(self, labels: tuple[str, str], losses: tuple[float, float], unit: str) -> list[str]:
+        """The ground with its ends named, and the height."""
+        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], float)
+        ground = self._project(corners, 0.0)[:, :2]
+        post = np.array([self._project(corners[3:], z)[0, :2] for z in (0.0, 1.0)])
+        low, high = self._centre - self._half, self._centre + self._half
+        body = [f'<path class="axis" fill="none" d="{outline(ground)}"/>']
+        body.append('<path class="axis" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>'.format(*post.ravel()))
+        for (x, y), loss in zip(post.tolist(), losses, strict=True):
+            body.append(text(x - 4, y + 4, number(loss), "end"))
+        body.append(text(2, 12, unit, "label"))
+        # along the near edges, to the lower left and the lower right of the ground
+        for edge, ends, label, place in (
+            ((0, 1), (low[0], high[0]), labels[0], (0.0, 1.0)),
+            ((1, 2), (low[1], high[1]), labels[1], (0.0, 1.0)),
+        ):
+            points = ground[list(edge)]
+            for point, value in zip(points, ends, strict=True):
+                inward = points[1 - int(value == ends[1])] - point
+                x, y = point + inward / np.linalg.norm(inward) * 14
+                body.append(text(x, y + 16, number(float(f"{value:.3g}")), "mid"))
+            x, y = points.mean(axis=0)
+            body.append(text(x, y + 28, label, "label mid"))
+            del place
+        return body
+
+
+def _path(points: NDArray[np.float64]) -> str:
+    """The descent: a line, a dot a step where they are few, the start hollow and the end full."""
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points.tolist())
+    steps = points[1:-1] if len(points) <= 60 else points[1:30]
+    dots = "".join(f'<circle class="step" cx="{x:.1f}" cy="{y:.1f}" r="1.8"/>' for x, y in steps.tolist())
+    (x0, y0), (x1, y1) = points[0].tolist(), points[-1].tolist()
+    return (
+        f'<polyline class="path" points="{line}"/>{dots}<circle class="start" cx="{x0:.1f}" cy="{y0:.1f}" r="4.5"/>'
+        f'<circle class="end" cx="{x1:.1f}" cy="{y1:.1f}" r="4.5"/>'
+    )
+
+
+def _top(frame: Frame, plane: Plane, radius: float) -> tuple[float, float]:
+    """Where a ring is highest in the picture."""
+    angle = np.array([math.atan2(plane.axes[1, 1], plane.axes[1, 0])])
+    x, y = frame.at(*plane.ring(radius, angle)[0].tolist())
+    return min(max(x, LEFT + 20), WIDTH - RIGHT - 20), max(y + 4, TOP + 12)
+
+
+def _point(point: list[float], labels: tuple[str, str]) -> str:
+    return ", ".join(f"{label} {number(float(f'{value:.4g}'))}" for label, value in zip(labels, point, strict=True))
