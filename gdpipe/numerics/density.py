@@ -24,7 +24,7 @@ class DensityGrid:
     typical_residual: float
     spreads: float = 4.0
     residuals: float = 5.0
-    cells: int = 50
+    cells: int = 80
 
     @property
     def target_range(self) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.scaling import Scaling
 
 # points of a curve, evenly in the logarithm of the step
-MEASURED_POINTS, EXPECTED_POINTS = 300, 100
+MEASURED_POINTS, EXPECTED_POINTS = 200, 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,13 @@ class Plane:
     @property
     def radii(self) -> NDArray[np.float64]:
         """How far up the bowl each point of the path lies: √(loss - floor), shape (n,)."""
-        return np.linalg.norm(np.linalg.solve(self.axes, (self.path - self.optimum).T), axis=0)
+        return self.radius(self.path)
+
+    def radius(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for any points: from shape (n, 2) to (n,)."""
+        circle = np.linalg.solve(self.axes, (points - self.optimum).T)
+        radii: NDArray[np.float64] = np.sqrt(np.sum(circle**2, axis=0))
+        return radii
 
     def ring(self, radius: float, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points of equal loss, floor + radius²; shape (n, 2)."""
@@ -45,7 +51,8 @@ class Plane:
 
     def half_widths(self, radius: float) -> NDArray[np.float64]:
         """Of the box around a ring, shape (2,)."""
-        return radius * np.linalg.norm(self.axes, axis=1)
+        widths: NDArray[np.float64] = radius * np.sqrt(np.sum(self.axes**2, axis=1))
+        return widths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,9 +121,11 @@ class Landscape:
 
 
 def _evenly_in_log(iterations: NDArray[np.int64], points: int) -> NDArray[np.intp]:
-    """Places of about so many steps, the first and the last among them."""
+    """Places of about so many steps, the first and the last among them; in pairs, since descent may zigzag."""
     wanted = np.geomspace(1, iterations[-1] + 1, points) - 1
-    return np.unique([*np.searchsorted(iterations, wanted - 0.5), len(iterations) - 1]).clip(max=len(iterations) - 1)
+    first = np.searchsorted(iterations, wanted - 0.5)
+    places: NDArray[np.intp] = np.unique(np.concatenate([first, first + 1]).clip(max=len(iterations) - 1))
+    return places
 
 
 def _weight_and_bias(path: NDArray[np.float64], optimum: NDArray[np.float64], floor: float, scaling: Scaling) -> Plane:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gdpipe.numerics.density import Density
 from gdpipe.numerics.landscape import Landscape, Plane
+from gdpipe.report.pictures.axes import number
 from gdpipe.report.pictures.bars import Bar, bars
 from gdpipe.report.pictures.densities import predicted_and_actual, residual_histogram, residuals_and_predictions
 from gdpipe.report.pictures.loss import excess_curve, loss_curve
@@ -48,26 +49,36 @@ def about_fit(density: Density | None, rows: dict[str, Any], target: str) -> str
     )
 
 
-def about_terms(terms: list[dict[str, Any]], quality: dict[str, Any], target: str) -> str:
-    """Standardized coefficients with 95 % intervals, the largest first."""
+def about_terms(
+    terms: list[dict[str, Any]], quality: dict[str, Any], target: str, seen: Landscape, verdict: dict[str, Any]
+) -> str:
+    """Standardized coefficients with 95 % intervals, the largest first; the spectrum, and what depends on what."""
     scaled = [term for term in terms if term["scale"] == term["scale"] and term["scale"] is not None]  # NaN
     scaled.sort(key=lambda term: -abs(term["estimate_scaled"]))
-    if not scaled:
-        return ""
     shown = []
     for term in scaled[:MOST_BARS]:
         unit = term["scale"] / quality["target_scale"]
         ends = (term["ci_lower"] * unit, term["ci_upper"] * unit)
         interval = ends if all(math.isfinite(end) for end in ends) else None
-        said = f"{term['estimate_scaled']:.3g}" if term["status"] != "constant" else "constant"
+        said = "constant" if term["status"] == "constant" else number(float(f"{term['estimate_scaled']:.3g}"))
         shown.append(Bar(term["term"], term["estimate_scaled"], said, interval))
-    return _pictures(
+    found = verdict["dependencies"]
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in found[:MOST_BARS])
+    more = f"<li>and {len(found) - MOST_BARS:,} more, in convergence.parquet</li>" if len(found) > MOST_BARS else ""
+    dependent = f"<p>Dependent features:</p><ul>{lines}{more}</ul>" if found else ""
+    return dependent + _pictures(
         _figure(
             "Standardized coefficients",
-            f"By how many standard deviations {target} changes when a feature changes by one of its own, the others "
-            f"held; with 95 % intervals.{_left_out(len(scaled))}",
+            f"How many of its SDs {html.escape(target)} changes with one SD of a feature, the others held; and 95 % "
+            f"intervals.{_left_out(len(scaled))}",
             bars(shown, "Standardized coefficients with 95 % intervals", "target SDs per feature SD"),
-        )
+        ),
+        _figure(
+            "The condition of the problem",
+            "How widely the rows spread in each direction; all alike (dashed) where features are unrelated. "
+            + ("No feature is a combination of others." if not found else "Dependent directions are left out."),
+            spectrum(seen.eigenvalues),
+        ),
     )
 
 
@@ -98,8 +109,8 @@ def _ground(plane: Plane, kept: Sequence[str], unit: str) -> list[str]:
             _figure("The cost surface", f"The loss over weight and bias. {way}", surface(plane, labels, unit)),
             _figure(
                 "The same from above",
-                f"Lines of equal loss, with its value. {way} The bias is the best one for each weight: the descent "
-                "works on standardized columns, where the two do not depend on each other.",
+                "Lines of equal loss. The bias is the best for each weight at every step: on standardized columns "
+                "neither depends on the other.",
                 contours(plane, labels),
             ),
         ]
@@ -108,32 +119,11 @@ def _ground(plane: Plane, kept: Sequence[str], unit: str) -> list[str]:
     return [
         _figure(
             "A slice of the cost surface",
-            f"Lines of equal loss, with its value. To the right: from the start straight to the optimum. Upward: the "
-            f"steepest other direction (mostly {html.escape(', '.join(mostly) or 'spread over many')}). {way} Its path is seen "
-            "from above: it also moves in directions that are not drawn.",
-            contours(plane, ("toward the optimum, standardized coefficients", "steepest other direction")),
+            "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
+            f"{html.escape('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The path is seen from above.",
+            contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
         )
     ]
-
-
-def about_condition(seen: Landscape, verdict: dict[str, Any]) -> str:
-    """The spectrum, and what depends on what."""
-    found = "".join(f"<li>{html.escape(line)}</li>" for line in verdict["dependencies"][:MOST_BARS])
-    more = len(verdict["dependencies"]) - MOST_BARS
-    named = f"<p>Dependent features:</p><ul>{found}</ul>" if found else "<p>No feature is a combination of others.</p>"
-    return (
-        _pictures(
-            _figure(
-                "Spectrum of the correlation matrix",
-                "How widely the rows spread in each direction, 1 each if no feature says what another says. The ratio of the "
-                f"ends is the condition number, {verdict['condition_number']:.4g}: plain descent needs about as many steps "
-                "for each digit.",
-                spectrum(seen.eigenvalues),
-            )
-        )
-        + named
-        + (f'<p class="soft">{more:,} more are in convergence.parquet.</p>' if more > 0 else "")
-    )
 
 
 def about_rows(rows: dict[str, Any]) -> str:
@@ -157,23 +147,36 @@ def about_rows(rows: dict[str, Any]) -> str:
 
 def about_drift(moved: list[dict[str, Any]]) -> str:
     """What has moved since the run published before: means, scales, coefficients; the farthest first."""
-    kinds: list[tuple[str, str, Callable[[dict[str, Any]], float], Callable[[float], str], str]] = [
-        ("Means", "By how many of its earlier standard deviations a column's mean has moved.",
-         lambda row: row["mean_shift_sd"], "{:+.3g}".format, "shift of the mean, SDs"),
-        ("Scales", "By which factor a column varies more, or less.",
-         lambda row: math.log2(row["scale_ratio"]) if row["scale_ratio"] else -math.inf, lambda v: f"× {2**v:.3g}",
-         "factor of the standard deviation, logarithmic"),
-        ("Coefficients", "How far they have moved beside both uncertainties; within ±2 is what chance does between "
-         "independent samples.", lambda row: row["estimate_shift_se"], "{:+.3g}".format, "shift, joint standard errors"),
-    ]  # fmt: skip
-    figures = []
-    for title, said, value, written, label in kinds:
-        rows = [(row["term"], value(row)) for row in moved if not math.isnan(value(row))]
-        rows.sort(key=lambda row: -abs(row[1]))
-        if rows:
-            shown = [Bar(name, shift, written(shift)) for name, shift in rows[:MOST_BARS]]
-            figures.append(_figure(title, said + _left_out(len(rows)), bars(shown, f"Drift: {title.lower()}", label)))
-    return _pictures(*figures)
+    return _pictures(
+        _moved(
+            [(row["term"], row["mean_shift_sd"]) for row in moved],
+            "{:+.3g}".format,
+            ("means", "By how many of its earlier standard deviations a column's mean has moved.", "SDs"),
+        ),
+        _moved(
+            [(row["term"], math.log2(row["scale_ratio"]) if row["scale_ratio"] else -math.inf) for row in moved],
+            lambda doublings: f"× {2**doublings:.3g}",
+            ("scales", "By which factor a column varies more, or less.", "factor, logarithmic"),
+        ),
+        _moved(
+            [(row["term"], row["estimate_shift_se"]) for row in moved],
+            "{:+.3g}".format,
+            (
+                "coefficients",
+                "How far they have moved beside both uncertainties: by chance, within ±2.",
+                "joint standard errors",
+            ),
+        ),
+    )
+
+
+def _moved(shifts: list[tuple[str, float]], written: Callable[[float], str], words: tuple[str, str, str]) -> str:
+    what, said, unit = words
+    rows = sorted((row for row in shifts if not math.isnan(row[1])), key=lambda row: -abs(row[1]))
+    if not rows:
+        return ""
+    drawn = bars([Bar(name, v, written(v).replace("-", "−")) for name, v in rows[:MOST_BARS]], f"Drift of {what}", unit)
+    return _figure(f"Drift of {what}", said + _left_out(len(rows)), drawn)
 
 
 def _left_out(n: int) -> str:

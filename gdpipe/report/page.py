@@ -9,7 +9,7 @@ import pyarrow as pa
 from gdpipe.numerics.density import Density
 from gdpipe.numerics.landscape import Landscape
 from gdpipe.report.advice import advise
-from gdpipe.report.exhibits import about_condition, about_drift, about_fit, about_rows, about_terms, about_the_descent
+from gdpipe.report.exhibits import about_drift, about_fit, about_rows, about_terms, about_the_descent
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell
 
@@ -45,7 +45,6 @@ def page(
     verdict, quality, terms = convergence.to_pylist()[0], metrics.to_pylist()[0], parameters.to_pylist()
     settings, target = manifest["settings"], manifest["target"]
     title = f"{target} from {settings['source']}"
-    moved = [] if drift is None else drift.to_pylist()
     sections = [
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="soft">Run {manifest["run_id"]}, {manifest["created"][:16].replace("T", " ")} UTC, '
@@ -55,17 +54,16 @@ def page(
         *(f'<p class="soft">{html.escape(_cut(notice))}</p>' for notice in manifest["notices"][:LONGEST_TABLE]),
         "<h2>How well it fits</h2>",
         about_fit(density, manifest["rows"], target),
-        "<h2>Coefficients</h2>",
-        about_terms(terms, quality, target),
+        "<h2>The features</h2>",
+        about_terms(terms, quality, target, landscape, verdict),
         _table(_select(terms, SHOWN)),
         "<h2>The descent</h2>",
         about_the_descent(landscape, verdict, kept, target),
-        "<h2>The condition of the problem</h2>",
-        about_condition(landscape, verdict),
         "<h2>Rows</h2>",
         about_rows(manifest["rows"]),
     ]
-    if moved:
+    if drift is not None:
+        moved = drift.to_pylist()
         sections += [
             f"<h2>Drift since run {html.escape(manifest['drift']['since'])}</h2>",
             about_drift(moved),
@@ -105,7 +103,7 @@ def _verdict(
             "Whether a straight line suits the data is another question: the pictures of the residuals tell."
         )
         more = f"<p>The gate was passed: {html.escape(gate['reason'])}.</p>" if gate else ""
-    elif verdict["passed"]:
+    elif gate and verdict["passed"]:
         head = "Not published: the line is the best for these rows, but worse than was asked for."
         said = f"This fit passed, but not the gate: {html.escape(gate['reason'])}. {share}"
         more = ""
@@ -128,7 +126,8 @@ def _tiles(verdict: dict[str, Any], quality: dict[str, Any], rows: dict[str, Any
         "gap to OLS": f"{verdict['coef_gap']:.2g}",
         "condition number": f"{verdict['condition_number']:.4g}",
     }
-    return f'<dl class="tiles">{"".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in shown.items())}</dl>'
+    tiles = "".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in shown.items())
+    return f'<dl class="tiles">{tiles}</dl>'
 
 
 def _select(rows: list[dict[str, Any]], names: Iterable[str]) -> list[dict[str, Any]]:

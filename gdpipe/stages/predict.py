@@ -119,9 +119,8 @@ def predict(
     shards = ingested.shards
     results = list(reported(executor.map(work, shards), ingested.source, shards, "predicted"))
     residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums, _ in results if sums), grids.zero())
-    density = density_grid and functools.reduce(
-        Density.__add__, (counts for _, _, counts in results if counts), density_grid.zero()
-    )
+    found = [counts for _, _, counts in results if counts]
+    density = functools.reduce(Density.__add__, found, density_grid.zero()) if density_grid else None
     return Predicted(model, tuple(record for record, _, _ in results), residuals, grids, density)
 
 
@@ -248,8 +247,7 @@ class _PredictShard:
                 reason = "holds values beyond the largest that its footer announces; its statistics are wrong"
                 raise DataError(f"{path}: {reason}, write it again") from error
             raise
-        sums, counts = accumulator and accumulator.sums(), density and density.counts()
-        return writer.close(), sums, counts
+        return writer.close(), accumulator.sums() if accumulator else None, density.counts() if density else None
 
     def _check_finite(
         self, values: NDArray[np.float64], names: Sequence[str], batch: pa.RecordBatch, shard: Shard

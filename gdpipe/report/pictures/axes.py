@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 360, 240
+WIDTH, HEIGHT = 360, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 40
 # shades of the one colour, from paper to ink; style.py has a class for each
 SHADES = 10
@@ -58,18 +58,18 @@ class Axis:
         """Round numbers in the range, about so many."""
         if self.logarithmic and math.log10(self.high / self.low) >= 2:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-            step = max(1, math.ceil((last - first) / about))
-            return [10.0**power for power in range(first, last + 1, step)]
+            every = max(1, math.ceil((last - first) / about))
+            return [10.0**power for power in range(first, last + 1, every)]
         if self.logarithmic and self.high / self.low >= 5:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
             marks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
             return [mark for mark in marks if self.low <= mark <= self.high]
         rough = (self.high - self.low) / about
         unit = 10.0 ** math.floor(math.log10(rough))
-        step = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough * 0.999)
+        step: float = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough * 0.999)
         step = max(step, 1.0) if self.whole else step
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [round(k * step, 12 - math.floor(math.log10(step))) for k in range(first, last + 1)]
+        begin, end = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(k * step, 12 - math.floor(math.log10(step))) for k in range(begin, end + 1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def bars(shown: Sequence[Bar], title: str, label: str) -> str:
     scale = (VALUE_START - NAME_END - 16) / ((high - low) or 1.0)
 
     def across(value: float) -> float:
-        return NAME_END + 8 + (min(max(value, low), high) - low) * scale
+        return float(NAME_END + 8 + (min(max(value, low), high) - low) * scale)
 
     zero, height = across(0.0), LINE * len(shown) + 30
     body = []
@@ -57,9 +57,8 @@ def bars(shown: Sequence[Bar], title: str, label: str) -> str:
             )
         if bar.interval:
             first, last = (across(v) for v in bar.interval)
-            body.append(
-                f'<path class="whisker" d="M{first:.1f} {y + 9}H{last:.1f}M{first:.1f} {y + 5}v8M{last:.1f} {y + 5}v8"/>'
-            )
+            ends = "".join(f"M{end:.1f} {y + 6}v6" for end in (first, last))
+            body.append(f'<path class="whisker" d="{ends}M{first:.1f} {y + 9}H{last:.1f}"/>')
         body.append(text(WIDTH - 2, y + 13, bar.said, "end") + "</g>")
     body.append(f'<path class="axis" d="M{zero:.1f} 4V{8 + LINE * len(shown)}"/>')
     body.append(text(WIDTH / 2, height - 6, label, "label mid"))

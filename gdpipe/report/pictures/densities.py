@@ -9,6 +9,8 @@ from gdpipe.numerics.density import Density
 from gdpipe.report.pictures.axes import SHADES, Axis, Frame, number, picture
 
 SQUARE = 360
+# cells reach a little into the next: no paper shines through between them
+OVERLAP = 0.4
 CURVE_POINTS = 121
 
 
@@ -91,11 +93,11 @@ def _cells(frame: Frame, counts: NDArray[np.int64]) -> list[str]:
     right, bottom = frame.at(frame.x.high, frame.y.low)
     width, height = (right - left) / lines, (bottom - top) / columns
     shades = np.ceil(SHADES * np.log1p(counts) / max(math.log1p(int(counts.max(initial=0))), 1e-9)).astype(int)
+    square = f"h{width + OVERLAP:.2f}v{-height - OVERLAP:.2f}h{-width - OVERLAP:.2f}z"
     paths = []
     for k in range(1, SHADES + 1):
         squares = "".join(
-            f"M{left + i * width:.1f} {bottom - j * height:.1f}h{width:.2f}v{-height:.2f}h{-width:.2f}z"
-            for i, j in np.argwhere(shades == k).tolist()
+            f"M{left + i * width:.1f} {bottom - j * height:.1f}{square}" for i, j in np.argwhere(shades == k).tolist()
         )
         if squares:
             paths.append(f'<path class="cell s{k - 1}" d="{squares}"/>')

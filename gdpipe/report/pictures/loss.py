@@ -1,7 +1,7 @@
 """The loss against the step, as everybody draws it, and what is left of it above the best possible one."""
 
 from gdpipe.numerics.landscape import Landscape
-from gdpipe.report.pictures.axes import HEIGHT, TOP, WIDTH, Axis, Frame, number, picture, text
+from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, LEFT, TOP, Axis, Frame, number, picture, text
 
 # losses that differ by less than this factor have one value on paper
 LEAST_FACTOR = 1e-12
@@ -22,11 +22,12 @@ def loss_curve(seen: Landscape, unit: str) -> str:
     body = [
         *frame.background(),
         frame.line([(frame.x.low, floor), (frame.x.high, floor)], "dash"),
-        text(WIDTH - 16, below - 6, f"OLS {number(seen.floor)}", "end second"),
+        text(LEFT + 6, below - 6, f"OLS {number(seen.floor)}", "second"),
         frame.line(zip(steps, losses, strict=True), "line"),
         *_ends(frame, steps, losses),
     ]
-    said = f"From {number(losses[0])} to {number(float(seen.loss[-1]))} in {seen.iterations[-1]:,} steps; OLS: {number(seen.floor)}"
+    ends = f"From {number(losses[0])} to {number(float(seen.loss[-1]))}"
+    said = f"{ends} in {seen.iterations[-1]:,} steps; OLS: {number(seen.floor)}"
     return picture(body, "Loss at each step", said)
 
 
@@ -44,7 +45,7 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
     # where the forecast is exactly nothing, a logarithm has no place for it
     expected = [(t, e) for t, e in expected if 0 < e < float("inf") and e >= least * LEAST_FACTOR]
     points = [*measured, *expected]
-    if not points:
+    if len({t for t, _ in points}) < 2:  # the first step reached the optimum: there is no curve to draw
         return ""
     frame = Frame(
         _steps([t for t, _ in points]),
@@ -53,7 +54,7 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
     body = [*frame.background(), frame.line(measured, "line"), frame.line(expected, "dash")]
     if forecast is not None and frame.x.low <= forecast + 1 <= frame.x.high:
         x = frame.across(forecast + 1)
-        body.append(f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - 40}"/>')
+        body.append(f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
         body.append(text(x - 5, TOP + 12, f"forecast {forecast:,}", "end second"))
     body += _ends(frame, *zip(*measured, strict=True)) if measured else []
     ended = f"Measured to step {seen.iterations[-1]:,}"
