@@ -69,8 +69,8 @@ def about_terms(
     return dependent + _pictures(
         _figure(
             "Standardized coefficients",
-            f"How many of its SDs {html.escape(target)} changes with one SD of a feature, the others held; and 95 % "
-            f"intervals.{_left_out(len(scaled))}",
+            f"How many of its SDs {html.escape(target)} changes with one SD of a feature, the others held; with "
+            f"95 % intervals of the exact answer.{_left_out(len(scaled))}",
             bars(shown, "Standardized coefficients with 95 % intervals", "target SDs per feature SD"),
         ),
         _figure(
@@ -120,7 +120,7 @@ def _ground(plane: Plane, kept: Sequence[str], unit: str) -> list[str]:
         _figure(
             "A slice of the cost surface",
             "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
-            f"{html.escape('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The path is seen from above.",
+            f"{html.escape('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected.",
             contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
         )
     ]

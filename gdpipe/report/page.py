@@ -136,7 +136,7 @@ def _select(rows: list[dict[str, Any]], names: Iterable[str]) -> list[dict[str, 
 
 
 def _pairs(row: dict[str, Any]) -> str:
-    said = {name: "; ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for name, v in row.items()}
+    said = {name: ("; ".join(map(str, v)) or None) if isinstance(v, (list, tuple)) else v for name, v in row.items()}
     return _table([{"": name, "value": value} for name, value in said.items()], "scroll pairs")
 
 

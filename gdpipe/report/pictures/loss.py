@@ -1,10 +1,12 @@
 """The loss against the step, as everybody draws it, and what is left of it above the best possible one."""
 
+import math
+
 from gdpipe.numerics.landscape import Landscape
 from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, LEFT, TOP, Axis, Frame, number, picture, text
 
-# losses that differ by less than this factor have one value on paper
-LEAST_FACTOR = 1e-12
+# a loss that is smaller than the first by this factor, and what is left of it by its square, is rounding
+LEAST_FACTOR = 1e-15
 
 
 def loss_curve(seen: Landscape, unit: str) -> str:
@@ -41,9 +43,7 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
     """
     measured = [(t + 1, e) for t, e in zip(seen.iterations.tolist(), seen.excess.tolist(), strict=True) if e > 0]
     expected = [(t + 1, e) for t, e in zip(seen.expected_iterations.tolist(), seen.expected.tolist(), strict=True)]
-    least = min([e for _, e in measured], default=0.0)
-    # where the forecast is exactly nothing, a logarithm has no place for it
-    expected = [(t, e) for t, e in expected if 0 < e < float("inf") and e >= least * LEAST_FACTOR]
+    expected = [(t, e) for t, e in expected if expected[0][1] * LEAST_FACTOR**2 < e < math.inf]
     points = [*measured, *expected]
     if len({t for t, _ in points}) < 2:  # the first step reached the optimum: there is no curve to draw
         return ""
