@@ -20,7 +20,7 @@ MOST_BARS = 24
 NEGLIGIBLE_WEIGHT = 0.1
 
 
-def about_fit(density: Density | None, rows: dict[str, Any], target: str) -> str:
+def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, weighted: bool) -> str:
     """Where the rows lie about the line."""
     if density is None or not density.rows:
         return '<p class="soft">No rows were read again after the fit: there are no pictures of them.</p>'
@@ -43,16 +43,22 @@ def about_fit(density: Density | None, rows: dict[str, Any], target: str) -> str
         ),
         _figure(
             "Residuals",
-            "Dashed: the normal distribution with the same RMSE. The ends reach five RMSE to either side.",
+            f"Dashed: the normal distribution with the same RMSE. The ends reach {density.grid.residuals:g} RMSE to either "
+            f"side.{' A row counts once, whatever its weight.' if weighted else ''}",
             residual_histogram(density, target),
         ),
     )
 
 
-def about_terms(
-    terms: list[dict[str, Any]], quality: dict[str, Any], target: str, seen: Landscape, verdict: dict[str, Any]
+def about_features_and_rows(
+    terms: list[dict[str, Any]],
+    quality: dict[str, Any],
+    verdict: dict[str, Any],
+    rows: dict[str, Any],
+    target: str,
+    seen: Landscape,
 ) -> str:
-    """Standardized coefficients with 95 % intervals, the largest first; the spectrum, and what depends on what."""
+    """Standardized coefficients, the largest first; the spectrum; what became of the rows; what depends on what."""
     scaled = [term for term in terms if term["scale"] == term["scale"] and term["scale"] is not None]  # NaN
     scaled.sort(key=lambda term: -abs(term["estimate_scaled"]))
     shown = []
@@ -79,6 +85,22 @@ def about_terms(
             + ("No feature is a combination of others." if not found else "Dependent directions are left out."),
             spectrum(seen.eigenvalues),
         ),
+        _rows(rows),
+    )
+
+
+def _rows(rows: dict[str, Any]) -> str:
+    """What became of the rows."""
+    reasons = [(f"{name} is null", count) for name, count in rows["null"].items()]
+    if rows["zero_weight"]:
+        reasons.append(("weight is zero", rows["zero_weight"]))
+    reasons.sort(key=lambda reason: -reason[1])
+    counts = [("read", rows["read"]), ("used", rows["used"]), *reasons]
+    note = "A row may miss several columns, and is counted for each." if len(reasons) > 1 else ""
+    return _figure(
+        "Rows used, and left out by reason",
+        f"{rows['left_out']:,} of {rows['read']:,} rows were left out. {note}{_left_out(len(counts))}",
+        bars([Bar(name, n, f"{n:,}") for name, n in counts[:MOST_BARS]], "Rows used and left out by reason", "rows"),
     )
 
 
@@ -124,25 +146,6 @@ def _ground(plane: Plane, kept: Sequence[str], unit: str) -> list[str]:
             contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
         )
     ]
-
-
-def about_rows(rows: dict[str, Any]) -> str:
-    """What became of the rows."""
-    reasons = [(f"{name} is null", count) for name, count in rows["null"].items()]
-    if rows["zero_weight"]:
-        reasons.append(("weight is zero", rows["zero_weight"]))
-    reasons.sort(key=lambda reason: -reason[1])
-    counts = [("read", rows["read"]), ("used", rows["used"]), *reasons]
-    note = "A row may miss several columns, and is counted for each." if len(reasons) > 1 else ""
-    return _pictures(
-        _figure(
-            "Rows used, and left out by reason",
-            f"{rows['left_out']:,} of {rows['read']:,} rows were left out. {note}{_left_out(len(counts))}",
-            bars(
-                [Bar(name, n, f"{n:,}") for name, n in counts[:MOST_BARS]], "Rows used and left out by reason", "rows"
-            ),
-        )
-    )
 
 
 def about_drift(moved: list[dict[str, Any]]) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from gdpipe.numerics.density import Density
 from gdpipe.numerics.landscape import Landscape
 from gdpipe.report.advice import advise
-from gdpipe.report.exhibits import about_drift, about_fit, about_rows, about_terms, about_the_descent
+from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_fit, about_the_descent
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell
 
@@ -53,14 +53,12 @@ def page(
         _tiles(verdict, quality, manifest["rows"]),
         *(f'<p class="soft">{html.escape(_cut(notice))}</p>' for notice in manifest["notices"][:LONGEST_TABLE]),
         "<h2>How well it fits</h2>",
-        about_fit(density, manifest["rows"], target),
-        "<h2>The features</h2>",
-        about_terms(terms, quality, target, landscape, verdict),
+        about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None),
+        "<h2>Features and rows</h2>",
+        about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
         _table(_select(terms, SHOWN)),
         "<h2>The descent</h2>",
         about_the_descent(landscape, verdict, kept, target),
-        "<h2>Rows</h2>",
-        about_rows(manifest["rows"]),
     ]
     if drift is not None:
         moved = drift.to_pylist()
