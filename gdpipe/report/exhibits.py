@@ -43,8 +43,8 @@ def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, wei
         ),
         _figure(
             "Residuals",
-            f"Dashed: the normal distribution with the same RMSE. The ends reach {density.grid.residuals:g} RMSE to either "
-            f"side.{' A row counts once, whatever its weight.' if weighted else ''}",
+            f"Dashed: the normal distribution with the same RMSE. The ends reach {density.grid.residuals:g} RMSE to "
+            f"either side.{' A row counts once, whatever its weight.' if weighted else ''}",
             residual_histogram(density, target),
         ),
     )

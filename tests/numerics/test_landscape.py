@@ -1,0 +1,82 @@
+"""The ground of a descent against the loss itself, row by row, and the forecast against the descent."""
+
+import numpy as np
+import pytest
+
+from gdpipe.numerics.descent import GradientDescent, minimize
+from gdpipe.numerics.landscape import Landscape
+from tests.numerics.build import Floats, Problem, problem, random_data
+
+
+def landscape(found: Problem, **settings: object) -> Landscape:
+    loss = found.loss
+    solution = minimize(loss, GradientDescent(**settings).plan(loss))  # type: ignore[arg-type]
+    optimum = np.linalg.solve(loss.hessian, loss.linear)
+    return Landscape.of(loss, solution, optimum, loss.loss(optimum), found.scaling, centred=True)
+
+
+def one_feature() -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 50, 300)
+    return x, 4 + 2 * x + rng.normal(size=300)
+
+
+def test_weight_and_bias_have_the_loss_of_the_rows() -> None:
+    x, y = one_feature()
+    plane = landscape(problem(x[:, None], y), method="gd", learning_rate=0.2).plane
+    assert plane is not None
+    assert plane.direction is None
+    for radius in (0.0, 1.0, 30.0):
+        for weight, bias in plane.ring(radius, np.linspace(0, 6, 7)).tolist():
+            assert np.mean((y - weight * x - bias) ** 2) == pytest.approx(plane.floor + radius**2, rel=1e-9)
+    # the start is the flat line through the mean, and the path ends where least squares does
+    np.testing.assert_allclose(plane.path[0], [0.0, y.mean()], atol=1e-12)
+    np.testing.assert_allclose(plane.path[-1], np.polyfit(x, y, 1), rtol=1e-6)
+    assert plane.radii[0] ** 2 + plane.floor == pytest.approx(y.var(), rel=1e-12)
+
+
+def test_a_slice_has_the_loss_of_its_points() -> None:
+    found = problem(*random_data(3))
+    seen = landscape(found)
+    plane, loss = seen.plane, found.loss
+    assert plane is not None
+    assert plane.direction is not None
+    optimum = np.linalg.solve(loss.hessian, loss.linear)
+    toward = optimum / np.linalg.norm(optimum)
+    assert abs(float(toward @ plane.direction)) < 1e-12
+    for right, up in plane.ring(0.7, np.linspace(0, 6, 7)).tolist():
+        assert loss.loss(right * toward + up * plane.direction) == pytest.approx(plane.floor + 0.49, rel=1e-9)
+    np.testing.assert_allclose(plane.path[0], [0, 0], atol=1e-15)
+    np.testing.assert_allclose(plane.optimum, [np.linalg.norm(optimum), 0], atol=1e-15)
+    # no direction at right angles is steeper
+    others = np.random.default_rng(0).normal(size=(50, len(optimum)))
+    others -= np.outer(others @ toward, toward)
+    others /= np.linalg.norm(others, axis=1)[:, None]
+    steepness = np.einsum("ij,ij->i", others @ loss.hessian, others)
+    assert steepness.max() <= plane.direction @ loss.hessian @ plane.direction + 1e-12
+
+
+@pytest.mark.parametrize("settings", [{"method": "gd"}, {"method": "accelerated"}, {"learning_rate": 0.1}])
+def test_the_excess_is_the_one_that_was_expected(settings: dict[str, object]) -> None:
+    seen = landscape(problem(*random_data(5)), **settings)
+    both = np.intersect1d(seen.iterations, seen.expected_iterations)
+    both = both[both < seen.iterations[-1] / 2]
+    assert len(both) > 10
+    measured = seen.excess[np.searchsorted(seen.iterations, both)]
+    expected = seen.expected[np.searchsorted(seen.expected_iterations, both)]
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+
+
+def test_a_descent_that_stopped_early_is_expected_to_its_end() -> None:
+    seen = landscape(problem(*random_data(5)), method="gd", max_iterations=3)
+    assert seen.iterations.tolist() == [0, 1, 2, 3]
+    assert seen.expected_iterations[-1] > 100
+    assert seen.expected[-1] < 1e-12 * seen.expected[0]
+
+
+def test_some_features_of_a_problem_are_the_problem_of_these_features() -> None:
+    X, y = random_data(2)
+    some, alone = problem(X, y).loss.select([0, 2]), problem(X[:, [0, 2]], y).loss
+    point = np.array([0.3, -0.2])
+    assert some.loss(point) == pytest.approx(alone.loss(point), rel=1e-14)
+    np.testing.assert_allclose(some.eigenvalues, alone.eigenvalues, rtol=1e-12)
