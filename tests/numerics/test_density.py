@@ -45,9 +45,7 @@ def test_the_same_as_a_histogram_of_numpy() -> None:
     expected, *_ = np.histogram2d(*inside, bins=grid.cells, range=[grid.target_range, grid.target_range])
     np.testing.assert_array_equal(found.targets, expected)
     residual = np.clip(target - prediction, *grid.residual_range)
-    expected, *_ = np.histogram2d(
-        inside[0], residual, bins=grid.cells, range=[grid.target_range, grid.residual_range]
-    )
+    expected, *_ = np.histogram2d(inside[0], residual, bins=grid.cells, range=[grid.target_range, grid.residual_range])
     np.testing.assert_array_equal(found.residuals, expected)
 
 
