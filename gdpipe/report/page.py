@@ -69,12 +69,11 @@ def page(
         ]
     sections += [
         "<h2>Every number</h2>",
-        "<p>The certificate: how far the descent stopped from the exact optimum.</p>",
-        _pairs(verdict),
-        "<p>The fit.</p>",
-        _pairs(quality),
-        "<p>The settings.</p>",
-        _pairs(settings),
+        '<div class="pictures">',
+        _pairs("The certificate", verdict),
+        _pairs("The fit", quality),
+        _pairs("The settings", settings),
+        "</div>",
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -133,9 +132,9 @@ def _select(rows: list[dict[str, Any]], names: Iterable[str]) -> list[dict[str, 
     return [{name: row[name] for name in names} for row in rows]
 
 
-def _pairs(row: dict[str, Any]) -> str:
+def _pairs(title: str, row: dict[str, Any]) -> str:
     said = {name: ("; ".join(map(str, v)) or None) if isinstance(v, (list, tuple)) else v for name, v in row.items()}
-    return _table([{"": name, "value": value} for name, value in said.items()], "scroll pairs")
+    return _table([{title: name, "": value} for name, value in said.items()], "scroll pairs")
 
 
 def _table(rows: list[dict[str, Any]], style: str = "scroll") -> str:

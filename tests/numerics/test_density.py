@@ -41,11 +41,11 @@ def test_the_same_as_a_histogram_of_numpy() -> None:
     target = prediction + rng.normal(0.0, 0.5, 5_000)
     grid = DensityGrid(3.0, 2.1, 0.5)
     found = count(grid, prediction, target)
-    inside = [np.clip(v, *grid.target_range) for v in (prediction, target)]
-    expected, *_ = np.histogram2d(*inside, bins=grid.cells, range=[grid.target_range, grid.target_range])
+    across, up = (np.clip(v, *grid.target_range) for v in (prediction, target))
+    expected, *_ = np.histogram2d(across, up, bins=grid.cells, range=[grid.target_range, grid.target_range])
     np.testing.assert_array_equal(found.targets, expected)
     residual = np.clip(target - prediction, *grid.residual_range)
-    expected, *_ = np.histogram2d(inside[0], residual, bins=grid.cells, range=[grid.target_range, grid.residual_range])
+    expected, *_ = np.histogram2d(across, residual, bins=grid.cells, range=[grid.target_range, grid.residual_range])
     np.testing.assert_array_equal(found.residuals, expected)
 
 

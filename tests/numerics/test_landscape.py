@@ -11,7 +11,7 @@ from tests.numerics.build import Floats, Problem, problem, random_data
 def landscape(found: Problem, **settings: object) -> Landscape:
     loss = found.loss
     solution = minimize(loss, GradientDescent(**settings).plan(loss))  # type: ignore[arg-type]
-    optimum = np.linalg.solve(loss.hessian, loss.linear)
+    optimum = np.asarray(np.linalg.solve(loss.hessian, loss.linear), np.float64)
     return Landscape.of(loss, solution, optimum, loss.loss(optimum), found.scaling, centred=True)
 
 
@@ -47,7 +47,7 @@ def test_a_slice_has_the_loss_of_its_points() -> None:
     for right, up in plane.ring(0.7, np.linspace(0, 6, 7)).tolist():
         assert loss.loss(right * toward + up * plane.direction) == pytest.approx(plane.floor + 0.49, rel=1e-9)
     np.testing.assert_allclose(plane.path[0], [0, 0], atol=1e-15)
-    np.testing.assert_allclose(plane.optimum, [np.linalg.norm(optimum), 0], atol=1e-15)
+    np.testing.assert_allclose(plane.optimum, [float(np.linalg.norm(optimum)), 0.0], atol=1e-15)
     # no direction at right angles is steeper
     others = np.random.default_rng(0).normal(size=(50, len(optimum)))
     others -= np.outer(others @ toward, toward)

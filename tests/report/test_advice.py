@@ -84,7 +84,9 @@ def test_values_that_hardly_vary_are_named() -> None:
 
 def test_the_gate_says_what_would_pass_it(tmp_path: Path) -> None:
     output = tmp_path / "runs"
-    for seed, noise, options in ((1, 0.1, ()), (2, 0.2, ("--max-rmse-increase", "5%", "--min-r2", "0.9999"))):
+    gate = ["--max-rmse-increase", "5%", "--min-r2", "0.9999"]
+    nights: list[tuple[int, float, list[str]]] = [(1, 0.1, []), (2, 0.2, gate)]
+    for seed, noise, options in nights:
         rng = np.random.default_rng(seed)
         x = rng.normal(size=500)
         source = write_parquet(tmp_path / f"{seed}.parquet", {"x": x, "y": x + noise * rng.normal(size=500)})

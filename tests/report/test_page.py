@@ -224,6 +224,7 @@ def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> Non
     page = train(tmp_path, line_columns())
     log = tmp_path / "net.json"
     quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+    alone = "--host-resolver-rules=MAP * ~NOTFOUND"  # the browser's own curiosity leads nowhere
     done = subprocess.run(
         [
             str(CHROMIUM),
@@ -231,6 +232,7 @@ def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> Non
             "--no-sandbox",
             "--disable-gpu",
             *quiet,
+            alone,
             "--enable-logging=stderr",
             f"--user-data-dir={tmp_path / 'profile'}",
             f"--log-net-log={log}",

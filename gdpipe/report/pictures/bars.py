@@ -67,4 +67,6 @@ def bars(shown: Sequence[Bar], title: str, label: str) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+    """Both ends of a long name: names often differ in the last letters only."""
+    half = LETTERS // 2
+    return name if len(name) <= LETTERS else f"{name[: half - 1]}…{name[-half:]}"

@@ -7,7 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.landscape import Plane
-from gdpipe.report.pictures.axes import LEFT, RIGHT, TOP, WIDTH, Axis, Frame, number, outline, picture, shade, text
+from gdpipe.report.pictures.axes import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Axis,
+    Frame,
+    number,
+    outline,
+    picture,
+    shade,
+    text,
+)
 
 # rings that are drawn, of which one goes through the farthest point of the descent; room beyond it
 RINGS, RIM = 8, 1.15
@@ -15,7 +28,7 @@ SQUARE = 360
 # the bowl: its mesh, the way it is looked at (turned, and from above, in radians), and its height beside its width
 MESH_RINGS, MESH_SPOKES = 16, 48
 TURN, TILT, RISE = math.radians(40), math.radians(33), 0.75
-SCALE, MIDDLE = 108.0, (186.0, 232.0)
+SCALE, MIDDLE = 112.0, (186.0, 222.0)
 # points a step of the path is drawn with, so that it lies on the bowl
 BENDS = 16
 # steps that are dotted
@@ -48,7 +61,7 @@ def contours(plane: Plane, labels: tuple[str, str]) -> str:
     body.append(_path(steps, steps))
     clipped = frame.inside(body)
     losses = [
-        text(*_top(frame, plane, radii[k]), number(float(f"{plane.floor + radii[k] ** 2:.3g}")), "mid halo")
+        text(*_label_place(frame, plane, radii[k]), number(float(f"{plane.floor + radii[k] ** 2:.3g}")), "mid halo")
         for k in (1, 3, RINGS - 3)
     ]
     start = plane.floor + float(plane.radii[0]) ** 2
@@ -152,11 +165,12 @@ def _path(steps: NDArray[np.float64], way: NDArray[np.float64]) -> str:
     )
 
 
-def _top(frame: Frame, plane: Plane, radius: float) -> tuple[float, float]:
-    """Where a ring is highest in the picture."""
-    angle = np.array([math.atan2(plane.axes[1, 1], plane.axes[1, 0])])
+def _label_place(frame: Frame, plane: Plane, radius: float) -> tuple[float, float]:
+    """Where a ring's loss is written: at its upper or lower end, away from the start."""
+    start_is_above = plane.path[0, 1] - plane.optimum[1] > 1e-9 * plane.half_widths(radius)[1]
+    angle = np.array([math.atan2(plane.axes[1, 1], plane.axes[1, 0]) + (math.pi if start_is_above else 0.0)])
     x, y = frame.at(*plane.ring(radius, angle)[0].tolist())
-    return min(max(x, LEFT + 20), WIDTH - RIGHT - 20), max(y + 4, TOP + 12)
+    return min(max(x, LEFT + 20), WIDTH - RIGHT - 20), min(max(y + 4, TOP + 12), SQUARE - BOTTOM - 6)
 
 
 def _point(point: list[float], labels: tuple[str, str]) -> str:
