@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 import numpy as np
 
+from gdpipe.bar import bar, can_draw
 from gdpipe.config import TrainingConfig, fraction
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
@@ -20,8 +21,11 @@ from gdpipe.report.plan import describe
 from gdpipe.report.summary import summarize, table_lines
 from gdpipe.run import Run
 from gdpipe.stages.plan import SAMPLE_ROWS, plan
+from gdpipe.stages.progress import listening, log_lines, silence
 from gdpipe.stages.simulate import Simulation, simulate
 from gdpipe.tables import catalog
+from gdpipe.tables.place import REJECTED, RUNS
+from gdpipe.tables.store import place_at, prune
 
 EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
 
@@ -74,6 +78,7 @@ def main(context: click.Context, debug: bool, quiet: bool) -> None:
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], force=True)
     logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
+    context.with_resource(listening(silence if quiet else bar if can_draw() else log_lines))
 
 
 def _settings(command: Command) -> Command:
@@ -154,8 +159,8 @@ def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, i
 
 @main.command("predict")
 @click.argument("source")
-@click.option("--run", default="runs", help="Output folder of the training, or one run's folder.")
-@click.option("--output", default="scores", help="Folder for the scores.")
+@click.option("--run", default="runs", help="Output folder or URI of the training, or one run's.")
+@click.option("--output", default="scores", help="Folder or URI for the scores.")
 @click.option("--key", type=columns, help="Column(s) copied to predictions.")
 @click.option("--filters", type=as_json, help='Rows to score, as JSON: [["month", "<=", 6]].')
 @click.option("--run-id", help="A name for these scores.")
@@ -165,7 +170,7 @@ def predict_command(say: Callable[[str], None], /, source: str, **settings: Any)
     config = {**settings, "key": settings["key"] or ()}
     scores = score_source(source, **config)
     say(f"rows        {scores.manifest['rows']['read']:,} scored with run {scores.manifest['scored_with']}")
-    say(f"files       {scores.folder}")
+    say(f"files       {scores.location}")
 
 
 @main.command("show")
@@ -185,8 +190,21 @@ def verify_command(say: Callable[[str], None], output: str) -> None:
     run = Run.at(output)
     damaged = run.verify()
     if damaged:
-        raise PublishError(f"{run.folder}: {'; '.join(damaged)}")
-    say(f"{run.folder}: {len(run.manifest['files'])} files, every checksum holds")
+        raise PublishError(f"{run.location}: {'; '.join(damaged)}")
+    say(f"{run.location}: {len(run.manifest['files'])} files, every checksum holds")
+
+
+@main.command("prune")
+@click.argument("output", default="runs")
+@click.option("--keep", required=True, type=click.IntRange(1), help="How many runs stay; the latest is one of them.")
+@click.option("--rejected", is_flag=True, help="Also keep only so many rejected runs.")
+@click.pass_obj
+def prune_command(say: Callable[[str], None], output: str, keep: int, rejected: bool) -> None:
+    """Remove the oldest runs in OUTPUT, never the latest, nor one that is being written."""
+    place = place_at(output)
+    for kind in (RUNS, REJECTED) if rejected else (RUNS,):
+        removed = prune(place, keep, kind)
+        say("\n".join([f"{len(removed)} removed from {place.below(kind)}", *(f"  {run_id}" for run_id in removed)]))
 
 
 @main.command("simulate")
@@ -222,7 +240,7 @@ def simulate_command(
 
 def _summary(run: Run) -> str:
     tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
-    return summarize(str(run.folder), run.manifest, *tables)
+    return summarize(run.location, run.manifest, *tables)
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.scaling import Scaling
 
 # points of a curve, evenly in the logarithm of the step
-MEASURED_POINTS, EXPECTED_POINTS = 200, 100
+MEASURED_POINTS, EXPECTED_POINTS = 200, 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,12 +148,32 @@ def _slice(
     if not distance or len(problem.eigenvalues) < 2:
         return None
     toward = optimum / distance
-    beside = np.eye(len(optimum)) - np.outer(toward, toward)
-    steepest = np.linalg.eigh(beside @ problem.hessian @ beside)[1][:, -1]
-    steepest *= np.sign(steepest[np.abs(steepest).argmax()])
+    steepest = _steepest_beside(problem, toward)
     basis = np.column_stack([toward, steepest])
     curvature = problem.variance * (basis.T @ problem.hessian @ basis)
     if not np.linalg.eigvalsh(curvature)[0] > 0:
         return None
     axes = np.linalg.inv(np.linalg.cholesky(curvature).T)
     return Plane(np.array([distance, 0.0]), axes, path @ basis, floor, steepest)
+
+
+def _steepest_beside(problem: LeastSquares, toward: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The unit vector at right angles to another along which the loss rises fastest; shape (p,).
+
+    With c that vector along the eigenvectors it is Σ cᵢ/(λᵢ - μ) modeᵢ, where Σ cᵢ²/(λᵢ - μ) = 0 and μ lies between
+    the two largest λ (Golub 1973, SIAM Review 15:318-334, section 1). Where these are alike, or c has no part along
+    the last, it lies in the plane of the last two modes.
+    """
+    sizes, along = problem.eigenvalues, problem.modes.T @ toward
+    low, high = float(sizes[-2]), float(sizes[-1])
+    found = [problem.modes[:, -1], along[-2] * problem.modes[:, -1] - along[-1] * problem.modes[:, -2]]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        while low < (middle := (low + high) / 2) < high:
+            low, high = (low, middle) if np.sum(along**2 / (sizes - middle)) > 0 else (middle, high)
+        found.append(problem.modes @ (along / (sizes - high)))
+    beside = [v - (v @ toward) * toward for v in found if np.isfinite(v).all() and v.any()]
+    units = [v / length for v in beside if (length := float(np.linalg.norm(v)))]
+    best: NDArray[np.float64] = max(units, key=lambda v: float(v @ problem.hessian @ v))
+    best -= (best @ toward) * toward
+    best *= np.sign(best[np.abs(best).argmax()])
+    return best

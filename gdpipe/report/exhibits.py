@@ -112,7 +112,7 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], kept: Sequence[s
         _figure(
             "Loss at each step",
             "The mean squared error on its way down to the floor that ordinary least squares sets (dashed).",
-            loss_curve(seen, unit),
+            loss_curve(seen.iterations.tolist(), seen.loss.tolist(), seen.floor, unit),
         ),
         _figure(
             "What is left above the floor",

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
 from gdpipe.numerics.descent import GradientDescent
+from gdpipe.numerics.objective import LeastSquares
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.standardize import Standardized
 
@@ -44,7 +45,6 @@ def outlook(
         standardized: The problem.
         vif: Variance inflation factors of the kept features, shape (p,); NaN where there is none.
     """
-    problem = standardized.problem
     cases: list[tuple[float, int | None]] = [(config.tolerance, None)]
     if config.tolerance * LARGER_TOLERANCE <= LARGEST_TOLERANCE:
         cases.append((config.tolerance * LARGER_TOLERANCE, None))
@@ -53,9 +53,16 @@ def outlook(
     names = [ingested.columns.features[j] for j in standardized.kept]
     found = []
     for tolerance, left_out in cases:
-        fewer = problem if left_out is None else problem.select([j for j in range(len(vif)) if j != left_out])
+        problem = standardized.problem if left_out is None else _without(standardized, left_out)
         without = None if left_out is None else names[left_out]
         for method in ("gd", "accelerated"):
-            plan = GradientDescent(method=method, tolerance=tolerance).plan(fewer, standardized.cross.total_weight)
+            plan = GradientDescent(method=method, tolerance=tolerance).plan(problem, standardized.cross.total_weight)
             found.append(Forecast(method, tolerance, without, plan.forecast_iterations))
     return tuple(found)
+
+
+def _without(standardized: Standardized, feature: int) -> LeastSquares:
+    """The problem of the other features."""
+    others = [j for j in range(len(standardized.kept)) if j != feature]
+    cross, scaling = standardized.cross, standardized.kept_scaling
+    return LeastSquares.of(cross.select([*others, len(standardized.kept)]), scaling.select(others))

@@ -1,36 +1,40 @@
 """The loss against the step, as everybody draws it, and what is left of it above the best possible one."""
 
 import math
+from collections.abc import Sequence
 
 from gdpipe.numerics.landscape import Landscape
 from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, LEFT, TOP, Axis, Frame, number, picture, text
 
 # a loss that is smaller than the first by this factor, and what is left of it by its square, is rounding
 LEAST_FACTOR = 1e-15
+MAX_POINTS = 400
 
 
-def loss_curve(seen: Landscape, unit: str) -> str:
+def loss_curve(iterations: Sequence[int], losses: Sequence[float], ols_loss: float, unit: str) -> str:
     """The loss at each step, with the floor that OLS sets; both axes logarithmic.
 
     Args:
-        seen: The descent.
+        iterations: Shape (n,), ascending from 0.
+        losses: Shape (n,).
+        ols_loss: The floor.
         unit: Of the loss.
     """
-    floor = max(seen.floor, float(seen.loss.max()) * LEAST_FACTOR)
-    losses = [max(loss, floor) for loss in seen.loss.tolist()]
-    steps = (seen.iterations + 1).tolist()
-    frame = Frame(_steps(steps), Axis.around([floor, *losses], f"loss, {unit}", logarithmic=True))
+    # evenly in the logarithm, as the axis is
+    kept = sorted({round(len(losses) ** (i / MAX_POINTS)) - 1 for i in range(MAX_POINTS + 1)})
+    floor = max(ols_loss, max(losses) * LEAST_FACTOR)
+    steps, heights = [iterations[i] + 1 for i in kept], [max(losses[i], floor) for i in kept]
+    frame = Frame(_steps(steps), Axis.around([floor, *heights], f"loss, {unit}", logarithmic=True))
     below = frame.at(steps[0], floor)[1]
     body = [
         *frame.background(),
         frame.line([(frame.x.low, floor), (frame.x.high, floor)], "dash"),
-        text(LEFT + 6, below - 6, f"OLS {number(seen.floor)}", "second"),
-        frame.line(zip(steps, losses, strict=True), "line"),
-        *_ends(frame, steps, losses),
+        text(LEFT + 6, below - 6, f"OLS {number(ols_loss)}", "second"),
+        frame.line(zip(steps, heights, strict=True), "line"),
+        *_ends(frame, steps, heights),
     ]
-    ends = f"From {number(losses[0])} to {number(float(seen.loss[-1]))}"
-    said = f"{ends} in {seen.iterations[-1]:,} steps; OLS: {number(seen.floor)}"
-    return picture(body, "Loss at each step", said)
+    ends = f"From {number(losses[0])} to {number(losses[-1])}"
+    return picture(body, "Loss at each step", f"{ends} in {iterations[-1]:,} steps; OLS: {number(ols_loss)}")
 
 
 def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
@@ -62,10 +66,10 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
     return picture(body, "Loss above the optimum, measured and forecast", said)
 
 
-def _steps(steps: list[int]) -> Axis:
+def _steps(steps: Sequence[int]) -> Axis:
     return Axis(1.0, max(*steps, 2) * 1.15, "step + 1", logarithmic=True, whole=True)
 
 
-def _ends(frame: Frame, steps: "list[int] | tuple[int, ...]", values: "list[float] | tuple[float, ...]") -> list[str]:
+def _ends(frame: Frame, steps: Sequence[int], values: Sequence[float]) -> list[str]:
     spots = (frame.at(steps[i], values[i]) for i in (0, -1))
     return [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in spots]
