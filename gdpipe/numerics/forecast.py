@@ -18,7 +18,8 @@ def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -
     """
 
     def norm_after(steps: int) -> float:
-        norm = float(np.linalg.norm(_state_after(problem, rate, momentum, steps)[1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = float(np.linalg.norm(_state_after(problem, rate, momentum, steps)[1]))
         return norm if math.isfinite(norm) else math.inf
 
     if norm_after(0) <= stop:
