@@ -96,7 +96,8 @@ def _verdict(
         head = "Passed: this is the best line there is for these rows."
         said = (
             f"{html.escape(reason[:1].upper() + reason[1:])}: against the exact least-squares answer no coefficient "
-            f"is off by more than {verdict['coef_gap']:.2g} (in standard deviations; {verdict['tolerance']:g} is allowed). "
+            f"is off by more than {verdict['coef_gap']:.2g} (in standard deviations; {verdict['tolerance']:g} is "
+            "allowed). "
             f"{share} Whether a straight line suits the data is another question, for the pictures of the residuals."
         )
         more = f"<p>The gate was passed: {html.escape(gate['reason'])}.</p>" if gate else ""
