@@ -4,6 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from gdpipe.report.advice import advise
+
 NOT_NUMBERS = ("term", "status")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
 
@@ -43,6 +45,7 @@ def summarize(
         lines.append(f"drift       since {drift['since']}: {'; '.join(drift['largest']) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"]]
+    lines += [f"try         {line}" for line in advise(manifest, verdict, parameters.to_pylist())]
     lines += table_lines(parameters.select(SHOWN).to_pylist())
     lines.append(f"files       {folder}")
     return "\n".join(lines)
