@@ -96,7 +96,6 @@ def _picture(run: Run) -> str:
     unit = f"{run.manifest['target']}²"
     svg = loss_curve(history["iteration"].to_pylist(), history["loss"].to_pylist(), floor, unit)
     # alone, a picture brings the style that the report's page has for it
-    svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).replace(
-        "</title>", f"</title><style>{STYLE}</style>", 1
-    )
+    svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    svg = svg.replace("</title>", f"</title><style>{STYLE}</style>", 1)
     return f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
