@@ -236,7 +236,6 @@ def test_damaged_torn_and_foreign_entries_are_noticed_and_made_anew(
     e.unlink()
     (output / "moments" / f"{key}-{seal}").write_bytes(good.read_bytes())  # whole, under another's key
     (output / "moments" / "notes.txt").write_text("not ours")
-    (output / "moments" / ".unfinished").write_text("of a dead run")
 
     with caplog.at_level(logging.WARNING, logger="gdpipe"):
         run = train(data, output, force=True)
