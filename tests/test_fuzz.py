@@ -24,7 +24,7 @@ from gdpipe.run import Run
 from tests.conftest import gdpipe_cli, line_columns, published, snapshot, staged, write_parquet
 
 FUZZ = settings(
-    max_examples=int(os.environ.get("GDPIPE_FUZZ", "50")),
+    max_examples=int(os.environ.get("GDPIPE_FUZZ", "30")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
