@@ -3,19 +3,22 @@
 import dataclasses
 import json
 import logging
+import shutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TextIO, get_args, get_origin
 
 import click
 import numpy as np
+import pyarrow as pa
 
 from gdpipe.config import TrainingConfig, fraction
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
 from gdpipe.pipeline import score_source, train
+from gdpipe.report.document import document, dumps
 from gdpipe.report.plan import describe
 from gdpipe.report.summary import summarize, table_lines
 from gdpipe.run import Run
@@ -53,15 +56,34 @@ class Commands(click.Group):
 EXAMPLES = """Parquet in, a linear regression that can be trusted out.
 
 \b
-gdpipe simulate demo --weights 2,-3,0.5
-gdpipe train demo --target y
-gdpipe show
-gdpipe predict demo --run runs --output scores
+gdpipe simulate demo --weights 2,-3,0.5     # dummy data: 100,000 rows in 4 files
+gdpipe plan demo --target y                 # what a run would find and cost
+gdpipe train demo --target y                # into runs/
+gdpipe show                                 # the latest run in runs/
+gdpipe show --json                          # the same for a program
+gdpipe verify                               # its files against their checksums
+gdpipe predict demo                         # score with it, into scores/
+"""
+NOTES = """\b
+Exit codes: 0 published; 1 rejected, the evidence is kept; 2 a setting is wrong;
+3 the input cannot be used; 4 the output could not be written, or has no run.
+
+\b
+Completion, in ~/.bashrc: eval "$(_GDPIPE_COMPLETE=bash_source gdpipe)"
+(zsh_source and fish_source for these shells)
+"""
+TRAIN_EXAMPLES = """\b
+gdpipe train demo --target y --features x1,x2 --filters '[["x1", "<", 25]]'
+gdpipe train demo --target y --learning-rate 0.1 --method gd --run-id slow
+gdpipe train demo --target y --max-rmse-increase 5% --json
 """
 
 
 @click.group(
-    cls=Commands, help=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+    cls=Commands,
+    help=EXAMPLES,
+    epilog=NOTES,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(package_name="gdpipe")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -70,10 +92,29 @@ gdpipe predict demo --run runs --output scores
 def main(context: click.Context, debug: bool, quiet: bool) -> None:
     """What holds for every command."""
     context.obj = _say if not quiet else _say_nothing
-    handler = logging.StreamHandler(sys.stdout)
+    _log_to(sys.stdout)
+    logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def _log_to(stream: TextIO) -> None:
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], force=True)
-    logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def _keep_stdout_clean(context: click.Context, option: click.Parameter, wanted: bool) -> bool:
+    if wanted:
+        _log_to(sys.stderr)
+    return wanted
+
+
+_json_option = click.option(
+    "--json",
+    "in_json",
+    is_flag=True,
+    callback=_keep_stdout_clean,
+    help="Print one JSON document; log lines go to stderr.",
+)
 
 
 def _settings(command: Command) -> Command:
@@ -127,19 +168,28 @@ def as_json(text: str) -> Any:
     return json.loads(text)
 
 
-@main.command("train")
+@main.command("train", epilog=TRAIN_EXAMPLES)
+@_json_option
 @_settings
 @click.pass_obj
-def train_command(say: Callable[[str], None], /, source: str, **settings: Any) -> None:
+def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
     """Fit the Parquet in SOURCE and publish parameters, loss history, predictions and the verdict."""
     settings["key"] = settings["key"] or ()
-    run = train(TrainingConfig.of({"source": source, **settings}))
-    say(_summary(run))
+    try:
+        run = train(TrainingConfig.of({"source": source, **settings}))
+    except RejectedError as error:
+        if in_json:
+            _print_json(_document(Run.at(error.evidence)))
+        raise
+    if in_json:
+        _print_json(_document(run))
+    else:
+        say(_summary(run))
 
 
 @main.command("plan")
 @click.option("--sample-rows", default=SAMPLE_ROWS, type=click.IntRange(1), help="About as many rows are read.")
-@click.option("--json", "in_json", is_flag=True, help="Print the plan as JSON.")
+@_json_option
 @_settings
 @click.pass_obj
 def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, in_json: bool, **settings: Any) -> None:
@@ -149,7 +199,10 @@ def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, i
     logging.getLogger("gdpipe").setLevel(logging.WARNING)
     with open_executor() as executor:
         planned = plan(TrainingConfig.of({"source": source, **settings}), executor, sample_rows)
-    say(json.dumps(planned.as_dict(), indent=2) if in_json else describe(planned))
+    if in_json:
+        _print_json(planned.as_dict())
+    else:
+        say(describe(planned))
 
 
 @main.command("predict")
@@ -170,23 +223,34 @@ def predict_command(say: Callable[[str], None], /, source: str, **settings: Any)
 
 @main.command("show")
 @click.argument("output", default="runs")
+@_json_option
 @click.pass_obj
-def show_command(say: Callable[[str], None], output: str) -> None:
+def show_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
     """Print the latest run in OUTPUT, or the run (also a rejected one) in that folder."""
     run = Run.at(output)
-    say(_summary(run) if run.manifest["kind"] == "training" else json.dumps(run.manifest, indent=2))
+    if run.manifest["kind"] != "training":
+        _print_json(run.manifest)
+    elif in_json:
+        _print_json(_document(run))
+    else:
+        say(_summary(run))
 
 
 @main.command("verify")
 @click.argument("output", default="runs")
+@_json_option
 @click.pass_obj
-def verify_command(say: Callable[[str], None], output: str) -> None:
+def verify_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
     """Check every file of the latest run in OUTPUT (or of that run) against the manifest's checksums."""
     run = Run.at(output)
     damaged = run.verify()
+    if in_json:
+        files = len(run.manifest["files"])
+        _print_json({"run_id": run.run_id, "folder": str(run.folder), "files": files, "damaged": damaged})
     if damaged:
         raise PublishError(f"{run.folder}: {'; '.join(damaged)}")
-    say(f"{run.folder}: {len(run.manifest['files'])} files, every checksum holds")
+    if not in_json:
+        say(f"{run.folder}: {len(run.manifest['files'])} files, every checksum holds")
 
 
 @main.command("simulate")
@@ -221,8 +285,25 @@ def simulate_command(
 
 
 def _summary(run: Run) -> str:
-    tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
-    return summarize(str(run.folder), run.manifest, *tables)
+    return summarize(str(run.folder), run.manifest, *_tables(run), width=_terminal_width())
+
+
+def _document(run: Run) -> dict[str, Any]:
+    return document(str(run.folder), run.manifest, *_tables(run))
+
+
+def _tables(run: Run) -> Iterator[pa.Table]:
+    return (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
+
+
+def _terminal_width() -> int | None:
+    """None where the reader is a file or a program: lines are then as long as they are."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    """Also where --quiet was asked for: it is the answer."""
+    click.echo(dumps(value))
 
 
 def _say(text: str) -> None:
