@@ -104,14 +104,14 @@ class Reader:
             assert block.language in RUN, f"{block.where}: {block.language or 'no language'}: neither run nor marked"
             {"sh": self._sh, "console": self._console, "python": self._python, "sql": self._sql}[block.language](block)
 
-    def _bash(self, commands: str) -> tuple[int, str]:
+    def _bash(self, commands: str, options: str) -> tuple[int, str]:
         environment = {
             **os.environ,
             "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]),
             "PYTHONPATH": str(REPO),
         }
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
+            ["bash", options, "pipefail", "-c", commands],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -123,7 +123,7 @@ class Reader:
         return done.returncode, done.stdout
 
     def _sh(self, block: Block) -> None:
-        code, self.printed = self._bash(block.text)
+        code, self.printed = self._bash(block.text, "-euo")
         assert code == 0, f"{block.where}: exit code {code}\n{self.printed}"
         for comment in re.findall(r"(?:^|\s)# (.*)$", block.text, re.MULTILINE):
             for number in DECIMAL.findall(comment):
@@ -133,7 +133,7 @@ class Reader:
         assert block.text.startswith("$ "), f"{block.where}: a session starts with '$ '"
         for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
             command, shown = COMMAND.fullmatch(part).groups()  # type: ignore[union-attr]
-            code, self.printed = self._bash(command)
+            code, self.printed = self._bash(command, "-uo")
             assert code == 0 or shown.strip(), f"{block.where}: {command}: exit code {code}\n{self.printed}"
             assert_shown(shown, self.printed, block.where)
 
