@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
-from gdpipe.run import Run  # noqa: E402
-from tests.pages import Reader, blocks  # noqa: E402
+from gdpipe.run import Run
+from tests.pages import Reader, blocks
 
 TRUE_WEIGHTS = {"x1": 2.0, "x2": -3.0, "x3": 0.5}
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#c2570c", "#2a7d46", "#777777"

@@ -17,15 +17,20 @@ import io
 import os
 import re
 import subprocess
+import sys
 import sysconfig
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from tests.conftest import REPO
+from tests.preloaded import gdpipe_in
 
+REPO = Path(__file__).parents[1]
+# what commands leave behind
+NOT_IN_A_CLONE = ("runs", "scores", "demo", "demo_runs", "site", "bench")
 RUN = ("sh", "console", "python", "sql")
 MARK = re.compile(r"<!-- (not run|run instead): (.+) -->")
 WHOLE_PAGE = re.compile(r"^<!-- this page is not run: .+ -->$", re.MULTILINE)
@@ -81,12 +86,14 @@ class Reader:
 
     Attributes:
         folder: Where the commands are run: the working folder of this process too.
+        scripts: A folder that comes first on the PATH of shells.
         printed: By the block run before; None where there is none.
         names: Those of the page's Python.
         database: The page's.
     """
 
     folder: Path
+    scripts: str = ""
     printed: str | None = None
     names: dict[str, Any] = field(default_factory=dict)
     database: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
@@ -107,7 +114,7 @@ class Reader:
     def _bash(self, commands: str, options: str) -> tuple[int, str]:
         environment = {
             **os.environ,
-            "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([self.scripts, sysconfig.get_path("scripts"), os.environ["PATH"]]),
             "PYTHONPATH": str(REPO),
         }
         done = subprocess.run(
@@ -153,3 +160,19 @@ def assert_shown(shown: str, printed: str, where: str) -> None:
     for line in shown.splitlines():
         wanted = ".*".join(map(re.escape, RUN_ID.sub("RUN_ID", line.rstrip()).split("...")))
         assert any(re.fullmatch(wanted, got) for got in lines), f"{where}: shows\n{line}\nwhich is not in\n{printed}"
+
+
+def main(page: Path, folder: Path) -> None:
+    """Read a page in a folder that looks like a fresh clone."""
+    for entry in REPO.iterdir():
+        if not entry.name.startswith(".") and entry.name not in NOT_IN_A_CLONE:
+            (folder / entry.name).symlink_to(entry)
+    os.chdir(folder)
+    with tempfile.TemporaryDirectory() as scripts, gdpipe_in(Path(scripts)):
+        reader = Reader(folder, scripts)
+        for block in blocks(page):
+            reader.read(block)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,16 +1,21 @@
 """Every command in README.md and docs/ is run, page by page, and what a page shows is what comes out."""
 
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import REPO
 from tests.pages import DECIMAL, Block, Reader, blocks, prose
 
+Reading = Future["subprocess.CompletedProcess[str]"]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
-# what a page's commands leave behind, and what is no part of the clone
-NOT_LINKED = ("runs", "scores", "demo", "demo_runs", "site", "bench")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -18,22 +23,24 @@ def name(page: Path) -> str:
     return str(page.relative_to(REPO))
 
 
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that looks like a fresh clone, and is the working folder."""
-    for entry in REPO.iterdir():
-        if not entry.name.startswith(".") and entry.name not in NOT_LINKED:
-            (tmp_path / entry.name).symlink_to(entry)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def read(page: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "tests.pages", str(page), str(folder)]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # json.load(open(...)) is short, as examples are
+@pytest.fixture(scope="module")
+def readings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Reading]]:
+    """Every page that is asked for, read in a process and a folder of its own, as many at once as there are cores."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    pages: list[Any] = [item.callspec.params["page"] for item in items if "readings" in item.fixturenames]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {page: pool.submit(read, page, tmp_path_factory.mktemp(page.stem)) for page in pages}
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
-def test_every_block_of_the_page_works_as_printed(page: Path, clone: Path) -> None:
-    reader = Reader(clone)
-    for block in blocks(page):
-        reader.read(block)
+def test_every_block_of_the_page_works_as_printed(page: Path, readings: dict[Path, Reading]) -> None:
+    done = readings[page].result()
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

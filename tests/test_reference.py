@@ -4,7 +4,6 @@ import dataclasses
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,7 +30,7 @@ def section(page: Path, heading: str) -> str:
 
 def rows(text: str) -> list[list[str]]:
     """The cells of the first table, its head left out."""
-    lines = text[text.index("| --- |") :].split("\n\n")[0].splitlines()[1:]
+    lines = text[text.index("| --- |") :].split("\n\n", maxsplit=1)[0].splitlines()[1:]
     return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
@@ -113,13 +112,13 @@ def block(language: str, heading: str) -> str:
 
 
 @pytest.fixture
-def flights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def flights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the run that the page's queries read, as the working folder."""
     gdpipe.train(
         source=str(FLIGHTS), target="arr_delay", features=FEATURES, output=str(tmp_path / "runs"), run_id="flights"
     )
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    return tmp_path
 
 
 def test_spark_answers_the_queries_of_the_page(flights: Path) -> None:
