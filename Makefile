@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 export PREFECT_HOME := $(CURDIR)/.prefect
 unexport PREFECT_API_URL PREFECT_PROFILE VIRTUAL_ENV
 
-.PHONY: run test lint bench docs docs-figures clean lock
+.PHONY: run test lint kills bench docs docs-figures clean lock
 .DEFAULT_GOAL := run
 
 run: .venv/run-ready
@@ -23,6 +23,10 @@ lint: .venv/test-ready
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --verbose | tail -n 12
+
+# 200 kills at random instants of a run, one at every single write, and every fault there: 15 minutes on two busy cores
+kills: .venv/test-ready
+	GDPIPE_KILLS=200 $(BIN)/python -m pytest tests/test_kills.py tests/test_faults.py
 
 # tables in bench/; make bench GDPIPE_BENCH_ROWS=5000000 GDPIPE_BENCH_RUNS=5 for more than a million rows, three times
 bench: .venv/test-ready

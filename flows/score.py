@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import retried_task
 from gdpipe import pipeline
@@ -33,12 +34,13 @@ def score(
         run_id: A name for these scores; made from time and settings if not given.
     """
     try:
-        scores = retried_task(pipeline.score_source)(
-            source, run=run, output=output, key=key or (), filters=filters, run_id=run_id
-        )
+        with progress_artifacts():
+            scores = retried_task(pipeline.score_source)(
+                source, run=run, output=output, key=key or (), filters=filters, run_id=run_id
+            )
     except GdpipeError as error:
         return Failed(message=f"{type(error).__name__}: {error}")
-    return Completed(message=f"published {scores.folder}", data=str(scores.folder))
+    return Completed(message=f"published {scores.location}", data=scores.location)
 
 
 def summary(folder: str) -> str:

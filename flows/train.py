@@ -8,10 +8,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import plain_task, retried_task
 from gdpipe import pipeline
-from gdpipe.config import Arithmetic, Collinear, MethodSetting, NullPolicy, TrainingConfig
+from gdpipe.config import Arithmetic, Collinear, MethodSetting, NullPolicy, Predict, TrainingConfig
 from gdpipe.errors import GdpipeError
 from gdpipe.report.summary import summarize
 from gdpipe.run import Run
@@ -58,6 +59,8 @@ def train(
     memory: str = "512MiB",
     engine: str = "threads",
     report: bool = True,
+    predict: Predict = "all",
+    force: bool = False,
     run_id: str | None = None,
 ) -> State[Any]:
     """Fit the Parquet in `source` by gradient descent, hold it against OLS, and publish the run.
@@ -85,15 +88,18 @@ def train(
         memory: The most decoded data held at once.
         engine: What works on the shards: threads.
         report: Write report.html.
+        predict: Rows to predict: all, those of files new since the published run, or none.
+        force: Train even if nothing has changed since the published run.
         run_id: A name for the run; made from time and settings if not given.
     """
     settings = {name: value for name, value in locals().items() if name in inspect.signature(train.fn).parameters}
     try:
-        run = pipeline.train(TrainingConfig.of({**settings, "key": key or ()}), STEPS)
+        with progress_artifacts():
+            run = pipeline.train(TrainingConfig.of({**settings, "key": key or ()}), STEPS)
     except GdpipeError as error:
         # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
         return Failed(message=f"{type(error).__name__}: {error}")
-    return Completed(message=f"published {run.folder}", data=str(run.folder))
+    return Completed(message=f"published {run.location}", data=run.location)
 
 
 def summary(folder: str) -> str:

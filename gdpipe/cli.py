@@ -3,28 +3,29 @@
 import dataclasses
 import json
 import logging
-import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TextIO, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import click
 import numpy as np
-import pyarrow as pa
 
+from gdpipe.bar import bar, can_draw
 from gdpipe.config import TrainingConfig, fraction
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
 from gdpipe.pipeline import score_source, train
-from gdpipe.report.document import document, dumps
 from gdpipe.report.plan import describe
-from gdpipe.report.summary import summarize, table_lines
+from gdpipe.report.summary import table_lines
 from gdpipe.run import Run
 from gdpipe.stages.plan import SAMPLE_ROWS, plan
+from gdpipe.stages.progress import listening, log_lines, silence
 from gdpipe.stages.simulate import Simulation, simulate
-from gdpipe.tables import catalog
+from gdpipe.tables.place import REJECTED, RUNS
+from gdpipe.tables.store import place_at, prune
+from gdpipe.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, summary
 
 EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
 
@@ -53,32 +54,6 @@ class Commands(click.Group):
             raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
 
 
-EXAMPLES = """Parquet in, a linear regression that can be trusted out.
-
-\b
-gdpipe simulate demo --weights 2,-3,0.5     # dummy data: 100,000 rows in 4 files
-gdpipe plan demo --target y                 # what a run would find and cost
-gdpipe train demo --target y                # into runs/
-gdpipe show                                 # the latest run in runs/
-gdpipe show --json                          # the same for a program
-gdpipe verify                               # its files against their checksums
-gdpipe predict demo                         # score with it, into scores/
-"""
-NOTES = """\b
-Exit codes: 0 published; 1 rejected, the evidence is kept; 2 a setting is wrong;
-3 the input cannot be used; 4 the output could not be written, or has no run.
-
-\b
-Completion, in ~/.bashrc: eval "$(_GDPIPE_COMPLETE=bash_source gdpipe)"
-(zsh_source and fish_source for these shells)
-"""
-TRAIN_EXAMPLES = """\b
-gdpipe train demo --target y --features x1,x2 --filters '[["x1", "<", 25]]'
-gdpipe train demo --target y --learning-rate 0.1 --method gd --run-id slow
-gdpipe train demo --target y --max-rmse-increase 5% --json
-"""
-
-
 @click.group(
     cls=Commands,
     help=EXAMPLES,
@@ -92,29 +67,9 @@ gdpipe train demo --target y --max-rmse-increase 5% --json
 def main(context: click.Context, debug: bool, quiet: bool) -> None:
     """What holds for every command."""
     context.obj = _say if not quiet else _say_nothing
-    _log_to(sys.stdout)
+    log_to(sys.stdout)
     logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
-
-
-def _log_to(stream: TextIO) -> None:
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logging.basicConfig(handlers=[handler], force=True)
-
-
-def _keep_stdout_clean(context: click.Context, option: click.Parameter, wanted: bool) -> bool:
-    if wanted:
-        _log_to(sys.stderr)
-    return wanted
-
-
-_json_option = click.option(
-    "--json",
-    "in_json",
-    is_flag=True,
-    callback=_keep_stdout_clean,
-    help="Print one JSON document; log lines go to stderr.",
-)
+    context.with_resource(listening(silence if quiet else bar if can_draw() else log_lines))
 
 
 def _settings(command: Command) -> Command:
@@ -169,7 +124,7 @@ def as_json(text: str) -> Any:
 
 
 @main.command("train", epilog=TRAIN_EXAMPLES)
-@_json_option
+@json_option
 @_settings
 @click.pass_obj
 def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
@@ -179,17 +134,17 @@ def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **s
         run = train(TrainingConfig.of({"source": source, **settings}))
     except RejectedError as error:
         if in_json:
-            _print_json(_document(Run.at(error.evidence)))
+            print_json(document(Run.at(error.evidence)))
         raise
     if in_json:
-        _print_json(_document(run))
+        print_json(document(run))
     else:
-        say(_summary(run))
+        say(summary(run))
 
 
 @main.command("plan")
 @click.option("--sample-rows", default=SAMPLE_ROWS, type=click.IntRange(1), help="About as many rows are read.")
-@_json_option
+@json_option
 @_settings
 @click.pass_obj
 def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, in_json: bool, **settings: Any) -> None:
@@ -200,15 +155,15 @@ def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, i
     with open_executor() as executor:
         planned = plan(TrainingConfig.of({"source": source, **settings}), executor, sample_rows)
     if in_json:
-        _print_json(planned.as_dict())
+        print_json(planned.as_dict())
     else:
         say(describe(planned))
 
 
 @main.command("predict")
 @click.argument("source")
-@click.option("--run", default="runs", help="Output folder of the training, or one run's folder.")
-@click.option("--output", default="scores", help="Folder for the scores.")
+@click.option("--run", default="runs", help="Output folder or URI of the training, or one run's.")
+@click.option("--output", default="scores", help="Folder or URI for the scores.")
 @click.option("--key", type=columns, help="Column(s) copied to predictions.")
 @click.option("--filters", type=as_json, help='Rows to score, as JSON: [["month", "<=", 6]].')
 @click.option("--run-id", help="A name for these scores.")
@@ -218,27 +173,27 @@ def predict_command(say: Callable[[str], None], /, source: str, **settings: Any)
     config = {**settings, "key": settings["key"] or ()}
     scores = score_source(source, **config)
     say(f"rows        {scores.manifest['rows']['read']:,} scored with run {scores.manifest['scored_with']}")
-    say(f"files       {scores.folder}")
+    say(f"files       {scores.location}")
 
 
 @main.command("show")
 @click.argument("output", default="runs")
-@_json_option
+@json_option
 @click.pass_obj
 def show_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
     """Print the latest run in OUTPUT, or the run (also a rejected one) in that folder."""
     run = Run.at(output)
     if run.manifest["kind"] != "training":
-        _print_json(run.manifest)
+        print_json(run.manifest)
     elif in_json:
-        _print_json(_document(run))
+        print_json(document(run))
     else:
-        say(_summary(run))
+        say(summary(run))
 
 
 @main.command("verify")
 @click.argument("output", default="runs")
-@_json_option
+@json_option
 @click.pass_obj
 def verify_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
     """Check every file of the latest run in OUTPUT (or of that run) against the manifest's checksums."""
@@ -246,11 +201,24 @@ def verify_command(say: Callable[[str], None], output: str, in_json: bool) -> No
     damaged = run.verify()
     if in_json:
         files = len(run.manifest["files"])
-        _print_json({"run_id": run.run_id, "folder": str(run.folder), "files": files, "damaged": damaged})
+        print_json({"run_id": run.run_id, "folder": run.location, "files": files, "damaged": damaged})
     if damaged:
-        raise PublishError(f"{run.folder}: {'; '.join(damaged)}")
+        raise PublishError(f"{run.location}: {'; '.join(damaged)}")
     if not in_json:
-        say(f"{run.folder}: {len(run.manifest['files'])} files, every checksum holds")
+        say(f"{run.location}: {len(run.manifest['files'])} files, every checksum holds")
+
+
+@main.command("prune")
+@click.argument("output", default="runs")
+@click.option("--keep", required=True, type=click.IntRange(1), help="How many runs stay; the latest is one of them.")
+@click.option("--rejected", is_flag=True, help="Also keep only so many rejected runs.")
+@click.pass_obj
+def prune_command(say: Callable[[str], None], output: str, keep: int, rejected: bool) -> None:
+    """Remove the oldest runs in OUTPUT, never the latest, nor one that is being written."""
+    place = place_at(output)
+    for kind in (RUNS, REJECTED) if rejected else (RUNS,):
+        removed = prune(place, keep, kind)
+        say("\n".join([f"{len(removed)} removed from {place.below(kind)}", *(f"  {run_id}" for run_id in removed)]))
 
 
 @main.command("simulate")
@@ -282,28 +250,6 @@ def simulate_command(
     truth = [{"term": "intercept", "value": settings["bias"]}]
     truth += [{"term": f"x{j + 1}", "value": w} for j, w in enumerate(drawn)]
     say("\n".join([f"{settings['rows']:,} rows in {len(files)} files in {folder}", *table_lines(truth)]))
-
-
-def _summary(run: Run) -> str:
-    return summarize(str(run.folder), run.manifest, *_tables(run), width=_terminal_width())
-
-
-def _document(run: Run) -> dict[str, Any]:
-    return document(str(run.folder), run.manifest, *_tables(run))
-
-
-def _tables(run: Run) -> Iterator[pa.Table]:
-    return (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
-
-
-def _terminal_width() -> int | None:
-    """None where the reader is a file or a program: lines are then as long as they are."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    """Also where --quiet was asked for: it is the answer."""
-    click.echo(dumps(value))
 
 
 def _say(text: str) -> None:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from gdpipe.errors import ConfigError
+from gdpipe.location import shown
 
 Filters = Sequence[Sequence[Any]]
 NullPolicy = Literal["drop", "fail"]
 MethodSetting = Literal["auto", "gd", "accelerated"]
 Collinear = Literal["min_norm", "drop", "fail"]
 Arithmetic = Literal["auto", "exact", "float64"]
+Predict = Literal["all", "new", "none"]
 
 EXACT_FEATURES = 256
 MAX_ITERATIONS = 10**9
@@ -38,12 +40,14 @@ class TrainingConfig:
         ConfigError: A setting is of the wrong type or out of range; the message names it.
     """
 
-    source: str = field(metadata={"help": "A Parquet file, a folder (hive partitions are read as columns), or a glob."})
+    source: str = field(
+        metadata={"help": "A Parquet file, a folder (hive partitions are read as columns), a glob, or a URI."}
+    )
     target: str = field(metadata={"help": "The column to predict."})
     features: tuple[str, ...] | None = _setting(
         None, "Columns to predict from, as a,b,c. All numeric columns but target, key and weight if not given."
     )
-    output: str = _setting("runs", "Folder for everything that is written.")
+    output: str = _setting("runs", "Folder or URI for everything that is written.")
     key: tuple[str, ...] = _setting((), "Column(s) copied to predictions, as a,b.")
     weight: str | None = _setting(None, "Column of sample weights, >= 0. A weight of 2 is the row twice.")
     filters: Filters | None = _setting(None, 'Rows to use, as JSON: [["month", "<=", 6]].')
@@ -63,12 +67,13 @@ class TrainingConfig:
     memory: str = _setting("512MiB", "The most decoded data held at once.")
     engine: str = _setting("threads", "What works on the shards: threads.")
     report: bool = _setting(True, "Write report.html.")
+    predict: Predict = _setting("all", "Rows to predict: all, those of files new since the published run, or none.")
+    force: bool = _setting(False, "Train even if nothing has changed since the published run.")
     run_id: str | None = _setting(None, "A name for the run: letters, digits, '-', '_'. Made from time and settings.")
 
     def __post_init__(self) -> None:
         for name in ("source", "target", "output", "engine", "memory"):
             _check(isinstance(getattr(self, name), str) and bool(getattr(self, name)), name, self, "a text, not empty")
-        check_output(self.output)
         object.__setattr__(self, "features", _names("features", self.features))
         object.__setattr__(self, "key", _names("key", self.key) or ())
         _check(self.weight is None or (isinstance(self.weight, str) and bool(self.weight)), "weight", self, "a column")
@@ -78,6 +83,7 @@ class TrainingConfig:
             ("method", MethodSetting),
             ("collinear", Collinear),
             ("arithmetic", Arithmetic),
+            ("predict", Predict),
         ):
             choices = get_args(allowed)
             _check(getattr(self, name) in choices, name, self, f"one of {', '.join(choices)}")
@@ -93,7 +99,7 @@ class TrainingConfig:
         if self.max_seconds is not None:
             _check(_is_number(self.max_seconds) and self.max_seconds > 0, "max_seconds", self, "a number above 0")
         _check_gate(self)
-        for name in ("fit_intercept", "report"):
+        for name in ("fit_intercept", "report", "force"):
             _check(isinstance(getattr(self, name), bool), name, self, "true or false")
         _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
         _check(self.engine == "threads", "engine", self, "threads (other engines are not part of this version)")
@@ -128,8 +134,8 @@ class TrainingConfig:
         return int(float(match[1]) * _UNITS[match[2].upper()])
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as the manifest keeps them."""
-        return dataclasses.asdict(self)
+        """Plain values, as the manifest keeps them: without credentials."""
+        return {**dataclasses.asdict(self), "source": shown(self.source), "output": shown(self.output)}
 
     def with_run_id(self) -> "TrainingConfig":
         """The same with a run_id: the one given, else one made from the time and the settings."""
@@ -219,16 +225,6 @@ def check_filters(filters: Any) -> None:
             f'filters {filters!r}: must be a list of conditions such as [["month", "<=", 6]]; '
             f"operators are {', '.join(operators)}, the last two with a list"
         )
-
-
-def check_output(output: str) -> None:
-    """See that the output is a local folder.
-
-    Raises:
-        ConfigError: It is a URI.
-    """
-    if "://" in output:
-        raise ConfigError(f"output {output!r}: must be a local folder; URIs are not part of this version")
 
 
 def check_run_id(run_id: Any) -> None:

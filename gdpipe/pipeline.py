@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import Filters, TrainingConfig, check_filters, check_output, check_run_id, new_run_id
+from gdpipe.config import Filters, TrainingConfig, check_filters, check_run_id, new_run_id
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, SchemaError
+from gdpipe.location import shown
 from gdpipe.run import Run, open_run
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.fit import fit
@@ -18,9 +18,11 @@ from gdpipe.stages.ingest import ingest
 from gdpipe.stages.manifest import header, inputs
 from gdpipe.stages.predict import predict, score
 from gdpipe.stages.publish import publish
+from gdpipe.stages.published import nothing_to_do
 from gdpipe.stages.standardize import standardize
 from gdpipe.stages.validate import validate
 from gdpipe.tables.columns import is_numeric
+from gdpipe.tables.place import Place
 from gdpipe.tables.scan import batch_rows, shards
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
@@ -43,7 +45,7 @@ class Steps:
 
 
 def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
-    """Run all stages and publish.
+    """Run all stages and publish; or, where the published run is what they would give, return that one.
 
     Raises:
         ConfigError: A setting does not fit the data (a learning rate that would diverge), or the run_id is taken.
@@ -52,6 +54,10 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         QualityError: It did not pass the gate; likewise.
         PublishError: The output could not be written.
     """
+    unchanged = nothing_to_do(config)
+    if unchanged is not None:
+        logger.info("nothing to do: inputs, settings and versions are those of %s (use --force)", unchanged)
+        return Run(unchanged)
     config = config.with_run_id()
     assert config.run_id is not None
     # BLAS is held to one thread: shards run beside each other, and sums must not depend on how it splits them
@@ -65,7 +71,7 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         solution = steps.fit(config, standardized)
         predicted = steps.predict(ingested, standardized, solution, staging, executor)
         report = steps.validate(config, ingested, standardized, solution, predicted, staging)
-        folder: Path = steps.publish(config, ingested, standardized, predicted, report, staging)
+        folder: Place = steps.publish(config, ingested, standardized, predicted, report, staging)
     return Run(folder)
 
 
@@ -86,21 +92,29 @@ def score_source(
         PublishError: There is no such run, or the output could not be written.
     """
     check_filters(filters)
-    check_output(output)
     if run_id is not None:
         check_run_id(run_id)
     trained = open_run(run)
     if trained.manifest["kind"] != "training":
-        raise ConfigError(f"run: {trained.folder} holds scores, not a model; name the folder of a training run")
+        raise ConfigError(f"run: {trained.location} holds scores, not a model; name the folder of a training run")
     model, target = trained.model, str(trained.manifest["target"])
     opened = Source.open(source, filters)
     opened.check_columns(model.features, "feature")
     opened.check_columns(key, "key")
     for name in (*model.features, *([target] if target in opened.schema.names else [])):
         if not is_numeric(opened.schema.field(name).type):
-            raise SchemaError(f"{source}: column {name!r} is {opened.schema.field(name).type}; the model needs numbers")
+            raise SchemaError(
+                f"{opened.location}: column {name!r} is {opened.schema.field(name).type}; the model needs numbers"
+            )
     columns = Columns(model.features, target, None, tuple(key))
-    name = run_id or new_run_id({"source": source, "run": trained.run_id, "key": list(key), "filters": filters})
+    settings = {
+        "source": shown(source),
+        "run": shown(run),
+        "output": shown(output),
+        "key": list(key),
+        "filters": filters,
+    }
+    name = run_id or new_run_id(settings)
     n_columns = len(model.features) + 1
     with threadpool_limits(1, user_api="blas"), Staging(output, name) as staging, open_executor() as executor:
         rows = batch_rows(memory_bytes, worker_count(), n_columns)
@@ -108,7 +122,7 @@ def score_source(
         folder = staging.publish(
             {
                 **header("scores", name, files),
-                "settings": {"source": source, "run": run, "output": output, "key": list(key), "filters": filters},
+                "settings": settings,
                 "scored_with": trained.run_id,
                 "inputs": inputs(opened),
                 "rows": {"read": sum(file.rows or 0 for file in files)},

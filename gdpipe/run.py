@@ -17,7 +17,10 @@ from gdpipe.numerics import linear
 from gdpipe.stages.predict import Model
 from gdpipe.tables import catalog
 from gdpipe.tables.columns import is_numeric, numbers
-from gdpipe.tables.store import damaged_files, latest_folder, read_manifest
+from gdpipe.tables.disk import DiskPlace
+from gdpipe.tables.files import is_transient
+from gdpipe.tables.place import Place
+from gdpipe.tables.store import damaged_files, latest_folder, place_at, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +30,13 @@ class Run:
     """A published (or rejected) run; tables are read when they are asked for.
 
     Attributes:
-        folder: Where it is.
+        place: Where its files are.
         manifest: What it says about itself.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.manifest = read_manifest(folder)
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.manifest = read_manifest(place)
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> Run:
@@ -42,10 +45,26 @@ class Run:
         Raises:
             PublishError: There is none.
         """
-        return cls(latest_folder(path))
+        return cls(latest_folder(place_at(path)))
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r})"
+        return f"Run({self.location!r})"
+
+    @property
+    def location(self) -> str:
+        """Its folder or URI, without credentials."""
+        return str(self.place)
+
+    @property
+    def folder(self) -> Path:
+        """Its folder on a disk.
+
+        Raises:
+            PublishError: It is in an object store; `location` says where.
+        """
+        if not isinstance(self.place, DiskPlace):
+            raise PublishError(f"{self.location}: not a folder on a disk")
+        return self.place.path
 
     @property
     def run_id(self) -> str:
@@ -98,15 +117,20 @@ class Run:
             if entry["path"] == f"{artifact}.parquet" or entry["path"].startswith(f"{artifact}/")
         ]
         if not paths:
-            raise PublishError(f"{self.folder}: the run has no {artifact}")
+            raise PublishError(f"{self.location}: the run has no {artifact}")
         try:
-            return pa.concat_tables([pq.ParquetFile(self.folder / path).read() for path in paths])
+            return pa.concat_tables([self._read(path) for path in paths])
         except (pa.ArrowException, OSError) as error:
-            raise PublishError(f"{self.folder}: {artifact} cannot be read ({error})") from error
+            transient = isinstance(error, OSError) and is_transient(error)
+            raise PublishError(f"{self.location}: {artifact} cannot be read ({error})", transient=transient) from error
+
+    def _read(self, path: str) -> pa.Table:
+        with self.place.open(path) as handle:
+            return pq.ParquetFile(handle).read()
 
     def verify(self) -> list[str]:
         """What is not as the manifest says, one line a file; empty where every checksum holds."""
-        return damaged_files(self.folder, self.manifest)
+        return damaged_files(self.place, self.manifest)
 
     @functools.cached_property
     def model(self) -> Model:
@@ -153,13 +177,25 @@ class Run:
 
 
 def open_run(output: str | os.PathLike[str]) -> Run:
-    """The latest published run of an output folder (or the run in that folder), its checksums verified.
+    """The latest published run of an output folder or URI (or the run in that folder), its checksums verified.
+
+    Tables are read later, when they are asked for: `gdpipe prune` may have removed the run by then.
 
     Raises:
         PublishError: There is none, or a file is not as the manifest says.
     """
-    run = Run.at(output)
-    damaged = run.verify()
-    if damaged:
-        raise PublishError(f"{run.folder} is damaged: {'; '.join(damaged)}")
-    return run
+    place = place_at(output)
+    folder = latest_folder(place)
+    while True:
+        try:
+            run = Run(folder)
+            damaged = run.verify()
+            if not damaged:
+                return run
+            raise PublishError(f"{run.location} is damaged: {'; '.join(damaged)}")
+        except PublishError:
+            # pruned while it was looked at? Then there is a newer one by now
+            found = latest_folder(place)
+            if found == folder:
+                raise
+            folder = found

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from gdpipe.cli import main
+from tests.s3 import ENVIRONMENT, Server, s3_server
 
 REPO = Path(__file__).parents[1]
 FLIGHTS = REPO / "data" / "flights"
@@ -63,6 +66,11 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def published(output: Path) -> dict[str, bytes]:
+    """The same of an output folder, without the sums that a run keeps as it goes."""
+    return {name: content for name, content in snapshot(output).items() if not name.startswith("moments/")}
+
+
 def staged(output: Path) -> list[str]:
     """What lies in an output's staging folder."""
     return sorted(p.name for p in (output / ".staging").glob("*"))
@@ -82,3 +90,20 @@ def output(tmp_path: Path, data: Path) -> Path:
     done = gdpipe_cli("train", data, "--target", "y", "--output", folder, "--run-id", "good", "--no-report")
     assert done.code == 0, done.err
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An S3 server of our own, with credentials for it in the environment."""
+    with pytest.MonkeyPatch.context() as patched, s3_server(tmp_path_factory.mktemp("s3")) as server:
+        for name, value in ENVIRONMENT.items():
+            patched.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: Server) -> str:
+    """A new bucket's name."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    s3.filesystem.create_dir(name)
+    return name

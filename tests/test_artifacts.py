@@ -169,6 +169,7 @@ def test_the_manifest_tells_the_inputs_the_rows_and_the_verdict(source: Path, ru
     holes = frame[["x1", "x2", "y"]].isna()
     assert manifest["rows"] == {
         "read": 200,
+        "scanned": 200,
         "used": int((~holes.any(axis=1)).sum()),
         "left_out": int(holes.any(axis=1).sum()),
         "null": {name: int(count) for name, count in holes.sum().items()},

@@ -1,11 +1,8 @@
 """Bad input, row by row of the design's table: what each gets, and that what was published before stays as it was."""
 
-import errno
 import itertools
-import json
 import os
 import re
-import signal
 import struct
 import subprocess
 import sys
@@ -23,7 +20,15 @@ import pytest
 import gdpipe
 from gdpipe.pipeline import Steps, train
 from gdpipe.stages.validate import validate
-from tests.conftest import REPO, Outcome, gdpipe_cli, gdpipe_command, line_columns, snapshot, staged, write_parquet
+from tests.conftest import (
+    REPO,
+    Outcome,
+    gdpipe_cli,
+    line_columns,
+    published,
+    staged,
+    write_parquet,
+)
 
 Refused = Callable[..., None]
 
@@ -33,13 +38,13 @@ def refused(output: Path) -> Refused:
     """Train and see that it is refused: code, one line that holds every phrase, and nothing published changed."""
 
     def check(code: int, source: object, *args: object, says: tuple[object, ...], target: str = "y") -> None:
-        before = snapshot(output)
+        before = published(output)
         done = gdpipe_cli("train", source, "--target", target, "--output", output, *args)
         assert done.code == code, done
         assert re.fullmatch(r"gdpipe: [^\n]+\n", done.err), done.err
         for phrase in says:
             assert str(phrase) in done.err
-        assert snapshot(output) == before
+        assert published(output) == before
         assert staged(output) == []
 
     return check
@@ -321,6 +326,7 @@ def test_null_and_nan_are_dropped_and_counted(tmp_path: Path) -> None:
         "left_out": 4,
         "null": {"x1": 2, "x2": 2, "y": 1},
         "zero_weight": 0,
+        "scanned": 30,
     }
     assert run.metrics["n_samples"].to_list() == [26]
     predictions = run.predictions
@@ -521,7 +527,8 @@ def test_some_weights_that_are_zero_or_missing(tmp_path: Path) -> None:
     columns, at = line_columns(30), np.arange(30)
     weights = pa.array(np.where(at < 5, 0.0, 1.0), mask=at == 29)
     run = accepted(write_parquet(tmp_path / "d.parquet", {**columns, "w": weights}), tmp_path / "runs", "--weight", "w")
-    assert run.manifest["rows"] == {"read": 30, "used": 24, "left_out": 6, "null": {"w": 1}, "zero_weight": 5}
+    rows = {"read": 30, "scanned": 30, "used": 24, "left_out": 6, "null": {"w": 1}, "zero_weight": 5}
+    assert run.manifest["rows"] == rows
     alone = accepted(
         write_parquet(tmp_path / "e.parquet", {name: v[5:29] for name, v in columns.items()}), tmp_path / "alone"
     )
@@ -578,44 +585,13 @@ main(sys.argv[2:])
 def test_a_file_that_can_grow_no_more(limit: int, data: Path, output: Path) -> None:
     """4 bytes stop the first table, 2,000 the footer of one, 20,000 the predictions of more rows."""
     write_parquet(data / "more.parquet", line_columns(3000, seed=9))
-    before = snapshot(output)
+    before = published(output)
     command = [sys.executable, "-c", FULL, str(limit), "train", str(data), "--target", "y", "--output", str(output)]
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 4, done.stderr
     assert re.fullmatch(r"gdpipe: [^\n]+\n", done.stderr), done.stderr
     assert str(output) in done.stderr
-    assert snapshot(output) == before
-    assert staged(output) == []
-
-
-def test_a_disk_that_fills_at_any_instant(data: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forcing to the disk fails at the first call, then only at the second, ... until there is no such call."""
-    before, real = snapshot(output), os.fsync
-    failures = 0
-    for instant in itertools.count():
-        calls = itertools.count()
-
-        def full(descriptor: int, instant: int = instant, calls: "itertools.count[int]" = calls) -> None:
-            if next(calls) == instant:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            real(descriptor)
-
-        monkeypatch.setattr(os, "fsync", full)
-        done = gdpipe_cli("train", data, "--target", "y", "--output", output)
-        monkeypatch.setattr(os, "fsync", real)
-        if next(calls) <= instant:
-            break
-        if done.code == 0:  # the last one is behind the switch: the new run is there, and whole
-            break
-        assert done.code == 4, (instant, done)
-        assert "No space left" in done.err
-        after = snapshot(output)
-        assert {name: after.get(name) for name in before} == before, f"fsync {instant}"
-        assert gdpipe.open_run(output).run_id == "good"
-        failures += 1
-    assert done.code == 0
-    assert failures >= 8
-    assert gdpipe.open_run(output).run_id != "good"
+    assert published(output) == before
     assert staged(output) == []
 
 
@@ -636,62 +612,6 @@ def test_a_run_id_that_was_rejected(data: Path, output: Path, refused: Refused) 
     refused(2, data, "--run-id", "slow", says=("run_id", "'slow'"))
 
 
-# killed
-
-KILLED = """
-import os, signal, sys
-import gdpipe.pipeline
-from gdpipe.config import TrainingConfig
-
-def die(*args, **kwargs):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def after(function):
-    def first(*args, **kwargs):
-        function(*args, **kwargs)
-        die()
-    return first
-
-instant, source, output = sys.argv[1:]
-steps = gdpipe.pipeline.Steps()
-if instant in ("ingest", "predict", "validate", "publish"):
-    steps = gdpipe.pipeline.Steps(**{instant: die})
-elif instant.startswith("after "):
-    name = instant.removeprefix("after ")
-    setattr(os, name, after(getattr(os, name)))
-else:
-    setattr(os, instant, die)
-gdpipe.pipeline.train(TrainingConfig(source=source, target="y", output=output, run_id="killed"), steps)
-"""
-
-
-@pytest.mark.parametrize(
-    "instant", ["ingest", "predict", "validate", "publish", "rename", "after rename", "replace", "after replace"]
-)
-def test_a_run_that_is_killed_leaves_nothing_that_the_next_does_not_clean_up(
-    instant: str, data: Path, output: Path
-) -> None:
-    before = snapshot(output)
-    command = [sys.executable, "-c", KILLED, instant, str(data), str(output)]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert staged(output) != []
-    switched = instant == "after replace"
-    after = snapshot(output)
-    assert {n: after[n] for n in before if n != "latest.json"} == {n: before[n] for n in before if n != "latest.json"}
-    assert (after["latest.json"] == before["latest.json"]) is not switched
-    assert gdpipe.open_run(output).run_id == ("killed" if switched else "good")
-    if (output / "runs" / "killed").exists():
-        assert gdpipe_cli("verify", output / "runs" / "killed").code == 0
-
-    assert gdpipe_cli("train", data, "--target", "y", "--output", output, "--run-id", "next").code == 0
-    assert staged(output) == []
-    assert gdpipe.open_run(output).run_id == "next"
-    assert {name: snapshot(output)[name] for name in before if name != "latest.json"} == {
-        name: content for name, content in before.items() if name != "latest.json"
-    }
-
-
 # two at once
 
 
@@ -707,31 +627,6 @@ def test_runs_in_threads_on_one_output_all_complete(data: Path, tmp_path: Path) 
     for other in parameters[1:]:
         pd.testing.assert_frame_equal(parameters[0], other, check_exact=True)
     assert gdpipe.open_run(output).run_id in names
-    assert staged(output) == []
-
-
-def test_runs_in_processes_on_one_output_all_complete(data: Path, output: Path) -> None:
-    before, names = snapshot(output), ["one", "two", "three"]
-    running = [
-        subprocess.Popen(
-            gdpipe_command("train", data, "--target", "y", "--output", output, "--run-id", name),
-            cwd=REPO,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in names
-    ]
-    for process in running:
-        _, err = process.communicate()
-        assert (process.returncode, err) == (0, "")
-    for name in names:
-        assert gdpipe.open_run(output / "runs" / name).run_id == name
-    pointer = json.loads((output / "latest.json").read_text())
-    assert pointer["run_id"] in names
-    assert pointer == {"schema_version": 1, "run_id": pointer["run_id"], "path": f"runs/{pointer['run_id']}"}
-    after = snapshot(output)
-    assert all(after[name] == content for name, content in before.items() if name != "latest.json")
     assert staged(output) == []
 
 
@@ -754,9 +649,8 @@ def test_a_run_in_progress_keeps_its_name_and_its_files(data: Path, output: Path
     assert staged(output) == []
 
 
-def test_uris_that_are_none_and_outputs_that_are_not_local(data: Path, tmp_path: Path) -> None:
+def test_uris_that_are_none(data: Path, tmp_path: Path) -> None:
     assert gdpipe_cli("train", "nowhere://bucket", "--target", "y", "--output", tmp_path / "runs").code == 3
-    for args in (("train", data, "--target", "y"), ("predict", data)):
-        done = gdpipe_cli(*args, "--output", "s3://bucket/runs")
-        assert done.code == 2
-        assert "output 's3://bucket/runs'" in done.err
+    done = gdpipe_cli("train", data, "--target", "y", "--output", "nowhere://bucket/runs")
+    assert done.code == 2
+    assert "'nowhere://bucket/runs'" in done.err

@@ -79,6 +79,8 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
         "memory": "64MiB",
         "engine": "threads",
         "report": False,
+        "predict": "new",
+        "force": False,
         "run_id": "all-options",
     }
     assert set(settings) == set(DEFAULTS)

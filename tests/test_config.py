@@ -31,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
     "memory": "512MiB",
     "engine": "threads",
     "report": True,
+    "predict": "all",
+    "force": False,
     "run_id": None,
 }
 
@@ -71,6 +73,8 @@ WRONG: dict[str, list[Any]] = {
     "memory": ["", 5, None, "lots", "5 parsecs", "-512MiB", "MiB", "8388607", "1MiB"],
     "engine": ["", "dask", 5, None],
     "report": [0, "no", None],
+    "predict": ["some", None, True],
+    "force": [1, "yes", None],
     "run_id": ["a/b", "/a", "a\\b", "..", ".a", "-a", "", "a b", "a.b", "é", "a\n", "x" * 101, 5],
 }
 

@@ -123,7 +123,7 @@ def assert_right(run: Run, table: pa.Table) -> None:
     assert run.manifest["rows"] | {"null": 0} == {
         "read": table.num_rows, "used": len(rows), "left_out": table.num_rows - len(rows), "null": 0, "zero_weight": 0,
     }  # fmt: skip
-    *xs, y = [[column[i] for i in rows] for column in columns]
+    *xs, y = [[column[i] or Fraction(0) for i in rows] for column in columns]
     if any("to rounding" in line or "nearly" in line for line in run.manifest["dependencies"]):
         return  # named, and treated as a dependency: not the exact projection
     fitted = project(y, [[Fraction(1)] * len(rows), *xs])
@@ -139,20 +139,25 @@ def exact(column: pa.ChunkedArray) -> list[Fraction | None]:
     return [None if v is None or math.isnan(v) else Fraction(v) for v in values]
 
 
-def project(y: list[Any], columns: list[list[Any]]) -> list[Any]:
+def project(y: list[Fraction], columns: list[list[Fraction]]) -> list[Fraction]:
     """Onto the span of the columns, by Gram and Schmidt, exactly."""
-    fitted, basis = [Fraction(0)] * len(y), []
+    fitted = [Fraction(0)] * len(y)
+    basis: list[tuple[list[Fraction], Fraction]] = []
     for column in columns:
         rest = column
         for b, square in basis:
-            part = sum(p * q for p, q in zip(rest, b, strict=True)) / square
+            part = dot(rest, b) / square
             rest = [r - part * q for r, q in zip(rest, b, strict=True)]
-        square = sum(r * r for r in rest)
+        square = dot(rest, rest)
         if square:
             basis.append((rest, square))
-            part = sum(p * q for p, q in zip(y, rest, strict=True)) / square
+            part = dot(y, rest) / square
             fitted = [f + part * r for f, r in zip(fitted, rest, strict=True)]
     return fitted
+
+
+def dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
+    return sum((p * q for p, q in zip(a, b, strict=True)), Fraction(0))
 
 
 @st.composite

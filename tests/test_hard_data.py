@@ -174,7 +174,7 @@ def test_nearly_equal_columns_are_fitted_or_refused_but_never_wrong(train: Train
         try:
             run = train(columns)
         except gdpipe.ConvergenceError as error:
-            run = gdpipe.run.Run(Path(error.evidence))
+            run = gdpipe.run.Run.at(Path(error.evidence))
         by_hand = np.linalg.lstsq(np.column_stack([np.ones(400), A, B]), columns["y"])[0]
         effect = run.parameters["ols_estimate"][2] * tiny
         assert effect == pytest.approx(by_hand[2], rel=1e-4)

@@ -84,7 +84,9 @@ def test_the_page_on_settings_has_every_setting_and_its_default() -> None:
     expected = {
         field.name: "required"
         if field.default is dataclasses.MISSING
-        else {"None": "none", "()": "none", "True": "true"}.get(str(field.default), str(field.default))
+        else {"None": "none", "()": "none", "True": "true", "False": "false"}.get(
+            str(field.default), str(field.default)
+        )
         for field in dataclasses.fields(TrainingConfig)
     }
     found = {row[0].strip("`"): row[1].strip("`") for row in rows(section(SETTINGS, "# Settings"))}

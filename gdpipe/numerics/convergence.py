@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.descent import MAX_GAP_SE, NEGLIGIBLE_GAP, Solution, Status
-from gdpipe.numerics.objective import FIXED_POINT_BITS, LeastSquares, to_fixed
+from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, to_fixed
+from gdpipe.numerics.objective import LeastSquares
 
 # predictions that round away more than this of a target SD cannot vouch for anything
 MAX_ROW_ROUNDING = 1e-4
@@ -24,7 +25,8 @@ class Certificate:
         coef_gap_se: The largest gap in standard errors; NaN where there are none.
         excess_loss: (w - w*)ᵀA(w - w*) · variance, in the target's unit squared.
         excess_loss_limit: What the tolerance allows of it.
-        row_gradient: max |mean(e·z)| / target_scale over the raw rows, which is zero at the optimum.
+        row_gradient: max |mean(e·z)| / target_scale over the raw rows, which is zero at the optimum; NaN where no row
+            was read again, and it cannot fail.
         row_gradient_limit: What the tolerance, and the rounding of predictions, allow of it.
         passed: Whether the descent converged and every number keeps its limit.
         reason: Why it passed, or which number did not.
@@ -55,7 +57,7 @@ def certify(
         solution: Where the descent ended.
         optimum: w*, shape (p,).
         std_error_scaled: Shape (p,), NaN or 0 where there is none to measure by.
-        row_gradient: max |mean(e·z)| / target_scale from the raw rows.
+        row_gradient: max |mean(e·z)| / target_scale from the raw rows; NaN where none was read again.
         row_rounding: What rounding of the predictions can add to it.
     """
     tolerance = solution.plan.settings.tolerance
@@ -89,6 +91,7 @@ def certify(
         failures = [
             f"stopped after {solution.iterations:,} steps of {solution.plan.method} ({needed}): {solution.status.value}"
         ]
+    unchecked = "; not checked against the rows, none of which was read again" if math.isnan(row_gradient) else ""
     return Certificate(
         coef_gap,
         coef_gap_se,
@@ -97,5 +100,5 @@ def certify(
         row_gradient,
         gradient_limit,
         not failures,
-        "; ".join(failures) or Status.CONVERGED.value,
+        ("; ".join(failures) or Status.CONVERGED.value) + unchecked,
     )

@@ -1,7 +1,9 @@
 """Centred sums of products, whoever gathered them: the one form the rest of the numerics works on."""
 
 import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,115 +12,173 @@ from numpy.typing import NDArray
 from gdpipe.numerics.float_moments import Float64Moments
 from gdpipe.numerics.moments import Moments
 
-# a float64 sum carries 53 bits; columns are written down this many bits below their own standard deviation
-FLOAT64_GRID_BITS = 96
 # block sums and merges round a few dozen times
 FLOAT64_NOISE = 64 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CrossProducts:
-    """Weighted covariances of z = [features..., target], as integers.
-
-    cov(zᵢ, zⱼ) = products[i, j] · 2^(exponentᵢ + exponentⱼ) / weight²    (about zero instead of the mean
-    where `centred` is false), and mean(zᵢ) = sums[i] · 2^exponentᵢ / weight.
+class CrossProducts(ABC):
+    """Weighted covariances of z = [features..., target], about zero instead of the mean where not centred.
 
     Attributes:
         n_samples: Rows counted.
         total_weight: Σw, rounded once; n_samples where rows are unweighted.
-        weight: Σw in the units in which `sums` and `products` are written.
-        sums: Shape (k,), Python integers.
-        products: Shape (k, k), Python integers, symmetric.
-        exponents: Shape (k,), int64.
         centred: Whether the means were taken out (a fit with an intercept).
-        noise: Relative error of an entry, against the standard deviations of its columns; 0 for exact sums.
     """
 
     n_samples: int
     total_weight: float
-    weight: int
-    sums: NDArray[np.object_]
-    products: NDArray[np.object_]
-    exponents: NDArray[np.int64]
     centred: bool
-    noise: float = 0.0
 
     @classmethod
     def of(cls, moments: Moments | Float64Moments, *, centred: bool) -> "CrossProducts":
         """From sums of either kind."""
-        return _from_exact(moments, centred) if isinstance(moments, Moments) else _from_float64(moments, centred)
+        if isinstance(moments, Moments):
+            return ExactProducts.from_moments(moments, centred)
+        return Float64Products.from_moments(moments, centred)
+
+    @property
+    @abstractmethod
+    def noise(self) -> float:
+        """Relative error of an entry, against the standard deviations of its columns; 0 for exact sums."""
+
+    @abstractmethod
+    def means(self) -> tuple[Fraction, ...]:
+        """Each column's mean; shape (k,)."""
+
+    @abstractmethod
+    def variances(self) -> tuple[Fraction, ...]:
+        """Each column's variance (mean square where not centred); shape (k,)."""
+
+    @abstractmethod
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """Each column's covariance with a linear combination: cov(z)·line, shape (k,); `line` are binary fractions."""
+
+    @abstractmethod
+    def select(self, columns: list[int]) -> "CrossProducts":
+        """The same for some of the columns, in the order given."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExactProducts(CrossProducts):
+    """Covariances as integers.
+
+    cov(zᵢ, zⱼ) = products[i, j] · 2^(exponentᵢ + exponentⱼ) / weight², and mean(zᵢ) = sums[i] · 2^exponentᵢ / weight.
+
+    Attributes:
+        weight: Σw in the units in which `sums` and `products` are written.
+        sums: Shape (k,), Python integers.
+        products: Shape (k, k), Python integers, symmetric.
+        exponents: Shape (k,), int64.
+    """
+
+    weight: int
+    sums: NDArray[np.object_]
+    products: NDArray[np.object_]
+    exponents: NDArray[np.int64]
+
+    @classmethod
+    def from_moments(cls, moments: Moments, centred: bool) -> "ExactProducts":
+        """From exact sums."""
+        products = moments.weight * moments.products
+        if centred:
+            products = products - np.outer(moments.sums, moments.sums)
+        total_weight = Fraction(moments.weight) * power_of_two(moments.weight_exponent)
+        return cls(
+            moments.n_samples,
+            float(total_weight),
+            centred,
+            moments.weight,
+            moments.sums,
+            products,
+            moments.exponents,
+        )
+
+    @property
+    def noise(self) -> float:
+        """None."""
+        return 0.0
 
     def means(self) -> tuple[Fraction, ...]:
-        """Each column's mean, exactly; shape (k,)."""
+        """Exactly."""
         return tuple(
             Fraction(int(total), self.weight) * power_of_two(e)
             for total, e in zip(self.sums, self.exponents.tolist(), strict=True)
         )
 
     def variances(self) -> tuple[Fraction, ...]:
-        """Each column's variance (mean square where not centred), exactly; shape (k,)."""
+        """Exactly."""
         return tuple(
             Fraction(int(square), self.weight**2) * power_of_two(2 * e)
             for square, e in zip(self.products.diagonal(), self.exponents.tolist(), strict=True)
         )
 
-    def select(self, columns: list[int]) -> "CrossProducts":
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """Exactly."""
+        units = [power_of_two(e) for e in self.exponents.tolist()]
+        # powers of two have a common denominator: the k² products are integers
+        steps = [v * unit for v, unit in zip(line, units, strict=True)]
+        below = max(step.denominator for step in steps)
+        products = self.products @ np.array([int(step * below) for step in steps], object)
+        return tuple(Fraction(int(v), below * self.weight**2) * unit for v, unit in zip(products, units, strict=True))
+
+    def select(self, columns: list[int]) -> "ExactProducts":
         """The same for some of the columns, in the order given."""
-        return CrossProducts(
-            self.n_samples,
-            self.total_weight,
-            self.weight,
-            self.sums[columns],
-            self.products[np.ix_(columns, columns)],
-            self.exponents[columns],
-            self.centred,
-            self.noise,
+        return replace(
+            self,
+            sums=self.sums[columns],
+            products=self.products[np.ix_(columns, columns)],
+            exponents=self.exponents[columns],
         )
 
 
-def _from_exact(moments: Moments, centred: bool) -> CrossProducts:
-    products = moments.weight * moments.products
-    if centred:
-        products = products - np.outer(moments.sums, moments.sums)
-    total_weight = Fraction(moments.weight) * power_of_two(moments.weight_exponent)
-    return CrossProducts(
-        moments.n_samples,
-        float(total_weight),
-        moments.weight,
-        moments.sums,
-        products,
-        moments.exponents,
-        centred,
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class Float64Products(CrossProducts):
+    """Covariances as float64, where p × p integers of unlimited length would not fit.
 
+    Attributes:
+        average: Each column's mean, shape (k,).
+        comoments: total_weight · cov, shape (k, k): the array that the sums were gathered in, not a copy of it.
+    """
 
-def _from_float64(moments: Float64Moments, centred: bool) -> CrossProducts:
-    covariance = moments.comoments / moments.weight
-    if not centred:
-        covariance = covariance + np.outer(moments.means, moments.means)
-    # a constant column leaves nothing but the rounding of its mean
-    flat = np.abs(moments.means) * FLOAT64_NOISE >= np.sqrt(moments.comoments.diagonal() / moments.weight)
-    if centred:
-        covariance = np.where(flat[:, None] | flat[None, :], 0.0, covariance)
-    spread = np.sqrt(covariance.diagonal())
-    exponents = np.frexp(np.where(spread > 0, spread, 1.0))[1].astype(np.int64) - FLOAT64_GRID_BITS
-    steps = exponents.tolist()
-    return CrossProducts(
-        moments.n_samples,
-        moments.weight,
-        1,
-        np.array([_in_units(m, e) for m, e in zip(moments.means.tolist(), steps, strict=True)], object),
-        np.array(
-            [
-                [_in_units(c, steps[i] + steps[j]) for j, c in enumerate(row)]
-                for i, row in enumerate(covariance.tolist())
-            ],
-            object,
-        ),
-        exponents,
-        centred,
-        FLOAT64_NOISE,
-    )
+    average: NDArray[np.float64]
+    comoments: NDArray[np.float64]
+
+    @classmethod
+    def from_moments(cls, moments: Float64Moments, centred: bool) -> "Float64Products":
+        """From rounded sums."""
+        comoments = moments.comoments
+        if not centred:
+            comoments = np.multiply.outer(moments.means * moments.weight, moments.means)
+            comoments += moments.comoments
+        return cls(moments.n_samples, moments.weight, centred, moments.means, comoments)
+
+    @property
+    def noise(self) -> float:
+        """What block sums and merges round."""
+        return FLOAT64_NOISE
+
+    def means(self) -> tuple[Fraction, ...]:
+        """As rounded."""
+        return tuple(map(Fraction, self.average.tolist()))
+
+    def variances(self) -> tuple[Fraction, ...]:
+        """As rounded; 0 where a constant column leaves nothing but the rounding of its mean."""
+        variances = self.comoments.diagonal() / self.total_weight
+        if self.centred:
+            variances = np.where(np.abs(self.average) * self.noise >= np.sqrt(variances), 0.0, variances)
+        return tuple(map(Fraction, variances.tolist()))
+
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """As rounded."""
+        covariances = self.comoments @ np.array([float(v) for v in line]) / self.total_weight
+        return tuple(map(Fraction, covariances.tolist()))
+
+    def select(self, columns: list[int]) -> "Float64Products":
+        """The same for some of the columns, in the order given."""
+        if columns == list(range(len(self.average))):
+            return self
+        return replace(self, average=self.average[columns], comoments=self.comoments[np.ix_(columns, columns)])
 
 
 def power_of_two(exponent: int) -> Fraction:
@@ -134,9 +194,3 @@ def square_root(value: Fraction) -> float:
     shift = 2 * max(0, 128 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
     root = math.isqrt((value.numerator << shift) // value.denominator)
     return float(Fraction(root) * power_of_two(-(shift // 2)))
-
-
-def _in_units(value: float, exponent: int) -> int:
-    numerator, denominator = value.as_integer_ratio()
-    scaled = Fraction(numerator, denominator) * power_of_two(-exponent)
-    return round(scaled)

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import scipy.linalg
 from flint import fmpz_mat, nmod_mat
 from numpy.typing import NDArray
 
-from gdpipe.numerics.covariance import CrossProducts, power_of_two, square_root
-from gdpipe.numerics.objective import LeastSquares, to_fixed
+from gdpipe.numerics.covariance import CrossProducts, ExactProducts, power_of_two
+from gdpipe.numerics.fixed_point import to_fixed
+from gdpipe.numerics.objective import LeastSquares
+from gdpipe.numerics.relations import Relation, Rounding, plain_relation, rounded_relation
 from gdpipe.numerics.scaling import Scaling
 
 # 2^61 - 1 and neighbours: a rank modulo a prime is never too large, and too small once in about 2^60 matrices;
@@ -17,30 +20,9 @@ from gdpipe.numerics.scaling import Scaling
 PRIMES = (2305843009213693951, 2305843009213693921, 2305843009213693907)
 # float64 eigenvalues below this fraction of the largest are found again in rational arithmetic
 TRUSTED_EIGENVALUE = 1e-9
-# a combination is constant to rounding when its spread is at most this many roundings of its terms
-ROUNDINGS = 4.0
 INVERSE_ITERATIONS = 3
-LARGEST_DENOMINATOR = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """Σ coefficientᵢ · featureᵢ = constant, on every row.
-
-    Attributes:
-        coefficients: Shape (p,), in original units, in lowest terms: integers where the relation is exact.
-        constant: In the same unit as the terms.
-        exact: False where it holds only to the rounding of the data.
-    """
-
-    coefficients: tuple[Fraction, ...]
-    constant: Fraction
-    exact: bool
-
-    @property
-    def features(self) -> list[int]:
-        """Indices of the features that take part."""
-        return [i for i, c in enumerate(self.coefficients) if c]
+# of features that can be spared alike the last is: so many times more readily than the first
+PREFERENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +34,47 @@ class Dependencies:
         relations: One for each further rank that is missing.
         redundant: One feature of each relation, the last that can be spared: without these the rest is independent.
         smallest_eigenvalue: Of the correlation matrix of the rest, where float64 cannot tell it; else None.
+        null_space: The relations as directions among standardized coefficients of the features that vary, one a
+            column, where they were found as such; None where `null_directions` tells them from the relations.
     """
 
     constant: list[int]
     relations: tuple[Relation, ...]
     redundant: list[int]
     smallest_eigenvalue: float | None
+    null_space: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
-        cls, cross: CrossProducts, scaling: Scaling, resolution: NDArray[np.float64] | None = None
+        cls,
+        cross: CrossProducts,
+        scaling: Scaling,
+        problem: LeastSquares,
+        resolution: NDArray[np.float64] | None = None,
     ) -> "Dependencies":
         """Find them all, the exact ones first.
 
         Args:
             cross: Covariances of [features..., target].
             scaling: Of the same columns.
+            problem: The loss over the features that vary.
             resolution: Relative rounding of each feature's values, shape (p,); float64's if not given.
         """
-        p = len(cross.sums) - 1
-        constant = [j for j in range(p) if not cross.products[j, j]]
-        varying = [j for j in range(p) if cross.products[j, j]]
-        # rounded sums obey no relation exactly
-        relations, redundant = _exact_relations(cross, varying) if not cross.noise else ([], [])
+        constant, varying = split_constant(cross)
+        rounding = Rounding(cross, scaling, resolution)
+        if not isinstance(cross, ExactProducts):
+            relations, redundant, null_space = _float64_relations(cross, scaling, problem, rounding, varying)
+            return cls(constant, relations, redundant, None, null_space)
+        found_relations, redundant = _exact_relations(cross, varying)
         independent = [j for j in varying if j not in redundant]
-        rounding = _Rounding(cross, scaling, resolution)
         rounded: list[int] = []
         smallest = None
         while independent:
-            found = _smallest_mode(cross, scaling, independent)
+            if len(independent) < len(varying):
+                problem = LeastSquares.of(
+                    cross.select([*independent, len(cross.sums) - 1]), scaling.select(independent)
+                )
+            found = _smallest_mode(problem)
             if found is None:
                 break
             smallest, mode = found
@@ -89,47 +83,19 @@ class Dependencies:
             spared = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
             rounded.append(independent.pop(spared))
             smallest = None
-        relations += [
-            _rounded_relation(cross, scaling, independent, j, rounding.of_coefficients) for j in sorted(rounded)
-        ]
-        return cls(constant, tuple(relations), redundant + rounded, smallest)
+        for j in sorted(rounded):
+            weights = _regression(cross, independent, j)
+            found_relations.append(rounded_relation(cross, scaling, weights, j, rounding.of_coefficients))
+        return cls(constant, tuple(found_relations), redundant + rounded, smallest)
 
 
-class _Rounding:
-    """What the rounding of the data, or of the sums, can do to a combination of features.
-
-    A combination of float64 columns that is constant but for rounding moves by a few units in the last place of
-    its terms.
-    """
-
-    def __init__(self, cross: CrossProducts, scaling: Scaling, resolution: NDArray[np.float64] | None) -> None:
-        p = len(cross.sums) - 1
-        squares = [
-            (m**2 if cross.centred else 0) + v for m, v in zip(cross.means()[:p], cross.variances()[:p], strict=True)
-        ]
-        magnitudes = np.array([square_root(Fraction(s)) for s in squares])
-        units = np.full(p, np.finfo(np.float64).eps) if resolution is None else resolution
-        self.of_coefficients = max(1e-9, 100 * float(units.max(initial=0.0)))
-        self._per_weight = units * magnitudes / scaling.scales
-        self._noise = cross.noise * p
-
-    def explains(self, eigenvalue: float, mode: NDArray[np.float64], features: list[int]) -> bool:
-        """Whether a combination with this variance may be constant."""
-        spread = float(np.abs(mode) @ self._per_weight[features])
-        return eigenvalue <= max((ROUNDINGS * spread) ** 2, self._noise)
+def split_constant(cross: CrossProducts) -> tuple[list[int], list[int]]:
+    """Indices of the features that are the same on every row, and of those that vary."""
+    variances = cross.variances()[:-1]
+    return [j for j, v in enumerate(variances) if not v], [j for j, v in enumerate(variances) if v]
 
 
-def null_directions(relations: tuple[Relation, ...], scaling: Scaling, kept: list[int]) -> NDArray[np.float64]:
-    """The relations as directions among standardized coefficients, shape (len(kept), len(relations))."""
-    directions = np.zeros((len(kept), len(relations)))
-    for k, relation in enumerate(relations):
-        terms = [relation.coefficients[j] * Fraction(float(scaling.scales[j])) for j in kept]
-        largest = max(abs(t) for t in terms)
-        directions[:, k] = [float(t / largest) for t in terms]
-    return directions
-
-
-def _exact_relations(cross: CrossProducts, varying: list[int]) -> tuple[list[Relation], list[int]]:
+def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Relation], list[int]]:
     """The integer null space: pivots found modulo a prime, relations solved and checked over the rationals."""
     products = cross.products[np.ix_(varying, varying)]
     for prime in PRIMES:
@@ -155,7 +121,7 @@ def _pivots(matrix: nmod_mat) -> list[int]:
     return [next(c for c in columns if int(reduced[r, c])) for r in range(rank)]
 
 
-def _relation(cross: CrossProducts, grid_weights: dict[int, Fraction]) -> Relation:
+def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relation:
     """An exact relation between grid integers, in the user's units and lowest terms."""
     terms = {j: w * power_of_two(-int(cross.exponents[j])) for j, w in grid_weights.items() if w}
     common = math.lcm(*(t.denominator for t in terms.values()))
@@ -166,21 +132,16 @@ def _relation(cross: CrossProducts, grid_weights: dict[int, Fraction]) -> Relati
     return Relation(tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1)), constant, exact=True)
 
 
-def _smallest_mode(
-    cross: CrossProducts, scaling: Scaling, features: list[int]
-) -> tuple[float, NDArray[np.float64]] | None:
+def _smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:
     """The least eigenvalue and its vector, where float64 cannot be trusted with them; else None.
 
     Inverse iteration in rational arithmetic (Golub & Van Loan, 4th ed., section 8.2.2): each solve gains the ratio of
     the two least eigenvalues, and no digit is lost to the condition number.
     """
-    problem = LeastSquares.of(cross.select([*features, len(cross.sums) - 1]), scaling.select(features))
-    eigenvalues, modes = problem.eigenvalues, problem.modes
+    eigenvalues, mode = problem.eigenvalues, problem.modes[:, 0]
     if eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
         return None
-    if cross.noise:  # rounded sums hold no digits that rational arithmetic could find
-        return max(float(eigenvalues[0]), 0.0), modes[:, 0]
-    mode = modes[:, 0]
+    assert isinstance(problem.exact_hessian, np.ndarray)
     value = 0.0
     for _ in range(INVERSE_ITERATIONS):
         image = solve_exactly(problem.exact_hessian, to_fixed(mode.tolist())[:, None])[:, 0].astype(np.float64)
@@ -189,38 +150,58 @@ def _smallest_mode(
     return value, mode
 
 
-def _rounded_relation(
-    cross: CrossProducts, scaling: Scaling, independent: list[int], dependent: int, rounding: float
-) -> Relation:
-    """What a feature is of the independent ones, to rounding: its regression on them, cleaned of noise."""
+def _regression(cross: ExactProducts, independent: list[int], dependent: int) -> dict[int, Fraction]:
+    """The weight of each independent feature in the dependent one, in original units."""
     square = cross.products[np.ix_(independent, independent)]
-    solved = solve_exactly(square, cross.products[independent, dependent][:, None])
-    terms = {dependent: Fraction(1)}
-    means = cross.means()
-    constant = means[dependent]
-    for r, j in enumerate(independent):
-        weight = solved[r, 0] * power_of_two(int(cross.exponents[dependent] - cross.exponents[j]))
-        constant -= weight * means[j]
-        # a term that moves the combination by no more than rounding does not belong to it
-        if abs(weight) * Fraction(float(scaling.scales[j])) > 10 * Fraction(rounding) * Fraction(
-            float(scaling.scales[dependent])
-        ):
-            terms[j] = -simplest_near(weight, rounding)
-    common = math.lcm(*(t.denominator for t in terms.values()))
-    if common <= LARGEST_DENOMINATOR:
-        terms = {j: t * common for j, t in terms.items()}
-    size = sum((abs(t * means[j]) for j, t in terms.items()), Fraction(0))
-    constant *= terms[dependent]
-    coefficients = tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1))
-    if not cross.centred or abs(constant) <= size * Fraction(rounding):
-        constant = Fraction(0)
-    return Relation(coefficients, constant, exact=False)
+    solved = solve_exactly(square, cross.products[independent, dependent][:, None])[:, 0]
+    return {
+        j: weight * power_of_two(int(cross.exponents[dependent] - cross.exponents[j]))
+        for j, weight in zip(independent, solved, strict=True)
+    }
 
 
-def simplest_near(value: Fraction, rounding: float) -> Fraction:
-    """A fraction with a small denominator if one is as near as the relative rounding, else the value as a float64."""
-    simple = value.limit_denominator(LARGEST_DENOMINATOR)
-    return simple if abs(simple - value) <= abs(value) * Fraction(rounding) else Fraction(float(value))
+def _float64_relations(
+    cross: CrossProducts, scaling: Scaling, problem: LeastSquares, rounding: Rounding, varying: list[int]
+) -> tuple[tuple[Relation, ...], list[int], NDArray[np.float64]]:
+    """The relations, all to rounding, the features spared, and the null space: from the eigenvectors of rounded sums.
+
+    Rounded sums hold no digits that rational arithmetic could find.
+    """
+    eigenvalues, modes = problem.eigenvalues, problem.modes
+    unsure = int(np.searchsorted(eigenvalues, TRUSTED_EIGENVALUE * problem.lipschitz, side="right"))
+    explained = (rounding.explains(float(eigenvalues[i]), modes[:, i], varying) for i in range(unsure))
+    deficiency = next((i for i, holds in enumerate(explained) if not holds), unsure)
+    null_space = modes[:, :deficiency]
+    if not deficiency:
+        return (), [], null_space
+    readiness = np.linspace(1.0, PREFERENCE, len(varying))
+    order = scipy.linalg.qr((null_space * readiness[:, None]).T, mode="r", pivoting=True)[1]
+    spared = np.sort(order[:deficiency])
+    # the same space, but each line has one spared feature to itself; from SDs to units
+    lines = np.linalg.solve(null_space[spared].T, null_space.T)
+    redundant = [varying[i] for i in spared]
+    free = np.setdiff1d(np.arange(len(varying)), spared)
+    independent = [varying[i] for i in free]
+    weights = -lines[:, free] * scaling.scales[redundant][:, None] / scaling.scales[independent]
+    if len(independent) >= cross.n_samples - cross.centred:
+        # any features are dependent on so few rows: no simple number is behind it
+        means = [float(mean) for mean in scaling.means]
+        relations = tuple(
+            plain_relation(means, dict(zip(independent, line, strict=True)), dependent)
+            for dependent, line in zip(redundant, weights.tolist(), strict=True)
+        )
+        return relations, redundant, null_space
+    relations = tuple(
+        rounded_relation(
+            cross,
+            scaling,
+            dict(zip(independent, map(Fraction, line), strict=True)),
+            dependent,
+            rounding.of_coefficients,
+        )
+        for dependent, line in zip(redundant, weights.tolist(), strict=True)
+    )
+    return relations, redundant, null_space
 
 
 def integer_matrix(values: NDArray[np.object_]) -> fmpz_mat:

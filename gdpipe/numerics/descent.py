@@ -3,6 +3,7 @@
 import enum
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.errors import ConfigError
+from gdpipe.numerics.fixed_point import to_fixed
 from gdpipe.numerics.forecast import forecast
 from gdpipe.numerics.history import History
-from gdpipe.numerics.objective import LeastSquares, to_fixed
+from gdpipe.numerics.objective import LeastSquares
 
 Method = Literal["gd", "accelerated"]
 
 # evaluate the gradient exactly, and go on from there, each time it has fallen this far: float64 then always
 # has at least 9 of its 16 digits left for the direction
 RECENTRE_AFTER = 1e-7
-# steps between two looks at the clock
+# steps between two looks at the clock, and between two words to a listener
 CLOCK_EVERY = 256
 # an iterate is kept as the sum of two float64: closer than this no step can bring it
 FINEST = 2.0**-80
@@ -180,7 +182,9 @@ class Solution:
     history_gradient_norm: NDArray[np.float64]
 
 
-def minimize(problem: LeastSquares, plan: Plan) -> Solution:
+def minimize(
+    problem: LeastSquares, plan: Plan, tell: Callable[[int, float], None] = lambda step, norm: None
+) -> Solution:
     """Descend from zero: v = w + momentum·(w - w_before);  w_next = v - learning_rate · (A v - b).
 
     With momentum 0 this is the textbook's batch gradient descent; otherwise Nesterov (2018), "Lectures on Convex
@@ -191,6 +195,11 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
        evaluated exactly. The centre moves to the iterate each time the gradient has fallen by 1e-7. Nothing
        changes but the rounding: the gradient keeps its leading digits all the way down.
     2. We stop on a bound of the distance to the optimum, ||g|| / mu, never on small progress.
+
+    Args:
+        problem: The loss.
+        plan: How to descend.
+        tell: Called every few hundred steps with the step and the gradient norm there.
     """
     settings, stop, rate, momentum = plan.settings, plan.stop_gradient_norm, plan.learning_rate, plan.momentum
     deadline = math.inf if settings.max_seconds is None else time.monotonic() + settings.max_seconds
@@ -221,9 +230,11 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
             break
         if iteration >= settings.max_iterations:
             break
-        if iteration % CLOCK_EVERY == 0 and time.monotonic() > deadline:
-            status = Status.MAX_SECONDS
-            break
+        if iteration % CLOCK_EVERY == 0:
+            tell(iteration, norm)
+            if time.monotonic() > deadline:
+                status = Status.MAX_SECONDS
+                break
         # offset is v; before is the last w
         gradient *= rate
         np.subtract(offset, gradient, out=scratch)  # w
@@ -239,13 +250,19 @@ def minimize(problem: LeastSquares, plan: Plan) -> Solution:
     point = problem.projected(centre + offset)
     norm = float(np.linalg.norm(problem.gradient_at(to_fixed(centre.tolist()) + to_fixed(offset.tolist()))))
     history.end(iteration, point, norm)
-    # the coefficients handed out are the iterate rounded to float64: that much farther away at the most
-    rounding = np.linalg.norm(problem.projected((centre - point) + offset))
-    left_over = problem.projection_error * np.linalg.norm(point)
-    bound = _divide(norm, problem.strong_convexity) * BOUND_MARGIN + float(rounding + left_over)
+    bound = _distance_bound(problem, norm, point, (centre - point) + offset)
     if status is Status.CONVERGED and bound > settings.tolerance:
         status = Status.STALLED
     return _solution(problem, plan, status, history, bound)
+
+
+def _distance_bound(
+    problem: LeastSquares, norm: float, point: NDArray[np.float64], rounded_off: NDArray[np.float64]
+) -> float:
+    """||g|| / mu, and how much farther away the coefficients handed out, the iterate rounded to float64, may be."""
+    rounding = np.linalg.norm(problem.projected(rounded_off))
+    left_over = problem.projection_error * np.linalg.norm(point)
+    return _divide(norm, problem.strong_convexity) * BOUND_MARGIN + float(rounding + left_over)
 
 
 def _solution(problem: LeastSquares, plan: Plan, status: Status, history: History, bound: float) -> Solution:

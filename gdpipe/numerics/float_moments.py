@@ -9,6 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# rows of one product: enough for BLAS to be at its best, few enough for their copy to be small beside the sums
+BLOCK_ROWS = 1024
+# lines of the sums that are worked on at once: the triangle is cut into strips of them
+STRIP = 256
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Float64Moments:
@@ -32,39 +37,78 @@ class Float64Moments:
         return cls(0, 0.0, np.zeros(k), np.zeros((k, k)))
 
     def __add__(self, other: "Float64Moments") -> "Float64Moments":
+        if not self.weight or not other.weight:
+            return self if self.weight else other
         weight = self.weight + other.weight
-        if not weight:
-            return self
         step = other.means - self.means
+        comoments = np.multiply.outer(step, step)
+        comoments *= self.weight * other.weight / weight
+        comoments += self.comoments
+        comoments += other.comoments
         return Float64Moments(
-            self.n_samples + other.n_samples,
-            weight,
-            self.means + step * (other.weight / weight),
-            self.comoments + other.comoments + np.outer(step, step) * (self.weight * other.weight / weight),
+            self.n_samples + other.n_samples, weight, self.means + step * (other.weight / weight), comoments
         )
 
 
 class Float64Accumulator:
     """Gathers the `Float64Moments` of rows that arrive block by block. One thread's; not to be shared.
 
+    One triangle of a k × k array is added to in place, strip by strip, by the one product of a block with itself.
+
     Args:
         k: How many columns a row has.
     """
 
     def __init__(self, k: int) -> None:
-        self._total = Float64Moments.zero(k)
+        self._n_samples = 0
+        self._weight = 0.0
+        self._means = np.zeros(k)
+        self._comoments = np.zeros((k, k))  # the lower triangle
+        self._handed_out = False
+        self._block = np.empty((k, BLOCK_ROWS + 1))
+        self._strip = np.empty(min(STRIP, k) * k)
 
     def add(self, rows: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> None:
         """Add rows of shape (k, m), with weights of shape (m,), finite and > 0."""
+        if self._handed_out:
+            self._comoments, self._handed_out = self._comoments.copy(), False
+        for start in range(0, rows.shape[1], BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            self._add(rows[:, part], None if weights is None else weights[part])
+
+    def _add(self, rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
         m = rows.shape[1]
-        if not m:
-            return
         weight = float(m) if weights is None else float(weights.sum())
         means = rows.mean(axis=1) if weights is None else (rows @ weights) / weight
-        centred = rows - means[:, None]
-        comoments = (centred if weights is None else centred * weights) @ centred.T
-        self._total = self._total + Float64Moments(m, weight, means, comoments)
+        total = self._weight + weight
+        step = means - self._means
+        centred = self._block[:, : m + 1]
+        np.subtract(rows, means[:, None], out=centred[:, :m])
+        if weights is not None:
+            centred[:, :m] *= np.sqrt(weights)
+        # the merge of two centred sums adds step·stepᵀ times a number: one more column of the same product
+        np.multiply(step, np.sqrt(self._weight * weight / total), out=centred[:, m])
+        for start in range(0, len(centred), STRIP):
+            strip = centred[start : start + STRIP]
+            stop = start + len(strip)
+            product = self._strip[: len(strip) * stop].reshape(len(strip), stop)
+            np.dot(strip, centred[:stop].T, out=product)
+            self._comoments[start:stop, :stop] += product
+        self._means += step * (weight / total)
+        self._n_samples += m
+        self._weight = total
 
     def moments(self) -> Float64Moments:
         """The sums so far."""
-        return self._total
+        mirror(self._comoments)
+        self._handed_out = True
+        return Float64Moments(self._n_samples, self._weight, self._means.copy(), self._comoments)
+
+
+def mirror(matrix: NDArray[np.float64]) -> None:
+    """Copy the lower triangle to the upper one, in place."""
+    for start in range(0, len(matrix), STRIP):
+        stop = start + STRIP
+        corner = matrix[start:stop, start:stop]
+        corner[:] = np.tril(corner) + np.tril(corner, -1).T
+        matrix[start:stop, stop:] = matrix[stop:, start:stop].T

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from flint import arb, arb_mat, ctx
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.dependencies import integer_matrix
-from gdpipe.numerics.objective import FIXED_POINT_BITS, LeastSquares
+from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, GridMatrix
+from gdpipe.numerics.float_moments import mirror
+from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.residuals import ResidualStatistics
 from gdpipe.numerics.scaling import Scaling
 
@@ -107,7 +110,7 @@ def infer_terms(
     scaled, hc1_scaled, vif = (np.full(p, np.nan) for _ in range(3))
     intercept = intercept_hc1 = np.nan
     if df > 0:
-        inverse = _inverse(problem.exact_hessian[np.ix_(independent, independent)])
+        inverse = _inverse(problem.exact_hessian, independent)
         meat = residuals.meat[np.ix_(independent, independent)]
         robust = inverse @ meat @ inverse / df
         places = [independent.index(j) for j in identified]
@@ -193,7 +196,27 @@ def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt(np.where(values >= 0, values, np.nan))
 
 
-def _inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
+def _inverse(hessian: NDArray[np.object_] | GridMatrix, independent: list[int]) -> NDArray[np.float64]:
+    """A⁻¹ of the independent features, in the arithmetic that A is in; NaN where that cannot tell it."""
+    chosen = np.ix_(independent, independent)
+    return _cholesky_inverse(hessian.values[chosen]) if isinstance(hessian, GridMatrix) else _balls(hessian[chosen])
+
+
+def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By Cholesky's factors, in the place of the matrix: relative error of about eps · condition number."""
+    if not len(hessian):
+        return hessian
+    inverse, failed = dpotrf(hessian.T, overwrite_a=1)  # Fortran's order
+    if not failed:
+        inverse, failed = dpotri(inverse, overwrite_c=1)
+    if failed:
+        return np.full_like(hessian, np.nan)
+    result: NDArray[np.float64] = inverse.T
+    mirror(result)
+    return result
+
+
+def _balls(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
     """A⁻¹ in ball arithmetic (Johansson 2017, IEEE Trans. Comput. 66:1281-1292): the diagonal is right to 60 bits."""
     size = len(hessian)
     if not size:

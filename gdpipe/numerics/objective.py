@@ -1,17 +1,17 @@
 """The mean squared error as a function of standardized coefficients."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.covariance import CrossProducts, power_of_two
+from gdpipe.numerics.covariance import CrossProducts, ExactProducts, Float64Products, power_of_two
+from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, GridMatrix, to_fixed, to_float
 from gdpipe.numerics.scaling import Scaling
 
-# The exact form is held in units of 2^-256: at a condition number of 1e32 that still leaves 45 digits.
-FIXED_POINT_BITS = 256
+# points of a path whose losses are evaluated at once, times features
+PATH_NUMBERS = 2**22
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,12 +23,13 @@ class LeastSquares:
     step on these p × p numbers is one full-batch gradient step on all the rows.
 
     A and b are kept twice: rounded to float64, to descend on, and as integers in units of 2^-256, to tell the
-    exact gradient and the exact loss at any float64 point.
+    exact gradient and the exact loss at any float64 point. From float64 sums A is rounded already, to multiples of
+    2^-60: it is kept once, and multiplies integers as exactly.
 
     Attributes:
         hessian: A, shape (p, p), with the `null_space` projected out.
         linear: b, shape (p,), likewise.
-        exact_hessian: A, shape (p, p), Python integers.
+        exact_hessian: A, shape (p, p), Python integers or a matrix that multiplies them.
         exact_linear: b, shape (p,), Python integers.
         exact_square: The standardized target's mean square (1 but for the scale's rounding), an integer.
         variance: The loss's unit in the target's unit squared: target_scale².
@@ -39,7 +40,7 @@ class LeastSquares:
 
     hessian: NDArray[np.float64]
     linear: NDArray[np.float64]
-    exact_hessian: NDArray[np.object_]
+    exact_hessian: NDArray[np.object_] | GridMatrix
     exact_linear: NDArray[np.object_]
     exact_square: int
     variance: float
@@ -51,15 +52,22 @@ class LeastSquares:
     def of(cls, cross: CrossProducts, scaling: Scaling) -> "LeastSquares":
         """From covariances of [features..., target]; no feature may be constant."""
         scales = [*scaling.scales.tolist(), scaling.target_scale]
-        exact = _correlations(cross, scales)
-        hessian = _to_float(exact[:-1, :-1])
+        exact_hessian: NDArray[np.object_] | GridMatrix
+        if isinstance(cross, ExactProducts):
+            exact = _correlations(cross, scales)
+            exact_hessian, exact_linear, exact_square = exact[:-1, :-1], exact[:-1, -1], int(exact[-1, -1])
+            hessian = to_float(exact[:-1, :-1])
+        else:
+            assert isinstance(cross, Float64Products)
+            exact_hessian, exact_linear, exact_square = _float64_correlations(cross, scales)
+            hessian = exact_hessian.values
         eigenvalues, modes = np.linalg.eigh(hessian)
         return cls(
             hessian=hessian,
-            linear=_to_float(exact[:-1, -1]),
-            exact_hessian=exact[:-1, :-1],
-            exact_linear=exact[:-1, -1],
-            exact_square=int(exact[-1, -1]),
+            linear=to_float(exact_linear),
+            exact_hessian=exact_hessian,
+            exact_linear=exact_linear,
+            exact_square=exact_square,
             variance=scaling.target_scale**2,
             null_space=np.zeros((len(hessian), 0)),
             eigenvalues=eigenvalues,
@@ -74,6 +82,8 @@ class LeastSquares:
             smallest: The least eigenvalue that is left, where it is known better than float64 can find it.
         """
         p, k = directions.shape
+        if not k:
+            return self if smallest is None else replace(self, eigenvalues=_raised(self.eigenvalues, smallest))
         null_space = np.linalg.qr(directions)[0]
         keep = np.eye(p) - null_space @ null_space.T
         hessian = keep @ self.hessian @ keep
@@ -82,11 +92,10 @@ class LeastSquares:
         left = np.sort(np.argsort(np.abs(eigenvalues), kind="stable")[k:])
         eigenvalues = eigenvalues[left]
         if smallest is not None:
-            eigenvalues = np.maximum(eigenvalues, smallest)
-            eigenvalues[:1] = smallest
+            eigenvalues = _raised(eigenvalues, smallest)
         return LeastSquares(
-            hessian if k else self.hessian,
-            keep @ self.linear if k else self.linear,
+            hessian,
+            keep @ self.linear,
             self.exact_hessian,
             self.exact_linear,
             self.exact_square,
@@ -108,8 +117,16 @@ class LeastSquares:
 
     @property
     def strong_convexity(self) -> float:
-        """mu, the least eigenvalue on the complement of the null space: ||w - w*|| <= ||g(w)|| / mu."""
-        return float(self.eigenvalues[0]) if len(self.eigenvalues) else 1.0
+        """mu, the least eigenvalue on the complement of the null space: ||w - w*|| <= ||g(w)|| / mu.
+
+        Where nothing but float64 has told it, less what that may have rounded: p·eps·L (LAPACK Users' Guide, 4.7).
+        """
+        if not len(self.eigenvalues):
+            return 1.0
+        least = float(self.eigenvalues[0])
+        if isinstance(self.exact_hessian, GridMatrix):
+            least -= self.n_features * float(np.finfo(np.float64).eps) * self.lipschitz
+        return least
 
     @property
     def condition_number(self) -> float:
@@ -135,7 +152,7 @@ class LeastSquares:
     def gradient_at(self, point: NDArray[np.object_]) -> NDArray[np.float64]:
         """The same at a point in units of 2^-256."""
         exact = self.exact_hessian @ point - (self.exact_linear << FIXED_POINT_BITS)
-        return self.projected(_to_float(exact, 2 * FIXED_POINT_BITS))
+        return self.projected(to_float(exact, 2 * FIXED_POINT_BITS))
 
     def loss(self, coef_scaled: NDArray[np.float64]) -> float:
         """The loss at w from the exact form, rounded once; in the target's unit squared."""
@@ -166,26 +183,35 @@ class LeastSquares:
             Shape (n,), in the target's unit squared.
         """
         end = path[-1]
-        steps = path - end
-        curvature = np.einsum("ij,ij->i", steps @ self.hessian, steps)
-        slope = steps @ self.gradient(end)
-        losses: NDArray[np.float64] = np.maximum(self.loss(end) + self.variance * (2 * slope + curvature), 0.0)
+        gradient, loss = self.gradient(end), self.loss(end)
+        losses = np.empty(len(path))
+        points = PATH_NUMBERS // max(self.n_features, 1)
+        for start in range(0, len(path), points):
+            steps = path[start : start + points] - end
+            curvature = np.einsum("ij,ij->i", steps @ self.hessian, steps)
+            slope = steps @ gradient
+            losses[start : start + points] = np.maximum(loss + self.variance * (2 * slope + curvature), 0.0)
         return losses
 
 
-def to_fixed(values: Iterable[float | Fraction]) -> NDArray[np.object_]:
-    """Numbers in units of 2^-256, rounded down; shape (p,), Python integers."""
-    ratios = (value.as_integer_ratio() for value in values)
-    return np.array([(above << FIXED_POINT_BITS) // below for above, below in ratios], object)
+def _raised(eigenvalues: NDArray[np.float64], smallest: float) -> NDArray[np.float64]:
+    """Ascending eigenvalues, the least of which is known to be `smallest`."""
+    raised: NDArray[np.float64] = np.maximum(eigenvalues, smallest)
+    raised[:1] = smallest
+    return raised
 
 
-def _to_float(values: NDArray[np.object_], bits: int = FIXED_POINT_BITS) -> NDArray[np.float64]:
-    """Integers in units of 2^-bits as float64, each rounded once."""
-    rounded: NDArray[np.float64] = (values / (1 << bits)).astype(np.float64)  # int / int rounds correctly in Python
-    return rounded
+def _float64_correlations(cross: Float64Products, scales: list[float]) -> tuple[GridMatrix, NDArray[np.object_], int]:
+    """A, b in units of 2^-256, and the standardized target's mean square likewise."""
+    per_scale = 1.0 / np.array(scales)
+    hessian = np.multiply.outer(per_scale[:-1], per_scale[:-1])  # symmetric to the last bit, and so what follows
+    hessian *= cross.comoments[:-1, :-1]
+    hessian /= cross.total_weight
+    *linear, square = to_fixed((cross.comoments[-1] * (per_scale * per_scale[-1]) / cross.total_weight).tolist())
+    return GridMatrix.of(hessian), np.array(linear, object), square
 
 
-def _correlations(cross: CrossProducts, scales: list[float]) -> NDArray[np.object_]:
+def _correlations(cross: ExactProducts, scales: list[float]) -> NDArray[np.object_]:
     """products[i, j]·2^(eᵢ + eⱼ) / (weight²·scaleᵢ·scaleⱼ) in units of 2^-256."""
     # each row and column has one factor, 2^e / scale, written as a fraction of integers
     factors = [power_of_two(e) / Fraction(s) for e, s in zip(cross.exponents.tolist(), scales, strict=True)]

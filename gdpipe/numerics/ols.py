@@ -1,4 +1,7 @@
-"""The baseline: ordinary least squares in rational arithmetic. It owes nothing to floating point."""
+"""The baseline: ordinary least squares in rational arithmetic. It owes nothing to floating point.
+
+Wide data, and sums that were rounded before, get a float64 factorization refined on exactly evaluated residuals.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,9 +9,11 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.covariance import CrossProducts, power_of_two
-from gdpipe.numerics.dependencies import Relation, solve_exactly
-from gdpipe.numerics.objective import LeastSquares, to_fixed
+from gdpipe.numerics.covariance import CrossProducts, ExactProducts, power_of_two
+from gdpipe.numerics.dependencies import solve_exactly
+from gdpipe.numerics.fixed_point import to_fixed
+from gdpipe.numerics.objective import LeastSquares
+from gdpipe.numerics.relations import Relation
 from gdpipe.numerics.scaling import Scaling
 
 # beyond this many features the rational solution takes more than seconds
@@ -21,7 +26,8 @@ class Baseline:
     """The optimum that descent is measured against.
 
     Attributes:
-        coef_scaled: Shape (p,), target SDs per feature SD; exact up to 300 features.
+        coef_scaled: Shape (p,), target SDs per feature SD; exact up to 300 features with exact sums, else right to some
+            20 digits after the point.
         loss: The mean squared error there, in the target's unit squared, rounded once.
     """
 
@@ -38,7 +44,7 @@ def solve(cross: CrossProducts, scaling: Scaling, problem: LeastSquares, relatio
         problem: The same as a loss.
         relations: Dependencies among the features; coefficients move along none of them.
     """
-    if problem.n_features > RATIONAL_FEATURES:
+    if problem.n_features > RATIONAL_FEATURES or not isinstance(cross, ExactProducts):
         refined = _refined(problem)
         return Baseline(refined, problem.loss_at(to_fixed(refined)))
     coef_scaled = _rational(cross, scaling, relations)
@@ -52,7 +58,7 @@ def solve(cross: CrossProducts, scaling: Scaling, problem: LeastSquares, relatio
     return Baseline(coef_scaled, float(loss))
 
 
-def _rational(cross: CrossProducts, scaling: Scaling, relations: tuple[Relation, ...]) -> tuple[Fraction, ...]:
+def _rational(cross: ExactProducts, scaling: Scaling, relations: tuple[Relation, ...]) -> tuple[Fraction, ...]:
     """Normal equations with the relations as constraints, solved exactly.
 
     With S the centred sums of products, s those with the target, and U the relations (in grid units), minimizing over
@@ -82,10 +88,10 @@ def _rational(cross: CrossProducts, scaling: Scaling, relations: tuple[Relation,
 
 def _refined(problem: LeastSquares) -> tuple[Fraction, ...]:
     """A float64 solution, refined on exactly evaluated residuals (Higham 2002, section 12.1)."""
-    inverse = (problem.modes / problem.eigenvalues) @ problem.modes.T
+    modes, eigenvalues = problem.modes, problem.eigenvalues
     total = np.full(problem.n_features, Fraction(0), object)
     for _ in range(REFINEMENTS):
-        step = -inverse @ problem.gradient_at(to_fixed(total))
+        step = -(modes @ (modes.T @ problem.gradient_at(to_fixed(total)) / eigenvalues))
         total = total + np.array([Fraction(s) for s in step.tolist()], object)
         if np.abs(step).max() <= 1e-20:
             break

@@ -33,7 +33,9 @@ class Scaling:
     @classmethod
     def of(cls, cross: CrossProducts) -> "Scaling":
         """The scaling of [features..., target]."""
-        means = cross.means() if cross.centred else (Fraction(0),) * len(cross.sums)
+        means = cross.means()
+        if not cross.centred:
+            means = (Fraction(0),) * len(means)
         scales = np.array([square_root(variance) or 1.0 for variance in cross.variances()])
         return cls(means[:-1], scales[:-1], means[-1], float(scales[-1]))
 
@@ -49,4 +51,12 @@ class Scaling:
         """
         ratio = Fraction(self.target_scale)
         coef = [Fraction(w) * ratio / Fraction(s) for w, s in zip(coef_scaled, self.scales.tolist(), strict=True)]
-        return coef, self.target_mean - sum((c * m for c, m in zip(coef, self.means, strict=True)), Fraction(0))
+        return coef, self.target_mean - _sum([c * m for c, m in zip(coef, self.means, strict=True)])
+
+
+def _sum(terms: list[Fraction]) -> Fraction:
+    """Exactly, by halves: long fractions are then added to long ones only, and few times."""
+    if len(terms) <= 1:
+        return sum(terms, Fraction(0))
+    half = len(terms) // 2
+    return _sum(terms[:half]) + _sum(terms[half:])

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-import numpy as np
-
-from gdpipe.numerics.covariance import CrossProducts, power_of_two
+from gdpipe.numerics.covariance import CrossProducts
 
 
 def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
@@ -22,11 +20,8 @@ def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: f
         intercept: In target units.
     """
     line = [*(-Fraction(c) for c in coef), Fraction(1)]
-    steps = [v * power_of_two(e) for v, e in zip(line, cross.exponents.tolist(), strict=True)]
-    # floats and grid steps are binary fractions: over the largest denominator all of them are integers
-    below = max(step.denominator for step in steps)
-    whole = np.array([int(step * below) for step in steps], object)
-    square = Fraction(int(whole @ cross.products @ whole), (below * cross.weight) ** 2)
-    mean, b = Fraction(int(whole @ cross.sums), below * cross.weight), Fraction(intercept)
+    b = Fraction(intercept)
+    square = sum((v * c for v, c in zip(line, cross.covariances_with(line), strict=True)), Fraction(0))
+    mean = sum((v * m for v, m in zip(line, cross.means(), strict=True)), Fraction(0))
     loss = square + (mean - b) ** 2 if cross.centred else square - 2 * b * mean + b**2
     return max(loss, Fraction(0))  # float64 sums may round a loss of zero to less

@@ -5,7 +5,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies, Relation
+from gdpipe.numerics.dependencies import Dependencies
+from gdpipe.numerics.relations import Relation
 
 LARGEST_SHOWN = 10**15
 

@@ -3,7 +3,8 @@
 import logging
 
 from gdpipe.config import TrainingConfig
-from gdpipe.numerics.descent import GradientDescent, Solution, minimize
+from gdpipe.numerics.descent import GradientDescent, Plan, Solution, Status, minimize
+from gdpipe.stages.progress import Activity, telling
 from gdpipe.stages.standardize import Standardized
 
 logger = logging.getLogger(__name__)
@@ -31,4 +32,18 @@ def fit(config: TrainingConfig, standardized: Standardized) -> Solution:
         standardized.problem.condition_number,
         forecast,
     )
-    return minimize(standardized.problem, plan)
+    with telling(_descent(plan)) as activity:
+        solution = minimize(
+            standardized.problem, plan, lambda step, norm: activity.at(step, f"gradient norm {norm:.1e}")
+        )
+        if solution.status is Status.CONVERGED:
+            activity.total = solution.iterations  # what was a forecast is now known
+        activity.at(solution.iterations)
+    return solution
+
+
+def _descent(plan: Plan) -> Activity:
+    forecast, most = plan.forecast_iterations, plan.settings.max_iterations
+    if forecast is None or forecast > most:
+        return Activity("descended", most, "steps", "at most")
+    return Activity("descended", forecast, "steps", "forecast")

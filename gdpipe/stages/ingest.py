@@ -1,6 +1,5 @@
 """Ingest: from Parquet files to exact sums."""
 
-import functools
 import logging
 import math
 from concurrent.futures import Executor
@@ -16,10 +15,14 @@ from gdpipe.errors import DataError
 from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.moments import GridOverflow, Moments, MomentsAccumulator, grid_exponents
 from gdpipe.stages.columns import Columns, choose_columns
-from gdpipe.stages.progress import reported
+from gdpipe.stages.kept_sums import KeptSums, sums_by_file
+from gdpipe.stages.published import files_to_predict
+from gdpipe.stages.row_sums import Place, RowSums
 from gdpipe.tables.columns import Numbers, numbers
+from gdpipe.tables.kept import Kept
 from gdpipe.tables.scan import ROW, Shard, batch_rows, read, shards
 from gdpipe.tables.source import Source
+from gdpipe.tables.store import place_at
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +43,14 @@ class RowCount:
         used: Rows that were fitted.
         missing: By column, rows in which it is null or NaN; a row may miss several.
         zero_weight: Complete rows of weight 0.
+        scanned: Rows of `read` that this run did read; the others' sums were kept from an earlier one.
     """
 
     read: int
     used: int
     missing: dict[str, int]
     zero_weight: int
+    scanned: int
 
     @property
     def left_out(self) -> int:
@@ -68,6 +73,9 @@ class Ingested:
         moments: Sums over the rows used.
         rows: Row accounting.
         notices: What a person should know, one line each.
+        scanned: Indices of the files whose sums were made from their rows.
+        predicted: Indices of the files whose rows are to be predicted.
+        unpredicted: Sums over the rows used of all other files.
     """
 
     source: Source
@@ -80,31 +88,52 @@ class Ingested:
     moments: Moments | Float64Moments
     rows: RowCount
     notices: tuple[str, ...]
+    scanned: frozenset[int]
+    predicted: frozenset[int]
+    unpredicted: Moments | Float64Moments
+
+    def sums_of(self, file: int) -> str | None:
+        """Where a file's sums come from: `read` or `kept`; None where the filters leave nothing of it."""
+        if not self.source.files[file].wanted_groups:
+            return None
+        return "read" if file in self.scanned else "kept"
 
 
-def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
-    """Read the source once.
+def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> Ingested:
+    """Sum over the source: files whose sums were kept are not read.
+
+    Args:
+        config: The settings of the run.
+        executor: Who reads.
+        keep: Whether to look into `OUTPUT/moments/`, and to write there; only exact sums are kept.
 
     Raises:
         DataError: The input is missing, damaged, or not fit for use.
         SchemaError: A column is missing, not numeric, or differs between files.
+        PublishError: Sums cannot be kept.
     """
     source = Source.open(config.source, config.filters)
     columns, notices = choose_columns(config, source)
-    largest = source.largest(columns.fitted)
-    work = _SumShard(
-        source,
-        columns,
-        batch_rows(config.memory_bytes, worker_count(), len(columns.fitted)),
-        largest,
-        _is_exact(config, columns),
-    )
+    exact = _is_exact(config, columns)
+    entries = Kept(place_at(config.output)) if keep and exact else None
+    largest = source.largest(columns.fitted, entries)
+    rows_at_once = batch_rows(config.memory_bytes, worker_count(), len(columns.fitted))
+    work = _SumShard(source, columns, rows_at_once, largest, exact)
     for name, size in zip(columns.fitted, largest.tolist(), strict=True):
         if not size <= LARGEST_VALUE:
             raise DataError(_locate_unusable(work, name))
     parts = tuple(shards(source, len(columns.fitted)))
-    results = reported(executor.map(work, parts), source, parts, "read")
-    sums = functools.reduce(_join, results, work.nothing())
+    kept = KeptSums(entries, source, columns, work.exponents) if entries else None
+    predicted = files_to_predict(config, source)
+    sums = unpredicted = work.nothing()
+    scanned, scanned_rows = set(), 0
+    for f, of_file, is_kept in sums_by_file(work, source, parts, kept, executor):
+        sums += of_file
+        if f not in predicted:
+            unpredicted += of_file
+        if not is_kept:
+            scanned.add(f)
+            scanned_rows += of_file.read
     _check(config, columns, source, sums)
     if config.weight:
         notices += _check_weights(config.weight, source, sums, float(largest[-1]))
@@ -114,6 +143,7 @@ def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
         used=sums.moments.n_samples,
         missing={n: c for n, c in zip(columns.fitted, sums.missing.tolist(), strict=True) if c},
         zero_weight=sums.zero_weight,
+        scanned=scanned_rows,
     )
     for notice in notices:
         logger.info(notice)
@@ -128,18 +158,10 @@ def ingest(config: TrainingConfig, executor: Executor) -> Ingested:
         sums.moments,
         rows,
         notices,
+        frozenset(scanned),
+        predicted,
+        unpredicted.moments,
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _ShardSums:
-    moments: Moments | Float64Moments
-    read: int
-    missing: NDArray[np.int64]
-    zero_weight: int
-    least_weight: float
-    whole_weights: bool
-    first_missing: tuple[str, str, int] | None  # column, file, row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +174,7 @@ class _SumShard:
     largest: NDArray[np.float64]
     exact: bool
 
-    def __call__(self, shard: Shard) -> _ShardSums:
+    def __call__(self, shard: Shard) -> RowSums:
         names = self.columns.fitted
         accumulator = self._accumulator()
         read_rows, zero_weight, least_weight, whole_weights = 0, 0, math.inf, True
@@ -166,7 +188,7 @@ class _SumShard:
                 missing += block.missing.sum(axis=1)
                 if first_missing is None:
                     at, column = np.argwhere(block.missing.T)[0].tolist()
-                    first_missing = (names[column], file.path, _row(batch, at))
+                    first_missing = Place(file.path, _row(batch, at), names[column])
             values, weights = self._usable(block, batch, file.path)
             if weights is not None:
                 positive = weights > 0
@@ -183,22 +205,26 @@ class _SumShard:
                     f"{file.path}: column {names[j]!r} holds values beyond {self.largest[j]:g}, the largest "
                     "that the footers announce; the file's statistics are wrong, write it again"
                 ) from overflow
-        return _ShardSums(
+        return RowSums(
             accumulator.moments(), read_rows, missing, zero_weight, least_weight, whole_weights, first_missing
         )
 
-    def nothing(self) -> _ShardSums:
+    def nothing(self) -> RowSums:
         """The sums of no shard at all."""
-        return _ShardSums(
+        return RowSums(
             self._accumulator().moments(), 0, np.zeros(len(self.columns.fitted), np.int64), 0, math.inf, True, None
         )
+
+    @property
+    def exponents(self) -> NDArray[np.int64]:
+        """The grid of `columns.fitted`."""
+        return grid_exponents(self.largest)
 
     def _accumulator(self) -> MomentsAccumulator | Float64Accumulator:
         k = len(self.columns.features) + 1
         if not self.exact:
             return Float64Accumulator(k)
-        exponents = grid_exponents(self.largest)
-        return MomentsAccumulator(exponents[:k], int(exponents[k]) if self.columns.weight else None)
+        return MomentsAccumulator(self.exponents[:k], int(self.exponents[k]) if self.columns.weight else None)
 
     def _usable(
         self, block: Numbers, batch: pa.RecordBatch, path: str
@@ -217,27 +243,15 @@ class _SumShard:
         return values[:-1], values[-1]
 
 
-def _join(a: _ShardSums, b: _ShardSums) -> _ShardSums:
-    return _ShardSums(
-        a.moments + b.moments,  # type: ignore[operator]  # both are of one kind: the executor runs one _SumShard
-        a.read + b.read,
-        a.missing + b.missing,
-        a.zero_weight + b.zero_weight,
-        min(a.least_weight, b.least_weight),
-        a.whole_weights and b.whole_weights,
-        a.first_missing or b.first_missing,
-    )
-
-
-def _check(config: TrainingConfig, columns: Columns, source: Source, sums: _ShardSums) -> None:
+def _check(config: TrainingConfig, columns: Columns, source: Source, sums: RowSums) -> None:
     if not sums.read:
         found = f"no row passes the filters {config.filters!r}" if config.filters else "the files hold no row"
         raise DataError(f"{source.location}: {found}")
     if config.null_policy == "fail" and sums.first_missing is not None:
-        column, path, row = sums.first_missing
-        count = int(sums.missing[columns.fitted.index(column)])
+        first = sums.first_missing
+        count = int(sums.missing[columns.fitted.index(first.column)])
         raise DataError(
-            f"{path}: column {column!r} is null or NaN in {count:,} rows, first in row {row}; "
+            f"{first.path}: column {first.column!r} is null or NaN in {count:,} rows, first in row {first.row}; "
             "null_policy='drop' leaves such rows out"
         )
     if not sums.moments.n_samples:
@@ -248,7 +262,7 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: _Shar
         raise DataError(f"{source.location}: none of {sums.read:,} rows can be used; {reason}")
 
 
-def _check_weights(name: str, source: Source, sums: _ShardSums, largest: float) -> tuple[str, ...]:
+def _check_weights(name: str, source: Source, sums: RowSums, largest: float) -> tuple[str, ...]:
     """Weights share one grid: the smallest must still have digits on it."""
     if not 1 / LARGEST_SCALE <= largest <= LARGEST_SCALE or largest > sums.least_weight * WEIGHT_RANGE:
         raise DataError(

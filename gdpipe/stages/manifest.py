@@ -1,22 +1,19 @@
 """What a run says about itself."""
 
 import datetime
-import platform
 from collections.abc import Iterable
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 from gdpipe.config import TrainingConfig
 from gdpipe.numerics.convergence import Certificate
 from gdpipe.stages.compare import Comparison
 from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.published import versions
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables.catalog import SCHEMA_VERSION
 from gdpipe.tables.source import Source
 from gdpipe.tables.writer import WrittenFile
-
-PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
 
 
 def manifest(
@@ -36,9 +33,13 @@ def manifest(
         "target": ingested.columns.target,
         "notices": [*ingested.notices, *comparison.notices],
         "dependencies": list(standardized.described),
-        "inputs": inputs(ingested.source),
+        "inputs": [
+            {**entry, "sums": ingested.sums_of(f), "predicted": f in ingested.predicted}
+            for f, entry in enumerate(inputs(ingested.source))
+        ],
         "rows": {
             "read": rows.read,
+            "scanned": rows.scanned,
             "used": rows.used,
             "left_out": rows.left_out,
             "null": rows.missing,
@@ -56,21 +57,11 @@ def header(kind: str, run_id: str, files: Iterable[WrittenFile]) -> dict[str, An
         "kind": kind,
         "run_id": run_id,
         "created": datetime.datetime.now(datetime.UTC).isoformat(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": versions(),
         "files": [asdict(file) for file in files],
     }
 
 
 def inputs(source: Source) -> list[dict[str, Any]]:
     """The input files and their fingerprints."""
-    return [
-        {
-            "file": file.name,
-            "path": file.path,
-            "bytes": file.size,
-            "modified_ns": file.modified_ns,
-            "footer_sha256": file.footer_sha256,
-            "rows": sum(file.group_rows),
-        }
-        for file in source.files
-    ]
+    return [{"file": file.name, **file.fingerprint, "rows": sum(file.group_rows)} for file in source.files]

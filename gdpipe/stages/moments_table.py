@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from gdpipe.errors import DataError
 from gdpipe.numerics.moments import Moments
+from gdpipe.tables.arrays import to_arrow, values_of
 
 SCHEMA = pa.schema(
     [
@@ -34,7 +35,8 @@ def to_table(moments: Moments, columns: Sequence[str]) -> pa.Table:
         for j in range(i, len(columns)):
             rows.append((name, columns[j], moments.products[i, j], weight_exponent + exponents[i] + exponents[j]))
     first, second, values, powers = zip(*rows, strict=True)
-    table = pa.table([first, second, [str(v) for v in values], powers], schema=SCHEMA)
+    columns_of_table = zip([list(first), list(second), list(values), list(powers)], SCHEMA.types, strict=True)
+    table = pa.Table.from_arrays([to_arrow(column, kind) for column, kind in columns_of_table], schema=SCHEMA)
     return table.replace_schema_metadata({_N_SAMPLES: str(moments.n_samples)})
 
 
@@ -59,7 +61,7 @@ def from_table(table: pa.Table, columns: Sequence[str]) -> Moments:
         n_samples = int(metadata[_N_SAMPLES])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"kept sums are damaged ({error}); remove them") from error
-    powers = table["exponent"].to_numpy()
+    powers = values_of(table["exponent"].combine_chunks())
     products = np.full((k, k), 0, object)
     upper = np.triu_indices(k)
     products[upper] = values[1 + k :]

@@ -18,6 +18,7 @@ from gdpipe.stages.columns import choose_columns
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import Ingested, ingest
 from gdpipe.stages.predict import ROW_GROUP_ROWS
+from gdpipe.stages.progress import listening, silence
 from gdpipe.stages.standardize import standardize
 from gdpipe.tables.footers import Footers, read_footers
 from gdpipe.tables.scan import BYTES_PER_NUMBER, Shard
@@ -57,7 +58,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     footers = read_footers(source, columns.fitted)
     if config.null_policy == "fail" and config.filters is None and footers.nulls:
         gaps = ", ".join(f"{name} {count:,}" for name, count in footers.nulls.items())
-        raise DataError(f"{config.source}: null in: {gaps}; null_policy='drop' leaves such rows out")
+        raise DataError(f"{source.location}: null in: {gaps}; null_policy='drop' leaves such rows out")
     groups = [(f, g) for f, file in enumerate(source.files) for g in file.wanted_groups]
     counts = [source.files[f].group_rows[g] for f, g in groups]
     chosen = _spread(counts, sample_rows)
@@ -66,9 +67,10 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     # a second's descent tells what a step costs; BLAS has one thread, as in a run
     trial = dataclasses.replace(config, max_seconds=min(config.max_seconds or math.inf, TRIAL_SECONDS))
     try:
-        with threadpool_limits(1, user_api="blas"):
+        # how far the sample is, is nobody's question, and its rows are not those of the shards
+        with threadpool_limits(1, user_api="blas"), listening(silence):
             began = time.perf_counter()
-            ingested = ingest(config, sampler)
+            ingested = ingest(config, sampler, keep=False)
             opened = time.perf_counter() - began - sampler.elapsed
             standardized = standardize(config, ingested)
             began = time.perf_counter()
@@ -88,7 +90,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     least = footers.least_left_out if config.filters is None else None
     condition = standardized.problem.condition_number
     return RunPlan(
-        source=config.source,
+        source=source.location,
         target=config.target,
         features=columns.features,
         files=len(source.files),

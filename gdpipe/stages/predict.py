@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.columns import numbers
+from gdpipe.tables.place import Place
 from gdpipe.tables.scan import ROW, Shard, read
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
@@ -67,7 +67,7 @@ class Predicted:
 def predict(
     ingested: Ingested, standardized: Standardized, solution: Solution, staging: Staging, executor: Executor
 ) -> Predicted:
-    """Write predictions of every input row, in input order, one part a shard.
+    """Write predictions of every row of the files to be predicted, in input order, one part a shard.
 
     Raises:
         DataError: A file changed or broke since it was first read.
@@ -97,7 +97,7 @@ def predict(
         ingested.batch_rows,
         _Check(tuple(kept), means_float, 1.0 / scales, grids),
     )
-    shards = ingested.shards
+    shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
     results = list(reported(executor.map(work, shards), ingested.source, shards, "predicted"))
     residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results if sums), grids.zero())
     return Predicted(model, tuple(record for record, _ in results), residuals, grids)
@@ -163,7 +163,7 @@ class _PredictShard:
     columns: Columns
     keys: list[pa.Field]
     model: Model
-    folder: Path
+    folder: Place
     run_id: str
     batch_rows: int
     check: _Check | None

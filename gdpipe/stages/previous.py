@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from gdpipe.errors import PublishError
 from gdpipe.numerics.drift import Fitted
 from gdpipe.tables import catalog
-from gdpipe.tables.store import latest_folder, read_manifest
+from gdpipe.tables.store import find_latest, place_at, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +90,15 @@ def latest_fit(output: str) -> PublishedFit | None:
     Raises:
         PublishError: It is damaged, has just been removed, or is not a training run.
     """
-    try:
-        folder = latest_folder(output)
-    except PublishError as error:
-        if isinstance(error.__context__, FileNotFoundError):  # no latest.json: not damaged, only new
-            return None
-        raise
+    folder = find_latest(place_at(output))
+    if folder is None:
+        return None
     manifest = read_manifest(folder)
     if manifest["kind"] != "training":
         raise PublishError(f"{folder} holds {manifest['kind']}, not a fit")
     try:
         parameters, metrics = (
-            pq.ParquetFile(folder / f"{name}.parquet", page_checksum_verification=True).read()
+            pq.ParquetFile(folder.open(f"{name}.parquet"), page_checksum_verification=True).read()
             for name in (catalog.PARAMETERS, catalog.METRICS)
         )
         return PublishedFit.of(

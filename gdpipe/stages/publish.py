@@ -1,7 +1,6 @@
 """Publish: make a validated run the one that readers see."""
 
 import logging
-from pathlib import Path
 
 from gdpipe.config import TrainingConfig
 from gdpipe.stages.ingest import Ingested
@@ -9,6 +8,7 @@ from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
 from gdpipe.stages.standardize import Standardized
 from gdpipe.stages.validate import ConvergenceReport
+from gdpipe.tables.place import Place
 from gdpipe.tables.store import Staging
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def publish(
     predicted: Predicted,
     report: ConvergenceReport,
     staging: Staging,
-) -> Path:
+) -> Place:
     """Write the manifest, put the run in its place and switch `latest.json` to it.
 
     Returns:

@@ -12,6 +12,7 @@ from gdpipe.errors import ConfigError
 from gdpipe.numerics import linear
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import to_table
+from gdpipe.tables.disk import DiskPlace
 from gdpipe.tables.writer import TableWriter, write_table
 
 CHUNK_ROWS = 1_000_000
@@ -77,12 +78,13 @@ def simulate(settings: Simulation, folder: Path) -> list[Path]:
     coef = np.array(settings.weights, float)
     schema = catalog.described(pa.schema([pa.field(n, pa.float64()) for n in [*features, "y"]]), "simulated", "")
     bounds = np.linspace(0, settings.rows, settings.files + 1).astype(int).tolist()
+    place = DiskPlace.of(folder)
     written = []
     for part, (start, stop) in enumerate(itertools.pairwise(bounds)):
         # each file has a generator of its own: its values do not depend on the others
         rng = np.random.default_rng([settings.seed, part])
         path = f"part-{part:05d}.parquet"
-        writer = TableWriter(folder, path, schema)
+        writer = TableWriter(place, path, schema)
         for at in range(start, stop, CHUNK_ROWS):
             rows = min(CHUNK_ROWS, stop - at)
             x = rng.uniform(settings.low, settings.high, (len(features), rows))
@@ -91,5 +93,5 @@ def simulate(settings: Simulation, folder: Path) -> list[Path]:
         writer.close()
         written.append(folder / path)
     truth = {"term": ["intercept", *features], "value": [settings.bias, *coef.tolist()]}
-    write_table(folder, TRUTH, to_table(truth, catalog.schema(catalog.TRUE_PARAMETERS, "")))
+    write_table(place, TRUTH, to_table(truth, catalog.schema(catalog.TRUE_PARAMETERS, "")))
     return written

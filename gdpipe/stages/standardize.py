@@ -3,13 +3,12 @@
 import logging
 from dataclasses import dataclass
 
-import numpy as np
-
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError
 from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies, Relation, null_directions
+from gdpipe.numerics.dependencies import Dependencies, split_constant
 from gdpipe.numerics.objective import LeastSquares
+from gdpipe.numerics.relations import Relation, null_directions
 from gdpipe.numerics.scaling import Scaling
 from gdpipe.report.relations import describe
 from gdpipe.stages.columns import Columns
@@ -68,14 +67,17 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     columns = ingested.columns
     cross = CrossProducts.of(ingested.moments, centred=config.fit_intercept)
     scaling = Scaling.of(cross)
-    if not cross.products[-1, -1]:
+    if not cross.variances()[-1]:
         value = float(cross.means()[-1])
         raise DataError(
             f"{config.source}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
             "there is nothing to explain"
         )
     _check_scales(config, columns, scaling)
-    found = Dependencies.of(cross, scaling, ingested.source.resolution(columns.features))
+    _, varying = split_constant(cross)
+    target = len(columns.features)
+    problem = LeastSquares.of(cross.select([*varying, target]), scaling.select(varying))
+    found = Dependencies.of(cross, scaling, problem, ingested.source.resolution(columns.features))
     described = describe(found, cross, columns.features)
     for line in described:
         logger.info("dependent features: %s", line)
@@ -86,11 +88,13 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     left_out = {*found.constant, *(found.redundant if config.collinear == "drop" else [])}
     kept = [j for j in range(len(columns.features)) if j not in left_out]
     relations = tuple(_among(relation, kept) for relation in found.relations) if config.collinear != "drop" else ()
-    kept_cross, kept_scaling = cross.select([*kept, len(columns.features)]), scaling.select(kept)
-    problem = LeastSquares.of(kept_cross, kept_scaling)
-    directions = null_directions(relations, kept_scaling, list(range(len(kept))))
-    if relations or found.smallest_eigenvalue is not None:
-        problem = problem.without(np.asarray(directions), found.smallest_eigenvalue)
+    kept_cross, kept_scaling = cross.select([*kept, target]), scaling.select(kept)
+    if kept != varying:
+        problem = LeastSquares.of(kept_cross, kept_scaling)
+    directions = found.null_space if relations else None
+    if directions is None:
+        directions = null_directions(relations, kept_scaling, list(range(len(kept))))
+    problem = problem.without(directions, found.smallest_eigenvalue)
     return Standardized(scaling, found, described, kept, kept_cross, kept_scaling, relations, problem)
 
 

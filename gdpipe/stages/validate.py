@@ -13,7 +13,9 @@ from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConvergenceError, QualityError
 from gdpipe.numerics import ols
 from gdpipe.numerics.convergence import Certificate, certify
+from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.descent import Solution
+from gdpipe.numerics.gradient import gradient_of_sums
 from gdpipe.numerics.inference import FitStatistics, TermInference, fit_statistics, infer_terms
 from gdpipe.numerics.ols import Baseline
 from gdpipe.numerics.residuals import ResidualStatistics
@@ -65,7 +67,7 @@ def validate(
     """
     cross, scaling, problem = standardized.cross, standardized.kept_scaling, standardized.problem
     baseline = ols.solve(cross, scaling, problem, standardized.relations)
-    residuals = ResidualStatistics.of(predicted.residuals, predicted.grids)
+    residuals = _residuals(ingested, standardized, predicted)
     if not ingested.whole_weights:  # there is no row before a row of weight 0.3
         residuals = dataclasses.replace(residuals, durbin_watson=math.nan)
     coef, intercept = scaling.to_original(baseline.coef_scaled)
@@ -88,7 +90,7 @@ def validate(
         solution,
         baseline.coef_scaled,
         terms.std_error_scaled[1:],
-        float(np.abs(residuals.gradient).max(initial=0.0)) * (residuals.unit / scaling.target_scale),
+        _row_gradient(residuals, predicted) * (residuals.unit / scaling.target_scale),
         rounding,
     )
     columns = {
@@ -114,13 +116,36 @@ def validate(
     gate = comparison.gate
     if not certificate.passed or (gate and not gate.passed):
         staging.drop(catalog.PREDICTIONS)
-        evidence = staging.reject(manifest(config, ingested, standardized, certificate, comparison, files))
+        evidence = str(staging.reject(manifest(config, ingested, standardized, certificate, comparison, files)))
         if not certificate.passed:
             raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=evidence)
         if gate:
             raise QualityError(f"the run did not pass the gate: {gate.reason}", evidence=evidence)
     logger.info("validated: %s (gap to OLS %.3g)", certificate.reason, certificate.coef_gap)
     return ConvergenceReport(certificate, comparison, tuple(files))
+
+
+def _residuals(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> ResidualStatistics:
+    """What the predict scan says of all rows; NaN where it takes every row and not every row was read."""
+    read, not_read = predicted.residuals.powers, ingested.unpredicted
+    if read.n_samples and not not_read.n_samples:
+        return ResidualStatistics.of(predicted.residuals, predicted.grids)
+    p, nan, unit = len(standardized.kept), math.nan, predicted.grids.unit
+    gradient = np.full(p, nan)
+    if read.n_samples:
+        # the gradient is a sum over rows: those that were not read add what their sums tell
+        cross = CrossProducts.of(not_read, centred=True).select([*standardized.kept, len(ingested.columns.features)])
+        scaling, model = standardized.kept_scaling, predicted.model
+        means = np.array([float(m) for m in scaling.means])
+        by_sums = gradient_of_sums(cross, model.coef[standardized.kept], model.intercept, means, scaling.scales)
+        by_rows = ResidualStatistics.of(predicted.residuals, predicted.grids).gradient
+        total, apart = standardized.cross.total_weight, cross.total_weight
+        gradient = (by_rows * (total - apart) + by_sums / unit) / total
+    return ResidualStatistics(gradient, np.full((p, p), nan), np.full(p, nan), nan, (nan, nan, nan, nan), unit, nan)
+
+
+def _row_gradient(residuals: ResidualStatistics, predicted: Predicted) -> float:
+    return float(np.abs(residuals.gradient).max(initial=0.0)) if predicted.residuals.powers.n_samples else math.nan
 
 
 def _row_rounding(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> float:

@@ -70,8 +70,8 @@ def read(source: Source, shard: Shard, columns: Sequence[str], batch_rows: int) 
     """
     columns = list(dict.fromkeys(columns))
     file = source.files[shard.file]
-    expression = source.expression()
-    wanted = list(dict.fromkeys([*columns, *_filter_columns(source)]))
+    expression = source.expression() if file.filtered else None
+    wanted = list(dict.fromkeys([*columns, *_filter_columns(source)])) if file.filtered else columns
     # partition columns have no rows of their own to count: some column must be read with them
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
     starts = [sum(file.group_rows[:g]) for g in range(len(file.group_rows))]

@@ -1,8 +1,10 @@
 """Parquet in: which files there are, and what their footers say."""
 
+import dataclasses
 import difflib
+import functools
 import hashlib
-import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -17,8 +19,11 @@ from numpy.typing import NDArray
 
 from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import ConfigError, DataError, SchemaError
-from gdpipe.tables.columns import is_numeric, numbers, resolution
+from gdpipe.location import shown
+from gdpipe.tables.columns import is_numeric, resolution
 from gdpipe.tables.files import SUFFIXES, find_files, first_line, partitions_of, reading
+from gdpipe.tables.kept import Kept
+from gdpipe.tables.magnitudes import largest_in_file
 from gdpipe.tables.thrift import check_footer
 
 
@@ -36,6 +41,7 @@ class SourceFile:
         partition: Values of the hive partition columns.
         group_rows: Rows of each row group.
         wanted_groups: The row groups that the filters may match.
+        filtered: Whether the filters may leave out any of its rows; where not, nobody need evaluate them.
     """
 
     path: str
@@ -47,6 +53,12 @@ class SourceFile:
     partition: dict[str, Any]
     group_rows: tuple[int, ...]
     wanted_groups: tuple[int, ...]
+    filtered: bool = False
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells this file from any other, and from itself before a change."""
+        return {**_listed(self.path, self.size, self.modified_ns), "footer_sha256": self.footer_sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class Source:
     """All files of a source, in input order: sorted by path.
 
     Attributes:
-        location: As the user gave it.
+        location: As the user gave it, without credentials.
         filesystem: Where the files are.
         files: At least one.
         schema: Of the first file, and the partition columns.
@@ -75,18 +87,19 @@ class Source:
             DataError: Nothing is there, nothing matches, or a file is not Parquet.
             ConfigError: The filters do not fit the columns.
         """
-        with reading(location):
+        where = shown(location)
+        with reading(where):
             filesystem, base, paths = find_files(location)
             infos = filesystem.get_file_info(paths)
         if not paths:
-            raise DataError(f"{location}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
+            raise DataError(f"{where}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
         partitions = partitions_of([PurePosixPath(p).relative_to(base) for p in paths])
         files = [
             _read_footer(filesystem, info, str(PurePosixPath(info.path).relative_to(base)), partition)
             for info, partition in zip(infos, partitions, strict=True)
         ]
         schema = _with_partition(files[0].schema, partitions)
-        source = cls(location, filesystem, tuple(files), schema, filters)
+        source = cls(where, filesystem, tuple(files), schema, filters)
         return source if filters is None else source._pruned()
 
     @property
@@ -114,16 +127,29 @@ class Source:
                 raise SchemaError(f"{self.location}: column {name!r} is there twice; rename one of them")
             self._check_types(name)
 
-    def largest(self, names: Sequence[str]) -> NDArray[np.float64]:
+    def largest(self, names: Sequence[str], kept: Kept | None = None) -> NDArray[np.float64]:
         """The largest magnitude of each numeric column over all rows, filters or not; NaN does not count.
 
         From the footers; a column of which a footer says nothing is read. Shape (len(names),); infinite where an
         infinity is in the data.
+
+        Args:
+            names: The columns.
+            kept: Where to look for what had to be read, and to keep it; None reads it each time.
+
+        Raises:
+            PublishError: It cannot be kept.
         """
         totals = np.zeros(len(names))
         for file in self.files:
-            totals = np.maximum(totals, _largest_in_file(self.filesystem, file, names))
+            totals = np.maximum(totals, largest_in_file(self.filesystem, file, names, kept))
         return totals
+
+    def is_as_listed(self, file: SourceFile) -> bool:
+        """Whether a file still has the size and time of its fingerprint."""
+        with reading(file.path):
+            info = self.filesystem.get_file_info(file.path)
+        return (info.size, info.mtime_ns or 0) == (file.size, file.modified_ns)
 
     def unified(self, name: str) -> pa.Field:
         """A column with a type that holds the values of every file: int32 and int64 give int64."""
@@ -162,38 +188,59 @@ class Source:
         import pyarrow.dataset as ds
 
         assert self.filters is not None
-        self.check_columns({c for group in filter_groups(self.filters) for c, _, _ in group}, "filter")
-        expression = self.expression()
+        conditions = [condition for group in filter_groups(self.filters) for condition in group]
+        names = {column for column, _, _ in conditions}
+        self.check_columns(names, "filter")
+        matches: Any = self.expression()
+        # a null is neither matched nor, as Arrow reasons, left out
+        fails = functools.reduce(operator.or_, [pc.field(name).is_null() for name in sorted(names)], ~matches)
         files = []
         for file in self.files:
             known = [
                 pc.field(name).is_null() if value is None else pc.field(name) == value
                 for name, value in file.partition.items()
             ]
-            partition = pc.scalar(True)
-            for condition in known:
-                partition = partition & condition
+            partition = functools.reduce(operator.and_, known, pc.scalar(True))
             fragment = ds.ParquetFileFormat().make_fragment(file.path, self.filesystem, partition)
             try:
-                wanted = fragment.subset(filter=expression, schema=self.schema).row_groups
+                wanted = _groups(fragment.subset(filter=matches, schema=self.schema))
+                failing = _groups(fragment.subset(filter=fails, schema=self.schema))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
                 raise ConfigError(f"filters {self.filters!r} do not fit the columns: {first_line(error)}") from error
-            files.append(
-                SourceFile(
-                    file.path,
-                    file.name,
-                    file.size,
-                    file.modified_ns,
-                    file.footer_sha256,
-                    file.schema,
-                    file.partition,
-                    file.group_rows,
-                    tuple(group.id for group in wanted),
-                )
-            )
+            # footers do not count NaN, which no minimum or maximum shows: it passes '!=' and fails the rest
+            may_be_nan = {name for name in names if name not in file.partition and _has_nan(file.schema.field(name))}
+            if any(column in may_be_nan and how in {"!=", "not in"} for column, how, _ in conditions):
+                wanted = file.wanted_groups
+            filtered = bool(may_be_nan or failing) or wanted != file.wanted_groups
+            files.append(dataclasses.replace(file, wanted_groups=wanted, filtered=filtered))
         if not any(file.wanted_groups for file in files):
             raise DataError(f"{self.location}: filters {self.filters!r} match nothing")
-        return Source(self.location, self.filesystem, tuple(files), self.schema, self.filters)
+        return dataclasses.replace(self, files=tuple(files))
+
+
+def _groups(fragment: Any) -> tuple[int, ...]:
+    """The row groups of a fragment that have rows."""
+    return tuple(group.id for group in fragment.row_groups if group.num_rows)
+
+
+def _has_nan(field: pa.Field) -> bool:
+    return bool(pa.types.is_floating(_plain(field).type))
+
+
+def list_files(location: str) -> list[dict[str, Any]]:
+    """The fingerprints of a source's files, as far as they are known without opening one.
+
+    Raises:
+        DataError: There is no such place.
+    """
+    with reading(location):
+        filesystem, _, paths = find_files(location)
+        infos = filesystem.get_file_info(paths)
+    return [_listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
+
+
+def _listed(path: str, size: int, modified_ns: int) -> dict[str, Any]:
+    return {"path": path, "bytes": size, "modified_ns": modified_ns}
 
 
 def _with_partition(schema: pa.Schema, partitions: list[dict[str, Any]]) -> pa.Schema:
@@ -228,55 +275,6 @@ def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, pa
         groups,
         tuple(g for g, rows in enumerate(groups) if rows),
     )
-
-
-def _largest_in_file(filesystem: pafs.FileSystem, file: SourceFile, names: Sequence[str]) -> NDArray[np.float64]:
-    largest = np.array([abs(float(file.partition.get(name) or 0)) for name in names])
-    stored = [(j, name) for j, name in enumerate(names) if name not in file.partition]
-    with reading(file.path), pq.ParquetFile(filesystem.open_input_file(file.path)) as parquet:
-        places = dict(zip(parquet.schema_arrow.names, _first_leaves(parquet.schema_arrow), strict=True))
-        for g in range(parquet.metadata.num_row_groups):
-            group = parquet.metadata.row_group(g)
-            if not group.num_rows:
-                continue
-            unknown = []
-            for j, name in stored:
-                ends = _ends(group.column(places[name]).statistics, group.num_rows)
-                if ends is None:
-                    unknown.append((j, name))
-                else:
-                    largest[j] = max(largest[j], *ends)
-            if unknown:  # of columns that the footer says nothing about
-                with reading(file.path, g):
-                    table = parquet.read_row_group(g, columns=[name for _, name in unknown])
-                for j, name in unknown:
-                    largest[j] = max(largest[j], np.abs(numbers(table, [name]).values).max(initial=0.0))
-    return largest
-
-
-def _ends(statistics: pq.Statistics | None, rows: int) -> list[float] | None:
-    """Magnitudes of the least and the largest value, as a footer has them; None where it says nothing of use."""
-    if statistics is None:
-        return None
-    if not statistics.has_min_max:
-        return [0.0] if statistics.null_count == rows else None
-    try:
-        ends = [abs(float(statistics.min)), abs(float(statistics.max))]
-    except (TypeError, ValueError):  # float16 comes as bytes
-        return None
-    return None if any(map(math.isnan, ends)) else ends
-
-
-def _first_leaves(schema: pa.Schema) -> list[int]:
-    """The index of each column's first leaf: nested columns have several, and may be named like others."""
-    leaves = [_leaves(field.type) for field in schema]
-    return [sum(leaves[:i]) for i in range(len(leaves))]
-
-
-def _leaves(kind: pa.DataType) -> int:
-    if pa.types.is_dictionary(kind) or not kind.num_fields:
-        return 1
-    return sum(_leaves(kind.field(i).type) for i in range(kind.num_fields))
 
 
 def _plain(field: pa.Field) -> pa.Field:

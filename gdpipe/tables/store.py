@@ -1,37 +1,56 @@
 """Parquet out: staging, checksums, manifest, and the one atomic switch.
 
-A run is written into `OUTPUT/.staging/<run_id>`, whole, and then renamed to `runs/<run_id>` or `rejected/<run_id>`.
-Only then `latest.json` is replaced, which is atomic too. Whatever is killed, when, a reader sees the previous run or
-the new one.
+A run is written into staging, whole, and then put at `runs/<run_id>` or `rejected/<run_id>`. Only then `latest.json` is
+replaced, which is atomic too. Whatever is killed, when, a reader sees the previous run or the new one.
 """
 
-import contextlib
-import fcntl
-import hashlib
 import json
+import logging
 import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gdpipe.config import check_run_id
 from gdpipe.errors import ConfigError, PublishError
+from gdpipe.location import is_uri, shown
+from gdpipe.tables.bucket import BucketPlace
 from gdpipe.tables.catalog import SCHEMA_VERSION
-from gdpipe.tables.writer import output_errors, write_text
+from gdpipe.tables.disk import DiskPlace
+from gdpipe.tables.files import is_transient, open_location
+from gdpipe.tables.place import MANIFEST, REJECTED, RUNS, Hold, Place
+from gdpipe.tables.writer import digest, output_errors, write_text
 
 LATEST = "latest.json"
-MANIFEST = "manifest.json"
-RUNS = "runs"
-REJECTED = "rejected"
-STAGING = ".staging"
+
+logger = logging.getLogger(__name__)
+
+
+def place_at(location: str | os.PathLike[str]) -> Place:
+    """The place that a path or URI means, on a disk or in an object store; nothing is made or looked for.
+
+    Raises:
+        ConfigError: It is no URI that PyArrow can open.
+        PublishError: The object store does not say in which region the bucket is.
+    """
+    location = os.fspath(location)
+    if not is_uri(location):
+        return DiskPlace.of(location)
+    try:
+        filesystem, path = open_location(location)
+    except ValueError as error:
+        raise ConfigError(f"cannot open {shown(location)!r}: {error}") from None
+    except OSError as error:
+        raise _unreadable(shown(location), error) from None
+    if filesystem.type_name == "local":
+        return DiskPlace.of(path)
+    return BucketPlace(filesystem, path.rstrip("/"), shown(location))
 
 
 class Staging:
     """A run that is being written; a context manager that leaves nothing behind unless it was published or rejected.
 
     Args:
-        output: The folder that holds all runs; made if it is not there.
+        output: Where all runs are kept; made if it is not there.
         run_id: The new run's name.
 
     Raises:
@@ -40,182 +59,188 @@ class Staging:
     """
 
     def __init__(self, output: str | os.PathLike[str], run_id: str) -> None:
-        self.output = Path(output)
+        self.output = place_at(output)
         self.run_id = run_id
-        self.folder = self.output / STAGING / run_id
-        self._lock = -1
 
     def __enter__(self) -> "Staging":
         with output_errors(f"cannot write to {self.output}"):
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with _one_at_a_time(self.folder.parent):
-                clear_dead(self.output)
-                self._lock = _try_lock(self._lock_path)
-            if self._lock < 0:
+            self.output.clear_dead()
+            hold = self.output.hold(self.run_id)
+            if hold is None:
                 raise ConfigError(f"run_id {self.run_id!r}: a run of that name is being written to {self.output}")
-            for kind in (RUNS, REJECTED):
-                if (self.output / kind / self.run_id).exists():
-                    self._unlock()
-                    raise ConfigError(f"run_id {self.run_id!r}: {self.output / kind / self.run_id} is there already")
-            self.folder.mkdir()
+            try:
+                for kind in (RUNS, REJECTED):
+                    path = f"{kind}/{self.run_id}"
+                    if self.output.exists(path):
+                        raise ConfigError(f"run_id {self.run_id!r}: {self.output.below(path)} is there already")
+            except BaseException:
+                hold.release()
+                raise
+        self._hold: Hold = hold
+        self.folder = self.output.below(hold.folder)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self._pointer_path.unlink()
-        self._unlock()
+        self._hold.release()
 
     def drop(self, path: str) -> None:
         """Remove a file or folder of the run again."""
         with output_errors(f"cannot write to {self.folder}"):
-            shutil.rmtree(self.folder / path, ignore_errors=True)
+            self.folder.delete(path)
 
-    def publish(self, manifest: dict[str, Any]) -> Path:
-        """Make the run visible and switch `latest.json` to it.
+    def publish(self, manifest: dict[str, Any]) -> Place:
+        """Make the run visible and switch `latest.json` to it; where it failed half-way, it may be called again.
 
         Raises:
             PublishError: Something could not be written; the previous run is still the latest.
         """
         final = self._finish(RUNS, manifest)
         pointer = {"schema_version": SCHEMA_VERSION, "run_id": self.run_id, "path": f"{RUNS}/{self.run_id}"}
-        with output_errors(f"cannot switch {self.output / LATEST}"):
-            beside = self._pointer_path
-            with beside.open("w", encoding="utf-8") as handle:
-                handle.write(json.dumps(pointer, indent=2) + "\n")
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(beside, self.output / LATEST)
-        # the switch has happened, and readers see the new run: what is left can only be late
-        with contextlib.suppress(OSError):
-            _sync_folder(self.output)
+        with output_errors(f"cannot switch {self.output.below(LATEST)}"):
+            self.output.write(LATEST, (json.dumps(pointer, indent=2) + "\n").encode())
         return final
 
-    def reject(self, manifest: dict[str, Any]) -> Path:
+    def reject(self, manifest: dict[str, Any]) -> Place:
         """Keep the run as evidence, out of the readers' way."""
         return self._finish(REJECTED, manifest)
 
-    def _finish(self, kind: str, manifest: dict[str, Any]) -> Path:
-        final = self.output / kind / self.run_id
-        write_text(self.folder, MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
+    def _finish(self, kind: str, manifest: dict[str, Any]) -> Place:
+        path = f"{kind}/{self.run_id}"
+        final = self.output.below(path)
         with output_errors(f"cannot write {final}"):
-            for folder, _, _ in os.walk(self.folder):
-                _sync_folder(Path(folder))
-            final.parent.mkdir(exist_ok=True)
-            os.rename(self.folder, final)
-            _sync_folder(final.parent)
+            # it is there where an earlier attempt got so far: what is visible is never written to again
+            if not final.exists(MANIFEST):
+                write_text(self.folder, MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
+            self._hold.settle(path)
         return final
 
-    @property
-    def _lock_path(self) -> Path:
-        return self.folder.with_name(f"{self.run_id}.lock")
 
-    @property
-    def _pointer_path(self) -> Path:
-        return self.folder.with_name(f"{self.run_id}.latest")
+def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
+    """Remove the oldest runs, and what dead ones left; never the latest, nor one that is just being published.
 
-    def _unlock(self) -> None:
-        with contextlib.suppress(OSError):
-            self._lock_path.unlink()
-        os.close(self._lock)
+    A run disappears at once, not file by file. Who has opened it keeps the tables that were read; asking for another
+    one is a PublishError then. A run whose manifest cannot be read is left alone.
+
+    Args:
+        output: Where runs are kept.
+        keep: How many stay; the latest is one of them.
+        kind: `runs` or `rejected`.
+
+    Returns:
+        The names of the runs that were removed, oldest first.
+
+    Raises:
+        PublishError: `latest.json` is damaged, or something cannot be removed.
+    """
+    removed = []
+    with output_errors(f"cannot prune {output}"):
+        output.clear_dead()
+        created = {}
+        for run_id in output.folders(kind):
+            try:
+                manifest = read_manifest(output.below(f"{kind}/{run_id}"))
+                created[run_id] = (str(manifest.get("created", "")), run_id)
+            except PublishError as error:
+                logger.warning("left alone: %s", error)
+        latest = _latest_run_id(output) if kind == RUNS else None
+        others = sorted(created.keys() - {latest}, key=created.__getitem__)
+        for run_id in others[: max(len(created) - keep, 0)]:
+            hold = output.hold(run_id)
+            if hold is None:
+                continue
+            try:
+                # looked up once nobody can be publishing it any more
+                if (kind != RUNS or run_id != _latest_run_id(output)) and output.exists(f"{kind}/{run_id}"):
+                    hold.retire(f"{kind}/{run_id}")
+                    removed.append(run_id)
+            finally:
+                hold.release()
+    return removed
 
 
-def clear_dead(output: Path) -> None:
-    """Remove what runs that are no longer alive have left in staging; a run that lives holds its lock."""
-    for lock_path in (output / STAGING).glob("*.lock"):
-        lock = _try_lock(lock_path)
-        if lock < 0:
-            continue
-        shutil.rmtree(lock_path.with_suffix(""), ignore_errors=True)
-        lock_path.with_suffix(".latest").unlink(missing_ok=True)
-        lock_path.unlink(missing_ok=True)
-        os.close(lock)
-
-
-def latest_folder(output: str | os.PathLike[str]) -> Path:
-    """The folder of the run that `latest.json` names, or the folder itself where it is a run's.
+def latest_folder(place: Place) -> Place:
+    """The folder of the run that `latest.json` names, or the place itself where it is a run's.
 
     Raises:
         PublishError: There is no published run, or the pointer is damaged.
     """
-    folder = Path(output)
-    if (folder / MANIFEST).is_file():
-        return folder
+    with output_errors(f"cannot read {place}"):
+        if place.exists(MANIFEST):
+            return place
+    found = find_latest(place)
+    if found is None:
+        raise PublishError(f"{place}: no published run there (no {LATEST}, no {MANIFEST})")
+    return found
+
+
+def find_latest(output: Place) -> Place | None:
+    """The folder of the run that `latest.json` names; None where nothing has been published yet.
+
+    Raises:
+        PublishError: The pointer is damaged.
+    """
+    run_id = _latest_run_id(output)
+    return None if run_id is None else output.below(f"{RUNS}/{run_id}")
+
+
+def _latest_run_id(place: Place) -> str | None:
+    where = place.below(LATEST)
     try:
-        pointer = json.loads((folder / LATEST).read_text(encoding="utf-8"))
-        run_id = str(pointer["run_id"])
+        run_id = json.loads(place.read(LATEST))["run_id"]
+        check_run_id(run_id)
     except FileNotFoundError:
-        raise PublishError(f"{folder}: no published run there (no {LATEST}, no {MANIFEST})") from None
+        return None
+    except ConfigError:
+        raise PublishError(f"{where}: names {run_id!r}, which is no run's name") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PublishError(f"{folder / LATEST}: cannot be read ({error})") from error
-    if Path(run_id).name != run_id:
-        raise PublishError(f"{folder / LATEST}: names {run_id!r}, which is no run's name")
-    return folder / RUNS / run_id
+        raise _unreadable(where, error) from error
+    return str(run_id)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Place) -> dict[str, Any]:
     """A run's manifest.
 
     Raises:
-        PublishError: It is missing or damaged.
+        PublishError: It is missing or damaged, or names files that are not the run's.
     """
+    where = folder.below(MANIFEST)
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(folder.read(MANIFEST))
         version, _, _ = manifest["schema_version"], manifest["kind"], manifest["run_id"]
-        _ = [(entry["path"], entry["bytes"], entry["sha256"]) for entry in manifest["files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PublishError(f"{folder / MANIFEST}: cannot be read ({error})") from error
+        for entry in manifest["files"]:
+            folder.below(entry["path"])
+            _ = entry["bytes"], entry["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(where, error) from error
     if version != SCHEMA_VERSION:
-        raise PublishError(f"{folder / MANIFEST}: schema version {version} is not known to this program")
+        raise PublishError(f"{where}: schema version {version} is not known to this program")
     return manifest
 
 
-def damaged_files(folder: Path, manifest: dict[str, Any]) -> list[str]:
-    """What of a run is not as the manifest says, one line a file; empty where all is well."""
+def damaged_files(folder: Place, manifest: dict[str, Any]) -> list[str]:
+    """What of a run is not as the manifest says, one line a file; empty where all is well.
+
+    Raises:
+        PublishError: The object store does not answer, so that nothing can be said.
+    """
     complaints = []
     for entry in manifest["files"]:
-        file = folder / entry["path"]
         try:
-            with file.open("rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
-                size = handle.tell()
+            size, sha256 = digest(folder, entry["path"])
         except OSError as error:
-            complaints.append(f"{entry['path']}: {error.strerror}")
+            if is_transient(error):
+                raise _unreadable(folder.below(entry["path"]), error) from error
+            complaints.append(f"{entry['path']}: {error.strerror or error}")
             continue
         if size != entry["bytes"]:
             complaints.append(f"{entry['path']}: {size:,} bytes, the manifest says {entry['bytes']:,}")
-        elif digest != entry["sha256"]:
+        elif sha256 != entry["sha256"]:
             complaints.append(f"{entry['path']}: its content has changed (sha256 differs)")
     return complaints
 
 
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Nobody else looks for dead runs, or starts one, meanwhile."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(path: Path) -> int:
-    """A descriptor that holds the lock, or -1 where somebody alive does."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return -1
-    return lock
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _unreadable(where: Place | str, error: Exception) -> PublishError:
+    transient = isinstance(error, OSError) and is_transient(error)
+    return PublishError(f"{where}: cannot be read ({error})", transient=transient)

@@ -109,12 +109,11 @@ def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
             _, at = _value(data, at, kinds >> 4)
             _, at = _value(data, at, kinds & 15)
         return None, at  # no field that is asked for is a map
-    if kind == _DOUBLE:
-        return data[at : at + 8], at + 8
-    if kind <= _BYTE:
-        return data[at], at + 1
     if kind > _STRUCT:
         raise ValueError(kind)
+    if kind in {_TRUE, _FALSE, _BYTE, _DOUBLE}:
+        size = 8 if kind == _DOUBLE else 1
+        return data[at : at + size], at + size
     return _integer(data, at)
 
 

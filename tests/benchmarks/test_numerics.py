@@ -8,8 +8,14 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from gdpipe.numerics import ols
+from gdpipe.numerics.convergence import certify
+from gdpipe.numerics.covariance import CrossProducts
+from gdpipe.numerics.dependencies import Dependencies
 from gdpipe.numerics.descent import GradientDescent, minimize
+from gdpipe.numerics.float_moments import BLOCK_ROWS, Float64Accumulator
 from gdpipe.numerics.moments import MomentsAccumulator, grid_exponents
+from gdpipe.numerics.objective import LeastSquares
+from gdpipe.numerics.scaling import Scaling
 from tests.numerics.build import problem
 
 pytestmark = pytest.mark.benchmark
@@ -22,10 +28,10 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def medians(*works: Callable[[], object]) -> list[float]:
+def medians(*works: Callable[[], object], runs: int = RUNS) -> list[float]:
     """Each work's median time; the works in turn, so that a slow moment slows them all."""
     with threadpool_limits(1, user_api="blas"):
-        times = [[seconds(work) for work in works] for _ in range(RUNS + 1)][1:]
+        times = [[seconds(work) for work in works] for _ in range(runs + 1)][1:]
     return np.median(times, axis=0).tolist()  # type: ignore[no-any-return]  # NumPy's stubs give up on tolist
 
 
@@ -56,3 +62,34 @@ def test_a_hundred_thousand_steps() -> None:
     plan = GradientDescent(method="gd", learning_rate=1e-9).plan(loss)
     (ours,) = medians(lambda: minimize(loss, plan))
     print(f"\n100,000 steps, p = 20: {ours:.2f} s = {ours * 10:.1f} us a step")
+
+
+@pytest.mark.parametrize("p", [1_000, 2_000])
+def test_wide_data_beside_the_one_product(p: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = 10 * p
+    columns = rng.normal(size=(p + 1, rows))
+    columns[-1] += columns[:-1].sum(axis=0)
+    blocks = [np.ascontiguousarray(columns[:, start : start + BLOCK_ROWS]) for start in range(0, rows, BLOCK_ROWS)]
+    product = np.empty((p + 1, p + 1))
+    accumulator = Float64Accumulator(p + 1)
+
+    def gather() -> None:
+        for block in blocks:
+            accumulator.add(block)
+
+    def learn() -> None:
+        cross = CrossProducts.of(accumulator.moments(), centred=True)
+        scaling = Scaling.of(cross)
+        loss = LeastSquares.of(cross, scaling)
+        Dependencies.of(cross, scaling, loss)
+        solution = minimize(loss, GradientDescent().plan(loss, cross.total_weight))
+        baseline = ols.solve(cross, scaling, loss, ())
+        certificate = certify(loss, solution, baseline.coef_scaled, np.full(p, np.nan), 0.0, 0.0)
+        assert certificate.passed, certificate.reason
+
+    plain, sums, rest = medians(lambda: [np.dot(b, b.T, out=product) for b in blocks], gather, learn, runs=3)
+    print(
+        f"\nfloat64, {rows:,} x {p:,}, one thread: bare products {plain:.2f} s, sums {sums / plain:.2f} x that, "
+        f"from sums to certificate {rest / plain:.2f} x"
+    )

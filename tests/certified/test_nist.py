@@ -56,7 +56,7 @@ def test_a_condition_number_beyond_float64_has_the_right_baseline_and_an_honest_
     reference = filip()
     with pytest.raises(gdpipe.ConvergenceError, match="stopped after 100,000 steps") as caught:
         train(reference, tmp_path)
-    evidence = gdpipe.run.Run(Path(caught.value.evidence))
+    evidence = gdpipe.run.Run.at(Path(caught.value.evidence))
     assert evidence.convergence["condition_number"][0] > 1e15
     # the same normal equations in fractions, from the rows
     rows = [[Fraction(1), *map(Fraction, row)] for row in reference.X.tolist()]

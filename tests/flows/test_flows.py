@@ -23,6 +23,7 @@ from gdpipe.stages.ingest import ingest
 
 FLIGHTS = str(Path(__file__).parent.parent.parent / "data" / "flights")
 FEATURES = ["dep_delay", "distance", "air_time", "hour", "month", "day"]
+PROGRESS = ["gdpipe-read", "gdpipe-descended", "gdpipe-predicted"]
 STAGES = ["ingest", "standardize", "fit", "predict", "validate", "publish"]
 
 
@@ -41,6 +42,14 @@ def task_runs(state: State[Any]) -> dict[str, str]:
     return {run.name.rsplit("-", 1)[0]: str(run.state_name) for run in runs}
 
 
+def artifacts(state: State[Any]) -> dict[str, Any]:
+    """Key -> artifact of a flow run, as the server has them."""
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(state.state_details.flow_run_id))]))
+    with get_client(sync_client=True) as client:
+        assert isinstance(client, SyncPrefectClient)
+        return {str(found.key): found for found in client.read_artifacts(flow_run_filter=wanted)}
+
+
 def test_the_flights_are_trained_in_six_tasks_and_then_scored(tmp_path: Path) -> None:
     output = str(tmp_path / "runs")
     state = run_flow(train, source=FLIGHTS, target="arr_delay", features=FEATURES, output=output)
@@ -54,9 +63,19 @@ def test_the_flights_are_trained_in_six_tasks_and_then_scored(tmp_path: Path) ->
     assert run.convergence["condition_number"][0] == pytest.approx(214, abs=1)
     assert (np.diff(run.loss_history["loss"]) <= 0).all()
     assert len(run.predictions) == 336_776
+    shown = artifacts(state)
+    steps = run.convergence["iterations"][0]
+    assert {key: found.data for key, found in shown.items()} == dict.fromkeys(PROGRESS, 100)
+    for key, said in zip(
+        PROGRESS, ("read 336,776 of 336,776 rows", f"descended {steps:,} of", "predicted"), strict=True
+    ):
+        assert shown[key].type == "progress"
+        assert shown[key].description.startswith(said)
+        assert shown[key].task_run_id is not None
 
     scored = run_flow(score, source=FLIGHTS, run=output, output=str(tmp_path / "scores"), key=["flight"])
     assert scored.is_completed()
+    assert {key: found.data for key, found in artifacts(scored).items()} == {"gdpipe-predicted": 100}
     scores = gdpipe.open_run(tmp_path / "scores")
     np.testing.assert_array_equal(scores.predictions["prediction"], run.predictions["prediction"])
 
@@ -66,7 +85,7 @@ def test_the_flow_publishes_the_bits_of_the_command_line(tmp_path: Path) -> None
     settings: dict[str, Any] = {"source": FLIGHTS, "target": "arr_delay", "filters": [["month", "<=", 2]]}
     assert run_flow(train, output=output, run_id="flow", **settings).is_completed()
     by_hand = gdpipe.train(output=output, run_id="plain", **settings)
-    by_flow = gdpipe.run.Run(tmp_path / "runs" / "runs" / "flow")
+    by_flow = gdpipe.run.Run.at(tmp_path / "runs" / "runs" / "flow")
     pd.testing.assert_frame_equal(by_flow.parameters, by_hand.parameters, check_exact=True)
     pd.testing.assert_frame_equal(by_flow.predictions, by_hand.predictions, check_exact=True)
 

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.covariance import CrossProducts
+from gdpipe.numerics.dependencies import Dependencies, split_constant
+from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.moments import Moments, MomentsAccumulator, grid_exponents
 from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.scaling import Scaling
@@ -35,11 +37,27 @@ def moments(columns: Floats, weights: Floats | None = None, largest: Floats | No
     return accumulator.moments()
 
 
-def problem(X: Floats, y: Floats, *, centred: bool = True) -> Problem:
+def rounded_moments(columns: Floats, weights: Floats | None = None) -> Float64Moments:
+    """Float64 sums of columns, shape (k, n)."""
+    accumulator = Float64Accumulator(len(columns))
+    accumulator.add(np.ascontiguousarray(columns), weights)
+    return accumulator.moments()
+
+
+def problem(X: Floats, y: Floats, *, centred: bool = True, exact: bool = True) -> Problem:
     """The problem of explaining y, shape (n,), by X, shape (n, p)."""
-    cross = CrossProducts.of(moments(np.column_stack([X, y]).T), centred=centred)
+    columns = np.column_stack([X, y]).T
+    cross = CrossProducts.of(moments(columns) if exact else rounded_moments(columns), centred=centred)
     scaling = Scaling.of(cross)
     return Problem(cross, scaling, LeastSquares.of(cross, scaling))
+
+
+def dependencies(built: Problem) -> Dependencies:
+    """Among the features of a problem."""
+    _, varying = split_constant(built.cross)
+    target = len(built.scaling.scales)
+    among = LeastSquares.of(built.cross.select([*varying, target]), built.scaling.select(varying))
+    return Dependencies.of(built.cross, built.scaling, among)
 
 
 def random_data(seed: int, n: int = 400, p: int = 4) -> tuple[Floats, Floats]:

@@ -83,3 +83,11 @@ def test_where_data_are_nearly_certain_the_descent_goes_on_until_no_gap_is_visib
     assert plan.stop_gradient_norm < SETTINGS.plan(certain.loss).stop_gradient_norm
     noisy = SETTINGS.plan(BUILT.loss, total_weight=len(y))
     assert noisy.stop_gradient_norm == SETTINGS.plan(BUILT.loss).stop_gradient_norm
+
+
+def test_a_verdict_without_a_row_read_again_says_so() -> None:
+    verdict = certificate(solved(), row_gradient=float("nan"))
+    assert verdict.passed
+    assert np.isnan(verdict.row_gradient)
+    assert "not checked against the rows" in verdict.reason
+    assert "not checked" not in certificate(solved()).reason

@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.numerics.covariance import CrossProducts, power_of_two, square_root
+from gdpipe.numerics.covariance import CrossProducts, ExactProducts, Float64Products, power_of_two, square_root
 from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from tests.numerics.build import moments, random_data
 
 
 def covariance(cross: CrossProducts) -> list[list[Fraction]]:
+    if isinstance(cross, Float64Products):
+        return [[Fraction(v) / Fraction(cross.total_weight) for v in row] for row in cross.comoments.tolist()]
+    assert isinstance(cross, ExactProducts)
     units = [power_of_two(int(e)) for e in cross.exponents]
     return [
         [Fraction(int(v), cross.weight**2) * a * b for v, b in zip(row, units, strict=True)]
@@ -47,13 +50,25 @@ def test_float64_sums_agree_with_exact_ones(centred: bool, weighted: bool) -> No
     parts = Float64Moments.zero(5)
     for piece in np.array_split(np.arange(len(y)), 7):
         accumulator = Float64Accumulator(5)
-        accumulator.add(columns[:, piece], None if weights is None else weights[piece])
+        for rows in np.array_split(piece, 3):
+            accumulator.add(columns[:, rows], None if weights is None else weights[rows])
         parts += accumulator.moments()
     rounded = CrossProducts.of(parts, centred=centred)
     exact = CrossProducts.of(moments(columns, weights), centred=centred)
     np.testing.assert_allclose(np.array(covariance(rounded), float), np.array(covariance(exact), float), rtol=1e-9)
     np.testing.assert_allclose(np.array(rounded.means(), float), np.array(exact.means(), float), rtol=1e-12)
     assert rounded.total_weight == pytest.approx(exact.total_weight, rel=1e-14)
+
+
+def test_float64_sums_stay_as_they_were_handed_out() -> None:
+    columns = np.random.default_rng(0).normal(size=(3, 50))
+    accumulator = Float64Accumulator(3)
+    accumulator.add(columns[:, :20])
+    first = accumulator.moments()
+    kept = first.comoments.copy()
+    accumulator.add(columns[:, 20:])
+    np.testing.assert_array_equal(first.comoments, kept)
+    np.testing.assert_allclose(accumulator.moments().comoments / 50, np.cov(columns, bias=True), rtol=1e-13)
 
 
 @given(st.fractions(min_value=0, max_value=10**30, max_denominator=10**20))

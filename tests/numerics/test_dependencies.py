@@ -5,14 +5,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gdpipe.numerics.dependencies import Dependencies, simplest_near
+from gdpipe.numerics.relations import simplest_near
 from gdpipe.report.relations import describe
-from tests.numerics.build import Floats, problem
+from tests.numerics.build import Floats, dependencies, problem
 
 
 def lines(X: Floats, names: str, *, centred: bool = True) -> tuple[str, ...]:
     built = problem(X, np.random.default_rng(9).normal(size=len(X)), centred=centred)
-    return describe(Dependencies.of(built.cross, built.scaling), built.cross, names.split())
+    return describe(dependencies(built), built.cross, names.split())
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_near_dependence_with_something_of_its_own_to_say_is_no_relation(free: F
     a, b, c = free
     X = np.column_stack([a, b, a + 1e-7 * c])
     built = problem(X, c)
-    found = Dependencies.of(built.cross, built.scaling)
+    found = dependencies(built)
     assert found.relations == ()
     # float64 cannot tell this eigenvalue from zero; rational arithmetic can
     assert found.smallest_eigenvalue == pytest.approx(float(np.linalg.svd(_standard(X))[1][-1] ** 2), rel=1e-6)
@@ -69,7 +69,7 @@ def _standard(X: Floats) -> Floats:
 def test_more_features_than_rows_leave_as_many_relations_as_ranks_are_missing() -> None:
     X = np.random.default_rng(2).integers(-9, 9, (4, 7)).astype(float)
     built = problem(X, np.arange(4.0))
-    found = Dependencies.of(built.cross, built.scaling)
+    found = dependencies(built)
     assert len(found.relations) == len(found.redundant) == 7 - 3
     for relation in found.relations:
         for row in X:

@@ -9,7 +9,7 @@ import pytest
 
 from gdpipe.errors import ConfigError
 from gdpipe.numerics import ols
-from gdpipe.numerics.descent import GradientDescent, Status, minimize
+from gdpipe.numerics.descent import CLOCK_EVERY, GradientDescent, Status, minimize
 from gdpipe.numerics.history import iterations_kept
 from tests.numerics.build import Floats, problem, random_data
 
@@ -135,6 +135,16 @@ def test_the_clock_ends_a_descent_honestly() -> None:
     assert solution.status is Status.MAX_SECONDS
     assert len(solution.history_iterations) <= 10_000
     assert solution.history_iterations[-1] == solution.iterations
+
+
+def test_a_descent_tells_its_step_and_gradient_norm_now_and_then() -> None:
+    loss = problem(*random_data(0)).loss
+    plan = GradientDescent(learning_rate=1e-9, method="gd", max_iterations=1_000).plan(loss)
+    told: list[tuple[int, float]] = []
+    solution = minimize(loss, plan, lambda step, norm: told.append((step, norm)))
+    assert [step for step, _ in told] == list(range(0, 1_000, CLOCK_EVERY))
+    assert [norm for _, norm in told] == solution.history_gradient_norm[:1_000:CLOCK_EVERY].tolist()
+    assert len(told) > 2
 
 
 @pytest.mark.parametrize("max_iterations", [1, 2, 9_998, 9_999, 10_000, 12_345, 100_000, 10**9])

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gdpipe.numerics.objective import FIXED_POINT_BITS, to_fixed
+from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.scaling import Scaling
 from tests.numerics.build import Floats, problem, random_data
 
@@ -47,6 +47,7 @@ def test_the_exact_gradient_has_digits_where_float64_has_none() -> None:
     X, y = random_data(2)
     loss = problem(X, y).loss
     optimum: Floats = np.linalg.solve(loss.hessian, loss.linear).astype(np.float64)
+    assert isinstance(loss.exact_hessian, np.ndarray)
     exact = [
         sum((Fraction(int(a)) * Fraction(w) for a, w in zip(row, optimum.tolist(), strict=True)), -Fraction(int(b)))
         / 2**FIXED_POINT_BITS

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gdpipe.numerics import ols
-from gdpipe.numerics.dependencies import Dependencies, null_directions
-from tests.numerics.build import Floats, problem, random_data
+from gdpipe.numerics.relations import null_directions
+from tests.numerics.build import Floats, dependencies, problem, random_data
 
 
 def standardized(X: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -40,7 +40,7 @@ def test_dependent_features_get_the_minimum_norm(to_rounding: bool) -> None:
     X = np.column_stack([X, third])
     y = X @ [1.0, 2.0, 3.0, 4.0] + rng.normal(size=100)
     built = problem(X, y)
-    relations = Dependencies.of(built.cross, built.scaling).relations
+    relations = dependencies(built).relations
     assert [r.exact for r in relations] == [not to_rounding]
     loss = built.loss.without(null_directions(relations, built.scaling, list(range(4))))
     baseline = ols.solve(built.cross, built.scaling, loss, relations)

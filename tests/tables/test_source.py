@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gdpipe.errors import ConfigError, DataError, SchemaError
-from gdpipe.tables.scan import shards
+from gdpipe.tables.scan import read, shards
 from gdpipe.tables.source import Source
 from tests.conftest import FLIGHTS, write_parquet
 
@@ -335,3 +335,72 @@ def test_a_footer_whose_column_names_are_no_text(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"column_one", b"column\xff\xfene"))
     with pytest.raises(DataError, match=r"a\.parquet"):
         open_at(file)
+
+
+# whether filters need be evaluated
+
+
+FILE = {
+    "plain": [1, 2, 3],
+    "nulls": [1, None, 3],
+    "only_nulls": pa.array([None, None, None], pa.int64()),
+    "floats": [1.0, 2.0, 3.0],
+    "nan": [1.0, float("nan"), 3.0],
+    "text": ["a", "b", "b"],
+}
+
+
+@pytest.mark.parametrize(
+    ("filters", "filtered"),
+    [
+        ([["plain", "<=", 3]], False),
+        ([["plain", "<=", 2]], True),
+        ([["plain", "!=", 9]], False),
+        ([["plain", "not in", [7, 8]]], False),
+        ([["plain", ">", 0], ["text", "<", "c"]], False),
+        ([["plain", ">", 0], ["text", "<", "b"]], True),
+        ([[["plain", ">", 2]], [["text", "<", "c"]]], False),
+        # a null passes no condition, not even !=
+        ([["nulls", "<=", 3]], True),
+        ([["nulls", "!=", 9]], True),
+        ([["nulls", "not in", [9]]], True),
+        ([[["plain", ">", 0]], [["only_nulls", "=", 1]]], True),
+        # no statistic shows a NaN, so floats are always looked at
+        ([["nan", "<=", 3]], True),
+        ([["floats", "<=", 3]], True),
+        ([["month", "<=", 3]], False),
+        ([["month", "=", 3], ["plain", "<", 3]], True),
+        ([[["month", "=", 3]], [["plain", "<", 3]]], False),
+    ],
+)
+@pytest.mark.parametrize("statistics", [True, False])
+def test_filters_are_not_evaluated_where_no_row_can_fail_them(
+    filters: Any, filtered: bool, statistics: bool, tmp_path: Path
+) -> None:
+    path = write_parquet(tmp_path / "month=3" / "a.parquet", FILE, write_statistics=statistics)
+    source = open_at(tmp_path, filters)
+    [file] = source.files
+    # without statistics any column may hold a null, but for the folder's
+    assert file.filtered is (filtered or not (statistics or filters == [["month", "<=", 3]]))
+    table = pq.ParquetFile(path).read().append_column("month", pa.array([3, 3, 3]))
+    kept = table.filter(source.expression()).num_rows
+    assert file.filtered or kept == 3
+    [shard] = shards(source, 1)
+    assert sum(batch.num_rows for batch in read(source, shard, ["plain"], 1024)) == kept
+
+
+@pytest.mark.parametrize(
+    ("values", "filters"), [([5.0, float("nan")], ["x", "!=", 5]), ([5.0, float("nan")], ["x", "not in", [5]])]
+)
+def test_a_nan_is_not_pruned_by_statistics_that_do_not_know_of_it(values: Any, filters: Any, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", {"x": values})
+    source = open_at(tmp_path, [filters])
+    [shard] = shards(source, 1)
+    assert sum(batch.num_rows for batch in read(source, shard, ["x"], 1024)) == 1
+
+
+def test_a_null_partition_value_passes_no_filter(tmp_path: Path) -> None:
+    for name in ("3", "__HIVE_DEFAULT_PARTITION__"):
+        one(tmp_path / f"month={name}" / "a.parquet")
+    source = open_at(tmp_path, [["month", "!=", 9]])
+    assert [(f.wanted_groups, f.filtered) for f in source.files] == [((0,), False), ((), True)]

@@ -1,0 +1,68 @@
+"""How far a run has come, as progress artifacts on its page."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from typing import Any
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from gdpipe.stages.progress import Activity, listening, log_lines
+
+logger = logging.getLogger(__name__)
+
+# each is a request to the server
+SECONDS_BETWEEN_UPDATES = 5.0
+THREAD = "gdpipe-progress"
+# what the end of a run waits for updates that are still under way
+GRACE_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def progress_artifacts() -> Iterator[None]:
+    """One artifact an activity (`gdpipe-read`, `gdpipe-descended`, `gdpipe-predicted`), and log lines, in this block.
+
+    A request to a dead server blocks for minutes, so each activity has a thread that posts, and that a run neither
+    waits for (but a moment at its end) nor fails with.
+    """
+    posting: list[threading.Thread] = []
+
+    @contextlib.contextmanager
+    def listener(activity: Activity) -> Iterator[Callable[[], None]]:
+        over = threading.Event()
+        # in a copy of the context, where Prefect finds the task run and its client
+        run = copy_context().run
+        thread = threading.Thread(target=run, args=(_post, activity, over), name=THREAD, daemon=True)
+        posting.append(thread)
+        thread.start()
+        try:
+            with log_lines(activity) as moved:
+                yield moved
+        finally:
+            over.set()
+
+    try:
+        with listening(listener):
+            yield
+    finally:
+        deadline = time.monotonic() + GRACE_SECONDS
+        for thread in posting:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+
+
+def _post(activity: Activity, over: threading.Event) -> None:
+    artifact: Any = None  # its id; Prefect's types allow for a coroutine
+    ended = False
+    try:
+        while not ended:
+            ended = over.wait(SECONDS_BETWEEN_UPDATES)
+            percent, text = 100 * activity.share, str(activity)
+            if artifact is None:
+                artifact = create_progress_artifact(percent, f"gdpipe-{activity.doing}", text)
+            else:
+                update_progress_artifact(artifact, percent, text)
+    except Exception as error:  # whatever it is: a run does not fail because its progress cannot be shown
+        logger.warning("progress of %r is no longer shown: %s", activity.doing, error)

@@ -1,0 +1,122 @@
+"""Linear relations among features, in lowest terms, and how exactly they hold."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.covariance import CrossProducts, square_root
+from gdpipe.numerics.scaling import Scaling
+
+# a combination is constant to rounding when its spread is at most this many roundings of its terms
+ROUNDINGS = 4.0
+LARGEST_DENOMINATOR = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Σ coefficientᵢ · featureᵢ = constant, on every row.
+
+    Attributes:
+        coefficients: Shape (p,), in original units, in lowest terms: integers where the relation is exact.
+        constant: In the same unit as the terms.
+        exact: False where it holds only to the rounding of the data.
+    """
+
+    coefficients: tuple[Fraction, ...]
+    constant: Fraction
+    exact: bool
+
+    @property
+    def features(self) -> list[int]:
+        """Indices of the features that take part."""
+        return [i for i, c in enumerate(self.coefficients) if c]
+
+
+class Rounding:
+    """What the rounding of the data, or of the sums, can do to a combination of features.
+
+    A combination of float64 columns that is constant but for rounding moves by a few units in the last place of
+    its terms.
+    """
+
+    def __init__(self, cross: CrossProducts, scaling: Scaling, resolution: NDArray[np.float64] | None) -> None:
+        p = len(scaling.scales)
+        squares = [
+            (m**2 if cross.centred else 0) + v for m, v in zip(cross.means()[:p], cross.variances()[:p], strict=True)
+        ]
+        magnitudes = np.array([square_root(Fraction(s)) for s in squares])
+        units = np.full(p, np.finfo(np.float64).eps) if resolution is None else resolution
+        self.of_coefficients = max(1e-9, 100 * float(units.max(initial=0.0)))
+        self._per_weight = units * magnitudes / scaling.scales
+        self._noise = cross.noise * p
+
+    def explains(self, eigenvalue: float, mode: NDArray[np.float64], features: list[int]) -> bool:
+        """Whether a combination with this variance may be constant."""
+        spread = float(np.abs(mode) @ self._per_weight[features])
+        return eigenvalue <= max((ROUNDINGS * spread) ** 2, self._noise)
+
+
+def rounded_relation(
+    cross: CrossProducts,
+    scaling: Scaling,
+    weights: dict[int, Fraction],
+    dependent: int,
+    rounding: float,
+) -> Relation:
+    """What a feature is of the independent ones, to rounding: cleaned of noise.
+
+    Args:
+        cross: Covariances of [features..., target].
+        scaling: Of the same columns.
+        weights: Of each independent feature in the dependent one, in original units.
+        dependent: The feature that they give.
+        rounding: Relative rounding of the weights.
+    """
+    terms = {dependent: Fraction(1)}
+    means = cross.means()
+    constant = means[dependent]
+    for j, weight in weights.items():
+        constant -= weight * means[j]
+        # a term that moves the combination by no more than rounding does not belong to it
+        if abs(weight) * Fraction(float(scaling.scales[j])) > 10 * Fraction(rounding) * Fraction(
+            float(scaling.scales[dependent])
+        ):
+            terms[j] = -simplest_near(weight, rounding)
+    common = math.lcm(*(t.denominator for t in terms.values()))
+    if common <= LARGEST_DENOMINATOR:
+        terms = {j: t * common for j, t in terms.items()}
+    size = sum((abs(t * means[j]) for j, t in terms.items()), Fraction(0))
+    constant *= terms[dependent]
+    coefficients = tuple(terms.get(j, Fraction(0)) for j in range(len(scaling.scales)))
+    if not cross.centred or abs(constant) <= size * Fraction(rounding):
+        constant = Fraction(0)
+    return Relation(coefficients, constant, exact=False)
+
+
+def plain_relation(means: list[float], weights: dict[int, float], dependent: int) -> Relation:
+    """The same as it stands: weights in float64, and the means of all features, or zeros without an intercept."""
+    coefficients = [Fraction(0)] * len(means)
+    for j, weight in weights.items():
+        coefficients[j] = Fraction(-weight)
+    coefficients[dependent] = Fraction(1)
+    constant = math.fsum([means[dependent], *(-weight * means[j] for j, weight in weights.items())])
+    return Relation(tuple(coefficients), Fraction(constant), exact=False)
+
+
+def simplest_near(value: Fraction, rounding: float) -> Fraction:
+    """A fraction with a small denominator if one is as near as the relative rounding, else the value as a float64."""
+    simple = value.limit_denominator(LARGEST_DENOMINATOR)
+    return simple if abs(simple - value) <= abs(value) * Fraction(rounding) else Fraction(float(value))
+
+
+def null_directions(relations: tuple[Relation, ...], scaling: Scaling, kept: list[int]) -> NDArray[np.float64]:
+    """The relations as directions among standardized coefficients, shape (len(kept), len(relations))."""
+    directions = np.zeros((len(kept), len(relations)))
+    for k, relation in enumerate(relations):
+        terms = [relation.coefficients[j] * Fraction(float(scaling.scales[j])) for j in kept]
+        largest = max(abs(t) for t in terms)
+        directions[:, k] = [float(t / largest) for t in terms]
+    return directions

@@ -1,0 +1,97 @@
+"""What the published run was made of, and so what is left to do."""
+
+import json
+import logging
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from gdpipe.config import TrainingConfig
+from gdpipe.errors import DataError, PublishError
+from gdpipe.tables.place import Place
+from gdpipe.tables.source import Source, list_files
+from gdpipe.tables.store import find_latest, place_at, read_manifest
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
+# settings that no published number depends on; `output` is where the run was found, by whatever name
+IMMATERIAL = ("run_id", "output", "memory", "engine", "force")
+FINGERPRINT = ("path", "bytes", "modified_ns", "footer_sha256")
+
+
+def versions() -> dict[str, str]:
+    """Of Python, of this program, and of what computes in it."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def nothing_to_do(config: TrainingConfig) -> Place | None:
+    """The published run's folder, if a run now would be that run again; None where there is something to do.
+
+    The same settings, the same program, the same files by fingerprint, and all that was published still there, by size
+    (`gdpipe verify` has the checksums). No row is read, and footers only where the files' names, sizes and times agree.
+    """
+    found = None if config.force else _published(config)
+    if found is None:
+        return None
+    folder, manifest = found
+    same = (
+        config.run_id in {None, manifest["run_id"]}
+        and _material(json.loads(json.dumps(config.as_dict(), default=str))) == _material(manifest["settings"])
+        and manifest["versions"] == versions()
+        and _is_whole(folder, manifest)
+        and _is_input(config, _fingerprints(manifest))
+    )
+    return folder if same else None
+
+
+def files_to_predict(config: TrainingConfig, source: Source) -> frozenset[int]:
+    """Indices of the files whose rows `predict` asks for.
+
+    `new` are those that the published run did not have, or not as they are now: all of them where there is no run.
+    """
+    if config.predict != "new":
+        return frozenset(range(len(source.files)) if config.predict == "all" else ())
+    found = _published(config)
+    known = set() if found is None else {tuple(entry.values()) for entry in _fingerprints(found[1])}
+    return frozenset(f for f, file in enumerate(source.files) if tuple(file.fingerprint.values()) not in known)
+
+
+def _published(config: TrainingConfig) -> tuple[Place, dict[str, Any]] | None:
+    try:
+        folder = find_latest(place_at(config.output))
+        if folder is None:
+            return None
+        manifest = read_manifest(folder)
+        complete = manifest["kind"] == "training" and isinstance(manifest["settings"], dict)
+        _ = manifest["versions"], _fingerprints(manifest)
+    except (PublishError, KeyError, TypeError):
+        return None
+    return (folder, manifest) if complete else None
+
+
+def _fingerprints(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{name: entry[name] for name in FINGERPRINT} for entry in manifest["inputs"]]
+
+
+def _is_input(config: TrainingConfig, fingerprints: list[dict[str, Any]]) -> bool:
+    try:
+        listed = list_files(config.source)
+        known = [{name: entry[name] for name in listed[0]} for entry in fingerprints] if listed else []
+        if listed != known:
+            return False  # footers need not be read
+        return [file.fingerprint for file in Source.open(config.source, config.filters).files] == fingerprints
+    except DataError:  # the run itself will say what is wrong with them
+        return False
+
+
+def _material(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in IMMATERIAL}
+
+
+def _is_whole(folder: Place, manifest: dict[str, Any]) -> bool:
+    try:
+        there = folder.files()
+        return all(there.get(entry["path"]) == entry["bytes"] for entry in manifest["files"])
+    except OSError:
+        return False

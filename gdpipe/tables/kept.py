@@ -1,0 +1,88 @@
+"""What is kept between runs, in `OUTPUT/moments/`: small tables, each under a key that says all it depends on.
+
+An entry is one Parquet file, named by its key and by the sha256 of its bytes. So one switch makes it whole; what is
+torn, damaged or not ours is known before Parquet's reader, which a flipped bit in a footer can abort, sees a byte of
+it; and two runs that keep the same thing at once write the same file. Nothing is ever changed in place, and the
+folder may be emptied at any time: it costs one full read.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gdpipe.tables.files import first_line
+from gdpipe.tables.place import Place
+from gdpipe.tables.writer import output_errors
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "moments"
+SUFFIX = ".parquet"
+
+
+def key_of(description: Any) -> str:
+    """The key of what is described: equal where the description is, plain values nested as one likes."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+class Kept:
+    """The entries of one output.
+
+    Args:
+        output: Where all runs are kept.
+    """
+
+    def __init__(self, output: Place) -> None:
+        self._output = output
+        self._paths: dict[str, list[str]] = {}
+        with contextlib.suppress(OSError):
+            for path in output.files(FOLDER):
+                self._paths.setdefault(path.removeprefix(f"{FOLDER}/").partition("-")[0], []).append(path)
+
+    def load(self, key: str) -> pa.Table | None:
+        """The table kept under a key; None where there is none that is whole."""
+        for path in self._paths.get(key, []):
+            try:
+                content = self._output.read(path)
+                if path != _path(key, content):
+                    raise ValueError("its sha256 is not the one in its name")
+                # a thread would take longer to wake than a table this small to read
+                return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+            except FileNotFoundError:
+                continue  # emptied meanwhile
+            except (OSError, ValueError, pa.ArrowException) as error:
+                self._remove(path, f"damaged ({first_line(error)})")
+        return None
+
+    def discard(self, key: str, complaint: str) -> None:
+        """Say why a key's entries cannot be used, and remove them if that is allowed."""
+        for path in self._paths.pop(key, []):
+            self._remove(path, complaint)
+
+    def _remove(self, path: str, complaint: str) -> None:
+        logger.warning("%s: %s; it is not used, and made anew", self._output.below(path), complaint)
+        with contextlib.suppress(OSError):
+            self._output.delete(path)
+
+    def store(self, key: str, table: pa.Table) -> None:
+        """Keep a table.
+
+        Raises:
+            PublishError: It cannot be written. Only the next run would be slower for it; but a folder that takes no
+                30 KB will not take the run's tables either, and one that is never written to makes every night read
+                everything, unseen.
+        """
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        content = sink.getvalue().to_pybytes()
+        with output_errors(f"cannot write to {self._output.below(FOLDER)}"):
+            self._output.write(_path(key, content), content)
+
+
+def _path(key: str, content: bytes) -> str:
+    return f"{FOLDER}/{key}-{hashlib.sha256(content).hexdigest()}{SUFFIX}"

@@ -1,0 +1,96 @@
+"""The largest magnitudes in a file: from its footer, and where that is silent from its rows."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gdpipe.tables.arrays import to_table
+from gdpipe.tables.columns import numbers
+from gdpipe.tables.files import reading
+from gdpipe.tables.kept import Kept, key_of
+
+if TYPE_CHECKING:
+    from gdpipe.tables.source import SourceFile
+
+# of an entry that is kept: another meaning is another version
+VERSION = 1
+
+
+def largest_in_file(
+    filesystem: pafs.FileSystem, file: "SourceFile", names: Sequence[str], kept: Kept | None
+) -> NDArray[np.float64]:
+    """The largest magnitude of each column of a file, shape (len(names),); what `Source.largest` puts together.
+
+    Raises:
+        DataError: The file cannot be read.
+        PublishError: What had to be read cannot be kept.
+    """
+    largest = {name: abs(float(file.partition.get(name) or 0)) for name in names}
+    stored = [name for name in names if name not in file.partition]
+    silent: dict[int, list[str]] = {}
+    with reading(file.path), pq.ParquetFile(filesystem.open_input_file(file.path)) as parquet:
+        places = dict(zip(parquet.schema_arrow.names, _first_leaves(parquet.schema_arrow), strict=True))
+        for g in range(parquet.metadata.num_row_groups):
+            group = parquet.metadata.row_group(g)
+            for name in stored if group.num_rows else []:
+                ends = _ends(group.column(places[name]).statistics, group.num_rows)
+                if ends is None:
+                    silent.setdefault(g, []).append(name)
+                else:
+                    largest[name] = max(largest[name], *ends)
+        if silent:
+            for name, size in _largest_read(parquet, file, silent, kept).items():
+                largest[name] = max(largest[name], size)
+    return np.array([largest[name] for name in names])
+
+
+def _largest_read(
+    parquet: pq.ParquetFile, file: "SourceFile", silent: dict[int, list[str]], kept: Kept | None
+) -> dict[str, float]:
+    """The largest magnitudes in those row groups and columns that the footer says nothing about."""
+    key = key_of({"largest": VERSION, "file": file.fingerprint, "silent": sorted(silent.items())})
+    known = kept.load(key) if kept else None
+    if known is not None:
+        return dict(zip(known["column"].to_pylist(), known["largest"].to_pylist(), strict=True))
+    largest: dict[str, float] = {}
+    for g, names in silent.items():
+        with reading(file.path, g):
+            table = parquet.read_row_group(g, columns=names)
+        for name in names:
+            size = float(np.abs(numbers(table, [name]).values).max(initial=0.0))
+            largest[name] = max(largest.get(name, 0.0), size)
+    if kept:
+        columns = {"column": list(largest), "largest": list(largest.values())}
+        kept.store(key, to_table(columns, pa.schema({"column": pa.string(), "largest": pa.float64()})))
+    return largest
+
+
+def _ends(statistics: pq.Statistics | None, rows: int) -> list[float] | None:
+    """Magnitudes of the least and the largest value, as a footer has them; None where it says nothing of use."""
+    if statistics is None:
+        return None
+    if not statistics.has_min_max:
+        return [0.0] if statistics.null_count == rows else None
+    try:
+        ends = [abs(float(statistics.min)), abs(float(statistics.max))]
+    except (TypeError, ValueError):  # float16 comes as bytes
+        return None
+    return None if any(map(math.isnan, ends)) else ends
+
+
+def _first_leaves(schema: pa.Schema) -> list[int]:
+    """The index of each column's first leaf: nested columns have several, and may be named like others."""
+    leaves = [_leaves(field.type) for field in schema]
+    return [sum(leaves[:i]) for i in range(len(leaves))]
+
+
+def _leaves(kind: pa.DataType) -> int:
+    if pa.types.is_dictionary(kind) or not kind.num_fields:
+        return 1
+    return sum(_leaves(kind.field(i).type) for i in range(kind.num_fields))
