@@ -15,7 +15,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
 from gdpipe.run import Run
-from tests.pages import Reader, blocks
+from tests.pages import read_page
 
 TRUE_WEIGHTS = {"x1": 2.0, "x2": -3.0, "x3": 0.5}
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#c2570c", "#2a7d46", "#777777"
@@ -129,10 +129,7 @@ class Surface:
 def main() -> None:
     """Run the tutorial in a temporary folder, and draw."""
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        reader = Reader(Path(folder))
-        for block in blocks(DOCS / "tutorial.md"):
-            reader.read(block)
+        read_page(DOCS / "tutorial.md", Path(folder))  # which is then the working folder
         plane = Run.at("plane_runs/runs/plane")
         three = {
             "small": Run.at("three_runs/rejected/small"),

@@ -93,7 +93,7 @@ class Reader:
     """
 
     folder: Path
-    scripts: str = ""
+    scripts: str
     printed: str | None = None
     names: dict[str, Any] = field(default_factory=dict)
     database: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
@@ -162,7 +162,7 @@ def assert_shown(shown: str, printed: str, where: str) -> None:
         assert any(re.fullmatch(wanted, got) for got in lines), f"{where}: shows\n{line}\nwhich is not in\n{printed}"
 
 
-def main(page: Path, folder: Path) -> None:
+def read_page(page: Path, folder: Path) -> None:
     """Read a page in a folder that looks like a fresh clone."""
     for entry in REPO.iterdir():
         if not entry.name.startswith(".") and entry.name not in NOT_IN_A_CLONE:
@@ -175,4 +175,4 @@ def main(page: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    read_page(Path(sys.argv[1]), Path(sys.argv[2]))

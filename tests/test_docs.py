@@ -85,11 +85,11 @@ def test_the_tutorial_quotes_no_number_that_it_does_not_show() -> None:
 )
 def test_what_does_not_work_is_noticed(language: str, text: str, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=complaint):
-        Reader(tmp_path).read(Block("page:1", language, text, "", ""))
+        Reader(tmp_path, str(tmp_path)).read(Block("page:1", language, text, "", ""))
 
 
 def test_shown_lines_are_held_against_what_was_printed(tmp_path: Path) -> None:
-    reader = Reader(tmp_path)
+    reader = Reader(tmp_path, str(tmp_path))
     for language, text in (("python", "x = 2\n"), ("python", "print('one', x)\nprint('three 3.5 s')\n")):
         reader.read(Block("page:1", language, text, "", ""))
     reader.read(Block("page:5", "text", "one 2\nthree ... s\n", "", ""))
