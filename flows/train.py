@@ -86,7 +86,7 @@ def train(
             published.
         min_r2: The gate: the least R² that is published.
         memory: The most decoded data held at once.
-        engine: What works on the shards: threads.
+        engine: What works on the shards: threads, or a Dask scheduler at tcp://HOST:PORT.
         report: Write report.html.
         predict: Rows to predict: all, those of files new since the published run, or none.
         force: Train even if nothing has changed since the published run.

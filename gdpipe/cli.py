@@ -19,7 +19,7 @@ from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, Rej
 from gdpipe.pipeline import score_source, train
 from gdpipe.report.plan import describe
 from gdpipe.report.summary import table_lines
-from gdpipe.run import Run
+from gdpipe.run import Run, open_run
 from gdpipe.stages.plan import SAMPLE_ROWS, plan
 from gdpipe.stages.progress import listening, log_lines, silence
 from gdpipe.stages.simulate import Simulation, simulate
@@ -28,6 +28,9 @@ from gdpipe.tables.store import place_at, prune
 from gdpipe.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, summary
 
 EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
+
+# whose SQL we have tried: sqlglot knows more
+DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
 
 Command = Callable[..., None]
 
@@ -174,6 +177,20 @@ def predict_command(say: Callable[[str], None], /, source: str, **settings: Any)
     scores = score_source(source, **config)
     say(f"rows        {scores.manifest['rows']['read']:,} scored with run {scores.manifest['scored_with']}")
     say(f"files       {scores.location}")
+
+
+@main.command("sql")
+@click.argument("run", default="runs")
+@click.option("--dialect", type=click.Choice(DIALECTS), default=DIALECTS[0], help="Who is to read it.")
+@click.option("--table", help="Print a query of this table, as a FROM clause names it, instead of the expression.")
+@click.pass_obj
+def sql_command(say: Callable[[str], None], run: str, dialect: str, table: str | None) -> None:
+    """Print the model of RUN (an output folder, or one run's) as a SELECT expression."""
+    from gdpipe.report.sql import expression, select
+
+    model = open_run(run).model
+    line = (model.features, model.coef, model.intercept, dialect)
+    say(select(*line, table) if table else expression(*line))
 
 
 @main.command("show")

@@ -65,7 +65,7 @@ class TrainingConfig:
     )
     min_r2: float | None = _setting(None, "The gate: the least R² that is published.")
     memory: str = _setting("512MiB", "The most decoded data held at once.")
-    engine: str = _setting("threads", "What works on the shards: threads.")
+    engine: str = _setting("threads", "What works on the shards: threads, or a Dask scheduler at tcp://HOST:PORT.")
     report: bool = _setting(True, "Write report.html.")
     predict: Predict = _setting("all", "Rows to predict: all, those of files new since the published run, or none.")
     force: bool = _setting(False, "Train even if nothing has changed since the published run.")
@@ -102,7 +102,12 @@ class TrainingConfig:
         for name in ("fit_intercept", "report", "force"):
             _check(isinstance(getattr(self, name), bool), name, self, "true or false")
         _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
-        _check(self.engine == "threads", "engine", self, "threads (other engines are not part of this version)")
+        _check(
+            self.engine == "threads" or re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", self.engine) is not None,
+            "engine",
+            self,
+            "threads, or a Dask scheduler's address such as tcp://10.0.0.5:8786",
+        )
         if self.run_id is not None:
             check_run_id(self.run_id)
         _check_roles(self)

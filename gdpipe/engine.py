@@ -4,12 +4,31 @@ import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
+from gdpipe.errors import ConfigError
 
-def worker_count() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = "threads"
 
 
-def open_executor() -> AbstractContextManager[Executor]:
-    """A thread a core: NumPy and Arrow let go of the interpreter while they work."""
-    return ThreadPoolExecutor(worker_count(), thread_name_prefix="gdpipe")
+def worker_count(executor: Executor | None = None) -> int:
+    """Shards that one process works on at once, in its share of memory: a Dask worker's threads, else a core each."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return getattr(executor, "threads", None) or cores
+
+
+def open_executor(engine: str = THREADS) -> AbstractContextManager[Executor]:
+    """A thread a core, since NumPy and Arrow let go of the interpreter while they work; or a cluster's workers.
+
+    Args:
+        engine: `threads`, or the address of a Dask scheduler.
+
+    Raises:
+        ConfigError: Dask is not installed.
+        EngineError: No scheduler answers.
+    """
+    if engine == THREADS:
+        return ThreadPoolExecutor(worker_count(), thread_name_prefix="gdpipe")
+    try:
+        from gdpipe.cluster import DaskExecutor
+    except ImportError as error:
+        raise ConfigError(f"engine {engine!r}: needs Dask; pip install 'gdpipe[dask]' ({error})") from error
+    return DaskExecutor(engine)

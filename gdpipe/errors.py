@@ -10,11 +10,14 @@
     │   ├── ConvergenceError     ... because the fit did not pass validation
     │   └── QualityError         ... because it passed, but not the gate: worse than was asked for
     └── PublishError         the output could not be written; what was published before is untouched
+        └── EngineError      ... because those who work on the shards are out of reach
 
 Every message says what is wrong, where (path, column, row) and what to do about it.
 """
 
+import functools
 from pathlib import PurePath
+from typing import Any
 
 
 class GdpipeError(Exception):
@@ -52,6 +55,10 @@ class RejectedError(GdpipeError):
         super().__init__(message)
         self.evidence = str(evidence)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross processes: what pickle makes of a required keyword by itself cannot be read back."""
+        return functools.partial(type(self), evidence=self.evidence), self.args, self.__dict__
+
 
 class ConvergenceError(RejectedError):
     """The fit did not pass validation."""
@@ -63,3 +70,7 @@ class QualityError(RejectedError):
 
 class PublishError(GdpipeError):
     """The output could not be written, or what is there is not what was written."""
+
+
+class EngineError(PublishError):
+    """The cluster that works on the shards cannot be reached, was lost, or cannot do the work."""

@@ -64,7 +64,7 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
     with (
         threadpool_limits(1, user_api="blas"),
         Staging(config.output, config.run_id) as staging,
-        open_executor() as executor,
+        open_executor(config.engine) as executor,
     ):
         ingested = steps.ingest(config, executor)
         standardized = steps.standardize(config, ingested)

@@ -71,7 +71,7 @@ WRONG: dict[str, list[Any]] = {
     "max_rmse_increase": [-0.01, NAN, INF, "", "%", "-5%", "5 %%", "much", "nan", "inf", True, [0.05]],
     "min_r2": [1.01, NAN, INF, -INF, "0.9", True],
     "memory": ["", 5, None, "lots", "5 parsecs", "-512MiB", "MiB", "8388607", "1MiB"],
-    "engine": ["", "dask", 5, None],
+    "engine": ["", "dask", "tcp://localhost", "http://localhost:8786", "tcp://a/b:1", "tcp://a:1\n", 5, None],
     "report": [0, "no", None],
     "predict": ["some", None, True],
     "force": [1, "yes", None],

@@ -66,7 +66,7 @@ def test_a_disk_that_is_full(data: Path, tmp_path: Path) -> None:
     write_parquet(data / "more.parquet", line_columns(2000, seed=9))
     with small_disk(tmp_path / "disk", "1m") as disk:
         output = disk / "runs"
-        train = ("train", data, "--target", "y", "--output", output, "--no-report")
+        train = ("train", data, "--target", "y", "--output", output, "--no-report", "--force")
         assert gdpipe_cli(*train).code == 0
         before = snapshot(output)
         codes = []
@@ -89,7 +89,7 @@ def test_a_disk_that_is_full(data: Path, tmp_path: Path) -> None:
 def test_a_disk_that_may_only_be_read(data: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "2m") as disk:
         output = disk / "runs"
-        train = ("train", data, "--target", "y", "--output", output, "--no-report")
+        train = ("train", data, "--target", "y", "--output", output, "--no-report", "--force")
         assert gdpipe_cli(*train).code == 0
         before = snapshot(output)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

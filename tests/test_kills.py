@@ -56,7 +56,7 @@ def unchanged(before: dict[str, bytes], output: Path) -> bool:
 
 
 def test_kills_at_random_instants_beside_a_reader(data: Path, output: Path) -> None:
-    train = gdpipe_command("train", data, "--target", "y", "--output", output, "--no-report")
+    train = gdpipe_command("train", data, "--target", "y", "--output", output, "--no-report", "--force")
     before = snapshot(output)
     began = time.perf_counter()
     subprocess.run(train, cwd=REPO, check=True, stdout=subprocess.DEVNULL)
@@ -118,7 +118,7 @@ def test_a_kill_at_each_step_of_clearing_up(data: Path, output: Path) -> None:
 def test_a_kill_at_each_step_of_pruning(data: Path, output: Path) -> None:
     for n in itertools.count():
         while len(list((output / "runs").iterdir())) < 3:
-            assert gdpipe_cli("train", data, "--target", "y", "--output", output, "--no-report").code == 0
+            assert gdpipe_cli("train", data, "--target", "y", "--output", output, "--no-report", "--force").code == 0
         latest = gdpipe.open_run(output).run_id
         was_killed = killed_at(n, output, "prune", output, "--keep", 1)
         assert gdpipe.open_run(output).run_id == latest

@@ -76,7 +76,7 @@ def test_a_run_from_bucket_to_bucket_is_the_local_run_to_the_bit(
     assert there.manifest["files"] == here.manifest["files"]  # every sha256
     assert there.manifest["rows"] == here.manifest["rows"]
     assert s3.snapshot(output)["runs/r1/parameters.parquet"] == (here.folder / "parameters.parquet").read_bytes()
-    assert sorted(s3.snapshot(output)) == [
+    assert [name for name in sorted(s3.snapshot(output)) if not name.startswith("moments/")] == [
         "latest.json",
         *(
             f"runs/r1/{name}"
@@ -131,7 +131,7 @@ def test_the_manifest_comes_last_and_the_pointer_after_it(s3: Server, bucket: st
     staging = [path.startswith(".staging") for path in written]
     assert staging == sorted(staging, reverse=True)
     assert written[-2:] == ["runs/r2/manifest.json", "latest.json"]
-    assert len([path for path in written if path.startswith("runs/r2/")]) == 7
+    assert len([path for path in written if path.startswith("runs/r2/")]) == 8
 
 
 def test_a_lost_connection_is_tried_again(s3: Server, bucket: str, data: str, line: Line) -> None:

@@ -44,6 +44,10 @@ class GridOverflow(ArithmeticError):
         super().__init__(f"a value of column {column} lies beyond the announced maximum")
         self.column = column
 
+    def __reduce__(self) -> tuple[type["GridOverflow"], tuple[int]]:
+        """Made again from the column, not from the message: errors cross processes."""
+        return type(self), (self.column,)
+
 
 def grid_exponents(largest: NDArray[np.float64], every: int = 10) -> NDArray[np.int64]:
     """The exponent of each column's grid step, from the largest magnitude in the whole source.

@@ -1,7 +1,7 @@
 """Predict: read the rows again, write a prediction for each, and check the fit against them."""
 
-import functools
 import math
+import platform
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.errors import DataError
+from gdpipe.errors import DataError, PublishError
 from gdpipe.numerics import linear
 from gdpipe.numerics.descent import Solution
 from gdpipe.numerics.moments import GridOverflow, Moments, grid_exponents
@@ -98,9 +98,12 @@ def predict(
         _Check(tuple(kept), means_float, 1.0 / scales, grids),
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
-    results = list(reported(executor.map(work, shards), ingested.source, shards, "predicted"))
-    residuals = functools.reduce(ResidualSums.__add__, (sums for _, sums in results if sums), grids.zero())
-    return Predicted(model, tuple(record for record, _ in results), residuals, grids)
+    files, residuals = [], grids.zero()
+    for record, sums in reported(executor.map(work, shards), ingested.source, shards, "predicted"):
+        files.append(record)
+        if sums is not None:  # joined at once: small for one shard, not for ten thousand
+            residuals = residuals + sums
+    return Predicted(model, tuple(files), residuals, grids)
 
 
 def score(
@@ -174,6 +177,8 @@ class _PredictShard:
         weight = [self.columns.weight] if self.columns.weight and self.check else []
         names = [*self.columns.features, *target, *weight]
         schema = catalog.predictions_schema(self.keys, self.run_id)
+        if not self.folder.is_shared():
+            raise PublishError(f"{self.folder}: no such folder on {platform.node()}; all workers must share the output")
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = ResidualAccumulator(self.check.grids) if self.check else None
         file = self.source.files[shard.file].name

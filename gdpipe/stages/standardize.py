@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError
 from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies, split_constant
+from gdpipe.numerics.dependencies import Dependencies
 from gdpipe.numerics.objective import LeastSquares
-from gdpipe.numerics.relations import Relation, null_directions
+from gdpipe.numerics.regression import Regression
+from gdpipe.numerics.relations import Relation
 from gdpipe.numerics.scaling import Scaling
 from gdpipe.report.relations import describe
 from gdpipe.stages.columns import Columns
@@ -74,10 +75,9 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
             "there is nothing to explain"
         )
     _check_scales(config, columns, scaling)
-    _, varying = split_constant(cross)
-    target = len(columns.features)
-    problem = LeastSquares.of(cross.select([*varying, target]), scaling.select(varying))
-    found = Dependencies.of(cross, scaling, problem, ingested.source.resolution(columns.features))
+    resolution = ingested.source.resolution(columns.features)
+    regression = Regression.of(cross, scaling, resolution, drop=config.collinear == "drop")
+    found = regression.dependencies
     described = describe(found, cross, columns.features)
     for line in described:
         logger.info("dependent features: %s", line)
@@ -85,17 +85,16 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
         raise DataError(
             f"{config.source}: {'; '.join(described)}; leave such features out, or set collinear to min_norm or drop"
         )
-    left_out = {*found.constant, *(found.redundant if config.collinear == "drop" else [])}
-    kept = [j for j in range(len(columns.features)) if j not in left_out]
-    relations = tuple(_among(relation, kept) for relation in found.relations) if config.collinear != "drop" else ()
-    kept_cross, kept_scaling = cross.select([*kept, target]), scaling.select(kept)
-    if kept != varying:
-        problem = LeastSquares.of(kept_cross, kept_scaling)
-    directions = found.null_space if relations else None
-    if directions is None:
-        directions = null_directions(relations, kept_scaling, list(range(len(kept))))
-    problem = problem.without(directions, found.smallest_eigenvalue)
-    return Standardized(scaling, found, described, kept, kept_cross, kept_scaling, relations, problem)
+    return Standardized(
+        scaling,
+        found,
+        described,
+        regression.kept,
+        regression.cross,
+        regression.scaling,
+        regression.relations,
+        regression.problem,
+    )
 
 
 def _check_scales(config: TrainingConfig, columns: Columns, scaling: Scaling) -> None:
@@ -105,7 +104,3 @@ def _check_scales(config: TrainingConfig, columns: Columns, scaling: Scaling) ->
                 f"{config.source}: column {name!r} has a standard deviation of {scale:g}, whose square is no float64; "
                 "use another unit"
             )
-
-
-def _among(relation: Relation, kept: list[int]) -> Relation:
-    return Relation(tuple(relation.coefficients[j] for j in kept), relation.constant, relation.exact)

@@ -32,7 +32,11 @@ class BucketPlace(Place):
 
     def create(self, path: str) -> Sink:
         """Start an object; it appears when it is closed."""
-        return Sink(self.filesystem.open_output_stream(self.full(path)), _already_settled)
+        return Sink(self.filesystem.open_output_stream(self.full(path)), _nothing, _nothing)
+
+    def is_shared(self) -> bool:
+        """It is, for all who may use it."""
+        return True
 
     def write(self, path: str, content: bytes) -> None:
         """Put an object, in one go."""
@@ -101,5 +105,5 @@ class _BucketHold(Hold):
             self._place.delete(self.claim.removesuffix(f"/{CLAIM}") if ours else self.folder)
 
 
-def _already_settled(_: object) -> None:
-    """What a store has taken is safe."""
+def _nothing(_: object = None) -> None:
+    """What a store has taken is safe, and what was not closed is not there."""

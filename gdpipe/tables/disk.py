@@ -19,6 +19,8 @@ from gdpipe.tables.place import STAGING, Hold, Place, Sink
 
 LOCK = ".lock"
 PART = ".part"
+# what the name of a file starts with until it is whole
+UNFINISHED = "."
 # what a file gathers before the kernel is asked to take it
 BUFFER_BYTES = 2**20
 
@@ -42,10 +44,23 @@ class DiskPlace(Place):
         return Path(self.location, self.inside)
 
     def create(self, path: str) -> Sink:
-        """Start a file of a run that nobody reads yet."""
+        """Start a file of a run that nobody reads yet; it takes its name when it is whole.
+
+        A shard may be worked on twice, even at once: each writes a file of its own.
+        """
         file = Path(self.full(path))
         file.parent.mkdir(parents=True, exist_ok=True)
-        return Sink(file.open("wb", BUFFER_BYTES), _flush)
+        beside = file.with_name(f"{UNFINISHED}{file.name}.{uuid.uuid4().hex}")
+
+        def settle(handle: Any) -> None:
+            _flush(handle)
+            os.rename(beside, file)
+
+        return Sink(beside.open("xb", BUFFER_BYTES), settle, lambda: beside.unlink(missing_ok=True))
+
+    def is_shared(self) -> bool:
+        """Whether the folder is there, as it is for whoever runs on the machine that made it."""
+        return Path(self.top).is_dir()
 
     def write(self, path: str, content: bytes) -> None:
         """Write beside, flush, and replace."""
@@ -96,7 +111,10 @@ class _DiskHold(Hold):
         staged, final = self._top / self.folder, self._top / path
         make_folder(final.parent)
         if staged.is_dir():
-            for folder, _, _ in os.walk(staged):
+            for folder, _, names in os.walk(staged):
+                for name in names:
+                    if name.startswith(UNFINISHED):  # what a worker that died had begun
+                        Path(folder, name).unlink()
                 sync_folder(Path(folder))
             os.rename(staged, final)
         sync_folder(final.parent)

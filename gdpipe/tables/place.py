@@ -24,11 +24,13 @@ class Sink:
     Args:
         handle: What takes the bytes.
         settle: Forces them to where they outlast a power cut, before the handle is closed.
+        discard: Removes what an abandoned file leaves.
     """
 
-    def __init__(self, handle: Any, settle: Callable[[Any], None]) -> None:
+    def __init__(self, handle: Any, settle: Callable[[Any], None], discard: Callable[[], None]) -> None:
         self._handle = handle
         self._settle = settle
+        self._discard = discard
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -57,13 +59,15 @@ class Sink:
         """The content is safe once this has returned."""
         try:
             self._settle(self._handle)
+            self._discard = lambda: None
         finally:
             self._handle.close()
 
     def abandon(self) -> None:
         """Let go of the handle, if it is still there; the file is of no use."""
-        with contextlib.suppress(OSError):
-            self._handle.close()
+        for let_go in (self._handle.close, self._discard):
+            with contextlib.suppress(OSError):
+                let_go()
 
 
 class Hold(ABC):
@@ -130,6 +134,10 @@ class Place(ABC):
     @abstractmethod
     def create(self, path: str) -> Sink:
         """Start a file of a run that nobody reads yet."""
+
+    @abstractmethod
+    def is_shared(self) -> bool:
+        """Whether a process that was handed this place, perhaps on another machine, sees the output there."""
 
     @abstractmethod
     def write(self, path: str, content: bytes) -> None:

@@ -112,9 +112,16 @@ class Staging:
         with output_errors(f"cannot write {final}"):
             # it is there where an earlier attempt got so far: what is visible is never written to again
             if not final.exists(MANIFEST):
+                self._check_whole(manifest)
                 write_text(self.folder, MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
             self._hold.settle(path)
         return final
+
+    def _check_whole(self, manifest: dict[str, Any]) -> None:
+        there = self.folder.files()
+        for entry in manifest["files"]:
+            if there.get(entry["path"]) != entry["bytes"]:
+                raise PublishError(f"{self.folder.below(entry['path'])} is not there as written; run again")
 
 
 def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:

@@ -1,0 +1,235 @@
+"""The same engine for arrays and data frames, in scikit-learn's dialect."""
+
+import warnings
+from collections.abc import Sequence
+from fractions import Fraction
+from numbers import Real
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, TrainingConfig
+from gdpipe.errors import ConfigError, DataError
+from gdpipe.numerics import linear, ols
+from gdpipe.numerics.convergence import certify
+from gdpipe.numerics.covariance import CrossProducts
+from gdpipe.numerics.descent import GradientDescent, minimize
+from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
+from gdpipe.numerics.moments import Moments
+from gdpipe.numerics.regression import Regression
+from gdpipe.numerics.scaling import Scaling
+from gdpipe.numerics.unrounded import unrounded_moments
+from gdpipe.report.relations import describe
+
+# what an array keeps of its own precision: a combination of float32 columns is constant to float32's rounding
+FLOATS = (np.float64, np.float32, np.float16)
+# standard deviations beyond this, or below its inverse, have squares that are no float64
+LARGEST_SCALE = 1e150
+
+
+class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Linear least squares by full-batch gradient descent, on exact sums, with a certificate.
+
+    The settings are those of `gdpipe.TrainingConfig`, and mean the same.
+
+    Args:
+        method: `gd`, `accelerated`, or `auto`: gd if its forecast fits in max_iterations.
+        learning_rate: `auto`, or a number below 2/L.
+        tolerance: Largest accepted gap to OLS in a standardized coefficient.
+        max_iterations: Steps of the descent.
+        max_seconds: The descent's own clock.
+        fit_intercept: Whether to fit an intercept.
+        collinear: What dependent features get: `min_norm`, `drop` or `fail`.
+        arithmetic: `exact`, `float64`, or `auto`: exact up to 256 features. What is said of `partial_fit` holds
+            for exact sums; sums in float64 depend on the batches in their last digits.
+
+    Attributes:
+        coef_: Shape (n_features_in_,), target units per feature unit; 0 where left out.
+        intercept_: In target units.
+        n_iter_: Steps taken.
+        loss_history_: Mean squared error at the steps in `history_iterations_`, in the target's unit squared.
+        history_iterations_: The steps kept, ascending: 0, the last, and at most some 10,000 in all.
+        certificate_: How far the descent stopped from the optimum, and whether that is near enough. What takes
+            single rows or standard errors to know (`row_gradient`, `coef_gap_se`) is NaN.
+        ols_coef_: Shape (n_features_in_,), the exact least-squares coefficients, rounded once.
+        ols_intercept_: Likewise.
+        rank_: Independent features, constants not counted.
+        dependencies_: One line a constant or dependent feature, such as `surface = wall + 2 roof`.
+        moments_: The sums of all rows so far, which is all that is kept of them.
+        n_features_in_: Features seen in the fit.
+        feature_names_in_: Their names, where they had any.
+    """
+
+    moments_: Any  # Moments, or Float64Moments: whose kind may change from fit to fit, but not between
+    _resolution: float
+
+    def __init__(
+        self,
+        *,
+        method: MethodSetting = "auto",
+        learning_rate: float | Literal["auto"] = "auto",
+        tolerance: float = 1e-8,
+        max_iterations: int = 100_000,
+        max_seconds: float | None = None,
+        fit_intercept: bool = True,
+        collinear: Collinear = "min_norm",
+        arithmetic: Arithmetic = "auto",
+    ) -> None:
+        self.method = method
+        self.learning_rate = learning_rate
+        self.tolerance = tolerance
+        self.max_iterations = max_iterations
+        self.max_seconds = max_seconds
+        self.fit_intercept = fit_intercept
+        self.collinear = collinear
+        self.arithmetic = arithmetic
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to these rows and forget all others.
+
+        Args:
+            X: Shape (n_samples, n_features), numbers; a missing or infinite one is refused.
+            y: Shape (n_samples,).
+            sample_weight: Shape (n_samples,), >= 0, or one for all. A weight of 2 is the row twice.
+
+        Raises:
+            ConfigError: A setting is out of range, or the learning rate would diverge.
+            DataError: A column's squares are no float64, or `collinear` is `fail` and a feature is dependent.
+            ValueError: The arrays are not fit for use, as scikit-learn says it.
+        """
+        return self._learn(X, y, sample_weight, reset=True)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to these rows and all since the last `fit`: the bits of one fit to all of them, in any order.
+
+        Each call descends anew, in a time that does not depend on the rows seen before.
+
+        Args:
+            X: As in `fit`.
+            y: As in `fit`.
+            sample_weight: As in `fit`.
+
+        Raises:
+            ConfigError: As in `fit`; or the arithmetic is not that of the rows before.
+            DataError: As in `fit`.
+            ValueError: As in `fit`.
+        """
+        return self._learn(X, y, sample_weight, reset=not hasattr(self, "moments_"))
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predictions, shape (n_samples,), in target units.
+
+        Args:
+            X: Shape (n_samples, n_features).
+
+        Raises:
+            ValueError: X is not fit for use.
+            NotFittedError: Nothing was fitted.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        return linear.predict(X.T, self.coef_, self.intercept_)
+
+    def _learn(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Self:
+        config = self._config()
+        X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
+        weights = None if sample_weight is None else _checked_weights(sample_weight, len(y))
+        resolution = float(np.finfo(X.dtype).eps)
+        exact = config.arithmetic == "exact" or (config.arithmetic == "auto" and X.shape[1] <= EXACT_FEATURES)
+        rows = np.vstack([X.T, y], dtype=np.float64)
+        self._check_sizes(np.abs(rows).max(axis=1), most=float(np.sqrt(np.finfo(np.float64).max)))
+        # BLAS is held to one thread: the descent must not depend on how it splits its sums
+        with threadpool_limits(1, user_api="blas"):
+            moments: Any = unrounded_moments(rows, weights) if exact else _float64_moments(rows, weights)
+            if not reset:
+                if type(moments) is not type(self.moments_):
+                    raise ConfigError(
+                        f"arithmetic {self.arithmetic!r}: the rows before were summed otherwise; fit anew"
+                    )
+                moments, resolution = self.moments_ + moments, max(self._resolution, resolution)
+            if not moments.weight:
+                raise ValueError("sample_weight is zero on every row; give at least one row a weight")
+            self._solve(config, moments, resolution)
+        self.moments_, self._resolution = moments, resolution
+        if not self.certificate_.passed:
+            warnings.warn(self.certificate_.reason, ConvergenceWarning, stacklevel=3)
+        return self
+
+    def _solve(self, config: TrainingConfig, moments: Moments | Float64Moments, resolution: float) -> None:
+        p = self.n_features_in_
+        cross = CrossProducts.of(moments, centred=config.fit_intercept)
+        scaling = Scaling.of(cross)
+        scales = np.array([*scaling.scales, scaling.target_scale])
+        self._check_sizes(scales, least=1 / LARGEST_SCALE, most=LARGEST_SCALE)
+        regression = Regression.of(cross, scaling, np.full(p, resolution), drop=config.collinear == "drop")
+        found = regression.dependencies
+        described = describe(found, cross, self._names)
+        if described and config.collinear == "fail":
+            raise DataError(f"{'; '.join(described)}; leave such features out, or set collinear to min_norm or drop")
+        problem = regression.problem
+        descent = GradientDescent(
+            config.method, config.learning_rate, config.tolerance, config.max_iterations, config.max_seconds
+        )
+        solution = minimize(problem, descent.plan(problem, cross.total_weight))
+        baseline = ols.solve(regression.cross, regression.scaling, problem, regression.relations)
+        self.certificate_ = certify(
+            problem, solution, baseline.coef_scaled, np.full(problem.n_features, np.nan), np.nan, 0.0
+        )
+        self.coef_, self.intercept_ = _in_original_units(regression, p, solution.coef_scaled.tolist())
+        self.ols_coef_, self.ols_intercept_ = _in_original_units(regression, p, baseline.coef_scaled)
+        self.n_iter_ = solution.iterations
+        self.loss_history_ = solution.history_loss
+        self.history_iterations_ = solution.history_iterations
+        self.rank_ = p - len(found.constant) - len(found.redundant)
+        self.dependencies_ = described
+
+    def _config(self) -> TrainingConfig:
+        # a grid search hands in NumPy's numbers
+        settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in self.get_params().items()}
+        return TrainingConfig(source="X", target="y", **settings)
+
+    @property
+    def _names(self) -> Sequence[str]:
+        names: Sequence[str] = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
+        return names
+
+    def _check_sizes(self, sizes: NDArray[np.float64], *, least: float = 0.0, most: float) -> None:
+        for name, size in zip([*self._names, "y"], sizes.tolist(), strict=True):
+            if not least <= size <= most:
+                raise DataError(f"column {name!r} is of size {size:g}, whose square is no float64; use another unit")
+
+
+def _checked_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
+    one_each = np.full(n, sample_weight) if isinstance(sample_weight, Real) else sample_weight
+    weights: NDArray[np.float64] = check_array(one_each, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.ndim > 1:
+        raise ValueError(f"sample_weight has {weights.ndim} dimensions; it must have one number a row")
+    check_consistent_length(weights, np.empty(n))
+    if (weights < 0).any():
+        at = int(np.argmax(weights < 0))
+        raise ValueError(f"Negative values in sample_weight: {weights[at]:g} in row {at}; weights must be 0 or more")
+    return weights
+
+
+def _float64_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Float64Moments:
+    accumulator = Float64Accumulator(len(rows))
+    if weights is None:
+        accumulator.add(rows)
+    else:
+        accumulator.add(rows[:, weights > 0], weights[weights > 0])
+    return accumulator.moments()
+
+
+def _in_original_units(
+    regression: Regression, p: int, coef_scaled: Sequence[float | Fraction]
+) -> tuple[NDArray[np.float64], float]:
+    """Coefficients of all features, rounded once, and the intercept."""
+    coef, intercept = regression.scaling.to_original(coef_scaled)
+    full = np.zeros(p)
+    full[regression.kept] = [float(c) for c in coef]
+    return full, float(intercept)
