@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import sqlglot
 
 import gdpipe
 from gdpipe.cli import EXIT_CODES
@@ -133,6 +134,10 @@ def test_spark_answers_the_queries_of_the_page(flights: Path) -> None:
         spark.stop()
     assert [row.term for row in terms] == ["intercept", *FEATURES]
     assert errors[0].n == 336776
+
+
+def test_the_queries_for_spark_are_sparks_sql() -> None:
+    assert len(sqlglot.parse(block("sql", "### Spark SQL"), read="spark")) == 2
 
 
 def test_r_answers_the_query_of_the_page(flights: Path) -> None:

@@ -170,6 +170,12 @@ def test_a_misspelt_name_is_answered_with_the_near_one(typed: list[str], meant: 
     assert f"Did you mean {meant}" in done.err
 
 
+def test_a_misspelt_path_is_answered_with_the_near_one(data: Path) -> None:
+    done = gdpipe_cli("train", data.with_name("dtaa"), "--target", "y")
+    assert done.code == 3
+    assert done.err.endswith("no such file or folder; did you mean 'data'?\n")
+
+
 # completion
 
 
