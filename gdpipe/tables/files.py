@@ -71,6 +71,8 @@ def find_files(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
 
 
 def _near(filesystem: pafs.FileSystem, path: PurePosixPath) -> str:
+    if not isinstance(filesystem, pafs.LocalFileSystem):
+        return ""  # a bucket may hold millions of names
     beside = filesystem.get_file_info(pafs.FileSelector(str(path.parent), allow_not_found=True))
     near = difflib.get_close_matches(path.name, [info.base_name for info in beside], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
