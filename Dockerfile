@@ -1,6 +1,6 @@
 # One image for both uses:
 #   docker run -v "$PWD/data:/data:ro" -v "$PWD/runs:/app/runs" gdpipe gdpipe train /data/flights --target arr_delay
-#   a Prefect docker pool: prefect.yaml's flows are in /app
+#   a Prefect docker pool (train/docker in prefect.yaml): the flows are in /app
 ARG BASE=python:3.12-slim
 
 FROM ${BASE} AS build
@@ -14,15 +14,18 @@ COPY gdpipe ./gdpipe
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM ${BASE}
+# a process that is number 1 ignores SIGTERM: tini is number 1, and hands signals on
+RUN apt-get update && apt-get install --yes --no-install-recommends tini && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 gdpipe
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY prefect.toml prefect.yaml ./
 COPY flows ./flows
-RUN mkdir -p /app/runs /app/scores && chown gdpipe:gdpipe /app/runs /app/scores
+RUN mkdir -p /app/runs /app/scores /home/gdpipe/.prefect && chown gdpipe:gdpipe /app/runs /app/scores /home/gdpipe/.prefect
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PREFECT_HOME=/home/gdpipe/.prefect
 USER gdpipe
-# no ENTRYPOINT: a Prefect docker pool brings its own command
+# a Prefect docker pool brings a command of its own, which tini starts too
+ENTRYPOINT ["tini", "--"]
 CMD ["gdpipe", "--help"]

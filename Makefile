@@ -1,5 +1,6 @@
 # make run    the training flow on data/flights, into runs/
 # make test   everything that guards the project
+# make test-prefect   the flows against real servers and workers, with deaths: minutes, not seconds
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
@@ -8,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 export PREFECT_HOME := $(CURDIR)/.prefect
 unexport PREFECT_API_URL PREFECT_PROFILE VIRTUAL_ENV
 
-.PHONY: run test lint kills bench docs docs-figures clean lock
+.PHONY: run test test-prefect lint kills fuzz bench docs docs-figures clean lock
 .DEFAULT_GOAL := run
 
 run: .venv/run-ready
@@ -17,6 +18,10 @@ run: .venv/run-ready
 
 test: lint
 	$(BIN)/python -m pytest
+
+# every test of the flows, also those that sleep in make test
+test-prefect: .venv/test-ready
+	$(BIN)/python -m pytest -m "prefect_server or not benchmark" tests/flows tests/test_dockerfile.py
 
 lint: .venv/test-ready
 	$(BIN)/ruff format --check --quiet .
@@ -27,6 +32,10 @@ lint: .venv/test-ready
 # 200 kills at random instants of a run, one at every single write, and every fault there: 15 minutes on two busy cores
 kills: .venv/test-ready
 	GDPIPE_KILLS=200 $(BIN)/python -m pytest tests/test_kills.py tests/test_faults.py
+
+# 2,000 strange tables and 2,000 damaged files
+fuzz: .venv/test-ready
+	GDPIPE_FUZZ=2000 $(BIN)/python -m pytest tests/test_fuzz.py
 
 # tables in bench/; make bench GDPIPE_BENCH_ROWS=5000000 GDPIPE_BENCH_RUNS=5 for more than a million rows, three times
 bench: .venv/test-ready

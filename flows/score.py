@@ -4,24 +4,30 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
+from flows import assets, form
+from flows.credentials import credentials_of
+from flows.names import scoring_name
+from flows.outcome import settled
+from flows.page import scores_summary
 from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import retried_task
 from gdpipe import pipeline
-from gdpipe.errors import GdpipeError
 from gdpipe.run import Run
 
+SCORE_SOURCE = retried_task(pipeline.score_source)
 
-@flow(name="score", flow_run_name="{source} with {run}", persist_result=False)
+
+@flow(name="score", flow_run_name=scoring_name, persist_result=False)
 def score(
-    source: str,
-    run: str = "runs",
-    output: str = "scores",
-    key: list[str] | None = None,
-    filters: list[list[Any]] | None = None,
-    run_id: str | None = None,
+    source: form.Text,
+    run: form.Text = "runs",
+    output: form.Text = "scores",
+    key: form.Names | None = None,
+    filters: form.Filters | None = None,
+    run_id: form.RunId | None = None,
+    credentials: form.Text | None = None,
 ) -> State[Any]:
     """Score the Parquet in `source` with a published run.
 
@@ -30,24 +36,22 @@ def score(
         run: Output folder of the training, or one run's folder.
         output: Folder for the scores.
         key: Column(s) copied to predictions.
-        filters: Rows to score, such as [["month", "<=", 6]].
+        filters: Rows to score, such as [["month", "<=", 6]]; groups of such lists are alternatives.
         run_id: A name for these scores; made from time and settings if not given.
+        credentials: The name of a Secret block with AWS_... variables for object storage; not the secret itself.
     """
-    try:
-        with progress_artifacts():
-            scores = retried_task(pipeline.score_source)(
-                source, run=run, output=output, key=key or (), filters=filters, run_id=run_id
-            )
-    except GdpipeError as error:
-        return Failed(message=f"{type(error).__name__}: {error}")
-    return Completed(message=f"published {scores.location}", data=scores.location)
+    settings = dict(locals())
+    return settled(lambda: _score(settings))
 
 
-def summary(folder: str) -> str:
-    """The scores in two lines."""
-    manifest = Run.at(folder).manifest
-    return f"rows        {manifest['rows']['read']:,} scored with run {manifest['scored_with']}\nfiles       {folder}"
+def _score(settings: dict[str, Any]) -> Run:
+    block = settings.pop("credentials")
+    reading = assets.reading(SCORE_SOURCE, settings["source"], f"{settings['run'].rstrip('/')}/parameters")
+    task = assets.leaving(reading, settings["output"], assets.SCORES)
+    with progress_artifacts(), credentials_of(block):
+        run: Run = task(**{**settings, "key": settings["key"] or ()})
+    return run
 
 
 if __name__ == "__main__":
-    run_as_script(score, summary)
+    run_as_script(score, scores_summary)

@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect import Flow
@@ -22,8 +22,11 @@ def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     # without this, SIGTERM leaves Prefect's temporary server behind
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        parameters = flow.validate_parameters(_parameters(sys.argv[1:]))
-        state = _run(flow, parameters)
+        given = parameters_of(sys.argv[1:])
+    except ValueError as error:
+        sys.exit(_refuse(str(error)))
+    try:
+        state = _run(flow, flow.validate_parameters(given))
     except (ParameterBindError, ParameterTypeError, SignatureMismatchError) as error:
         sys.exit(_refuse(str(error)))
     if not state.is_completed():
@@ -37,12 +40,17 @@ def _run(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:
     return run(**parameters, return_state=True)
 
 
-def _parameters(arguments: list[str]) -> dict[str, Any]:
+def parameters_of(arguments: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE, one or more, as parameters.
+
+    Raises:
+        ValueError: One of them is not of that form.
+    """
     parameters: dict[str, Any] = {}
     for argument in arguments:
         name, equals, text = argument.partition("=")
         if not equals:
-            sys.exit(_refuse(f"{argument!r}: parameters are given as NAME=VALUE"))
+            raise ValueError(f"{argument!r}: parameters are given as NAME=VALUE")
         parameters[name] = _value(name, text)
     return parameters
 

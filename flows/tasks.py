@@ -27,6 +27,7 @@ def retried_task(stage: Any) -> Any:
     return task(
         stage,
         name=stage.__name__,
+        task_run_name=stage.__name__,
         description=stage.__doc__,
         cache_policy=NO_CACHE,
         persist_result=False,
@@ -38,4 +39,11 @@ def retried_task(stage: Any) -> Any:
 
 def plain_task(stage: Any) -> Any:
     """A stage that only computes: the same input would give the same error."""
-    return task(stage, name=stage.__name__, description=stage.__doc__, cache_policy=NO_CACHE, persist_result=False)
+    return task(
+        stage,
+        name=stage.__name__,
+        task_run_name=stage.__name__,
+        description=stage.__doc__,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )

@@ -1,20 +1,22 @@
 """The training flow: `python -m flows.train source=data/flights target=arr_delay`, or a deployment of it."""
 
-import inspect
-from typing import Annotated, Any, Literal
+import dataclasses
+from typing import Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
-from pydantic import Field
 
+from flows import assets, form
+from flows.credentials import credentials_of
+from flows.names import training_name
+from flows.outcome import settled
+from flows.page import training_summary
 from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import plain_task, retried_task
+from flows.turn import turn
 from gdpipe import pipeline
 from gdpipe.config import Arithmetic, Collinear, MethodSetting, NullPolicy, Predict, TrainingConfig
-from gdpipe.errors import GdpipeError
-from gdpipe.report.summary import summarize
 from gdpipe.run import Run
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import ingest
@@ -22,7 +24,6 @@ from gdpipe.stages.predict import predict
 from gdpipe.stages.publish import publish
 from gdpipe.stages.standardize import standardize
 from gdpipe.stages.validate import validate
-from gdpipe.tables import catalog
 
 STEPS = pipeline.Steps(
     ingest=retried_task(ingest),
@@ -33,35 +34,34 @@ STEPS = pipeline.Steps(
     publish=retried_task(publish),
 )
 
-_Positive = Annotated[float, Field(gt=0)]
 
-
-@flow(name="train", flow_run_name="{target} from {source}", persist_result=False)
+@flow(name="train", flow_run_name=training_name, persist_result=False)
 def train(
-    source: str,
-    target: str,
-    features: list[str] | None = None,
-    output: str = "runs",
-    key: list[str] | None = None,
-    weight: str | None = None,
-    filters: list[list[Any]] | None = None,
+    source: form.Text,
+    target: form.Text,
+    features: form.Names | None = None,
+    output: form.Text = "runs",
+    key: form.Names | None = None,
+    weight: form.Text | None = None,
+    filters: form.Filters | None = None,
     null_policy: NullPolicy = "drop",
     method: MethodSetting = "auto",
-    learning_rate: _Positive | Literal["auto"] = "auto",
-    tolerance: _Positive = 1e-8,
-    max_iterations: Annotated[int, Field(ge=1)] = 100_000,
-    max_seconds: _Positive | None = None,
+    learning_rate: form.Positive | Literal["auto"] = "auto",
+    tolerance: form.Positive = 1e-8,
+    max_iterations: form.Steps = 100_000,
+    max_seconds: form.Positive | None = None,
     fit_intercept: bool = True,
     collinear: Collinear = "min_norm",
     arithmetic: Arithmetic = "auto",
-    max_rmse_increase: Annotated[float, Field(ge=0)] | str | None = None,
-    min_r2: Annotated[float, Field(le=1)] | None = None,
-    memory: str = "512MiB",
-    engine: str = "threads",
+    max_rmse_increase: form.AtLeastZero | form.Percentage | None = None,
+    min_r2: form.AtMostOne | None = None,
+    memory: form.Memory = "512MiB",
+    engine: form.Engine = "threads",
     report: bool = True,
     predict: Predict = "all",
     force: bool = False,
-    run_id: str | None = None,
+    run_id: form.RunId | None = None,
+    credentials: form.Text | None = None,
 ) -> State[Any]:
     """Fit the Parquet in `source` by gradient descent, hold it against OLS, and publish the run.
 
@@ -72,7 +72,7 @@ def train(
         output: Folder for everything that is written.
         key: Column(s) copied to predictions.
         weight: Column of sample weights, >= 0. A weight of 2 is the row twice.
-        filters: Rows to use, such as [["month", "<=", 6]].
+        filters: Rows to use, such as [["month", "<=", 6]]; groups of such lists are alternatives.
         null_policy: What a null or NaN does: drop the row, or fail the run.
         method: gd, accelerated, or auto: gd if its forecast fits in max_iterations.
         learning_rate: auto, or a number below 2/L.
@@ -91,23 +91,23 @@ def train(
         predict: Rows to predict: all, those of files new since the published run, or none.
         force: Train even if nothing has changed since the published run.
         run_id: A name for the run; made from time and settings if not given.
+        credentials: The name of a Secret block with AWS_... variables for object storage; not the secret itself.
     """
-    settings = {name: value for name, value in locals().items() if name in inspect.signature(train.fn).parameters}
-    try:
-        with progress_artifacts():
-            run = pipeline.train(TrainingConfig.of({**settings, "key": key or ()}), STEPS)
-    except GdpipeError as error:
-        # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
-        return Failed(message=f"{type(error).__name__}: {error}")
-    return Completed(message=f"published {run.location}", data=run.location)
+    settings = dict(locals())
+    return settled(lambda: _train(settings))
 
 
-def summary(folder: str) -> str:
-    """The published run in a dozen lines."""
-    run = Run.at(folder)
-    tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
-    return summarize(folder, run.manifest, *tables)
+def _train(settings: dict[str, Any]) -> Run:
+    block = settings.pop("credentials")
+    config = TrainingConfig.of({**settings, "key": settings["key"] or ()})
+    steps = dataclasses.replace(
+        STEPS,
+        ingest=assets.reading(STEPS.ingest, config.source),
+        publish=assets.leaving(STEPS.publish, config.output, assets.TRAINING),
+    )
+    with progress_artifacts(), credentials_of(block), turn(config.output):
+        return pipeline.train(config, steps)
 
 
 if __name__ == "__main__":
-    run_as_script(train, summary)
+    run_as_script(train, training_summary)

@@ -1,9 +1,14 @@
 """The Dockerfile, as far as it can be tested without an engine."""
 
+import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +25,10 @@ COPIED = [
     if name == "COPY" and not rest.startswith("--from")
     for path in shlex.split(rest)[:-1]
 ]
+USER = int(
+    next(re.findall(r"--uid (\d+)", rest)[0] for name, rest in INSTRUCTIONS if name == "RUN" and "--uid" in rest)
+)
+HOME = next(re.findall(r"PREFECT_HOME=(\S+)", rest)[0] for name, rest in INSTRUCTIONS if "PREFECT_HOME=" in rest)
 
 
 @pytest.mark.parametrize("path", COPIED)
@@ -58,3 +67,56 @@ def test_the_commands_it_is_for_run(tmp_path: Path) -> None:
     assert "train" in shown
     for flow in ("flows.train", "flows.score"):
         subprocess.run([sys.executable, "-c", f"import {flow}"], cwd=ROOT, check=True, env={"HOME": str(tmp_path)})
+
+
+def test_an_init_hands_signals_on_and_every_command_is_in_exec_form() -> None:
+    """A shell in between, or a process number 1 of one's own, would keep SIGTERM from the program."""
+    said = {name: rest for name, rest in INSTRUCTIONS if name in {"ENTRYPOINT", "CMD"}}
+    assert json.loads(said["ENTRYPOINT"]) == ["tini", "--"]
+    assert json.loads(said["CMD"]) == ["gdpipe", "--help"]
+    assert any(name == "RUN" and " tini" in rest for name, rest in INSTRUCTIONS)
+
+
+@pytest.fixture
+def app() -> Iterator[Path]:
+    """/app as the image has it, and a home: the folders that its RUN makes belong to its user, all else to root."""
+    root = Path(tempfile.mkdtemp(prefix="gdpipe-image-"))
+    root.chmod(0o755)  # pytest's own folders let nobody else in
+    (root / "app").mkdir()
+    for path in ("flows", "prefect.toml", "prefect.yaml", "gdpipe"):
+        subprocess.run(["cp", "-r", str(ROOT / path), str(root / "app" / path)], check=True)
+    subprocess.run(["cp", "-r", str(ROOT / "data" / "flights" / "month=01"), str(root / "data")], check=True)
+    made = next(rest for name, rest in INSTRUCTIONS if name == "RUN" and rest.startswith("mkdir"))
+    for folder in shlex.split(made.split("&&")[0].removeprefix("mkdir -p")):
+        (root / folder.lstrip("/")).mkdir(parents=True)
+        os.chown(root / folder.lstrip("/"), USER, USER)
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become the image's user")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("gdpipe.cli", "train", "../data", "--target", "arr_delay"),
+        pytest.param(("flows.train", "source=../data", "target=arr_delay"), marks=pytest.mark.prefect_server),
+    ],
+)
+def test_it_works_as_a_user_who_may_write_to_its_own_folders_only(app: Path, command: tuple[str, ...]) -> None:
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(app / "home" / "gdpipe"),
+        "PREFECT_HOME": str(app) + HOME,
+        "PYTHONPATH": str(app / "app"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    become = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+    done = subprocess.run(
+        [*become, sys.executable, "-m", *command], cwd=app / "app", env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (app / "app" / "runs" / "latest.json").stat().st_uid == USER
+    mine = subprocess.run(
+        ["find", str(app / "app"), "-uid", str(USER)], capture_output=True, text=True, check=True
+    ).stdout
+    assert {Path(line).relative_to(app / "app").parts[0] for line in mine.split()} == {"runs", "scores"}

@@ -17,7 +17,7 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def server() -> Iterator[None]:
     with prefect_test_harness(server_startup_timeout=120):
         yield

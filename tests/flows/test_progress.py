@@ -78,7 +78,7 @@ def test_a_server_that_does_not_answer_holds_nothing_up(source: str, tmp_path: P
         waiting = [t for t in threading.enumerate() if t.name.startswith(progress.THREAD)]
     assert state.is_completed()
     assert gdpipe.open_run(tmp_path / "runs").convergence["passed"][0]
-    assert gate.unanswered == len(PROGRESS)
+    assert gate.unanswered > len(PROGRESS)  # and what is shown at the end
     assert len(waiting) == len(PROGRESS)
     assert all(thread.daemon for thread in waiting)
     assert task_runs(state) == dict.fromkeys(STAGES, "Completed")

@@ -1,0 +1,70 @@
+"""What a flow reads and leaves, as Prefect's assets: so lineage shows. Only for show, too."""
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import Task
+from prefect.assets import Asset, AssetProperties, add_asset_metadata
+from prefect.tasks import MaterializingTask
+
+from gdpipe.location import is_uri, shown
+from gdpipe.run import Run
+from gdpipe.tables import catalog
+
+logger = logging.getLogger("gdpipe.flows")
+
+TRAINING = (catalog.PARAMETERS, catalog.LOSS_HISTORY, catalog.PREDICTIONS, catalog.CONVERGENCE, catalog.METRICS)
+SCORES = (catalog.PREDICTIONS,)
+OPTIONS = (
+    "name", "description", "task_run_name", "cache_policy", "retries", "retry_delay_seconds", "retry_condition_fn",
+    "asset_deps",
+)  # fmt: skip
+
+
+def reading(task: Callable[..., Any], *paths: str) -> Callable[..., Any]:
+    """The task, known to read what is at these paths; a plain function as it is."""
+    known: list[str | Asset] = [asset for path in paths if (asset := _asset(path))]
+    return task.with_options(asset_deps=known) if known and isinstance(task, Task) else task
+
+
+def leaving(task: Callable[..., Any], output: str, artifacts: Sequence[str]) -> Callable[..., Any]:
+    """The task, known to leave artifacts in an output folder; its return is the run or the run's folder."""
+    made = [asset for artifact in artifacts if (asset := _asset(output, artifact))]
+    if not made or not isinstance(task, Task):
+        return task
+
+    @functools.wraps(task.fn)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        result = task.fn(*args, **kwargs)
+        _note(made, result)
+        return result
+
+    # MaterializingTask.with_options cannot change the function: so the task's own options, one by one
+    options = {name: getattr(task, name) for name in OPTIONS}
+    return MaterializingTask(fn=noted, assets=made, materialized_by="gdpipe", persist_result=False, **options)
+
+
+def _note(made: Sequence[Asset], result: Any) -> None:
+    try:
+        run = result if isinstance(result, Run) else Run(result)
+        for asset in made:
+            facts = {"run": run.run_id, "folder": run.location, "rows": run.manifest["rows"]["read"]}
+            add_asset_metadata(asset, facts)
+    except Exception as error:  # the run is published, and lineage is not worth it
+        logger.info("not noted with the assets: %s", error)
+
+
+def _asset(path: str, artifact: str = "") -> Asset | None:
+    """A path as an asset; none where Prefect cannot take it as a key (a blank in it, or a glob)."""
+    path = shown(path)
+    uri = path if is_uri(path) else f"file://{os.path.abspath(path)}"
+    name = f"{Path(path).name}/{artifact}" if artifact else path
+    try:
+        return Asset(key=f"{uri}/{artifact}" if artifact else uri, properties=AssetProperties(name=name))
+    except ValueError as error:
+        logger.info("not an asset: %s", error)
+        return None

@@ -1,0 +1,159 @@
+"""Past windows: `python -m flows.backfill month 1..12`, one run of a deployment for each that is not published yet."""
+
+import argparse
+import datetime
+import json
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+
+from flows.script import parameters_of
+from gdpipe.config import TrainingConfig
+from gdpipe.errors import ConfigError, PublishError
+from gdpipe.run import Run
+
+PROJECT = Path(__file__).resolve().parents[1]
+POLL_SECONDS = 2.0
+# settings that do not change what is published, or only where
+ELSEWHERE = ("run_id", "output", "memory", "engine", "report", "force")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One value of the partition column, and what became of it: published, skipped or FAILED."""
+
+    name: str
+    outcome: str
+    reason: str
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what is missing, and say for each window what became of it.
+
+    Returns:
+        0 where every window is published, 1 where one failed, 2 where the command is wrong.
+    """
+    given = _parse(arguments)
+    try:
+        values = windows(given.values)
+        own = parameters_of(given.parameters)
+        with get_client(sync_client=True) as client:
+            assert isinstance(client, SyncPrefectClient)
+            defaults = client.read_deployment_by_name(given.deployment).parameters
+        every = {value: {**defaults, **own, "filters": _filters({**defaults, **own}, given.column, value)}
+                 for value in values}  # fmt: skip
+        done = published(PROJECT / str({"output": "runs", **defaults, **own}["output"]))
+        missing = {value: parameters for value, parameters in every.items() if identity(parameters) not in done}
+    except ObjectNotFound:
+        return _refuse(f"there is no deployment {given.deployment!r}: prefect --no-prompt deploy --all")
+    except (ValueError, ConfigError) as error:
+        return _refuse(str(error))
+
+    def work(value: Any) -> Window:
+        name = f"{given.column}={value}"
+        if value not in missing:
+            return _said(Window(name, "skipped", f"published: {done[identity(every[value])]}"))
+        return _said(_run(name, given.deployment, missing[value]))
+
+    with ThreadPoolExecutor(given.at_once) as pool:
+        results = list(pool.map(work, values))
+    counts = {outcome: sum(r.outcome == outcome for r in results) for outcome in ("published", "skipped", "FAILED")}
+    print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))  # noqa: T201  # it is a command
+    return 1 if counts["FAILED"] else 0
+
+
+def windows(text: str) -> list[Any]:
+    """`1..12`, `2026-01-30..2026-02-02` (days), or a list `a,b,c`; whole numbers are numbers.
+
+    Raises:
+        ValueError: A range ends before it begins, or is of neither numbers nor days.
+    """
+    start, dots, end = text.partition("..")
+    if not dots:
+        return list(dict.fromkeys(int(part) if part.lstrip("-").isdigit() else part for part in text.split(",")))
+    try:
+        if start.isdigit() and end.isdigit():
+            values: list[Any] = list(range(int(start), int(end) + 1))
+        else:
+            first, last = datetime.date.fromisoformat(start), datetime.date.fromisoformat(end)
+            values = [str(first + datetime.timedelta(days)) for days in range((last - first).days + 1)]
+    except ValueError:
+        raise ValueError(f"{text!r}: a range is of whole numbers (1..12) or of days (2026-01-01..2026-01-31)") from None
+    if not values:
+        raise ValueError(f"{text!r}: the range ends before it begins")
+    return values
+
+
+def published(output: Path) -> dict[str, str]:
+    """What is published in an output folder: the identity of its settings -> the run's folder."""
+    found = {}
+    for folder in sorted(output.glob("runs/*")):
+        try:
+            manifest = Run.at(folder).manifest
+        except PublishError:  # whatever that is, it is not published
+            continue
+        if manifest["kind"] == "training":
+            found[identity(manifest["settings"])] = str(folder)
+    return found
+
+
+def identity(settings: dict[str, Any]) -> str:
+    """Settings as far as they make a difference to what is published, as text; defaults filled in.
+
+    Raises:
+        ConfigError: The settings are not a run's.
+    """
+    known = {f: settings[f] for f in TrainingConfig.__dataclass_fields__ if settings.get(f) is not None}
+    config = TrainingConfig.of({**known, "engine": "threads"}).as_dict()
+    return json.dumps({name: value for name, value in config.items() if name not in ELSEWHERE}, sort_keys=True)
+
+
+def _run(name: str, deployment: str, parameters: dict[str, Any]) -> Window:
+    try:
+        run: Any = run_deployment(deployment, parameters=parameters, poll_interval=POLL_SECONDS, as_subflow=False)
+    except Exception as error:  # one window that cannot be started is no reason to leave out the others
+        return Window(name, "FAILED", str(error))
+    state = run.state
+    return Window(name, "published" if state.is_completed() else "FAILED", str(state.message or state.name))
+
+
+def _filters(parameters: dict[str, Any], column: str, value: Any) -> list[list[Any]]:
+    filters = parameters.get("filters") or []
+    if filters and not isinstance(filters[0][0], str):
+        raise ValueError("filters: alternatives cannot be joined with a window; give one list of conditions")
+    return [*filters, [column, "=", value]]
+
+
+def _said(window: Window) -> Window:
+    print(f"{window.name:<20} {window.outcome:<10} {window.reason}", flush=True)  # noqa: T201  # it is a command
+    return window
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return 2
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flows.backfill", description=__doc__)
+    parser.add_argument("column", help="the partition column, such as month")
+    parser.add_argument("values", help="1..12, 2026-01-01..2026-01-31, or a,b,c")
+    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="settings beside the deployment's own")
+    parser.add_argument("--deployment", default="train/backfill", help="default: %(default)s")
+    parser.add_argument(
+        "--at-once", type=int, default=2, choices=range(1, 65), metavar="N", help="default: %(default)s"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    os.chdir(PROJECT)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""Credentials for object storage: from a Prefect block into the environment of the run's own process, nowhere else."""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from prefect.blocks.system import Secret
+
+from gdpipe.errors import ConfigError
+
+ALLOWED = re.compile(r"(AWS|GOOGLE|AZURE)_[A-Z0-9_]+")
+
+
+@contextlib.contextmanager
+def credentials_of(block: str | None) -> Iterator[None]:
+    """The variables of a Secret block, in the environment while the run works.
+
+    The block holds JSON such as {"AWS_ACCESS_KEY_ID": "...", "AWS_SECRET_ACCESS_KEY": "..."}. A run's parameters, log,
+    manifest and artifacts have the block's name only.
+
+    Args:
+        block: The name of a `prefect.blocks.system.Secret`; None leaves the environment as it is.
+
+    Raises:
+        ConfigError: There is no such block, or it does not hold such variables.
+    """
+    if block is None:
+        yield
+        return
+    variables = _variables(block)
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _variables(block: str) -> dict[str, str]:
+    try:
+        held: Any = Secret.load(block, _sync=True).get()  # type: ignore[union-attr,call-arg]
+    except ValueError as error:
+        raise ConfigError(f"credentials {block!r}: there is no Secret block of that name") from error
+    # no word of what is in it, also where it is wrong
+    if isinstance(held, str):
+        with contextlib.suppress(ValueError):
+            held = json.loads(held)
+    if not isinstance(held, dict) or not all(
+        isinstance(name, str) and ALLOWED.fullmatch(name) and isinstance(value, str) for name, value in held.items()
+    ):
+        raise ConfigError(
+            f"credentials {block!r}: the block must hold a JSON object of texts whose names start with AWS_, GOOGLE_ "
+            "or AZURE_"
+        )
+    return held

@@ -1,0 +1,38 @@
+"""The fields of the form: types with bounds, so that Prefect refuses a wrong value before there is a run."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gdpipe.config import MAX_ITERATIONS
+
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[list[Text], Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0)]
+AtLeastZero = Annotated[float, Field(ge=0)]
+AtMostOne = Annotated[float, Field(le=1)]
+Percentage = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*%\s*$", examples=["5%"])]
+Steps = Annotated[int, Field(ge=1, le=MAX_ITERATIONS)]
+Memory = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*\w*\s*$", examples=["512MiB", "2GB"])]
+Engine = Annotated[str, Field(pattern=r"^(threads|(tcp|tls)://.+)$", examples=["threads", "tcp://127.0.0.1:8786"])]
+RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+
+OPERATORS = ("=", "==", "!=", "<", ">", "<=", ">=", "in", "not in")
+# a list, not a tuple: what the form hands on is then what a manifest holds
+Condition = Annotated[
+    list[Any],
+    Field(
+        min_length=3,
+        max_length=3,
+        json_schema_extra={
+            "prefixItems": [
+                {"title": "column", "type": "string", "minLength": 1},
+                {"title": "operator", "enum": list(OPERATORS)},
+                {"title": "value"},
+            ]
+        },
+    ),
+]
+Conditions = Annotated[list[Condition], Field(title="all of these", min_length=1)]
+AnyConditions = Annotated[list[Conditions], Field(title="any of these groups", min_length=1)]
+Filters = Conditions | AnyConditions

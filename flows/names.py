@@ -1,0 +1,43 @@
+"""What a flow run is called."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from prefect.runtime import flow_run
+
+from gdpipe.location import shown
+
+LONGEST_WINDOW = 80
+
+
+def training_name() -> str:
+    """Target, source and window, such as "arr_delay from data/flights where month <= 6"."""
+    parameters = flow_run.parameters
+    return f"{parameters.get('target')} from {shown(str(parameters.get('source')))}{window(parameters.get('filters'))}"
+
+
+def scoring_name() -> str:
+    """Source, run and window, such as "data/flights with runs where month > 6"."""
+    parameters = flow_run.parameters
+    source, run = (shown(str(parameters.get(name))) for name in ("source", "run"))
+    return f"{source} with {run}{window(parameters.get('filters'))}"
+
+
+def window(filters: Sequence[Any] | None) -> str:
+    """Filters in words; nothing where there are none. A name is made before anybody has checked them."""
+    if not filters:
+        return ""
+    try:
+        groups = [filters] if isinstance(filters[0][0], str) else filters
+        text = " or ".join(
+            " and ".join(f"{column} {operator} {_value(value)}" for column, operator, value in group)
+            for group in groups
+        )
+    except (TypeError, ValueError, LookupError):
+        text = str(filters)
+    return f" where {text if len(text) <= LONGEST_WINDOW else text[: LONGEST_WINDOW - 1] + '…'}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

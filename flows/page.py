@@ -1,0 +1,105 @@
+"""A run on its Prefect page: summary, table and picture. Only for show: whatever goes wrong here, the run goes on."""
+
+import base64
+import contextvars
+import logging
+import re
+from collections.abc import Callable
+from threading import Thread
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from gdpipe.location import is_uri
+from gdpipe.report.plots import loss_curve
+from gdpipe.report.summary import SHOWN, cell, summarize
+from gdpipe.run import Run
+from gdpipe.tables import catalog
+
+logger = logging.getLogger("gdpipe.flows")
+
+SHOW_SECONDS = 8.0
+# the report's page has the style of its pictures; alone, a picture brings its own
+PICTURE_STYLE = (
+    "<style>svg{font:12px sans-serif;background:#fff}text{fill:#6a737d}.line{fill:none;stroke:#0b63c5;stroke-width:2}"
+    ".grid{stroke:#d8dee4}</style>"
+)
+
+
+def best_effort(act: Callable[[], object]) -> None:
+    """Do what is only for show, and wait for it a few seconds at most: an API that is gone must not hold up a run."""
+    context = contextvars.copy_context()
+
+    def attempt() -> None:
+        try:
+            context.run(act)
+        except Exception as error:  # whatever it is, it is not worth a run
+            logger.info("not shown on the run page: %s", error)
+
+    thread = Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(SHOW_SECONDS)
+
+
+def show(run: Run) -> None:
+    """Put a training run, published or rejected, on the page of the flow run."""
+    best_effort(lambda: _show_training(run) if run.manifest["kind"] == "training" else _show_scores(run))
+
+
+def training_summary(folder: str) -> str:
+    """The run in a dozen lines."""
+    run = Run.at(folder)
+    tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
+    return summarize(folder, run.manifest, *tables)
+
+
+def scores_summary(folder: str) -> str:
+    """The scores in two lines."""
+    manifest = Run.at(folder).manifest
+    return f"rows        {manifest['rows']['read']:,} scored with run {manifest['scored_with']}\nfiles       {folder}"
+
+
+def slug(text: str) -> str:
+    """A text as a part of an artifact's key: lowercase, with dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+
+
+def _show_training(run: Run) -> None:
+    name = f"train-{slug(run.manifest['target'])}"
+    report = f"\n\n{_link(run, 'report.html')}" if run.place.exists("report.html") else ""
+    create_markdown_artifact(
+        f"```\n{training_summary(run.location)}\n```\n\n{_link(run)}{report}",
+        key=f"{name}-summary",
+        description=str(run.manifest["verdict"]["reason"]),
+    )
+    rows = run.table(catalog.PARAMETERS).select(SHOWN).to_pylist()
+    create_table_artifact(
+        [{column: cell(value) for column, value in row.items()} for row in rows],
+        key=f"{name}-parameters",
+        description=f"The fitted parameters of run {run.run_id}",
+    )
+    create_markdown_artifact(_picture(run), key=f"{name}-loss", description="The loss at each step of the descent")
+
+
+def _show_scores(run: Run) -> None:
+    text = f"```\n{scores_summary(run.location)}\n```\n\n{_link(run)}"
+    create_markdown_artifact(text, key="score-summary", description=f"Scored with {run.manifest['scored_with']}")
+
+
+def _link(run: Run, file: str = "") -> str:
+    """The run's folder or a file in it; what an object store has is named, but no browser opens it by its URI."""
+    if is_uri(run.location):
+        return f"`{run.place.below(file)}`"
+    path = (run.folder / file).resolve()
+    return f"[{file or path}]({path.as_uri()})"
+
+
+def _picture(run: Run) -> str:
+    """The loss history, as an image that the page needs to fetch from nowhere."""
+    history = run.table(catalog.LOSS_HISTORY)
+    floor = run.table(catalog.CONVERGENCE)["ols_loss"][0].as_py()
+    svg = loss_curve(history["iteration"].to_pylist(), history["loss"].to_pylist(), floor)
+    if not svg.startswith("<svg"):
+        return svg
+    svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="280"', 1)
+    svg = svg.replace("</title>", f"</title>{PICTURE_STYLE}", 1)
+    return f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

@@ -1,0 +1,80 @@
+"""The form that a deployment shows: the schema of the flows' parameters."""
+
+import json
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]  # Prefect brings it, without types
+import pytest
+from prefect import Flow
+
+from flows.names import window
+from flows.score import score
+from flows.train import train
+
+
+def properties(flow: Flow[..., Any]) -> dict[str, Any]:
+    found: dict[str, Any] = flow.parameters.model_dump()["properties"]
+    return found
+
+
+@pytest.mark.parametrize("flow", [train, score])
+def test_every_field_has_its_name_and_a_description(flow: Flow[..., Any]) -> None:
+    for name, field in properties(flow).items():
+        assert field["title"] == name
+        assert field.get("description"), name
+
+
+@pytest.mark.parametrize("flow", [train, score])
+def test_every_field_is_typed_and_no_text_may_be_empty(flow: Flow[..., Any]) -> None:
+    for name, field in properties(flow).items():
+        for kind in field.get("anyOf", [field]):
+            assert "type" in kind or "const" in kind, name
+            if kind.get("type") == "string" and "const" not in kind and "enum" not in kind:
+                assert "minLength" in kind or "pattern" in kind, name
+
+
+@pytest.mark.parametrize(
+    ("setting", "right", "wrong"),
+    [
+        ("learning_rate", ["auto", 0.5], [0, -1, "fast"]),
+        ("tolerance", [1e-8], [0, "small"]),
+        ("max_iterations", [1, 10**9], [0, 10**9 + 1, 1.5]),
+        ("max_seconds", [None, 0.5], [0]),
+        ("features", [None, ["a"]], [[], "a", [""], [3]]),
+        ("filters", [None, [["a", "in", [1]]], [[["a", "<", 1]], [["b", "=", "x"]]]], [[], [["a", "=>", 1]], [["a"]]]),
+        ("memory", ["512MiB", "2 GB"], ["plenty", ""]),
+        ("engine", ["threads", "tcp://127.0.0.1:8786"], ["abacus", "tcp://"]),
+        ("run_id", [None, "a-1"], ["a/b", ""]),
+        ("report", [True], ["maybe"]),
+    ],
+)
+def test_each_bound_takes_what_is_right_and_refuses_what_is_wrong(
+    setting: str, right: list[Any], wrong: list[Any]
+) -> None:
+    schema = properties(train)[setting]
+    for value in right:
+        jsonschema.validate(value, schema)
+    for value in wrong:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(value, schema)
+
+
+def test_nested_filters_stay_what_they_were() -> None:
+    filters = [[["month", "in", [1, 2]], ["day", "<", 5]], [["origin", "=", "JFK"]]]
+    taken = train.validate_parameters({"source": "a", "target": "b", "filters": filters})
+    assert json.dumps(taken["filters"]) == json.dumps(filters)
+
+
+@pytest.mark.parametrize(
+    ("filters", "text"),
+    [
+        (None, ""),
+        ([["month", "<=", 6]], " where month <= 6"),
+        ([["month", ">", 6], ["origin", "in", ["JFK"]]], ' where month > 6 and origin in ["JFK"]'),
+        ([[["month", "=", 1]], [["month", "=", 3]]], " where month = 1 or month = 3"),
+        ([3], " where [3]"),
+    ],
+)
+def test_a_run_is_named_by_its_window(filters: Any, text: str) -> None:
+    assert window(filters) == text
+    assert len(window([["a", "in", list(range(99))]])) < 99
