@@ -10,7 +10,8 @@ from threading import Thread
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from gdpipe.location import is_uri
-from gdpipe.report.plots import loss_curve
+from gdpipe.report.pictures.loss import loss_curve
+from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, summarize
 from gdpipe.run import Run
 from gdpipe.tables import catalog
@@ -18,11 +19,6 @@ from gdpipe.tables import catalog
 logger = logging.getLogger("gdpipe.flows")
 
 SHOW_SECONDS = 8.0
-# the report's page has the style of its pictures; alone, a picture brings its own
-PICTURE_STYLE = (
-    "<style>svg{font:12px sans-serif;background:#fff}text{fill:#6a737d}.line{fill:none;stroke:#0b63c5;stroke-width:2}"
-    ".grid{stroke:#d8dee4}</style>"
-)
 
 
 def best_effort(act: Callable[[], object]) -> None:
@@ -97,9 +93,9 @@ def _picture(run: Run) -> str:
     """The loss history, as an image that the page needs to fetch from nowhere."""
     history = run.table(catalog.LOSS_HISTORY)
     floor = run.table(catalog.CONVERGENCE)["ols_loss"][0].as_py()
-    svg = loss_curve(history["iteration"].to_pylist(), history["loss"].to_pylist(), floor)
-    if not svg.startswith("<svg"):
-        return svg
-    svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="280"', 1)
-    svg = svg.replace("</title>", f"</title>{PICTURE_STYLE}", 1)
+    unit = f"{run.manifest['target']}²"
+    svg = loss_curve(history["iteration"].to_pylist(), history["loss"].to_pylist(), floor, unit)
+    # alone, a picture brings the style that the report's page has for it
+    svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    svg = svg.replace("</title>", f"</title><style>{STYLE}</style>", 1)
     return f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

@@ -69,7 +69,7 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         ingested = steps.ingest(config, executor)
         standardized = steps.standardize(config, ingested)
         solution = steps.fit(config, standardized)
-        predicted = steps.predict(ingested, standardized, solution, staging, executor)
+        predicted = steps.predict(ingested, standardized, solution, staging, executor, with_density=config.report)
         report = steps.validate(config, ingested, standardized, solution, predicted, staging)
         folder: Place = steps.publish(config, ingested, standardized, predicted, report, staging)
     return Run(folder)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gdpipe.numerics.objective import LeastSquares
 
@@ -15,16 +16,10 @@ def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -
     Along an eigenvector g(t+1) = (1 + momentum)(1 - rate·λ)·g(t) - momentum·(1 - rate·λ)·g(t-1): the powers of a
     2 x 2 matrix tell the gradient at any step.
     """
-    start = problem.modes.T @ problem.linear
-    shrink = 1.0 - rate * problem.eigenvalues
-    step = np.zeros((len(shrink), 2, 2))
-    step[:, 0, 0], step[:, 0, 1], step[:, 1, 0] = (1 + momentum) * shrink, -momentum * shrink, 1.0
 
     def norm_after(steps: int) -> float:
-        # near a double root rounding can make powers of 10^9 and more overflow: that is as good as never
         with np.errstate(over="ignore", invalid="ignore"):
-            state = np.linalg.matrix_power(step, steps) @ np.array([[1.0], [1.0]])
-            norm = float(np.linalg.norm(start * state[:, 1, 0]))
+            norm = float(np.linalg.norm(_state_after(problem, rate, momentum, steps)[1]))
         return norm if math.isfinite(norm) else math.inf
 
     if norm_after(0) <= stop:
@@ -41,3 +36,40 @@ def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -
         middle = (low + high) // 2
         low, high = (low, middle) if norm_after(middle) <= stop else (middle, high)
     return high
+
+
+def expected_excess(
+    problem: LeastSquares, rate: float, momentum: float, iterations: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """What the loss will still lie above its optimum: variance · Σ gᵢ(t)² / λᵢ over the eigenvectors.
+
+    Args:
+        problem: What to descend on, from zero.
+        rate: The constant learning rate.
+        momentum: Nesterov's; 0 for gd.
+        iterations: Steps t, shape (n,).
+
+    Returns:
+        Shape (n,), in the target's unit squared.
+    """
+    states = np.array([_state_after(problem, rate, momentum, t) for t in iterations.tolist()])
+    with np.errstate(over="ignore", invalid="ignore"):
+        # where the gradient is taken: beyond the iterate, by the momentum
+        gradients = (1 + momentum) * states[:, 0] - momentum * states[:, 1]
+    positive = problem.eigenvalues > 0  # what rounding has left of less than that says nothing
+    with np.errstate(over="ignore", invalid="ignore"):
+        excess: NDArray[np.float64] = gradients[:, positive] ** 2 @ (1.0 / problem.eigenvalues[positive])
+    return excess * problem.variance
+
+
+def _state_after(problem: LeastSquares, rate: float, momentum: float, steps: int) -> NDArray[np.float64]:
+    """The gradient along each eigenvector after so many steps from zero, and one step before; shape (2, rank)."""
+    start = problem.modes.T @ problem.linear
+    shrink = 1.0 - rate * problem.eigenvalues
+    step = np.zeros((len(shrink), 2, 2))
+    step[:, 0, 0], step[:, 0, 1], step[:, 1, 0] = (1 + momentum) * shrink, -momentum * shrink, 1.0
+    # near a double root rounding can make powers of 10^9 and more overflow: that is as good as never
+    with np.errstate(over="ignore", invalid="ignore"):
+        state = np.linalg.matrix_power(step, steps) @ np.array([[1.0], [1.0]])
+        gradients: NDArray[np.float64] = start * state[:, :, 0].T
+    return gradients

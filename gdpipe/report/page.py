@@ -1,24 +1,20 @@
 """report.html: a run for a person, in one file that needs no network."""
 
 import html
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from gdpipe.report import plots
+from gdpipe.numerics.density import Density
+from gdpipe.numerics.landscape import Landscape
+from gdpipe.report.advice import advise
+from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_fit, about_the_descent
+from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #6a737d; --rule: #d8dee4; --mark: #0b63c5; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --soft: #9198a1; --rule: #30363d; --mark: #58a6ff; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-.passed { border-left: .4rem solid #2da44e; padding-left: .8rem; } .rejected { border-left: .4rem solid #cf222e; padding-left: .8rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { white-space: nowrap; text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--rule); } th:first-child, td:first-child { text-align: left; }
-svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { fill: var(--soft); }
-.line { fill: none; stroke: var(--mark); stroke-width: 2; } .bar { fill: var(--mark); opacity: .35; } .grid { stroke: var(--rule); } .axis { stroke: var(--soft); }
-"""
+# what is longer is cut off: the whole of it is in the Parquet files and the manifest
+LONGEST_TABLE, LONGEST_CELL = 300, 300
 
 
 def page(
@@ -28,6 +24,10 @@ def page(
     convergence: pa.Table,
     metrics: pa.Table,
     drift: pa.Table | None = None,
+    *,
+    landscape: Landscape,
+    kept: Sequence[str],
+    density: Density | None,
 ) -> str:
     """The whole page as HTML.
 
@@ -38,39 +38,42 @@ def page(
         convergence: The artifact of that name.
         metrics: The artifact of that name.
         drift: The artifact of that name; not in a first run.
+        landscape: The descent and its ground.
+        kept: Names of the features in the fit, as the landscape has them; shape (p,).
+        density: Where the rows lie; None where no rows were read again.
     """
-    verdict, quality = convergence.to_pylist()[0], metrics.to_pylist()[0]
-    rows, settings = manifest["rows"], manifest["settings"]
-    terms = [row for row in parameters.to_pylist() if row["scale"] == row["scale"] and row["scale"] is not None]  # NaN
-    to_scaled = [row["scale"] / quality["target_scale"] for row in terms]
-    title = f"{settings['target']} from {settings['source']}"
+    verdict, quality, terms = convergence.to_pylist()[0], metrics.to_pylist()[0], parameters.to_pylist()
+    settings, target = manifest["settings"], manifest["target"]
+    title = f"{target} from {settings['source']}"
     sections = [
         f"<h1>{html.escape(title)}</h1>",
-        _verdict(verdict, quality, manifest, settings["target"]),
-        "<h2>Rows</h2>",
-        _table(
-            [{"": "read", "rows": rows["read"]}, {"": "used", "rows": rows["used"]}]
-            + [{"": f"{name} is null", "rows": count} for name, count in rows["null"].items()]
-            + ([{"": "weight is zero", "rows": rows["zero_weight"]}] if rows["zero_weight"] else [])
-        ),
-        *(f"<p>{html.escape(notice)}</p>" for notice in manifest["notices"]),
-        "<h2>Coefficients</h2>",
-        plots.coefficients(
-            [row["term"] for row in terms],
-            [row["estimate_scaled"] for row in terms],
-            [(row["ci_upper"] - row["ci_lower"]) / 2 * s for row, s in zip(terms, to_scaled, strict=True)],
-        ),
-        _table(parameters.select(SHOWN).to_pylist()),
-        "<h2>Descent</h2>",
-        "<p>What is left of the loss above the best possible one, step by step.</p>",
-        plots.loss_curve(history["iteration"].to_pylist(), history["loss"].to_pylist(), verdict["ols_loss"]),
-        "<h2>Certificate</h2>",
-        _pairs(verdict),
-        "<h2>Fit</h2>",
-        _pairs(quality),
-        *_drift(manifest, drift),
-        "<h2>Settings</h2>",
-        _pairs(settings),
+        f'<p class="soft">Run {manifest["run_id"]}, {manifest["created"][:16].replace("T", " ")} UTC, '
+        f"gdpipe {manifest['versions']['gdpipe']}</p>",
+        _verdict(manifest, verdict, quality, terms),
+        _tiles(verdict, quality, manifest["rows"]),
+        *(f'<p class="soft">{html.escape(_cut(notice))}</p>' for notice in manifest["notices"][:LONGEST_TABLE]),
+        "<h2>How well it fits</h2>",
+        about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None),
+        "<h2>Features and rows</h2>",
+        about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
+        _table(_select(terms, SHOWN)),
+        "<h2>The descent</h2>",
+        about_the_descent(landscape, verdict, kept, target),
+    ]
+    if drift is not None:
+        moved = drift.to_pylist()
+        sections += [
+            f"<h2>Drift since run {html.escape(manifest['drift']['since'])}</h2>",
+            about_drift(moved),
+            _table(moved),
+        ]
+    sections += [
+        "<h2>Every number</h2>",
+        '<div class="pictures">',
+        _pairs("The certificate", verdict),
+        _pairs("The fit", quality),
+        _pairs("The settings", settings),
+        "</div>",
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -79,35 +82,74 @@ def page(
     )
 
 
-def _verdict(verdict: dict[str, Any], quality: dict[str, Any], manifest: dict[str, Any], target: str) -> str:
-    reason, gate = manifest["verdict"]["reason"], manifest.get("gate")
+def _verdict(
+    manifest: dict[str, Any], verdict: dict[str, Any], quality: dict[str, Any], terms: list[dict[str, Any]]
+) -> str:
+    """The outcome in sentences that anyone understands, and what to do if it is not the one that was hoped for."""
+    reason, gate, target = manifest["verdict"]["reason"], manifest.get("gate"), html.escape(manifest["target"])
     share = (
-        f"The features explain {quality['r2']:.1%} of {html.escape(target)}; a typical error is {quality['rmse']:.4g}."
+        f"The features explain {quality['r2']:.1%} of how {target} varies; a prediction is off by "
+        f"{quality['mae']:.4g} on average."
     )
-    if verdict["passed"] and gate and not gate["passed"]:
-        return f'<p class="rejected">This fit passed, but not the gate, and was not published: {html.escape(gate["reason"])}</p>'
-    if verdict["passed"]:
-        sure = "These are the least-squares numbers; whether a straight line suits the data is another question."
-        held = f" The gate was passed: {html.escape(gate['reason'])}." if gate else ""
-        return f'<p class="passed">This fit passed: {html.escape(reason)}. {sure} {share}{held}</p>'
-    return f'<p class="rejected">This fit was not published: {html.escape(reason)}</p>'
+    held = gate is None or gate["passed"]
+    if verdict["passed"] and held:
+        head = "Passed: this is the best line there is for these rows."
+        said = (
+            f"{html.escape(reason[:1].upper() + reason[1:])}: against the exact least-squares answer no coefficient "
+            f"is off by more than {verdict['coef_gap']:.2g} (in standard deviations; {verdict['tolerance']:g} is "
+            "allowed). "
+            f"{share} Whether a straight line suits the data is another question, for the pictures of the residuals."
+        )
+        more = f"<p>The gate was passed: {html.escape(gate['reason'])}.</p>" if gate else ""
+    elif gate and verdict["passed"]:
+        head = "Not published: the line is the best for these rows, but worse than was asked for."
+        said = f"This fit passed, but not the gate: {html.escape(gate['reason'])}. {share}"
+        more = ""
+    else:
+        head = "Not published: the descent did not reach the best line."
+        said, more = f"{html.escape(reason[:1].upper() + reason[1:])}.", ""
+    tries = "".join(f"<li>{html.escape(_cut(line))}</li>" for line in advise(manifest, verdict, terms))
+    style = "verdict" if verdict["passed"] and held else "verdict rejected"
+    tried = f"<p>What to try next:</p><ul>{tries}</ul>" if tries else ""
+    return f'<div class="{style}"><p><strong>{head}</strong></p><p>{said}</p>{more}{tried}</div>'
 
 
-def _drift(manifest: dict[str, Any], drift: pa.Table | None) -> list[str]:
-    if drift is None:
-        return []
-    return [f"<h2>Drift since run {html.escape(manifest['drift']['since'])}</h2>", _table(drift.to_pylist())]
+def _tiles(verdict: dict[str, Any], quality: dict[str, Any], rows: dict[str, Any]) -> str:
+    kind = "" if quality["r2_kind"] == "centred" else " (uncentred)"
+    shown = {
+        f"R²{kind}": cell(quality["r2"]),
+        "RMSE": cell(quality["rmse"]),
+        "rows used": f"{rows['used']:,}",
+        "steps": f"{verdict['iterations']:,}",
+        "gap to OLS": f"{verdict['coef_gap']:.2g}",
+        "condition number": f"{verdict['condition_number']:.4g}",
+    }
+    tiles = "".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in shown.items())
+    return f'<dl class="tiles">{tiles}</dl>'
 
 
-def _pairs(row: dict[str, Any]) -> str:
-    return _table(
-        [{"": name, "value": "; ".join(map(str, v)) if isinstance(v, list) else v} for name, v in row.items()]
-    )
+def _select(rows: list[dict[str, Any]], names: Iterable[str]) -> list[dict[str, Any]]:
+    names = tuple(names)
+    return [{name: row[name] for name in names} for row in rows]
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _pairs(title: str, row: dict[str, Any]) -> str:
+    said = {name: ("; ".join(map(str, v)) or None) if isinstance(v, (list, tuple)) else v for name, v in row.items()}
+    return _table([{title: name, "": value} for name, value in said.items()], "scroll pairs")
+
+
+def _table(rows: list[dict[str, Any]], style: str = "scroll") -> str:
+    if not rows:
+        return ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
     body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell(value))}</td>' for value in row.values())}</tr>" for row in rows
+        f"<tr>{''.join(f'<td>{html.escape(_cut(cell(value)))}</td>' for value in row.values())}</tr>"
+        for row in rows[:LONGEST_TABLE]
     )
-    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+    more = len(rows) - LONGEST_TABLE
+    left = f'<p class="soft">{more:,} more are in the Parquet file.</p>' if more > 0 else ""
+    return f'<div class="{style}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{left}'
+
+
+def _cut(said: str) -> str:
+    return said if len(said) <= LONGEST_CELL else f"{said[:LONGEST_CELL]}…"

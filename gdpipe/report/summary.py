@@ -5,6 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from gdpipe.report.advice import advise
+
 NOT_NUMBERS = ("term", "status")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
 # on a terminal too narrow for all; the rest is in parameters.parquet, and in `show --json`
@@ -54,6 +56,7 @@ def summarize(
         lines.append(f"drift       since {drift['since']}: {'; '.join(drift['largest']) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"]]
+    lines += [f"try         {line}" for line in advise(manifest, verdict, parameters.to_pylist())]
     lines = [part for line in lines for part in _wrapped(line, width)]
     lines += table_lines(parameters.select(SHOWN).to_pylist(), width)
     lines.append(f"files       {folder}")

@@ -9,6 +9,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.numerics.convergence import Certificate
 from gdpipe.stages.compare import Comparison
 from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.outlook import Forecast
 from gdpipe.stages.published import versions
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables.catalog import SCHEMA_VERSION
@@ -23,8 +24,9 @@ def manifest(
     certificate: Certificate,
     comparison: Comparison,
     files: Iterable[WrittenFile],
+    forecasts: Iterable[Forecast] = (),
 ) -> dict[str, Any]:
-    """The manifest of a training run, ready for JSON."""
+    """The manifest of a training run, ready for JSON; one that is not published has forecasts of other settings."""
     rows = ingested.rows
     return {
         **header("training", config.run_id or "", files),
@@ -47,6 +49,7 @@ def manifest(
         },
         "verdict": {"passed": certificate.passed, "reason": certificate.reason},
         **comparison.as_dict(),
+        **({"forecasts": other} if (other := [asdict(forecast) for forecast in forecasts]) else {}),
     }
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from gdpipe.errors import DataError, PublishError
 from gdpipe.numerics import linear
+from gdpipe.numerics.covariance import square_root
+from gdpipe.numerics.density import Density, DensityAccumulator, DensityGrid
 from gdpipe.numerics.descent import Solution
 from gdpipe.numerics.moments import GridOverflow, Moments, grid_exponents
 from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
@@ -56,18 +58,34 @@ class Predicted:
         files: The parts of predictions, in input order.
         residuals: Sums over the rows that were fitted.
         grids: On which they were summed.
+        density: Where those rows lie, for the report's pictures; None without a report.
     """
 
     model: Model
     files: tuple[WrittenFile, ...]
     residuals: ResidualSums
     grids: ResidualGrids
+    density: Density | None = None
 
 
 def predict(
-    ingested: Ingested, standardized: Standardized, solution: Solution, staging: Staging, executor: Executor
+    ingested: Ingested,
+    standardized: Standardized,
+    solution: Solution,
+    staging: Staging,
+    executor: Executor,
+    *,
+    with_density: bool = False,
 ) -> Predicted:
     """Write predictions of every row of the files to be predicted, in input order, one part a shard.
+
+    Args:
+        ingested: The first scan.
+        standardized: The problem.
+        solution: Its answer.
+        staging: Where the parts go.
+        executor: Works on the shards.
+        with_density: Whether to count where the rows lie, too.
 
     Raises:
         DataError: A file changed or broke since it was first read.
@@ -87,6 +105,7 @@ def predict(
         standardized.scaling.target_scale,
         exact=isinstance(ingested.moments, Moments),
     )
+    density_grid = _density_grid(standardized, solution) if with_density else None
     work = _PredictShard(
         ingested.source,
         columns,
@@ -95,15 +114,16 @@ def predict(
         staging.folder,
         staging.run_id,
         ingested.batch_rows,
-        _Check(tuple(kept), means_float, 1.0 / scales, grids),
+        _Check(tuple(kept), means_float, 1.0 / scales, grids, density_grid),
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
-    files, residuals = [], grids.zero()
-    for record, sums in reported(executor.map(work, shards), ingested.source, shards, "predicted"):
+    files, residuals, density = [], grids.zero(), density_grid.zero() if density_grid else None
+    for record, sums, counts in reported(executor.map(work, shards), ingested.source, shards, "predicted"):
         files.append(record)
-        if sums is not None:  # joined at once: small for one shard, not for ten thousand
-            residuals = residuals + sums
-    return Predicted(model, tuple(files), residuals, grids)
+        # joined at once: small for one shard, not for ten thousand
+        residuals = residuals + sums if sums else residuals
+        density = density + counts if density and counts else density
+    return Predicted(model, tuple(files), residuals, grids, density)
 
 
 def score(
@@ -124,7 +144,7 @@ def score(
     work = _PredictShard(
         source, columns, _keys(source, columns), model, staging.folder, staging.run_id, batch_rows, None
     )
-    return tuple(record for record, _ in reported(executor.map(work, shards), source, shards, "predicted"))
+    return tuple(record for record, _, _ in reported(executor.map(work, shards), source, shards, "predicted"))
 
 
 def _model(standardized: Standardized, solution: Solution, features: tuple[str, ...]) -> Model:
@@ -144,6 +164,16 @@ def _largest_residual(ingested: Ingested, standardized: Standardized, solution: 
     return min(reach, by_loss) * (1 + 2**-40) + rounding
 
 
+def _density_grid(standardized: Standardized, solution: Solution) -> DensityGrid:
+    cross, scaling = standardized.cross, standardized.scaling
+    centre, variance = cross.means()[-1], cross.variances()[-1]
+    about_mean = variance if cross.centred else variance - centre**2
+    # without an intercept the target may be constant; and a perfect fit leaves residuals that are rounding
+    spread = square_root(about_mean) or scaling.target_scale
+    typical = max(math.sqrt(solution.loss), float(np.finfo(np.float64).eps) * scaling.target_scale)
+    return DensityGrid(float(centre), spread, typical)
+
+
 def _weight_exponent(ingested: Ingested) -> int | None:
     return int(grid_exponents(ingested.largest)[-1]) if ingested.columns.weight else None
 
@@ -156,6 +186,7 @@ class _Check:
     means: NDArray[np.float64]
     per_scale: NDArray[np.float64]
     grids: ResidualGrids
+    density: DensityGrid | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +202,7 @@ class _PredictShard:
     batch_rows: int
     check: _Check | None
 
-    def __call__(self, shard: Shard) -> tuple[WrittenFile, ResidualSums | None]:
+    def __call__(self, shard: Shard) -> tuple[WrittenFile, ResidualSums | None, Density | None]:
         has_target = self.columns.target in self.source.schema.names
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and self.check else []
@@ -181,6 +212,7 @@ class _PredictShard:
             raise PublishError(f"{self.folder}: no such folder on {platform.node()}; all workers must share the output")
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = ResidualAccumulator(self.check.grids) if self.check else None
+        density = DensityAccumulator(self.check.density) if self.check and self.check.density else None
         file = self.source.files[shard.file].name
         p = len(self.columns.features)
         waiting: list[pa.Table] = []
@@ -206,7 +238,10 @@ class _PredictShard:
                     writer.write(pa.concat_tables(waiting))
                     waiting = []
                 if accumulator is not None and self.check is not None:
-                    self._gather(accumulator, self.check, block.values, missing, residual)
+                    used = self._used(block.values, missing)
+                    self._gather(accumulator, self.check, block.values, used, residual)
+                    if density is not None:
+                        density.add(*(line if used.all() else line[used] for line in (prediction, actual, residual)))
             if waiting:
                 writer.write(pa.concat_tables(waiting))
         except BaseException as error:
@@ -216,7 +251,7 @@ class _PredictShard:
                 reason = "holds values beyond the largest that its footer announces; its statistics are wrong"
                 raise DataError(f"{path}: {reason}, write it again") from error
             raise
-        return writer.close(), accumulator.sums() if accumulator else None
+        return writer.close(), accumulator.sums() if accumulator else None, density.counts() if density else None
 
     def _check_finite(
         self, values: NDArray[np.float64], names: Sequence[str], batch: pa.RecordBatch, shard: Shard
@@ -227,19 +262,19 @@ class _PredictShard:
         path, row = self.source.files[shard.file].path, batch.column(ROW)[at].as_py()
         raise DataError(f"{path}: column {names[column]!r} is infinite in row {row}; correct it or make it null")
 
+    def _used(self, values: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        used: NDArray[np.bool_] = ~np.logical_or.reduce(missing)
+        return used & (values[-1] > 0) if self.columns.weight else used
+
     def _gather(
         self,
         accumulator: ResidualAccumulator,
         check: _Check,
         values: NDArray[np.float64],
-        missing: NDArray[np.bool_],
+        used: NDArray[np.bool_],
         residual: NDArray[np.float64],
     ) -> None:
-        used: NDArray[np.bool_] = ~np.logical_or.reduce(missing)
-        weights = None
-        if self.columns.weight:
-            used &= values[-1] > 0
-            weights = values[-1, used]
+        weights = values[-1, used] if self.columns.weight else None
         every = bool(used.all())
         z = np.ones((len(check.kept) + 1, len(residual) if every else int(used.sum())))
         for line, j, mean, per_scale in zip(

@@ -17,12 +17,14 @@ from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.descent import Solution
 from gdpipe.numerics.gradient import gradient_of_sums
 from gdpipe.numerics.inference import FitStatistics, TermInference, fit_statistics, infer_terms
+from gdpipe.numerics.landscape import Landscape
 from gdpipe.numerics.ols import Baseline
 from gdpipe.numerics.residuals import ResidualStatistics
 from gdpipe.report.page import page
 from gdpipe.stages.compare import Comparison, compare
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
+from gdpipe.stages.outlook import outlook
 from gdpipe.stages.predict import Predicted
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables import catalog
@@ -110,13 +112,19 @@ def validate(
     if comparison.drift is not None:
         tables[catalog.DRIFT] = comparison.drift
     files = [write_table(staging.folder, f"{name}.parquet", table) for name, table in tables.items()]
+    forecasts = () if certificate.passed else outlook(config, ingested, standardized, terms.vif[1:])
     if config.report:
-        about = manifest(config, ingested, standardized, certificate, comparison, files)
-        files.append(write_text(staging.folder, "report.html", page(about, *tables.values())))
+        about = manifest(config, ingested, standardized, certificate, comparison, files, forecasts)
+        optimum = np.array([float(w) for w in baseline.coef_scaled])
+        landscape = Landscape.of(problem, solution, optimum, baseline.loss, scaling, centred=config.fit_intercept)
+        names = [ingested.columns.features[j] for j in standardized.kept]
+        html = page(about, *tables.values(), landscape=landscape, kept=names, density=predicted.density)
+        files.append(write_text(staging.folder, "report.html", html))
     gate = comparison.gate
     if not certificate.passed or (gate and not gate.passed):
         staging.drop(catalog.PREDICTIONS)
-        evidence = str(staging.reject(manifest(config, ingested, standardized, certificate, comparison, files)))
+        about = manifest(config, ingested, standardized, certificate, comparison, files, forecasts)
+        evidence = str(staging.reject(about))
         if not certificate.passed:
             raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=evidence)
         if gate:

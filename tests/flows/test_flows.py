@@ -77,7 +77,7 @@ def test_the_flights_are_trained_in_six_tasks_and_then_scored(tmp_path: Path) ->
 
     scored = run_flow(score, source=FLIGHTS, run=output, output=str(tmp_path / "scores"), key=["flight"])
     assert scored.is_completed()
-    assert {key: found.data for key, found in artifacts(scored).items()} == {"gdpipe-predicted": 100}
+    assert artifacts(scored)["gdpipe-predicted"].data == 100
     scores = gdpipe.open_run(tmp_path / "scores")
     np.testing.assert_array_equal(scores.predictions["prediction"], run.predictions["prediction"])
 

@@ -1,0 +1,97 @@
+"""What to try next with a run that was not published, with the forecast for each."""
+
+import math
+from typing import Any
+
+# a mean this many standard deviations from zero leaves float64 too few digits for what varies
+LARGEST_OFFSET = 1e4
+# a distance to the optimum beyond this is not worth accepting, whatever the data
+LARGEST_DISTANCE = 1e-2
+NAMES_SHOWN = 5
+
+
+def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[str, Any]]) -> tuple[str, ...]:
+    """One line each, the most promising first; none for a run that was published.
+
+    Args:
+        manifest: The run's.
+        verdict: The row of `convergence`.
+        terms: The rows of `parameters`.
+    """
+    if verdict["passed"]:
+        return _past_the_gate(manifest)
+    settings, status = manifest["settings"], verdict["status"]
+    lines: list[str] = []
+    if status in {"max_iterations", "max_seconds"}:
+        lines += [_forecast(row, settings) for row in _worth_saying(manifest.get("forecasts", []), settings)]
+    if manifest["dependencies"] and settings["collinear"] == "min_norm":
+        lines.append(f"collinear=drop, or leave out what is dependent: {_some(manifest['dependencies'])}")
+    bound = verdict["distance_bound"]
+    if status != "converged" and bound <= LARGEST_DISTANCE:
+        lines.append(f"tolerance={_round_up(2 * bound):g}: this run came within {bound:.2g} of the optimum")
+    far = [
+        term["term"]
+        for term in terms
+        if term["status"] == "ok" and term["scale"] > 0 and abs(term["mean"]) > LARGEST_OFFSET * term["scale"]
+    ]
+    if far:
+        lines.append(f"subtract the common part of {_some(far)}: the values hardly vary beside their size")
+    return tuple(lines)
+
+
+def _worth_saying(forecasts: list[dict[str, Any]], settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Both methods as the run was set up; of other set-ups the method with the fewest steps."""
+    ending = sorted((row for row in forecasts if row["iterations"] is not None), key=lambda row: row["iterations"])
+    as_set_up = [row for row in ending if row["without"] is None and row["tolerance"] == settings["tolerance"]]
+    fewest = {(row["tolerance"], row["without"]): row for row in reversed(ending) if row not in as_set_up}
+    return [*as_set_up, *sorted(fewest.values(), key=lambda row: row["iterations"])]
+
+
+def _forecast(row: dict[str, Any], settings: dict[str, Any]) -> str:
+    """A descent that would have converged: what to set for it, and its steps."""
+    steps = row["iterations"]
+    options = [f"method={row['method']}"]
+    if settings["learning_rate"] != "auto":
+        options.append("learning_rate=auto")
+    if row["tolerance"] != settings["tolerance"]:
+        options.append(f"tolerance={row['tolerance']:g}")
+    if steps > settings["max_iterations"]:
+        options.append(f"max_iterations={steps}")
+    if row["without"] is not None:
+        options.append(f"without {row['without']}, which the other features nearly make up")
+    return f"{', '.join(options)}: {steps:,} step{'s' * (steps != 1)} (forecast)"
+
+
+def _past_the_gate(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """For a fit that is right but worse than was asked for."""
+    gate = manifest.get("gate")
+    if not gate or gate["passed"]:
+        return ()
+    lines = (
+        [f"see what has moved since run {drift['since']}: {_some(drift['largest'])}"]
+        if (drift := manifest.get("drift")) and drift["largest"]
+        else []
+    )
+    if manifest["rows"]["left_out"]:
+        lines.append(f"see why {manifest['rows']['left_out']:,} of {manifest['rows']['read']:,} rows were left out")
+    limit = gate["rmse_limit"]
+    if limit is not None and not gate["rmse"] <= limit:
+        bar = min(value for value in (gate["previous_rmse"], gate["previous_rmse_published"]) if value is not None)
+        if bar:
+            lines.append(f"max_rmse_increase={_round_up(gate['rmse'] / bar - 1):g} would publish it, if that is wanted")
+    if gate["min_r2"] is not None and not gate["r2"] >= gate["min_r2"]:
+        lines.append(f"min_r2={math.floor(gate['r2'] * 1000) / 1000:g} would publish it, if that is wanted")
+    return tuple(lines)
+
+
+def _some(lines: list[str]) -> str:
+    more = len(lines) - NAMES_SHOWN
+    return "; ".join(lines[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _round_up(value: float) -> float:
+    """To two digits, never down: 0.1675 -> 0.17."""
+    if not value > 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit

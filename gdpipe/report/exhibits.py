@@ -1,0 +1,195 @@
+"""The pictures of the page, each with the words that belong to it."""
+
+import html
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gdpipe.numerics.density import Density
+from gdpipe.numerics.landscape import Landscape, Plane
+from gdpipe.report.pictures.axes import number
+from gdpipe.report.pictures.bars import Bar, bars
+from gdpipe.report.pictures.densities import predicted_and_actual, residual_histogram, residuals_and_predictions
+from gdpipe.report.pictures.loss import excess_curve, loss_curve
+from gdpipe.report.pictures.spectrum import spectrum
+from gdpipe.report.pictures.surface import contours, surface
+
+# bars in a picture; the tables have the others
+MOST_BARS = 24
+# a weight below this is left out where a direction is written down
+NEGLIGIBLE_WEIGHT = 0.1
+
+
+def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, weighted: bool) -> str:
+    """Where the rows lie about the line."""
+    if density is None or not density.rows:
+        return '<p class="soft">No rows were read again after the fit: there are no pictures of them.</p>'
+    some = (
+        f"The {density.rows:,} rows that were predicted, of {rows['used']:,} used. "
+        if density.rows != rows["used"]
+        else ""
+    )
+    darker = "The darker, the more rows; what lies beyond the picture is counted at its edge."
+    return _pictures(
+        _figure(
+            "Predicted against actual",
+            f"{some}On the dashed line both are the same. {darker}",
+            predicted_and_actual(density, target),
+        ),
+        _figure(
+            "Residuals against predictions",
+            "About the dashed zero line and equally wide everywhere, where a straight line suits the data.",
+            residuals_and_predictions(density, target),
+        ),
+        _figure(
+            "Residuals",
+            f"Dashed: the normal distribution with the same RMSE. The ends reach {density.grid.residuals:g} RMSE to "
+            f"either side.{' A row counts once, whatever its weight.' if weighted else ''}",
+            residual_histogram(density, target),
+        ),
+    )
+
+
+def about_features_and_rows(
+    terms: list[dict[str, Any]],
+    quality: dict[str, Any],
+    verdict: dict[str, Any],
+    rows: dict[str, Any],
+    target: str,
+    seen: Landscape,
+) -> str:
+    """Standardized coefficients, the largest first; the spectrum; what became of the rows; what depends on what."""
+    scaled = [term for term in terms if term["scale"] == term["scale"] and term["scale"] is not None]  # NaN
+    scaled.sort(key=lambda term: -abs(term["estimate_scaled"]))
+    shown = []
+    for term in scaled[:MOST_BARS]:
+        unit = term["scale"] / quality["target_scale"]
+        ends = (term["ci_lower"] * unit, term["ci_upper"] * unit)
+        interval = ends if all(math.isfinite(end) for end in ends) else None
+        said = "constant" if term["status"] == "constant" else number(float(f"{term['estimate_scaled']:.3g}"))
+        shown.append(Bar(term["term"], term["estimate_scaled"], said, interval))
+    found = verdict["dependencies"]
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in found[:MOST_BARS])
+    more = f"<li>and {len(found) - MOST_BARS:,} more, in convergence.parquet</li>" if len(found) > MOST_BARS else ""
+    dependent = f"<p>Dependent features:</p><ul>{lines}{more}</ul>" if found else ""
+    return dependent + _pictures(
+        _figure(
+            "Standardized coefficients",
+            f"How many of its SDs {html.escape(target)} changes with one SD of a feature, the others held; with "
+            f"95 % intervals of the exact answer.{_left_out(len(scaled))}",
+            bars(shown, "Standardized coefficients with 95 % intervals", "target SDs per feature SD"),
+        ),
+        _figure(
+            "The condition of the problem",
+            "How widely the rows spread in each direction; all alike (dashed) where features are unrelated. "
+            + ("No feature is a combination of others." if not found else "Dependent directions are left out."),
+            spectrum(seen.eigenvalues),
+        ),
+        _rows(rows),
+    )
+
+
+def _rows(rows: dict[str, Any]) -> str:
+    """What became of the rows."""
+    reasons = [(f"{name} is null", count) for name, count in rows["null"].items()]
+    if rows["zero_weight"]:
+        reasons.append(("weight is zero", rows["zero_weight"]))
+    reasons.sort(key=lambda reason: -reason[1])
+    counts = [("read", rows["read"]), ("used", rows["used"]), *reasons]
+    note = "A row may miss several columns, and is counted for each." if len(reasons) > 1 else ""
+    return _figure(
+        "Rows used, and left out by reason",
+        f"{rows['left_out']:,} of {rows['read']:,} rows were left out. {note}{_left_out(len(counts))}",
+        bars([Bar(name, n, f"{n:,}") for name, n in counts[:MOST_BARS]], "Rows used and left out by reason", "rows"),
+    )
+
+
+def about_the_descent(seen: Landscape, verdict: dict[str, Any], kept: Sequence[str], target: str) -> str:
+    """The loss step by step, and the ground that it went over."""
+    unit = f"{target}²"
+    forecast = verdict["forecast_iterations"]
+    return _pictures(
+        _figure(
+            "Loss at each step",
+            "The mean squared error on its way down to the floor that ordinary least squares sets (dashed).",
+            loss_curve(seen.iterations.tolist(), seen.loss.tolist(), seen.floor, unit),
+        ),
+        _figure(
+            "What is left above the floor",
+            "Measured (line) and as it was forecast before the first step (dashed).",
+            excess_curve(seen, forecast, unit),
+        ),
+        *([] if seen.plane is None else _ground(seen.plane, kept, unit)),
+    )
+
+
+def _ground(plane: Plane, kept: Sequence[str], unit: str) -> list[str]:
+    way = "Hollow: the start. Full: where the descent ended."
+    if plane.direction is None:
+        labels = (f"weight of {kept[0]}", "bias")
+        return [
+            _figure("The cost surface", f"The loss over weight and bias. {way}", surface(plane, labels, unit)),
+            _figure(
+                "The same from above",
+                "Lines of equal loss. The bias is the best for each weight at every step: on standardized columns "
+                "neither depends on the other.",
+                contours(plane, labels),
+            ),
+        ]
+    parts = sorted(zip(plane.direction.tolist(), kept, strict=True), key=lambda part: -abs(part[0]))
+    mostly = [f"{weight:+.2g} {name}" for weight, name in parts[:3] if abs(weight) >= NEGLIGIBLE_WEIGHT]
+    return [
+        _figure(
+            "A slice of the cost surface",
+            "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
+            f"{html.escape('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected.",
+            contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
+        )
+    ]
+
+
+def about_drift(moved: list[dict[str, Any]]) -> str:
+    """What has moved since the run published before: means, scales, coefficients; the farthest first."""
+    return _pictures(
+        _moved(
+            [(row["term"], row["mean_shift_sd"]) for row in moved],
+            "{:+.3g}".format,
+            ("means", "By how many of its earlier standard deviations a column's mean has moved.", "SDs"),
+        ),
+        _moved(
+            [(row["term"], math.log2(row["scale_ratio"]) if row["scale_ratio"] else -math.inf) for row in moved],
+            lambda doublings: f"× {2**doublings:.3g}",
+            ("scales", "By which factor a column varies more, or less.", "factor, logarithmic"),
+        ),
+        _moved(
+            [(row["term"], row["estimate_shift_se"]) for row in moved],
+            "{:+.3g}".format,
+            (
+                "coefficients",
+                "How far they have moved beside both uncertainties: by chance, within ±2.",
+                "joint standard errors",
+            ),
+        ),
+    )
+
+
+def _moved(shifts: list[tuple[str, float]], written: Callable[[float], str], words: tuple[str, str, str]) -> str:
+    what, said, unit = words
+    rows = sorted((row for row in shifts if not math.isnan(row[1])), key=lambda row: -abs(row[1]))
+    if not rows:
+        return ""
+    drawn = bars([Bar(name, v, written(v).replace("-", "−")) for name, v in rows[:MOST_BARS]], f"Drift of {what}", unit)
+    return _figure(f"Drift of {what}", said + _left_out(len(rows)), drawn)
+
+
+def _left_out(n: int) -> str:
+    return f" The {n - MOST_BARS:,} smallest are not drawn." if n > MOST_BARS else ""
+
+
+def _pictures(*figures: str) -> str:
+    return f'<div class="pictures">{"".join(figures)}</div>'
+
+
+def _figure(title: str, said: str, drawn: str) -> str:
+    """A picture under its caption; nothing where there is none to draw."""
+    return f"<figure><figcaption><b>{html.escape(title)}</b>{said}</figcaption>{drawn}</figure>" if drawn else ""

@@ -1,0 +1,167 @@
+"""What pictures have in common: axes with round numbers, a frame, and a name that a screen reader can say.
+
+All are 360 units wide, the width of a phone, so that their text is as large as the page's wherever they stand.
+"""
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 360, 300
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 40
+# shades of the one colour, from paper to ink; style.py has a class for each
+SHADES = 10
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A range of values.
+
+    Attributes:
+        low: Where it begins.
+        high: Where it ends, above `low`.
+        label: What it shows, with the unit.
+        logarithmic: Whether equal lengths are equal factors; `low` is then above 0.
+        whole: Whether only whole numbers are marked.
+    """
+
+    low: float
+    high: float
+    label: str
+    logarithmic: bool = False
+    whole: bool = False
+
+    @classmethod
+    def around(cls, values: Iterable[float], label: str, *, logarithmic: bool = False) -> "Axis":
+        """The axis that just holds these values; on a logarithmic one at least half a decade."""
+        held = [v for v in values if math.isfinite(v)]
+        low, high = min(held), max(held)
+        if logarithmic:
+            middle, half = math.sqrt(low) * math.sqrt(high), math.sqrt(high / low)
+            half = max(half * 1.05, 10**0.25)
+            return cls(middle / half, middle * half, label, logarithmic=True)
+        margin = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
+        return cls(low - margin, high + margin, label)
+
+    def place(self, value: float) -> float:
+        """From 0 at the beginning to 1 at the end."""
+        if self.logarithmic:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self, about: int = 5) -> list[float]:
+        """Round numbers in the range, about so many."""
+        if self.logarithmic and math.log10(self.high / self.low) >= 2:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            every = max(1, math.ceil((last - first) / about))
+            return [10.0**power for power in range(first, last + 1, every)]
+        if self.logarithmic and self.high / self.low >= 5:
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
+            marks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+            return [mark for mark in marks if self.low <= mark <= self.high]
+        rough = (self.high - self.low) / about
+        unit = 10.0 ** math.floor(math.log10(rough))
+        step: float = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough * 0.999)
+        step = max(step, 1.0) if self.whole else step
+        begin, end = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(k * step, 12 - math.floor(math.log10(step))) for k in range(begin, end + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Two axes, and where they lie in a picture of 360 units' width.
+
+    Attributes:
+        x: To the right.
+        y: Upward.
+        height: Of the whole picture.
+    """
+
+    x: Axis
+    y: Axis
+    height: float = HEIGHT
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """A point in the picture."""
+        return self.across(x), self.height - BOTTOM - self.y.place(y) * (self.height - TOP - BOTTOM)
+
+    def across(self, x: float) -> float:
+        """How far to the right."""
+        return LEFT + self.x.place(x) * (WIDTH - LEFT - RIGHT)
+
+    def line(self, points: Iterable[tuple[float, float]], style: str) -> str:
+        """A line through points given in the axes' units."""
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (self.at(*point) for point in points))
+        return f'<polyline class="{style}" points="{path}"/>'
+
+    def background(self) -> list[str]:
+        """Grid, ticks and labels; the vertical axis's stands above it, where it can be read without turning."""
+        left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, self.height - BOTTOM
+        body = [
+            text(2, 12, self.y.label, "label"),
+            text((left + right) / 2, self.height - 6, self.x.label, "label mid"),
+        ]
+        for value in self.y.ticks():
+            y = self.at(self.x.low, value)[1]
+            body.append(f'<path class="grid" d="M{left} {y:.1f}H{right}"/>')
+            body.append(text(left - 6, y + 4, number(value), "end"))
+        for value in self.x.ticks():
+            x = self.across(value)
+            body.append(f'<path class="grid" d="M{x:.1f} {top}V{bottom}"/>')
+            body.append(text(x, bottom + 15, number(value), "mid"))
+        body.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
+        return body
+
+    def inside(self, body: Sequence[str]) -> str:
+        """What is drawn in the picture's own units, cut off at the frame."""
+        width, height = WIDTH - LEFT - RIGHT, self.height - TOP - BOTTOM
+        box = f"{LEFT} {TOP} {width} {height:g}"
+        return f'<svg x="{LEFT}" y="{TOP}" width="{width}" height="{height:g}" viewBox="{box}">{"".join(body)}</svg>'
+
+
+def picture(body: Iterable[str], title: str, said: str, height: float = HEIGHT) -> str:
+    """A whole picture.
+
+    Args:
+        body: Its elements.
+        title: Its name.
+        said: What it shows, for those who do not see it.
+        height: In its own units.
+    """
+    name = html.escape(f"{title}. {said}" if said else title)
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{name}">'
+        f"<title>{html.escape(title)}</title>{''.join(body)}</svg>"
+    )
+
+
+def text(x: float, y: float, said: str, style: str = "") -> str:
+    """Words: `mid` and `end` say where they hang."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{html.escape(said)}</text>'
+
+
+def outline(points: NDArray[np.float64]) -> str:
+    """A closed path through points of the picture, shape (n, 2)."""
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points.tolist()) + "Z"
+
+
+def shade(share: float) -> str:
+    """The class of a colour: 0 is the lightest, 1 the darkest."""
+    return f"s{min(int(share * SHADES), SHADES - 1)}"
+
+
+def number(value: float) -> str:
+    """A value as a picture shows it: four digits, powers of ten where it is very large or small."""
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        return f"{value:,.4g}".replace("-", "−") if abs(value) < 1e4 else f"{value:,.0f}".replace("-", "−")
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    digits, power = f"{value:.2e}".split("e")
+    digits = digits.rstrip("0").rstrip(".").replace("-", "−")
+    ten = "10" + str(int(power)).translate(SUPERSCRIPTS)
+    return ten if digits == "1" else f"−{ten}" if digits == "−1" else f"{digits}·{ten}"

@@ -1,0 +1,72 @@
+"""Horizontal bars with a name and a number each: coefficients, rows, drift."""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gdpipe.report.pictures.axes import WIDTH, picture, text
+
+LINE = 22
+NAME_END, VALUE_START = 116, 296
+LETTERS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One of them.
+
+    Attributes:
+        name: Before it.
+        value: Its length; NaN has none.
+        said: Behind it.
+        interval: A line over its end; None where there is none.
+    """
+
+    name: str
+    value: float
+    said: str
+    interval: tuple[float, float] | None = None
+
+
+def bars(shown: Sequence[Bar], title: str, label: str) -> str:
+    """Bars from one zero line, in the order given.
+
+    Args:
+        shown: At least one.
+        title: The picture's name.
+        label: What their length means, with the unit.
+    """
+    reached = [v for bar in shown for v in (0.0, bar.value, *(bar.interval or ())) if math.isfinite(v)]
+    low, high = min(reached), max(reached)
+    scale = (VALUE_START - NAME_END - 16) / ((high - low) or 1.0)
+
+    def across(value: float) -> float:
+        return float(NAME_END + 8 + (min(max(value, low), high) - low) * scale)
+
+    zero, height = across(0.0), LINE * len(shown) + 30
+    body = []
+    for place, bar in enumerate(shown):
+        y = 8 + LINE * place
+        body.append(f"<g><title>{html.escape(f'{bar.name}: {bar.said}')}</title>")
+        body.append(text(2, y + 13, _short(bar.name), "name"))
+        if not math.isnan(bar.value):
+            start, end = sorted((zero, across(bar.value)))
+            body.append(
+                f'<rect class="bar" x="{start:.1f}" y="{y + 3}" width="{max(end - start, 0.5):.1f}" height="12"/>'
+            )
+        if bar.interval:
+            first, last = (across(v) for v in bar.interval)
+            ends = "".join(f"M{end:.1f} {y + 6}v6" for end in (first, last))
+            body.append(f'<path class="whisker" d="{ends}M{first:.1f} {y + 9}H{last:.1f}"/>')
+        body.append(text(WIDTH - 2, y + 13, bar.said, "end") + "</g>")
+    body.append(f'<path class="axis" d="M{zero:.1f} 4V{8 + LINE * len(shown)}"/>')
+    body.append(text(WIDTH / 2, height - 6, label, "label mid"))
+    said = ", ".join(f"{bar.name} {bar.said}" for bar in shown[:5]) + (" and others" if len(shown) > 5 else "")
+    return picture(body, title, said, height)
+
+
+def _short(name: str) -> str:
+    """Both ends of a long name: names often differ in the last letters only."""
+    half = LETTERS // 2
+    return name if len(name) <= LETTERS else f"{name[: half - 1]}…{name[-half:]}"

@@ -1,0 +1,255 @@
+"""report.html: every picture there, its numbers right, nothing fetched, small at any width of the data."""
+
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import gdpipe
+from gdpipe.numerics.density import DensityAccumulator, DensityGrid
+from gdpipe.report.exhibits import about_fit
+from tests.conftest import gdpipe_cli, line_columns, write_parquet
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+EVERYWHERE = {
+    "Predicted against actual",
+    "Residuals against predictions",
+    "Residuals and the normal curve",
+    "Standardized coefficients with 95 % intervals",
+    "Spectrum of the correlation matrix",
+    "Rows used and left out by reason",
+    "Loss at each step",
+    "Loss above the optimum, measured and forecast",
+    "Cost contours from above",
+}
+DRIFT = {"Drift of means", "Drift of scales", "Drift of coefficients"}
+
+
+def train(tmp_path: Path, columns: dict[str, Any], *options: object, run_id: str = "a") -> Path:
+    """The page of a run, published or not."""
+    source = tmp_path / "data" / "rows.parquet"
+    write_parquet(source, columns)
+    gdpipe_cli("train", source, "--target", "y", "--output", tmp_path / "runs", "--run-id", run_id, *options)
+    return next((tmp_path / "runs").glob(f"r*/{run_id}/report.html"))
+
+
+def body(page: Path) -> ET.Element:
+    """What the page shows; an error if it is not well-formed."""
+    found = re.search("<body>.*</body>", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    return ET.fromstring(found[0])  # noqa: S314  # our own
+
+
+def pictures(page: Path) -> dict[str, ET.Element]:
+    """By name."""
+    drawn = [svg for svg in body(page).iter("svg") if svg.get("role") == "img"]
+    titles = [title.text or "" for svg in drawn if (title := svg.find("title")) is not None]
+    assert len(titles) == len(drawn) == len(set(titles))
+    return dict(zip(titles, drawn, strict=True))
+
+
+def said(picture: ET.Element) -> str:
+    """What a screen reader says."""
+    return picture.get("aria-label") or ""
+
+
+def cells(picture: ET.Element) -> int:
+    """Squares drawn."""
+    return sum(path.get("d", "").count("M") for path in picture.iter("path") if "cell" in path.get("class", ""))
+
+
+# what is there
+
+
+def test_every_picture_is_there_and_says_what_it_shows(tmp_path: Path) -> None:
+    drawn = pictures(train(tmp_path, line_columns()))
+    assert set(drawn) == EVERYWHERE
+    for title, svg in drawn.items():
+        assert said(svg).startswith(f"{title}. ")
+        assert len(said(svg)) > len(title) + 10
+        numbers = re.findall(r"nan|inf\b", ET.tostring(svg, encoding="unicode").replace("infin", ""))
+        assert not numbers, title
+
+
+def test_a_second_run_has_the_drift(tmp_path: Path) -> None:
+    train(tmp_path, line_columns())
+    drawn = pictures(train(tmp_path, line_columns(seed=1), run_id="b"))
+    assert set(drawn) == EVERYWHERE | DRIFT
+    drift = gdpipe.open_run(tmp_path / "runs").drift.set_index("term")
+    for term in ("x1", "x2", "y"):
+        assert f"{term} {drift['mean_shift_sd'][term]:+.3g}".replace("-", "−") in said(drawn["Drift of means"])
+        assert f"{term} × {drift['scale_ratio'][term]:.3g}" in said(drawn["Drift of scales"])
+
+
+def test_a_rejected_run_has_the_same_pictures_and_what_to_try(tmp_path: Path) -> None:
+    page = train(tmp_path, line_columns(), "--max-iterations", "2")
+    assert page.parent.parent.name == "rejected"
+    assert set(pictures(page)) == EVERYWHERE
+    text = "".join(body(page).itertext())
+    assert "Not published: the descent did not reach the best line." in text
+    assert "What to try next:" in text
+    # the forecast goes on where the descent stopped
+    forecast = gdpipe.open_run(page.parent).convergence["forecast_iterations"][0]
+    assert said(pictures(page)["Loss above the optimum, measured and forecast"]).endswith(f"forecast: {forecast} steps")
+
+
+def test_one_feature_has_the_cost_surface(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 50, 500)
+    columns = {"x": x, "y": 4 + 2 * x + rng.normal(size=500)}
+    drawn = pictures(train(tmp_path, columns, "--learning-rate", "0.2"))
+    assert set(drawn) == EVERYWHERE | {"Cost surface over weight and bias"}
+    weight, bias = np.polyfit(x, columns["y"], 1)
+    start = f"From weight of x 0, bias {columns['y'].mean():.4g}"
+    assert said(drawn["Cost surface over weight and bias"]).startswith(f"Cost surface over weight and bias. {start}")
+    assert f"to weight of x {weight:.4g}, bias {bias:.4g}" in said(drawn["Cost surface over weight and bias"])
+    residual = columns["y"] - weight * x - bias
+    ends = f"From loss {columns['y'].var():.4g} at the start to {np.mean(residual**2):.4g} at the optimum"
+    assert ends in said(drawn["Cost contours from above"])
+
+
+# numbers
+
+
+def test_four_rows_by_hand(tmp_path: Path) -> None:
+    # y = 3 a + 4 b + 5 on a square, and one row that is left out
+    a, b = np.array([1.0, 1.0, -1.0, -1.0, 1.0]), np.array([1.0, -1.0, 1.0, -1.0, np.nan])
+    drawn = pictures(train(tmp_path, {"a": a, "b": b, "y": 5 + 3 * a + 4 * np.nan_to_num(b)}))
+    assert "read 5, used 4, b is null 1" in said(drawn["Rows used and left out by reason"])
+    assert "b 0.8, a 0.6" in said(drawn["Standardized coefficients with 95 % intervals"])
+    assert "2 eigenvalues from 1 to 1" in said(drawn["Spectrum of the correlation matrix"])
+    assert "From 25 to" in said(drawn["Loss at each step"])
+    # predictions are exact: each row is a cell of its own, on the line
+    assert "4 rows, 4 of them in cells on the line" in said(drawn["Predicted against actual"])
+    assert cells(drawn["Predicted against actual"]) == 4
+
+
+def test_the_densities_show_the_rows_used(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = line_columns(3_000)
+    columns["x1"][rng.random(3_000) < 0.1] = np.nan
+    columns["w"] = rng.integers(0, 3, 3_000).astype(float)
+    page = train(tmp_path, columns, "--weight", "w")
+    run = gdpipe.open_run(tmp_path / "runs")
+    shown = run.predictions[(columns["w"] > 0) & run.predictions["residual"].notna()]
+    used = run.manifest["rows"]["used"]
+    assert len(shown) == used < 3_000
+    # the same cells, counted from what was published
+    mean = np.average(shown["target"], weights=columns["w"][shown.index])
+    grid = DensityGrid(mean, run.metrics["target_scale"][0], run.metrics["rmse"][0])
+    counter = DensityAccumulator(grid)
+    counter.add(*(shown[name].to_numpy() for name in ("prediction", "target", "residual")))
+    density = counter.counts()
+    drawn = pictures(page)
+    for name, counts in (
+        ("Predicted against actual", density.targets),
+        ("Residuals against predictions", density.residuals),
+    ):
+        assert f"{used:,} rows" in said(drawn[name])
+        assert cells(drawn[name]) == (counts > 0).sum()
+    assert "A row counts once, whatever its weight." in "".join(body(page).itertext())
+
+
+def test_the_pictures_are_the_same_however_the_rows_are_cut(tmp_path: Path) -> None:
+    columns = line_columns(5_000)
+    whole = train(tmp_path / "1", columns)
+    write_parquet(tmp_path / "2" / "data" / "rows.parquet", columns, row_group_size=777)
+    cut = {"source": str(tmp_path / "2" / "data"), "target": "y", "output": str(tmp_path / "2" / "runs")}
+    other = gdpipe.train(**cut, memory="8MiB", run_id="a")
+    assert pq.read_metadata(tmp_path / "2" / "data" / "rows.parquet").num_row_groups == 7
+    drawn = [[ET.tostring(svg) for svg in pictures(p).values()] for p in (whole, other.folder / "report.html")]
+    assert drawn[0] == drawn[1]
+
+
+def test_rows_that_were_not_read_again_are_said_not_to_be_shown() -> None:
+    assert "no pictures" in about_fit(None, {"used": 9}, "y", weighted=False)
+    counter = DensityAccumulator(DensityGrid(0.0, 1.0, 1.0))
+    counter.add(np.zeros(3), np.ones(3), np.ones(3))
+    some = about_fit(counter.counts(), {"used": 9}, "y", weighted=False)
+    assert "The 3 rows that were predicted, of 9 used." in some
+
+
+# any data
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--no-fit-intercept",), ("--collinear", "drop")], ids=["plain", "no intercept", "drop"]
+)
+def test_odd_data_are_drawn_too(options: tuple[str, ...], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=50)
+    cases: dict[str, dict[str, Any]] = {
+        "perfect": {"x": x, "y": 2 * x},
+        "hopeless": {"x": x, "y": rng.normal(size=50)},
+        "dependent": {"x": x, "twice": 2 * x, "seven": np.full(50, 7.0), "y": x + rng.normal(size=50)},
+        "large": {"x": 1e140 * x, "y": 1e140 * rng.normal(size=50)},
+        "small": {"x": 1e-140 * x, "y": 1e-140 * rng.normal(size=50)},
+        "few": {"x": x[:2], "z": x[2:4], "y": x[4:6]},
+        "names": {'<b>&"': x, "y": x + rng.normal(size=50)},
+    }
+    for name, columns in cases.items():
+        page = train(tmp_path / name, columns, *options)
+        drawn = pictures(page)
+        assert {"Predicted against actual", "Rows used and left out by reason", "Loss at each step"} <= set(drawn), name
+        for svg in drawn.values():
+            assert not re.search(r"\b(nan|inf)\b", ET.tostring(svg, encoding="unicode")), name
+
+
+def test_a_page_of_256_features_is_small(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 256))
+    columns = {f"a_feature_with_a_long_name_{j:03}": X[:, j] for j in range(256)}
+    page = train(tmp_path, {**columns, "y": X @ rng.normal(size=256) + rng.normal(size=600)})
+    assert page.stat().st_size < 3_000_000
+    assert "The 232 smallest are not drawn." in "".join(body(page).itertext())
+
+
+# the browser
+
+
+def test_nothing_is_fetched_and_nothing_is_run(tmp_path: Path) -> None:
+    page = train(tmp_path, line_columns()).read_text(encoding="utf-8")
+    assert not re.search(r"<(script|link|iframe|img|object|embed)|@import|url\(|https?:|\bon\w+=|\b(src|href)=", page)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> None:
+    page = train(tmp_path, line_columns())
+    log = tmp_path / "net.json"
+    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+    alone = "--host-resolver-rules=MAP * ~NOTFOUND"  # the browser's own curiosity leads nowhere
+    done = subprocess.run(
+        [
+            str(CHROMIUM),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            *quiet,
+            alone,
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--log-net-log={log}",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr
+    shown = re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="([^".]*)', done.stdout)
+    assert set(shown) == EVERYWHERE
+    events = json.loads(log.read_text(encoding="utf-8"))["events"]
+    # what the browser asks on its own account has no page as its initiator
+    initiated = [
+        e["params"] for e in events if e.get("params", {}).get("initiator", "not an origin") != "not an origin"
+    ]
+    assert not [params for params in initiated if str(params.get("url", "")).startswith(("http", "ws", "//"))]
