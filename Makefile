@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 export PREFECT_HOME := $(CURDIR)/.prefect
 unexport PREFECT_API_URL PREFECT_PROFILE VIRTUAL_ENV
 
-.PHONY: run test test-prefect lint kills fuzz bench clean lock
+.PHONY: run test test-prefect lint kills fuzz bench docs docs-figures clean lock
 .DEFAULT_GOAL := run
 
 run: .venv/run-ready
@@ -41,15 +41,25 @@ fuzz: .venv/test-ready
 bench: .venv/test-ready
 	$(BIN)/python -m pytest -m benchmark -s -rN tests/benchmarks
 
+# docs/ as a site in site/; a link that leads nowhere fails. The index is site/docs/index.html
+docs: .venv/docs-ready
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d .venv/doctrees . site
+
+# docs/figures/ anew, from the commands of the tutorial
+docs-figures: .venv/docs-ready .venv/test-ready
+	$(BIN)/python docs/figures.py
+
 # every pin with its hashes, for Python 3.11 to 3.13; needs uv
 lock:
 	uv pip compile pyproject.toml --extra prefect --group build --universal --python-version 3.11 \
 		--generate-hashes --no-header --quiet -o requirements.lock
 	uv pip compile pyproject.toml --extra prefect --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --quiet -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --group docs --universal --python-version 3.11 \
+		--generate-hashes --no-header --quiet -c requirements-dev.lock -o requirements-docs.lock
 
 clean:
-	rm -rf .venv .prefect runs scores bench demo demo_runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .prefect runs scores bench demo demo_runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -64,4 +74,8 @@ clean:
 
 .venv/test-ready: requirements-dev.lock .venv/run-ready
 	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/docs-ready: requirements-docs.lock .venv/run-ready
+	$(INSTALL) --require-hashes -r requirements-docs.lock
 	@touch $@

@@ -18,14 +18,14 @@ from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
 from gdpipe.pipeline import score_source, train
 from gdpipe.report.plan import describe
-from gdpipe.report.summary import summarize, table_lines
+from gdpipe.report.summary import table_lines
 from gdpipe.run import Run, open_run
 from gdpipe.stages.plan import SAMPLE_ROWS, plan
 from gdpipe.stages.progress import listening, log_lines, silence
 from gdpipe.stages.simulate import Simulation, simulate
-from gdpipe.tables import catalog
 from gdpipe.tables.place import REJECTED, RUNS
 from gdpipe.tables.store import place_at, prune
+from gdpipe.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, summary
 
 EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
 
@@ -57,18 +57,11 @@ class Commands(click.Group):
             raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
 
 
-EXAMPLES = """Parquet in, a linear regression that can be trusted out.
-
-\b
-gdpipe simulate demo --weights 2,-3,0.5
-gdpipe train demo --target y
-gdpipe show
-gdpipe predict demo --run runs --output scores
-"""
-
-
 @click.group(
-    cls=Commands, help=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+    cls=Commands,
+    help=EXAMPLES,
+    epilog=NOTES,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(package_name="gdpipe")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -77,9 +70,7 @@ gdpipe predict demo --run runs --output scores
 def main(context: click.Context, debug: bool, quiet: bool) -> None:
     """What holds for every command."""
     context.obj = _say if not quiet else _say_nothing
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logging.basicConfig(handlers=[handler], force=True)
+    log_to(sys.stdout)
     logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
     context.with_resource(listening(silence if quiet else bar if can_draw() else log_lines))
 
@@ -135,19 +126,28 @@ def as_json(text: str) -> Any:
     return json.loads(text)
 
 
-@main.command("train")
+@main.command("train", epilog=TRAIN_EXAMPLES)
+@json_option
 @_settings
 @click.pass_obj
-def train_command(say: Callable[[str], None], /, source: str, **settings: Any) -> None:
+def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
     """Fit the Parquet in SOURCE and publish parameters, loss history, predictions and the verdict."""
     settings["key"] = settings["key"] or ()
-    run = train(TrainingConfig.of({"source": source, **settings}))
-    say(_summary(run))
+    try:
+        run = train(TrainingConfig.of({"source": source, **settings}))
+    except RejectedError as error:
+        if in_json:
+            print_json(document(Run.at(error.evidence)))
+        raise
+    if in_json:
+        print_json(document(run))
+    else:
+        say(summary(run))
 
 
 @main.command("plan")
 @click.option("--sample-rows", default=SAMPLE_ROWS, type=click.IntRange(1), help="About as many rows are read.")
-@click.option("--json", "in_json", is_flag=True, help="Print the plan as JSON.")
+@json_option
 @_settings
 @click.pass_obj
 def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, in_json: bool, **settings: Any) -> None:
@@ -157,7 +157,10 @@ def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, i
     logging.getLogger("gdpipe").setLevel(logging.WARNING)
     with open_executor() as executor:
         planned = plan(TrainingConfig.of({"source": source, **settings}), executor, sample_rows)
-    say(json.dumps(planned.as_dict(), indent=2) if in_json else describe(planned))
+    if in_json:
+        print_json(planned.as_dict())
+    else:
+        say(describe(planned))
 
 
 @main.command("predict")
@@ -192,23 +195,34 @@ def sql_command(say: Callable[[str], None], run: str, dialect: str, table: str |
 
 @main.command("show")
 @click.argument("output", default="runs")
+@json_option
 @click.pass_obj
-def show_command(say: Callable[[str], None], output: str) -> None:
+def show_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
     """Print the latest run in OUTPUT, or the run (also a rejected one) in that folder."""
     run = Run.at(output)
-    say(_summary(run) if run.manifest["kind"] == "training" else json.dumps(run.manifest, indent=2))
+    if run.manifest["kind"] != "training":
+        print_json(run.manifest)
+    elif in_json:
+        print_json(document(run))
+    else:
+        say(summary(run))
 
 
 @main.command("verify")
 @click.argument("output", default="runs")
+@json_option
 @click.pass_obj
-def verify_command(say: Callable[[str], None], output: str) -> None:
+def verify_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
     """Check every file of the latest run in OUTPUT (or of that run) against the manifest's checksums."""
     run = Run.at(output)
     damaged = run.verify()
+    if in_json:
+        files = len(run.manifest["files"])
+        print_json({"run_id": run.run_id, "folder": run.location, "files": files, "damaged": damaged})
     if damaged:
         raise PublishError(f"{run.location}: {'; '.join(damaged)}")
-    say(f"{run.location}: {len(run.manifest['files'])} files, every checksum holds")
+    if not in_json:
+        say(f"{run.location}: {len(run.manifest['files'])} files, every checksum holds")
 
 
 @main.command("prune")
@@ -253,11 +267,6 @@ def simulate_command(
     truth = [{"term": "intercept", "value": settings["bias"]}]
     truth += [{"term": f"x{j + 1}", "value": w} for j, w in enumerate(drawn)]
     say("\n".join([f"{settings['rows']:,} rows in {len(files)} files in {folder}", *table_lines(truth)]))
-
-
-def _summary(run: Run) -> str:
-    tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
-    return summarize(run.location, run.manifest, *tables)
 
 
 def _say(text: str) -> None:

@@ -1,5 +1,6 @@
 """A run in a dozen lines."""
 
+import textwrap
 from typing import Any
 
 import pyarrow as pa
@@ -8,10 +9,19 @@ from gdpipe.report.advice import advise
 
 NOT_NUMBERS = ("term", "status")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
+# on a terminal too narrow for all; the rest is in parameters.parquet, and in `show --json`
+FIRST_TO_GO = ("vif", "estimate_scaled", "t_value", "p_value", "std_error", "status")
+INDENT = " " * 12
 
 
 def summarize(
-    folder: str, manifest: dict[str, Any], parameters: pa.Table, convergence: pa.Table, metrics: pa.Table
+    folder: str,
+    manifest: dict[str, Any],
+    parameters: pa.Table,
+    convergence: pa.Table,
+    metrics: pa.Table,
+    *,
+    width: int | None = None,
 ) -> str:
     """What a person wants to know of a run, as text.
 
@@ -21,6 +31,7 @@ def summarize(
         parameters: The artifact of that name.
         convergence: The artifact of that name.
         metrics: The artifact of that name.
+        width: Of the terminal, in characters; None where there is none.
     """
     verdict, quality = convergence.to_pylist()[0], metrics.to_pylist()[0]
     rows = manifest["rows"]
@@ -46,25 +57,52 @@ def summarize(
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"]]
     lines += [f"try         {line}" for line in advise(manifest, verdict, parameters.to_pylist())]
-    lines += table_lines(parameters.select(SHOWN).to_pylist())
+    lines = [part for line in lines for part in _wrapped(line, width)]
+    lines += table_lines(parameters.select(SHOWN).to_pylist(), width)
     lines.append(f"files       {folder}")
     return "\n".join(lines)
 
 
-def table_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """Rows as aligned text, the names of the columns first; text to the left, numbers to the right."""
+def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[str]:
+    """Rows as aligned text, the names of the columns first; text to the left, numbers to the right.
+
+    Args:
+        rows: All with the same columns.
+        width: Columns that a person misses least are left out, and then the first is cut, until lines are no longer.
+    """
     if not rows:
         return []
-    names = list(rows[0])
-    cells = [names, *([cell(row[name]) for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-    return [
+    cells = {name: [name, *(cell(row[name]) for row in rows)] for name in rows[0]}
+    left_out = []
+    for name in FIRST_TO_GO:
+        if width is not None and name in cells and _length(cells) > width:
+            del cells[name]
+            left_out.append(name)
+    if width is not None and _length(cells) > width:
+        first = next(iter(cells))
+        room = max(1, width - _length({**cells, first: [""]}))
+        cells[first] = [text if len(text) <= room else text[: room - 1] + "…" for text in cells[first]]
+    widths = {name: max(map(len, column)) for name, column in cells.items()}
+    lines = [
         "  ".join(
-            cell.ljust(width) if name in NOT_NUMBERS else cell.rjust(width)
-            for name, cell, width in zip(names, line, widths, strict=True)
+            text.ljust(widths[name]) if name in NOT_NUMBERS else text.rjust(widths[name])
+            for name, text in zip(cells, line, strict=True)
         ).rstrip()
-        for line in cells
+        for line in zip(*cells.values(), strict=True)
     ]
+    if left_out:
+        lines += _wrapped(f"not shown   {', '.join(left_out)}: the terminal is {width} columns wide", width)
+    return lines
+
+
+def _length(cells: dict[str, list[str]]) -> int:
+    return sum(max(map(len, column)) for column in cells.values()) + 2 * (len(cells) - 1)
+
+
+def _wrapped(line: str, width: int | None) -> list[str]:
+    if width is None:
+        return [line]
+    return textwrap.wrap(line, width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)
 
 
 def cell(value: Any) -> str:

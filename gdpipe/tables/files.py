@@ -1,6 +1,7 @@
 """Which files a source means: a file, a folder, a glob or a URI; and what their folders' names say."""
 
 import contextlib
+import difflib
 import fnmatch
 import glob
 import os
@@ -64,9 +65,17 @@ def find_files(location: str) -> tuple[pafs.FileSystem, str, list[str]]:
         fixed = str(PurePosixPath(*_before_magic(PurePosixPath(path).parts)))
         return filesystem, fixed, _matches(filesystem, path, fixed)
     if info.type == pafs.FileType.NotFound:
-        raise DataError(f"{shown(location)}: no such file or folder")
+        raise DataError(f"{shown(location)}: no such file or folder{_near(filesystem, PurePosixPath(path))}")
     base = path if info.type == pafs.FileType.Directory else str(PurePosixPath(path).parent)
     return filesystem, base, _below(filesystem, path)
+
+
+def _near(filesystem: pafs.FileSystem, path: PurePosixPath) -> str:
+    if not isinstance(filesystem, pafs.LocalFileSystem):
+        return ""  # a bucket may hold millions of names
+    beside = filesystem.get_file_info(pafs.FileSelector(str(path.parent), allow_not_found=True))
+    near = difflib.get_close_matches(path.name, [info.base_name for info in beside], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _matches(filesystem: pafs.FileSystem, pattern: str, fixed: str) -> list[str]:

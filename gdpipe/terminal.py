@@ -1,0 +1,87 @@
+"""What the commands have in common on a terminal: help by example, log lines, tables that fit, JSON."""
+
+import logging
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import click
+import pyarrow as pa
+
+from gdpipe.report import document as documents
+from gdpipe.report.summary import summarize
+from gdpipe.run import Run
+from gdpipe.tables import catalog
+
+EXAMPLES = """Parquet in, a linear regression that can be trusted out.
+
+\b
+gdpipe simulate demo --weights 2,-3,0.5     # dummy data: 100,000 rows in 4 files
+gdpipe plan demo --target y                 # what a run would find and cost
+gdpipe train demo --target y                # into runs/
+gdpipe show                                 # the latest run in runs/
+gdpipe show --json                          # the same for a program
+gdpipe verify                               # its files against their checksums
+gdpipe predict demo                         # score with it, into scores/
+"""
+NOTES = """\b
+Exit codes: 0 published; 1 rejected, the evidence is kept; 2 a setting is wrong;
+3 the input cannot be used; 4 the output could not be written, or has no run.
+
+\b
+Completion, in ~/.bashrc: eval "$(_GDPIPE_COMPLETE=bash_source gdpipe)"
+(zsh_source and fish_source for these shells)
+"""
+TRAIN_EXAMPLES = """\b
+gdpipe train demo --target y --features x1,x2 --filters '[["x1", "<", 25]]'
+gdpipe train demo --target y --learning-rate 0.1 --method gd --run-id slow
+gdpipe train demo --target y --max-rmse-increase 5% --json
+"""
+
+
+def log_to(stream: TextIO) -> None:
+    """Print log lines there, as they are."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)
+
+
+def _keep_stdout_clean(context: click.Context, option: click.Parameter, wanted: bool) -> bool:
+    if wanted:
+        log_to(sys.stderr)
+    return wanted
+
+
+# for a command; the argument is in_json
+json_option = click.option(
+    "--json",
+    "in_json",
+    is_flag=True,
+    callback=_keep_stdout_clean,
+    help="Print one JSON document; log lines go to stderr.",
+)
+
+
+def summary(run: Run) -> str:
+    """A training run in a dozen lines, no wider than the terminal."""
+    return summarize(run.location, run.manifest, *_tables(run), width=_terminal_width())
+
+
+def document(run: Run) -> dict[str, Any]:
+    """A training run for a program."""
+    return documents.document(run.location, run.manifest, *_tables(run))
+
+
+def _tables(run: Run) -> Iterator[pa.Table]:
+    return (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
+
+
+def _terminal_width() -> int | None:
+    """None where the reader is a file or a program: lines are then as long as they are."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print it, also where --quiet was asked for: it is the answer."""
+    click.echo(documents.dumps(value))

@@ -1,0 +1,149 @@
+"""What docs/files.md, docs/settings.md and docs/command-line.md list is what there is."""
+
+import dataclasses
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import sqlglot
+
+import gdpipe
+from gdpipe.cli import EXIT_CODES
+from gdpipe.config import TrainingConfig
+from gdpipe.tables import catalog
+from tests.conftest import FLIGHTS, REPO, gdpipe_cli
+
+FILES, SETTINGS, COMMANDS = (REPO / "docs" / f"{page}.md" for page in ("files", "settings", "command-line"))
+FEATURES = ("dep_delay", "distance", "air_time", "hour", "month", "day")
+
+
+def section(page: Path, heading: str) -> str:
+    """What stands below a heading, to the next one of its level."""
+    text = page.read_text(encoding="utf-8")
+    level = heading.partition(" ")[0]
+    found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^{level} |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page.name}: no {heading}"
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the first table, its head left out."""
+    lines = text[text.index("| --- |") :].split("\n\n", maxsplit=1)[0].splitlines()[1:]
+    return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+# the files
+
+
+def listed(schema: pa.Schema) -> list[list[str]]:
+    return [
+        [
+            f"`{field.name}`",
+            str(field.type).replace("element: ", "").replace("item: ", ""),
+            field.metadata[b"unit"].decode(),
+            field.metadata[b"meaning"].decode(),
+        ]
+        for field in schema
+    ]
+
+
+def as_markdown(table: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in table)
+
+
+ARTIFACTS = (
+    *(catalog.PARAMETERS, catalog.LOSS_HISTORY, catalog.CONVERGENCE, catalog.METRICS, catalog.DRIFT),
+    *(catalog.PREDICTIONS, catalog.TRUE_PARAMETERS),
+)
+
+
+@pytest.mark.parametrize("artifact", ARTIFACTS)
+def test_the_page_on_files_has_every_column_as_the_files_say_it(artifact: str) -> None:
+    predictions = artifact == catalog.PREDICTIONS
+    schema = catalog.predictions_schema([], "") if predictions else catalog.schema(artifact, "")
+    expected = listed(schema)
+    found = rows(section(FILES, f"### {artifact}"))
+    assert found == expected, f"docs/files.md, {artifact}, should be\n{as_markdown(expected)}"
+
+
+def test_the_page_on_files_lists_every_file_and_key_of_the_manifest(data: Path, output: Path) -> None:
+    run = gdpipe.train(source=str(data), target="y", output=str(output), min_r2=0.1)
+    page = FILES.read_text(encoding="utf-8")
+    for file in (*run.folder.iterdir(), output / "latest.json"):
+        assert file.name in page, file.name
+    keys = {name for cell, _ in rows(section(FILES, "### manifest.json")) for name in re.findall(r"`(\w+)`", cell)}
+    assert keys == set(run.manifest) | {"scored_with", "forecasts"}
+
+
+# settings, exit codes, errors
+
+
+def test_the_page_on_settings_has_every_setting_and_its_default() -> None:
+    expected = {
+        field.name: "required"
+        if field.default is dataclasses.MISSING
+        else {"None": "none", "()": "none", "True": "true", "False": "false"}.get(
+            str(field.default), str(field.default)
+        )
+        for field in dataclasses.fields(TrainingConfig)
+    }
+    found = {row[0].strip("`"): row[1].strip("`") for row in rows(section(SETTINGS, "# Settings"))}
+    assert found == expected | {"features": "all numeric but target, key, weight", "run_id": "from time and settings"}
+
+
+def test_the_page_on_the_command_line_has_every_command_and_exit_code() -> None:
+    page = COMMANDS.read_text(encoding="utf-8")
+    shown = gdpipe_cli("--help").out.partition("Commands:\n")[2].partition("\n\n")[0]
+    for command in re.findall(r"^  (\w+) ", shown, re.MULTILINE):
+        assert f"`gdpipe {command}" in page, command
+    codes = {int(row[0]): row[1] for row in rows(section(COMMANDS, "## Exit codes and errors"))}
+    assert set(codes) == {0, *EXIT_CODES.values()}
+    for error, code in EXIT_CODES.items():
+        assert f"`{error.__name__}`" in codes[code]
+
+
+# readers that the tests' environment need not have
+
+
+def block(language: str, heading: str) -> str:
+    found = re.search(rf"^```{language}\n(.*?)^```$", section(FILES, heading), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def flights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the run that the page's queries read, as the working folder."""
+    gdpipe.train(
+        source=str(FLIGHTS), target="arr_delay", features=FEATURES, output=str(tmp_path / "runs"), run_id="flights"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_spark_answers_the_queries_of_the_page(flights: Path) -> None:
+    sql = pytest.importorskip("pyspark.sql", reason="needs PySpark and Java, which are not part of the tests' lock")
+    spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        queries = [query for query in block("sql", "### Spark SQL").split(";") if query.strip()]
+        terms, errors = (spark.sql(query).collect() for query in queries)
+    finally:
+        spark.stop()
+    assert [row.term for row in terms] == ["intercept", *FEATURES]
+    assert errors[0].n == 336776
+
+
+def test_the_queries_for_spark_are_sparks_sql() -> None:
+    assert len(sqlglot.parse(block("sql", "### Spark SQL"), read="spark")) == 2
+
+
+def test_r_answers_the_query_of_the_page(flights: Path) -> None:
+    if not shutil.which("Rscript"):
+        pytest.skip("needs R with the packages arrow, dplyr and jsonlite")
+    script = flights / "query.R"
+    script.write_text(block("r", "### R"))
+    done = subprocess.run(["Rscript", script], capture_output=True, text=True, check=True)
+    assert "intercept" in done.stdout
