@@ -19,7 +19,7 @@ def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -
 
     def norm_after(steps: int) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
-            norm = float(np.linalg.norm(_state_after(problem, rate, momentum, steps)[1]))
+            norm = float(np.linalg.norm(_gradients_after(problem, rate, momentum, steps)))
         return norm if math.isfinite(norm) else math.inf
 
     if norm_after(0) <= stop:
@@ -52,18 +52,18 @@ def expected_excess(
     Returns:
         Shape (n,), in the target's unit squared.
     """
-    states = np.array([_state_after(problem, rate, momentum, t) for t in iterations.tolist()])
-    with np.errstate(over="ignore", invalid="ignore"):
-        # where the gradient is taken: beyond the iterate, by the momentum
-        gradients = (1 + momentum) * states[:, 0] - momentum * states[:, 1]
+    gradients = np.array([_gradients_after(problem, rate, momentum, t) for t in iterations.tolist()])
     positive = problem.eigenvalues > 0  # what rounding has left of less than that says nothing
     with np.errstate(over="ignore", invalid="ignore"):
         excess: NDArray[np.float64] = gradients[:, positive] ** 2 @ (1.0 / problem.eigenvalues[positive])
     return excess * problem.variance
 
 
-def _state_after(problem: LeastSquares, rate: float, momentum: float, steps: int) -> NDArray[np.float64]:
-    """The gradient along each eigenvector after so many steps from zero, and one step before; shape (2, rank)."""
+def _gradients_after(problem: LeastSquares, rate: float, momentum: float, steps: int) -> NDArray[np.float64]:
+    """The gradient along each eigenvector after so many steps from zero, shape (rank,).
+
+    It is taken where the descent takes it: beyond the iterate, by the momentum.
+    """
     start = problem.modes.T @ problem.linear
     shrink = 1.0 - rate * problem.eigenvalues
     step = np.zeros((len(shrink), 2, 2))
@@ -71,5 +71,5 @@ def _state_after(problem: LeastSquares, rate: float, momentum: float, steps: int
     # near a double root rounding can make powers of 10^9 and more overflow: that is as good as never
     with np.errstate(over="ignore", invalid="ignore"):
         state = np.linalg.matrix_power(step, steps) @ np.array([[1.0], [1.0]])
-        gradients: NDArray[np.float64] = start * state[:, :, 0].T
+        gradients: NDArray[np.float64] = start * ((1 + momentum) * state[:, 0, 0] - momentum * state[:, 1, 0])
     return gradients
