@@ -17,6 +17,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ParameterBindError
 
 import gdpipe
@@ -237,14 +238,10 @@ def test_a_rate_that_would_diverge(data: Path, refused: Refused) -> None:
     refused("ConfigError", "fit", data, "learning_rate", "2/L", learning_rate=2.0)
 
 
-def test_a_run_id_that_is_there_already(data: Path, refused: Refused) -> None:
-    refused("ConfigError", None, data, "run_id", "'good'", run_id="good", force=True)
-
-
 @pytest.fixture(scope="module")
 def deployment(server: None) -> UUID:
     """The flow as the server has it, with its form."""
-    identifier = train.to_deployment(name="bad-input", _sync=True).apply(_sync=True)  # type: ignore[call-arg]
+    identifier = RunnerDeployment.from_flow(train, name="bad-input").apply()
     assert isinstance(identifier, UUID)
     return identifier
 

@@ -205,3 +205,12 @@ def test_half_a_footer_is_refused(kept: float, tmp_path: Path) -> None:
 def test_noise_is_refused(footer: bytes) -> None:
     with pytest.raises(DataError, match="a file: a damaged Parquet footer"):
         check_footer("a file", footer)
+
+
+def test_sizes_of_texts_in_a_column_of_numbers_are_refused(tmp_path: Path) -> None:
+    file = write_parquet(tmp_path / "a.parquet", {"b": [b"a", b"bc", None]}, store_schema=False)
+    footer = footer_of(file.read_bytes())
+    text, number = b"\x15\x0c", b"\x15\x04"  # field 1, an i32: BYTE_ARRAY, INT64
+    assert footer.count(text) == 2  # in the schema and in the column chunk
+    with pytest.raises(DataError, match="row group 0: sizes of texts in a column without any"):
+        check_footer("a file", footer.replace(text, number))
