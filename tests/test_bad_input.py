@@ -29,6 +29,7 @@ from tests.conftest import (
     staged,
     write_parquet,
 )
+from tests.s3 import Server
 
 Refused = Callable[..., None]
 
@@ -74,6 +75,11 @@ def test_a_path_or_glob_that_matches_nothing(name: str, tmp_path: Path, refused:
 def test_a_uri_that_matches_nothing(tmp_path: Path, refused: Refused) -> None:
     refused(3, (tmp_path / "nowhere").as_uri(), says=((tmp_path / "nowhere").as_uri(),))
     refused(3, "nonsense://somewhere", says=("nonsense://somewhere",))
+
+
+def test_a_bucket_or_a_prefix_that_is_not_there(s3: Server, bucket: str, refused: Refused) -> None:
+    for place in ("no-such-bucket/data", f"{bucket}/nowhere", f"{bucket}/nowhere/*.parquet"):
+        refused(3, s3.uri(place), says=(f"s3://{place}",))
 
 
 def test_a_folder_without_parquet(tmp_path: Path, refused: Refused) -> None:
@@ -129,12 +135,10 @@ def test_a_truncated_file(kept: float, data: Path, refused: Refused) -> None:
     refused(3, data, says=(data / "short.parquet",))
 
 
-@pytest.mark.parametrize("statistics", [True, False])
-@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
-@pytest.mark.parametrize("place", ["header", "values"])
-def test_a_corrupt_page(place: str, compression: str, statistics: bool, data: Path, refused: Refused) -> None:
-    file = write_parquet(
-        data / "second.parquet",
+def corrupt_page(file: Path, place: str, compression: str = "zstd", statistics: bool = True) -> Path:
+    """A file of three row groups, with a flipped byte in the second's second column."""
+    write_parquet(
+        file,
         line_columns(3000),
         row_group_size=1000,
         write_page_checksum=True,
@@ -144,6 +148,14 @@ def test_a_corrupt_page(place: str, compression: str, statistics: bool, data: Pa
     )
     page = pq.read_metadata(file).row_group(1).column(1)
     flip(file, page.data_page_offset + (page.total_compressed_size // 2 if place == "values" else 0))
+    return file
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+@pytest.mark.parametrize("place", ["header", "values"])
+def test_a_corrupt_page(place: str, compression: str, statistics: bool, data: Path, refused: Refused) -> None:
+    file = corrupt_page(data / "second.parquet", place, compression, statistics)
     refused(3, data, says=(file, "row group 1"))
 
 
@@ -178,6 +190,22 @@ def test_a_footer_that_lies(data: Path, refused: Refused) -> None:
 def test_a_footer_that_lies_by_less_than_the_grid_has_room_for(data: Path, refused: Refused) -> None:
     file = lying_file(data, true=1000.25, claimed=500.0)
     refused(3, data, says=(file, "statistics are wrong"))  # by the predict scan, whose grids have no room
+
+
+def damaged_footer(file: Path) -> Path:
+    """A file whose footer still parses, with a column of another type than its chunk: Arrow would end the process."""
+    write_parquet(file, line_columns(20), store_schema=False)
+    content = bytearray(file.read_bytes())
+    # the schema's element of x1: its type (field 1, i32) stands before its repetition (field 3, i32) and name
+    element = content.rindex(b"\x15\x0a\x25\x02\x18\x02x1")
+    content[element + 1] ^= 2  # from double, 5, to float, 4
+    file.write_bytes(content)
+    return file
+
+
+def test_a_damaged_footer(data: Path, refused: Refused) -> None:
+    file = damaged_footer(data / "second.parquet")
+    refused(3, data, says=(file, "row group 0", "the footer is damaged"))
 
 
 # schemas that differ
@@ -536,11 +564,16 @@ def test_some_weights_that_are_zero_or_missing(tmp_path: Path) -> None:
     assert run.predictions["prediction"].notna().all()
 
 
-# settings
+# settings; an unknown one, and one of a wrong type, in test_cli.py
 
 
 def test_a_rate_that_would_diverge(data: Path, refused: Refused) -> None:
     refused(2, data, "--learning-rate", "2", says=("learning_rate", "2/L"))
+
+
+@pytest.mark.parametrize("rate", ["0", "-0.5", "inf"])
+def test_a_rate_that_is_none(rate: str, data: Path, refused: Refused) -> None:
+    refused(2, data, "--learning-rate", rate, says=("learning_rate", rate))
 
 
 @pytest.mark.parametrize("run_id", ["a/b", "../good", "..", "a b"])

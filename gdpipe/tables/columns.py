@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.tables.arrays import nulls_of, values_of
+from gdpipe.tables.decimals import nearest
 
 
 def is_numeric(kind: pa.DataType) -> bool:
@@ -69,9 +70,10 @@ def _fill(column: pa.Array, out: NDArray[np.float64]) -> NDArray[np.bool_] | Non
         column = column.dictionary_decode()
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
-    elif pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+    elif pa.types.is_float16(column.type):
         column = column.cast(pa.float64(), safe=False)
-    np.copyto(out, values_of(column), casting="unsafe")
+    values = nearest(column) if pa.types.is_decimal(column.type) else values_of(column)
+    np.copyto(out, values, casting="unsafe")
     missing = nulls_of(column)
     # a maximum is NaN where any value is, and faster than asking each
     if pa.types.is_floating(column.type) and np.isnan(out.max(initial=0.0)):

@@ -11,7 +11,13 @@ from typing import Any
 
 from gdpipe.errors import DataError
 
-_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
+_TRUE, _FALSE, _BYTE, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12
+# a field is known by its number and its type together: with another type, Thrift takes it for one it does not know
+_SCHEMA, _GROUPS, _CHUNKS, _COLUMN = 2 << 4 | _LIST, 4 << 4 | _LIST, 1 << 4 | _LIST, 3 << 4 | _STRUCT
+_TYPE, _REPETITION, _CHILDREN = 1 << 4 | _I32, 3 << 4 | _I32, 5 << 4 | _I32
+_CRYPTO, _ENCRYPTED = 8 << 4 | _STRUCT, 9 << 4 | _BINARY
+_SIZES, _TEXT_SIZE = 16 << 4 | _STRUCT, 1 << 4 | _I64
+_REPETITION_SIZES, _DEFINITION_SIZES = 2 << 4 | _LIST, 3 << 4 | _LIST
 _BYTE_ARRAY = 6
 _OPTIONAL, _REPEATED = 1, 2
 
@@ -24,13 +30,15 @@ def check_footer(path: str, footer: bytes) -> None:
     """
     try:
         fields, _ = _struct(footer, 0)
-        root, *elements = fields[2]
-        leaves = list(_leaves(iter(elements), root.get(5, 0)))
-        for g, group in enumerate(fields.get(4, ())):
-            for leaf, chunk in zip(leaves, group[1], strict=True):
-                if (fault := _fault(leaf, chunk.get(3, {}))) or 8 in chunk or 9 in chunk:
-                    raise DataError(f"{path}: row group {g}: {fault or 'an encrypted column, which cannot be read'}")
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
+        root, *elements = fields[_SCHEMA]
+        leaves = list(_leaves(iter(elements), root.get(_CHILDREN, 0)))
+        for g, group in enumerate(fields.get(_GROUPS, ())):
+            for leaf, chunk in zip(leaves, group[_CHUNKS], strict=True):
+                if _CRYPTO in chunk or _ENCRYPTED in chunk:
+                    raise DataError(f"{path}: row group {g}: an encrypted column, which cannot be read")
+                if fault := _fault(leaf, chunk[_COLUMN]):
+                    raise DataError(f"{path}: row group {g}: {fault}; the footer is damaged")
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
         raise DataError(f"{path}: a damaged Parquet footer ({type(error).__name__})") from error
 
 
@@ -40,28 +48,29 @@ def _leaves(
     """Physical type, repetition and definition level of each leaf; the elements of a schema stand depth first."""
     for _ in range(children):
         element = next(elements)
-        kind = element.get(3, 0)
+        kind = element.get(_REPETITION, 0)
         levels = repetition + (kind == _REPEATED), definition + (kind in {_OPTIONAL, _REPEATED})
-        if element.get(5):
-            yield from _leaves(elements, element[5], *levels)
+        if element.get(_CHILDREN):
+            yield from _leaves(elements, element[_CHILDREN], *levels)
         else:
-            yield element[1], *levels
+            yield element[_TYPE], *levels
 
 
-def _fault(leaf: tuple[int, int, int], chunk: dict[int, Any]) -> str | None:
+def _fault(leaf: tuple[int, int, int], column: dict[int, Any]) -> str | None:
     kind, repetition, definition = leaf
-    if chunk.get(1) != kind:
-        return "a column of another type than the schema says; the footer is damaged"
-    sizes = chunk.get(16, {})
-    if len(sizes.get(2, ())) not in {0, repetition + 1} or len(sizes.get(3, ())) not in {0, definition + 1}:
-        return "a column of another depth than the schema says; the footer is damaged"
-    if 1 in sizes and kind != _BYTE_ARRAY:
-        return "sizes of texts in a column without any; the footer is damaged"
+    if column.get(_TYPE) != kind:
+        return "a column of another type than the schema says"
+    sizes = column.get(_SIZES, {})
+    repetitions, definitions = len(sizes.get(_REPETITION_SIZES, ())), len(sizes.get(_DEFINITION_SIZES, ()))
+    if repetitions not in {0, repetition + 1} or definitions not in {0, definition + 1}:
+        return "a column of another depth than the schema says"
+    if _TEXT_SIZE in sizes and kind != _BYTE_ARRAY:
+        return "sizes of texts in a column without any"
     return None
 
 
 def _struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
-    """A struct as a dictionary of its fields by number, and where it ends; written for speed."""
+    """A struct as a dictionary of its fields by number and type, and where it ends; written for speed."""
     fields: dict[int, Any] = {}
     number = 0
     while True:
@@ -79,12 +88,12 @@ def _struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
             at += 1
             if size > 127:
                 size, at = _varint(data, at - 1)
-            fields[number] = data[at : at + size]
+            fields[number << 4 | kind] = data[at : at + size]
             at += size
         elif kind <= _FALSE:
-            fields[number] = kind == _TRUE
+            fields[number << 4 | kind] = kind == _TRUE
         else:
-            fields[number], at = _value(data, at, kind)
+            fields[number << 4 | kind], at = _value(data, at, kind)
 
 
 def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:

@@ -37,8 +37,7 @@ def nasty_table() -> pa.Table:
     columns[1] = pa.array(rng.integers(-(2**62), 2**62, ROWS))
     columns[2] = pa.array(rng.integers(0, 200, ROWS), pa.uint8())
     columns[3] = pa.array(rng.normal(size=ROWS), pa.float32())
-    # quarters are floats too: Arrow's way from other decimals to a float rounds twice, those of the engines once
-    columns[4] = pa.array([None, *(Decimal(int(number)) / 4 for number in rng.integers(0, 9999, ROWS - 1))])
+    columns[4] = pa.array([None, *(Decimal(int(number)) / 100 for number in rng.integers(0, 9999, ROWS - 1))])
     columns[6] = pa.array([1.0, math.nan, *rng.normal(size=ROWS - 2)])
     return pa.table(dict(zip(NASTY, columns, strict=True)))
 
