@@ -208,6 +208,19 @@ def test_a_damaged_footer(data: Path, refused: Refused) -> None:
     refused(3, data, says=(file, "row group 0", "the footer is damaged"))
 
 
+def test_a_huge_value_in_a_row_that_is_not_used(tmp_path: Path, refused: Refused) -> None:
+    columns = line_columns(50)
+    columns["x1"] = np.append(columns["x1"], 2.0**70)
+    columns["x2"] = np.append(columns["x2"], np.nan)  # leaves the row out, but x1's grid must still reach to it
+    columns["y"] = np.append(columns["y"], 0.0)
+    write_parquet(tmp_path / "huge" / "1.parquet", columns)
+    refused(3, tmp_path / "huge", says=("'x1'", "1.18059e+21", "not used"))
+    columns["x1"][-1] = 2.0**20
+    write_parquet(tmp_path / "large" / "1.parquet", columns)
+    right = accepted(tmp_path / "large", tmp_path / "right").parameters["estimate"]
+    assert right.to_list() == pytest.approx([1, 2, -3], abs=0.2)
+
+
 # schemas that differ
 
 

@@ -264,6 +264,10 @@ def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, pa
     groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
     if any(rows < 0 for rows in groups):
         raise DataError(f"{info.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
+    if sum(groups) != metadata.num_rows:
+        raise DataError(
+            f"{info.path}: a damaged Parquet footer ({metadata.num_rows} rows, {sum(groups)} in row groups)"
+        )
     return SourceFile(
         info.path,
         name,
