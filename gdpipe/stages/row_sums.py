@@ -15,7 +15,7 @@ from gdpipe.numerics.moments import Moments
 from gdpipe.stages import moments_table
 
 # of an entry's metadata; another meaning of a number there is another version
-VERSION = 1
+VERSION = 2
 _ACCOUNT = b"gdpipe.rows"
 
 

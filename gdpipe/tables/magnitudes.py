@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gdpipe.tables.source import SourceFile
 
 # of an entry that is kept: another meaning is another version
-VERSION = 1
+VERSION = 2
 
 
 def largest_in_file(

@@ -22,6 +22,7 @@ from sqlglot import exp
 import gdpipe
 from gdpipe.cli import DIALECTS
 from gdpipe.report.sql import expression
+from gdpipe.tables.columns import numbers
 from tests.conftest import FLIGHTS, gdpipe_cli, snapshot, write_parquet
 
 FEATURES = "dep_delay,distance,air_time,hour,month,day"
@@ -97,6 +98,20 @@ def test_nasty_names_and_types_have_the_bits_of_predict_in_duckdb(nasty: gdpipe.
     assert found[:2] == [None, None]  # a null, and a NaN
     assert None not in found[2:]
     assert bits(found) == bits(nasty.predict(table).to_list())
+
+
+def decimals() -> pa.Table:
+    """Decimals that Arrow's own cast would not all take to the nearest double: of two places, and of 30 digits."""
+    rng = np.random.default_rng(2)
+    cents = [Decimal(number).scaleb(-2) for number in rng.integers(-(10**9), 10**9, 2000).tolist()]
+    long = [Decimal(number * 10**11 + 7).scaleb(-18) for number in rng.integers(-(10**18), 10**18, 2000).tolist()]
+    return pa.table({"cents": pa.array(cents, pa.decimal128(15, 2)), "long": pa.array(long, pa.decimal128(38, 18))})
+
+
+def test_decimals_are_the_doubles_of_duckdb() -> None:
+    table = decimals()
+    for name, values in zip(table.column_names, numbers(table, table.column_names).values.tolist(), strict=True):
+        assert bits(values) == bits([row[0] for row in in_duckdb(f"SELECT CAST({name} AS DOUBLE) FROM t", t=table)])
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -242,6 +257,15 @@ def test_nasty_names_and_types_have_the_bits_of_predict_in_postgres(nasty: gdpip
     found = postgres.predictions(columns, rows, sql_of(nasty, "--dialect", "postgres", "--table", "t"))
     assert found[:2] == [None, None]
     assert bits(found) == bits(nasty.predict(table).to_list())
+
+
+def test_decimals_are_the_doubles_of_postgres(postgres: Postgres) -> None:
+    table = decimals()
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    for name, values in zip(table.column_names, numbers(table, table.column_names).values.tolist(), strict=True):
+        query = f"SELECT row_number, CAST({name} AS double precision) AS prediction FROM t"
+        found = postgres.predictions(dict.fromkeys(table.column_names, "numeric"), rows, query)
+        assert bits(found) == bits(values)
 
 
 def test_flights_have_the_bits_of_predictions_in_postgres(flights: gdpipe.Run, postgres: Postgres) -> None:
