@@ -65,16 +65,16 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     Raises:
         DataError: The target is constant, or `collinear` is `fail` and a feature is constant or dependent.
     """
-    columns = ingested.columns
+    columns, where = ingested.columns, ingested.source.location
     cross = CrossProducts.of(ingested.moments, centred=config.fit_intercept)
     scaling = Scaling.of(cross)
     if not cross.variances()[-1]:
         value = float(cross.means()[-1])
         raise DataError(
-            f"{config.source}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
+            f"{where}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
             "there is nothing to explain"
         )
-    _check_scales(config, columns, scaling)
+    _check_scales(where, columns, scaling)
     resolution = ingested.source.resolution(columns.features)
     regression = Regression.of(cross, scaling, resolution, drop=config.collinear == "drop")
     found = regression.dependencies
@@ -83,7 +83,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
         logger.info("dependent features: %s", line)
     if described and config.collinear == "fail":
         raise DataError(
-            f"{config.source}: {'; '.join(described)}; leave such features out, or set collinear to min_norm or drop"
+            f"{where}: {'; '.join(described)}; leave such features out, or set collinear to min_norm or drop"
         )
     return Standardized(
         scaling,
@@ -97,10 +97,10 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     )
 
 
-def _check_scales(config: TrainingConfig, columns: Columns, scaling: Scaling) -> None:
+def _check_scales(where: str, columns: Columns, scaling: Scaling) -> None:
     for name, scale in zip(columns.fitted, [*scaling.scales.tolist(), scaling.target_scale], strict=False):
         if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
             raise DataError(
-                f"{config.source}: column {name!r} has a standard deviation of {scale:g}, whose square is no float64; "
+                f"{where}: column {name!r} has a standard deviation of {scale:g}, whose square is no float64; "
                 "use another unit"
             )
