@@ -114,7 +114,7 @@ class _DiskHold(Hold):
             for folder, _, names in os.walk(staged):
                 for name in names:
                     if name.startswith(UNFINISHED):  # what a worker that died had begun
-                        Path(folder, name).unlink()
+                        Path(folder, name).unlink(missing_ok=True)  # or one that is late, and has just ended
                 sync_folder(Path(folder))
             os.rename(staged, final)
         sync_folder(final.parent)
