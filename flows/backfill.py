@@ -18,7 +18,9 @@ from prefect.exceptions import ObjectNotFound
 from flows.script import parameters_of
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, PublishError
-from gdpipe.run import Run
+from gdpipe.location import is_uri
+from gdpipe.tables.place import RUNS
+from gdpipe.tables.store import place_at, read_manifest
 
 PROJECT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = 2.0
@@ -50,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
             defaults = client.read_deployment_by_name(given.deployment).parameters
         every = {value: {**defaults, **own, "filters": _filters({**defaults, **own}, given.column, value)}
                  for value in values}  # fmt: skip
-        done = published(PROJECT / str({"output": "runs", **defaults, **own}["output"]))
+        output = str({"output": "runs", **defaults, **own}["output"])
+        done = published(output if is_uri(output) else str(PROJECT / output))
         missing = {value: parameters for value, parameters in every.items() if identity(parameters) not in done}
     except ObjectNotFound:
         return _refuse(f"there is no deployment {given.deployment!r}: prefect --no-prompt deploy --all")
@@ -92,12 +95,13 @@ def windows(text: str) -> list[Any]:
     return values
 
 
-def published(output: Path) -> dict[str, str]:
-    """What is published in an output folder: the identity of its settings -> the run's folder."""
-    found = {}
-    for folder in sorted(output.glob("runs/*")):
+def published(output: str) -> dict[str, str]:
+    """What is published in an output: the identity of its settings -> where the run is."""
+    place, found = place_at(output), {}
+    for run_id in place.folders(RUNS):
+        folder = place.below(f"{RUNS}/{run_id}")
         try:
-            manifest = Run.at(folder).manifest
+            manifest = read_manifest(folder)
         except PublishError:  # whatever that is, it is not published
             continue
         if manifest["kind"] == "training":

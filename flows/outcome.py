@@ -1,5 +1,6 @@
 """How a flow ends: as a state with its reason; and where nobody is left to be told, as an exit code."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Failed
 
+from flows.credentials import credentials_of
 from flows.page import show
 from gdpipe.errors import GdpipeError, RejectedError
 from gdpipe.run import Run
@@ -24,7 +26,7 @@ PATIENCE_SECONDS = float(os.environ.get("GDPIPE_API_PATIENCE_SECONDS", "25"))
 ATTEMPT_SECONDS = 2.0
 
 
-def settled(work: Callable[[], Run]) -> State[Any]:
+def settled(work: Callable[[], Run], block: str | None = None) -> State[Any]:
     """Do the work, show it on the run page, and say how it ended.
 
     Prefect itself tries for minutes to report to an API that is gone, and then takes the run that was published for
@@ -33,21 +35,25 @@ def settled(work: Callable[[], Run]) -> State[Any]:
 
     Args:
         work: What the flow does; leaves a run.
+        block: As `credentials_of` takes it: the work needs what it holds, and so does showing what the work left.
     """
     shown: Run | None = None
-    try:
-        shown = work()
-    except GdpipeError as error:
-        if isinstance(error, RejectedError):
-            shown = Run.at(error.evidence)
-        # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
-        state: State[Any] = Failed(message=f"{type(error).__name__}: {error}")
-    else:
-        state = Completed(message=f"published {shown.location}", data=shown.location)
-    if not api_answers(PATIENCE_SECONDS):
-        _leave(state)
-    if shown is not None:
-        show(shown)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(credentials_of(block))
+            shown = work()
+        except GdpipeError as error:
+            if isinstance(error, RejectedError):
+                with contextlib.suppress(GdpipeError):  # evidence that cannot be read is not shown
+                    shown = Run.at(error.evidence)
+            # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
+            state: State[Any] = Failed(message=f"{type(error).__name__}: {error}")
+        else:
+            state = Completed(message=f"published {shown.location}", data=shown.location)
+        if not api_answers(PATIENCE_SECONDS):
+            _leave(state)
+        if shown is not None:
+            show(shown)
     return state
 
 

@@ -6,7 +6,6 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import assets, form
-from flows.credentials import credentials_of
 from flows.names import scoring_name
 from flows.outcome import settled
 from flows.page import scores_summary
@@ -41,14 +40,14 @@ def score(
         credentials: The name of a Secret block with AWS_... variables for object storage; not the secret itself.
     """
     settings = dict(locals())
-    return settled(lambda: _score(settings))
+    block = settings.pop("credentials")
+    return settled(lambda: _score(settings), block)
 
 
 def _score(settings: dict[str, Any]) -> Run:
-    block = settings.pop("credentials")
     reading = assets.reading(SCORE_SOURCE, settings["source"], f"{settings['run'].rstrip('/')}/parameters")
     task = assets.leaving(reading, settings["output"], assets.SCORES)
-    with progress_artifacts(), credentials_of(block):
+    with progress_artifacts():
         run: Run = task(**{**settings, "key": settings["key"] or ()})
     return run
 

@@ -10,6 +10,8 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
 
+from gdpipe.errors import GdpipeError
+
 LISTS = ("features", "key")
 
 
@@ -32,7 +34,11 @@ def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     if not state.is_completed():
         sys.stderr.write(f"{state.message}\n")
         sys.exit(1)
-    sys.stdout.write(summary(state.result()) + "\n")
+    try:
+        text = summary(state.result())
+    except GdpipeError:  # published, but out of sight: the credentials were the flow's own
+        text = str(state.message)
+    sys.stdout.write(f"{text}\n")
 
 
 def _run(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:

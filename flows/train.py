@@ -7,7 +7,6 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import assets, form
-from flows.credentials import credentials_of
 from flows.names import training_name
 from flows.outcome import settled
 from flows.page import training_summary
@@ -30,7 +29,7 @@ STEPS = pipeline.Steps(
     standardize=plain_task(standardize),
     fit=plain_task(fit),
     predict=retried_task(predict),
-    validate=plain_task(validate),
+    validate=retried_task(validate),
     publish=retried_task(publish),
 )
 
@@ -94,18 +93,18 @@ def train(
         credentials: The name of a Secret block with AWS_... variables for object storage; not the secret itself.
     """
     settings = dict(locals())
-    return settled(lambda: _train(settings))
+    block = settings.pop("credentials")
+    return settled(lambda: _train(settings), block)
 
 
 def _train(settings: dict[str, Any]) -> Run:
-    block = settings.pop("credentials")
     config = TrainingConfig.of({**settings, "key": settings["key"] or ()})
     steps = dataclasses.replace(
         STEPS,
         ingest=assets.reading(STEPS.ingest, config.source),
         publish=assets.leaving(STEPS.publish, config.output, assets.TRAINING),
     )
-    with progress_artifacts(), credentials_of(block), turn(config.output):
+    with progress_artifacts(), turn(config.output):
         return pipeline.train(config, steps)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -69,6 +70,9 @@ class Commands(click.Group):
 @click.pass_context
 def main(context: click.Context, debug: bool, quiet: bool) -> None:
     """What holds for every command."""
+    # who is told to stop clears up what was begun
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    context.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
     context.obj = _say if not quiet else _say_nothing
     log_to(sys.stdout)
     logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)

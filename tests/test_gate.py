@@ -240,13 +240,15 @@ def test_another_target_is_not_compared_with(train: Any, tmp_path: Path) -> None
         lambda output: write_parquet(output / "runs" / "good" / "parameters.parquet", {"term": ["x"]}),
     ],
 )
-def test_a_damaged_run_before_is_a_notice(damage: Any, train: Any, tmp_path: Path) -> None:
+def test_a_damaged_run_before_is_a_notice_but_shuts_the_gate(damage: Any, train: Any, tmp_path: Path) -> None:
     train(night(), "--run-id", "good")
     damage(tmp_path / "runs")
-    done = train(night(2), "--run-id", "next", "--max-rmse-increase", "0")
+    closed = train(night(2), "--run-id", "shut", "--max-rmse-increase", "0")
+    assert closed.code == 4
+    assert "max_rmse_increase has nothing to compare with" in closed.err
+    done = train(night(2), "--run-id", "next")
     assert done.code == 0, done.err
     assert "notice      the run published before cannot be compared with:" in done.out
-    assert "max_rmse_increase was not applied" in done.out
     assert gdpipe.open_run(tmp_path / "runs").run_id == "next"
 
 

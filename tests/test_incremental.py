@@ -272,6 +272,16 @@ def test_an_entry_that_cannot_be_written_fails_the_run(tmp_path: Path) -> None:
     assert not (tmp_path / "runs" / "latest.json").exists()
 
 
+def test_nobody_reads_on_where_sums_cannot_be_kept(tmp_path: Path, opened: list[str]) -> None:
+    for day in range(400):
+        write_day(tmp_path / "data", day, rows=10)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "moments").write_text("in the way")
+    with pytest.raises(gdpipe.PublishError):
+        train(tmp_path / "data", tmp_path / "runs")
+    assert len(opened) < 400
+
+
 def test_rounded_sums_are_not_kept(tmp_path: Path) -> None:
     write_day(tmp_path / "data", 0)
     assert set(sums(train(tmp_path / "data", tmp_path / "runs", arithmetic="float64")).values()) == {"read"}
@@ -403,6 +413,15 @@ def test_only_what_is_new_is_predicted_and_the_certificate_covers_the_rest_by_su
     assert run.parameters["std_error_hc1"].isna().all()
 
 
+def test_a_month_that_the_filters_have_just_let_in_is_new(tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "runs"
+    for month in (1, 2, 3):
+        write_parquet(data / f"month={month}" / "line.parquet", line_columns(60, seed=month))
+    for month in (1, 2, 3):
+        run = train(data, output, features=["x1", "x2"], filters=[["month", "<=", month]], predict="new")
+        assert set(run.predictions["file"]) == {f"month={month}/line.parquet"}
+
+
 def test_kept_sums_that_are_not_those_of_the_rows_do_not_pass_where_the_rows_are_read(tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "runs"
     for day in range(3):
@@ -425,10 +444,13 @@ def test_without_a_second_scan_the_verdict_says_what_it_has_not_seen(tmp_path: P
     done = gdpipe_cli(*command)
     assert done.code == 0, done.err
     assert "not checked against the rows" in done.out
+    assert "nan" not in done.out
     assert opened == ["day-000.parquet"]
     run = gdpipe.open_run(tmp_path / "runs")
     assert np.isnan(run.convergence["row_gradient"][0])
-    assert "not checked against the rows" in (run.folder / "report.html").read_text()
+    page = (run.folder / "report.html").read_text()
+    assert "not checked against the rows" in page
+    assert "varies. Whether a straight line suits" in page  # and not: off by nan on average
     assert not (run.folder / "predictions").exists()
     with pytest.raises(gdpipe.PublishError, match="no predictions"):
         _ = run.predictions

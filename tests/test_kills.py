@@ -17,7 +17,7 @@ import pytest
 
 import gdpipe
 from gdpipe.tables.store import place_at
-from tests.conftest import REPO, gdpipe_cli, gdpipe_command, snapshot, staged
+from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, snapshot, staged, write_parquet
 from tests.faults import KILLS, killed_at
 
 
@@ -79,6 +79,21 @@ def test_kills_at_random_instants_beside_a_reader(data: Path, output: Path) -> N
     assert staged(output) == []
     for folder in (output / "runs").iterdir():
         assert gdpipe_cli("verify", folder).code == 0
+
+
+def test_a_run_that_is_told_to_stop_clears_up(tmp_path: Path) -> None:
+    for part in range(200):
+        write_parquet(tmp_path / "data" / f"{part}.parquet", line_columns(20, seed=part))
+    output = tmp_path / "runs"
+    command = gdpipe_command("train", tmp_path / "data", "--target", "y", "--output", output, "--no-report")
+    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while not list(output.glob("moments/*")) and process.poll() is None:
+            time.sleep(0.001)
+        process.terminate()
+        assert process.communicate()[1] == b""
+    assert process.returncode == 128 + signal.SIGTERM
+    assert staged(output) == []
+    assert not (output / "latest.json").exists()
 
 
 def test_a_kill_at_each_step(data: Path, output: Path) -> None:

@@ -293,6 +293,7 @@ def test_no_credential_is_printed_or_kept(s3: Server, bucket: str, data: str, tm
         (3, ("train", source.replace("mehr", "weniger"), "--target", "y", "--output", runs)),
         (3, ("train", source, "--target", "nothing", "--output", runs)),
         (3, ("plan", source, "--target", "y", "--filters", '[["month", ">", 9]]')),
+        (3, ("train", source, "--target", "month", "--filters", '[["month", "=", 1]]', "--output", runs)),
         (4, ("train", source, "--target", "y", "--output", s3.uri("no-such-bucket/runs", user=user))),
         (4, ("show", s3.uri(f"{bucket}/nothing", user=user))),
         (4, ("verify", s3.uri("no-such-bucket/runs", user=user))),

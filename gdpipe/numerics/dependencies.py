@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import scipy.linalg
 from flint import fmpz_mat, nmod_mat
 from numpy.typing import NDArray
 
@@ -174,6 +173,8 @@ def _float64_relations(
     null_space = modes[:, :deficiency]
     if not deficiency:
         return (), [], null_space
+    import scipy.linalg
+
     readiness = np.linspace(1.0, PREFERENCE, len(varying))
     order = scipy.linalg.qr((null_space * readiness[:, None]).T, mode="r", pivoting=True)[1]
     spared = np.sort(order[:deficiency])

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from flint import arb, arb_mat, ctx
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from gdpipe.numerics.covariance import CrossProducts
@@ -206,6 +205,8 @@ def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
     """By Cholesky's factors, in the place of the matrix: relative error of about eps · condition number."""
     if not len(hessian):
         return hessian
+    from scipy.linalg.lapack import dpotrf, dpotri
+
     inverse, failed = dpotrf(hessian.T, overwrite_a=1)  # Fortran's order
     if not failed:
         inverse, failed = dpotri(inverse, overwrite_c=1)

@@ -93,7 +93,7 @@ def _refined(problem: LeastSquares) -> tuple[Fraction, ...]:
     for _ in range(REFINEMENTS):
         step = -(modes @ (modes.T @ problem.gradient_at(to_fixed(total)) / eigenvalues))
         total = total + np.array([Fraction(s) for s in step.tolist()], object)
-        if np.abs(step).max() <= 1e-20:
+        if np.abs(step).max(initial=0) <= 1e-20:
             break
     return tuple(total)
 

@@ -1,6 +1,7 @@
 """report.html: a run for a person, in one file that needs no network."""
 
 import html
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -87,10 +88,9 @@ def _verdict(
 ) -> str:
     """The outcome in sentences that anyone understands, and what to do if it is not the one that was hoped for."""
     reason, gate, target = manifest["verdict"]["reason"], manifest.get("gate"), html.escape(manifest["target"])
-    share = (
-        f"The features explain {quality['r2']:.1%} of how {target} varies; a prediction is off by "
-        f"{quality['mae']:.4g} on average."
-    )
+    # where not every row was read again, nobody knows by how much
+    off = f"; a prediction is off by {quality['mae']:.4g} on average" if math.isfinite(quality["mae"]) else ""
+    share = f"The features explain {quality['r2']:.1%} of how {target} varies{off}."
     held = gate is None or gate["passed"]
     if verdict["passed"] and held:
         head = "Passed: this is the best line there is for these rows."

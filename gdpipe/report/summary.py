@@ -1,5 +1,6 @@
 """A run in a dozen lines."""
 
+import math
 import textwrap
 from typing import Any
 
@@ -48,7 +49,7 @@ def summarize(
         f"verdict     {'PASSED' if verdict['passed'] else 'NOT PASSED'}: {manifest['verdict']['reason']} "
         f"(gap to OLS {verdict['coef_gap']:.2g}, tolerance {verdict['tolerance']:g})",
         f"fit         R² {quality['r2']:.7g}{' (uncentred)' if quality['r2_kind'] != 'centred' else ''}, "
-        f"RMSE {quality['rmse']:.7g}, MAE {quality['mae']:.7g}",
+        f"RMSE {quality['rmse']:.7g}" + (f", MAE {quality['mae']:.7g}" if math.isfinite(quality["mae"]) else ""),
     ]
     if gate := manifest.get("gate"):
         lines.append(f"gate        {'PASSED' if gate['passed'] else 'NOT PASSED'}: {gate['reason']}")

@@ -76,7 +76,10 @@ def _previous(
     try:
         previous = latest_fit(config.output)
     except PublishError as error:
-        return None, (f"the run published before cannot be compared with: {error}{not_applied}",)
+        if not_applied:  # a gate that cannot be asked stays shut
+            remedy = "max_rmse_increase has nothing to compare with: repair that run, or leave the setting out"
+            raise PublishError(f"{error}; {remedy}", transient=error.transient) from error
+        return None, (f"the run published before cannot be compared with: {error}",)
     if previous is None:
         return None, (f"no run was published before{not_applied}",) if not_applied else ()
     if previous.target != fit.target:

@@ -17,7 +17,7 @@ from gdpipe.numerics.moments import GridOverflow, Moments, MomentsAccumulator, g
 from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.kept_sums import KeptSums, sums_by_file
 from gdpipe.stages.published import files_to_predict
-from gdpipe.stages.row_sums import Place, RowSums
+from gdpipe.stages.row_sums import Position, RowSums
 from gdpipe.tables.columns import Numbers, numbers
 from gdpipe.tables.kept import Kept
 from gdpipe.tables.scan import ROW, Shard, batch_rows, read, shards
@@ -188,7 +188,7 @@ class _SumShard:
                 missing += block.missing.sum(axis=1)
                 if first_missing is None:
                     at, column = np.argwhere(block.missing.T)[0].tolist()
-                    first_missing = Place(file.path, _row(batch, at), names[column])
+                    first_missing = Position(file.path, _row(batch, at), names[column])
             values, weights = self._usable(block, batch, file.path)
             if weights is not None:
                 positive = weights > 0

@@ -1,5 +1,6 @@
 """Each input file's sums, kept from one run to the next: a retrain reads only the files that are new."""
 
+import contextlib
 import functools
 import itertools
 import json
@@ -114,13 +115,14 @@ def sums_by_file(
     to_read = len({shard.file for shard in waiting})
     if to_read < files:
         logger.info("sums of %s files kept, %s to read", f"{files - to_read:,}", f"{to_read:,}")
-    results = reported(executor.map(work, waiting), source, waiting, "read")
-    # not strict: a plan's executor leaves shards out, and then only the sums of all files together mean anything
-    for f, pairs in itertools.groupby(zip(waiting, results, strict=False), key=lambda pair: pair[0].file):
-        sums = functools.reduce(RowSums.__add__, (result for _, result in pairs))
-        if kept:
-            kept.store(source.files[f], sums)
-        yield f, sums, False
+    # closed, so that nobody reads on where sums cannot be kept
+    with contextlib.closing(reported(executor.map(work, waiting), source, waiting, "read")) as results:
+        # not strict: a plan's executor leaves shards out, and then only the sums of all files together mean anything
+        for f, pairs in itertools.groupby(zip(waiting, results, strict=False), key=lambda pair: pair[0].file):
+            sums = functools.reduce(RowSums.__add__, (result for _, result in pairs))
+            if kept:
+                kept.store(source.files[f], sums)
+            yield f, sums, False
 
 
 def _column(file: SourceFile, name: str) -> list[Any]:

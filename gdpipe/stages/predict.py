@@ -5,6 +5,7 @@ import platform
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -167,8 +168,9 @@ def _largest_residual(ingested: Ingested, standardized: Standardized, solution: 
 def _density_grid(standardized: Standardized, solution: Solution) -> DensityGrid:
     cross, scaling = standardized.cross, standardized.scaling
     centre, variance = cross.means()[-1], cross.variances()[-1]
-    about_mean = variance if cross.centred else variance - centre**2
-    # without an intercept the target may be constant; and a perfect fit leaves residuals that are rounding
+    # without an intercept the target may be constant, which float64 sums round to less than no variance; and a perfect
+    # fit leaves residuals that are rounding
+    about_mean = variance if cross.centred else max(variance - centre**2, Fraction(0))
     spread = square_root(about_mean) or scaling.target_scale
     typical = max(math.sqrt(solution.loss), float(np.finfo(np.float64).eps) * scaling.target_scale)
     return DensityGrid(float(centre), spread, typical)

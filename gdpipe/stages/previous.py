@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from gdpipe.errors import PublishError
 from gdpipe.numerics.drift import Fitted
 from gdpipe.tables import catalog
+from gdpipe.tables.files import is_transient
 from gdpipe.tables.store import find_latest, place_at, read_manifest
 
 
@@ -109,4 +110,5 @@ def latest_fit(output: str) -> PublishedFit | None:
             fit_intercept=bool(manifest["settings"]["fit_intercept"]),
         )
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise PublishError(f"{folder} cannot be read ({error})") from error
+        transient = isinstance(error, OSError) and is_transient(error)
+        raise PublishError(f"{folder} cannot be read ({error})", transient=transient) from error

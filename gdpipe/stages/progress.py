@@ -6,7 +6,7 @@ Here as log lines; `gdpipe.bar` draws it on a terminal, `flows.progress` shows i
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -115,7 +115,9 @@ def telling(activity: Activity) -> Iterator[Activity]:
         yield activity
 
 
-def reported(results: Iterable[Result], source: Source, shards: Sequence[Shard], doing: str) -> Iterator[Result]:
+def reported(
+    results: Iterable[Result], source: Source, shards: Sequence[Shard], doing: str
+) -> Generator[Result, None, None]:
     """Pass on the results of shards, in their order, and tell how many rows they were.
 
     Whole shards are counted, since that is all that is known of work in another process.

@@ -49,12 +49,16 @@ def files_to_predict(config: TrainingConfig, source: Source) -> frozenset[int]:
     """Indices of the files whose rows `predict` asks for.
 
     `new` are those that the published run did not have, or not as they are now: all of them where there is no run.
+    A file of which its filters left nothing is one that it did not have.
     """
     if config.predict != "new":
         return frozenset(range(len(source.files)) if config.predict == "all" else ())
     found = _published(config)
-    known = set() if found is None else {tuple(entry.values()) for entry in _fingerprints(found[1])}
-    return frozenset(f for f, file in enumerate(source.files) if tuple(file.fingerprint.values()) not in known)
+    had = [] if found is None else [entry for entry in found[1]["inputs"] if entry.get("sums")]
+    known = {tuple(entry[name] for name in FINGERPRINT) for entry in had}
+    return frozenset(
+        f for f, file in enumerate(source.files) if tuple(file.fingerprint[name] for name in FINGERPRINT) not in known
+    )
 
 
 def _published(config: TrainingConfig) -> tuple[Place, dict[str, Any]] | None:

@@ -20,7 +20,7 @@ _ACCOUNT = b"gdpipe.rows"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """A value in the input; the least of several is the first in input order, for files are in order of path."""
 
     path: str
@@ -48,7 +48,7 @@ class RowSums:
     zero_weight: int
     least_weight: float
     whole_weights: bool
-    first_missing: Place | None
+    first_missing: Position | None
 
     def __add__(self, other: "RowSums") -> "RowSums":
         places = [place for place in (self.first_missing, other.first_missing) if place is not None]
@@ -99,7 +99,7 @@ class RowSums:
                 int(account["zero_weight"]),
                 math.inf if least is None else float(least),
                 bool(account["whole_weights"]),
-                Place(**first) if first else None,
+                Position(**first) if first else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"kept sums are damaged ({error}); remove them") from error

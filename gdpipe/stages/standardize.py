@@ -72,17 +72,17 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     Raises:
         DataError: The target is constant, or `collinear` is `fail` and a feature is constant or dependent.
     """
-    columns = ingested.columns
+    columns, where = ingested.columns, ingested.source.location
     cross = CrossProducts.of(ingested.moments, centred=config.fit_intercept)
     scaling = Scaling.of(cross)
     if not cross.variances()[-1]:
         value = float(cross.means()[-1])
         raise DataError(
-            f"{config.source}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
+            f"{where}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
             "there is nothing to explain"
         )
-    _check_scales(config, columns, scaling)
-    _check_steps(config, ingested, cross, scaling)
+    _check_scales(where, columns, scaling)
+    _check_steps(where, ingested, cross, scaling)
     resolution = ingested.source.resolution(columns.features)
     regression = Regression.of(cross, scaling, resolution, drop=config.collinear == "drop")
     found = regression.dependencies
@@ -91,7 +91,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
         logger.info("dependent features: %s", line)
     if described and config.collinear == "fail":
         raise DataError(
-            f"{config.source}: {'; '.join(described)}; leave such features out, or set collinear to min_norm or drop"
+            f"{where}: {'; '.join(described)}; leave such features out, or set collinear to min_norm or drop"
         )
     return Standardized(
         scaling,
@@ -105,7 +105,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
     )
 
 
-def _check_steps(config: TrainingConfig, ingested: Ingested, cross: CrossProducts, scaling: Scaling) -> None:
+def _check_steps(where: str, ingested: Ingested, cross: CrossProducts, scaling: Scaling) -> None:
     """A column's grid suits its largest value; if that is in a row that is not used, it may be too coarse for the rest.
 
     No value of the rows used is farther from the mean than √(Σw / least w) standard deviations.
@@ -119,16 +119,16 @@ def _check_steps(config: TrainingConfig, ingested: Ingested, cross: CrossProduct
     steps = np.ldexp(1.0, exponents)
     for j in np.flatnonzero((exponents > grid_exponents(reach)) & (steps > COARSEST_STEP * scales)).tolist():
         raise DataError(
-            f"{config.source}: column {ingested.columns.fitted[j]!r} reaches {ingested.largest[j]:g} in rows that are "
+            f"{where}: column {ingested.columns.fitted[j]!r} reaches {ingested.largest[j]:g} in rows that are "
             f"not used (a null, a filter or a weight of 0); next to that, the rows used, of standard deviation "
             f"{scales[j]:g}, would be rounded to {steps[j]:g}; make such values null, or take them out of the files"
         )
 
 
-def _check_scales(config: TrainingConfig, columns: Columns, scaling: Scaling) -> None:
+def _check_scales(where: str, columns: Columns, scaling: Scaling) -> None:
     for name, scale in zip(columns.fitted, [*scaling.scales.tolist(), scaling.target_scale], strict=False):
         if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
             raise DataError(
-                f"{config.source}: column {name!r} has a standard deviation of {scale:g}, whose square is no float64; "
+                f"{where}: column {name!r} has a standard deviation of {scale:g}, whose square is no float64; "
                 "use another unit"
             )

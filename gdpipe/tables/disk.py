@@ -110,11 +110,11 @@ class _DiskHold(Hold):
     def settle(self, path: str) -> None:
         staged, final = self._top / self.folder, self._top / path
         make_folder(final.parent)
-        if staged.is_dir():
+        if staged.is_dir() and not final.exists():  # an earlier attempt may have got so far
             for folder, _, names in os.walk(staged):
                 for name in names:
                     if name.startswith(UNFINISHED):  # what a worker that died had begun
-                        Path(folder, name).unlink()
+                        Path(folder, name).unlink(missing_ok=True)  # or one that is late, and has just ended
                 sync_folder(Path(folder))
             os.rename(staged, final)
         sync_folder(final.parent)

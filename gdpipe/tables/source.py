@@ -233,7 +233,7 @@ def list_files(location: str) -> list[dict[str, Any]]:
     Raises:
         DataError: There is no such place.
     """
-    with reading(location):
+    with reading(shown(location)):
         filesystem, _, paths = find_files(location)
         infos = filesystem.get_file_info(paths)
     return [_listed(info.path, info.size, info.mtime_ns or 0) for info in infos]

@@ -126,8 +126,9 @@ def write_text(place: Place, path: str, text: str) -> WrittenFile:
         sink = place.create(path)
         try:
             sink.write(text.encode())
-        finally:
             sink.close()
+        finally:
+            sink.abandon()
         return read_back(place, path, sink.sha256, None)
 
 

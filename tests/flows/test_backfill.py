@@ -35,7 +35,7 @@ def test_a_window_is_known_again_by_its_settings(tmp_path: Path) -> None:
         write_parquet(tmp_path / "data" / f"month={month}" / "a.parquet", line_columns())
     settings: dict[str, Any] = {"source": str(tmp_path / "data"), "target": "y", "output": str(tmp_path / "runs")}
     run = gdpipe.train(**settings, filters=[["month", "=", 1]], report=False, memory="64MiB")
-    done = published(tmp_path / "runs")
+    done = published(str(tmp_path / "runs"))
     # as a deployment's parameters have it: lists, and null where nothing is set
     window = {**settings, "filters": [["month", "=", 1]], "key": None, "credentials": None}
     assert done[identity(window)] == str(run.folder)

@@ -15,9 +15,11 @@ from prefect.client.orchestration import get_client
 from pydantic import SecretStr
 
 from flows.credentials import credentials_of
+from flows.outcome import settled
 from flows.score import score
 from flows.train import train
-from gdpipe.errors import ConfigError
+from gdpipe.errors import ConfigError, ConvergenceError
+from gdpipe.run import Run
 from tests.conftest import line_columns, write_parquet
 from tests.flows.machine import until
 from tests.flows.test_flows import run_flow
@@ -98,6 +100,20 @@ def test_the_storage_is_asked_with_the_credentials_of_the_block(
     assert all(VARIABLES["AWS_ACCESS_KEY_ID"] in one for one in asked)
     shown = str(state.message) + everything_known() + "".join(capfd.readouterr())
     assert PLANTED not in shown
+
+
+def test_what_a_run_left_is_looked_at_with_the_same_credentials(block: str, storage: tuple[str, list[str]]) -> None:
+    endpoint, asked = storage
+    evidence = f"s3://bucket/runs/rejected/a?region=us-east-1&scheme=http&endpoint_override={endpoint}"
+
+    def work() -> Run:
+        raise ConvergenceError("not there yet", evidence=evidence)
+
+    state = settled(work, block)
+    assert state.message == "ConvergenceError: not there yet"  # though its evidence cannot be read
+    assert asked
+    assert all(VARIABLES["AWS_ACCESS_KEY_ID"] in one for one in asked)
+    assert not set(VARIABLES) & set(os.environ)
 
 
 @pytest.mark.parametrize("held", ["no json", '{"PATH": "x"}', '{"AWS_REGION": 3}', "[1]"])

@@ -168,3 +168,10 @@ def test_a_condition_number_beyond_the_sums_is_never_certified() -> None:
     plan = GradientDescent(max_iterations=50).plan(lost)
     assert plan.forecast_iterations is None
     assert minimize(lost, plan).status is Status.MAX_ITERATIONS
+
+
+def test_without_a_feature_there_is_nothing_to_refine() -> None:
+    X, y = random_data(0)
+    _, baseline, verdict = solved(problem(X[:, :0], y, exact=False))
+    assert baseline.coef_scaled == ()
+    assert verdict.passed

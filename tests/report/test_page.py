@@ -202,6 +202,13 @@ def test_odd_data_are_drawn_too(options: tuple[str, ...], tmp_path: Path) -> Non
             assert not re.search(r"\b(nan|inf)\b", ET.tostring(svg, encoding="unicode")), name
 
 
+def test_a_constant_target_without_an_intercept_has_pictures_whatever_its_sums(tmp_path: Path) -> None:
+    columns = {"x": np.array([1.0, 2.0, 4.0]), "y": np.full(3, 0.1)}  # whose variance float64 makes less than 0
+    for arithmetic in ("exact", "float64"):
+        page = train(tmp_path / arithmetic, columns, "--no-fit-intercept", "--arithmetic", arithmetic)
+        assert "Predicted against actual" in pictures(page)
+
+
 def test_a_page_of_256_features_is_small(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 256))
