@@ -22,21 +22,6 @@ async def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State) ->
     return isinstance(error, GdpipeError) and error.transient
 
 
-def retried_task(stage: Any) -> Any:
-    """A stage that reads or writes: tried again where the error is a passing one."""
-    return task(
-        stage,
-        name=stage.__name__,
-        task_run_name=stage.__name__,
-        description=stage.__doc__,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=RETRIES,
-        retry_delay_seconds=RETRY_SECONDS,
-        retry_condition_fn=is_worth_retrying,
-    )
-
-
 def plain_task(stage: Any) -> Any:
     """A stage that only computes: the same input would give the same error."""
     return task(
@@ -46,4 +31,11 @@ def plain_task(stage: Any) -> Any:
         description=stage.__doc__,
         cache_policy=NO_CACHE,
         persist_result=False,
+    )
+
+
+def retried_task(stage: Any) -> Any:
+    """A stage that reads or writes: tried again where the error is a passing one."""
+    return plain_task(stage).with_options(
+        retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_retrying
     )
