@@ -29,8 +29,9 @@ SAMPLE_ROWS = 200_000
 LEAST_PLACES = 3
 # the clock of the descent on the sample: enough to time a step and, nearly always, to arrive
 TRIAL_SECONDS = 1.0
-# the second scan writes too, which a plan may not: so many times the first, measured at 6 and at 20 features
-SECOND_SCAN = 2.0
+# the second scan writes too, which a plan may not: as a multiple of the first, SUMS + WRITING / columns read;
+# in CPU time on one thread it was 2.1 at 6 features, 1.1 at 20 and 0.8 at 60
+SECOND_SCAN_SUMS, SECOND_SCAN_WRITING = 0.6, 11.0
 # a batch exists so many times over: Arrow, float64, digits (`scan.batch_rows` counts the same)
 BATCH_COPIES = 4
 # a page of a column as it is decoded, beside it as it was stored: what Parquet writers make
@@ -110,7 +111,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         open_seconds=opened,
         first_scan_seconds=first_scan,
         descent_seconds=min(descent_seconds, config.max_seconds or math.inf),
-        second_scan_seconds=first_scan * SECOND_SCAN,
+        second_scan_seconds=first_scan * (SECOND_SCAN_SUMS + SECOND_SCAN_WRITING / len(columns.fitted)),
         memory_bytes=_memory(ingested, max(counts)),
         workers=worker_count(),
         batch_rows=ingested.batch_rows,

@@ -231,7 +231,7 @@ class _PredictShard:
                 residual = actual - prediction
                 no_prediction: NDArray[np.bool_] = np.logical_or.reduce(missing[:p])
                 numeric = [
-                    _array(actual, no_target),
+                    _array(actual.copy(), no_target),  # not a view: it would keep every column of the batch
                     _array(prediction, no_prediction),
                     _array(residual, no_prediction | no_target),
                 ]

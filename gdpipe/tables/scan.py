@@ -1,5 +1,6 @@
 """Parquet in: shards of a source, and the rows in them."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -74,33 +75,41 @@ def read(source: Source, shard: Shard, columns: Sequence[str], batch_rows: int) 
     wanted = list(dict.fromkeys([*columns, *_filter_columns(source)])) if file.filtered else columns
     # partition columns have no rows of their own to count: some column must be read with them
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
-    starts = [sum(file.group_rows[:g]) for g in range(len(file.group_rows))]
-    for group in shard.row_groups:
-        row = starts[group]
-        for decoded in _decode(source, file, group, stored, batch_rows):
-            batch = _complete(decoded, file, wanted, source.schema, row)
-            row += decoded.num_rows
-            if expression is not None:
-                kept = pa.Table.from_batches([batch]).filter(expression).combine_chunks()
-                yield from kept.select([*columns, ROW]).to_batches()
-            else:
-                yield batch
+    starts = [0, *itertools.accumulate(file.group_rows)]
+    try:
+        # opened once: a footer of thousands of row groups takes longer to parse than one of them to read
+        with _opened(source, file) as parquet:
+            for group in shard.row_groups:
+                row = starts[group]
+                for decoded in _decode(parquet, file, group, stored, batch_rows):
+                    batch = _complete(decoded, file, wanted, source.schema, row)
+                    row += decoded.num_rows
+                    if expression is not None:
+                        kept = pa.Table.from_batches([batch]).filter(expression).combine_chunks()
+                        yield from kept.select([*columns, ROW]).to_batches()
+                    else:
+                        yield batch
+    finally:
+        # the pool has a part a thread, which would otherwise keep what its fullest moment took
+        pa.default_memory_pool().release_unused()
 
 
-def _decode(
-    source: Source, file: SourceFile, group: int, stored: list[str], batch_rows: int
-) -> Iterator[pa.RecordBatch]:
-    rows = 0
-    with (
-        reading(file.path, group),
+def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:
+    with reading(file.path):
         # pages are read as they are decoded: a row group is never in memory whole, however large it is
-        pq.ParquetFile(
+        return pq.ParquetFile(
             source.filesystem.open_input_file(file.path),
             page_checksum_verification=True,
             pre_buffer=False,
             buffer_size=READ_BYTES,
-        ) as parquet,
-    ):
+        )
+
+
+def _decode(
+    parquet: pq.ParquetFile, file: SourceFile, group: int, stored: list[str], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    with reading(file.path, group):
         for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=stored, use_threads=False):
             rows += batch.num_rows
             yield batch.select(stored)

@@ -102,7 +102,7 @@ class Bench:
         """
         out = self.folder / "out"
         command = [*_gdpipe(), "train", str(self.data), "--target", "y", "--no-report", "--output", str(out)]
-        took = self._launch(command)
+        took = launched(command, self.folder)
         if took["status"]:
             raise RuntimeError(f"gdpipe ended with exit code {took['status']:.0f}; its own message is above")
         latest = json.loads((out / "latest.json").read_text())
@@ -124,7 +124,8 @@ class Bench:
             return Run(peer.name, note=note)
         out = self.folder / "out"
         out.mkdir()
-        took = self._launch([sys.executable, str(HERE / "peers" / f"{peer.script}.py"), str(self.data), str(out)])
+        script = str(HERE / "peers" / f"{peer.script}.py")
+        took = launched([sys.executable, script, str(self.data), str(out)], self.folder)
         coef, difference = out / "coef.json", None
         if took["status"]:
             note = f"failed: exit code {took['status']:.0f}"  # below zero: killed by that signal
@@ -133,14 +134,16 @@ class Bench:
         shutil.rmtree(out)
         return Run(peer.name, number, took["wall"], took["cpu"], int(took["peak"]), difference, note)
 
-    def _launch(self, command: list[str]) -> dict[str, float]:
-        result = self.folder / "took.json"
-        launcher = [sys.executable, "-I", "-S", str(HERE / "launch.py"), str(result)]
-        said = subprocess.run([*launcher, *command], check=True, cwd=REPO, capture_output=True, text=True)
-        took: dict[str, float] = json.loads(result.read_text())
-        if took["status"]:
-            print(said.stderr, file=sys.stderr)
-        return took
+
+def launched(command: list[str], folder: Path) -> dict[str, float]:
+    """Run a command to its end; what `launch.py` says of it, by way of a file in the folder."""
+    result = folder / "took.json"
+    launcher = [sys.executable, "-I", "-S", str(HERE / "launch.py"), str(result)]
+    said = subprocess.run([*launcher, *command], check=True, cwd=REPO, capture_output=True, text=True)
+    took: dict[str, float] = json.loads(result.read_text())
+    if took["status"]:
+        print(said.stderr, file=sys.stderr)
+    return took
 
 
 def _gdpipe() -> list[str]:

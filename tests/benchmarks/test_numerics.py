@@ -20,6 +20,7 @@ from tests.numerics.build import problem
 
 pytestmark = pytest.mark.benchmark
 RUNS = 7
+DRAWN_ROWS = 65_536  # at once
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -62,6 +63,33 @@ def test_a_hundred_thousand_steps() -> None:
     plan = GradientDescent(method="gd", learning_rate=1e-9).plan(loss)
     (ours,) = medians(lambda: minimize(loss, plan))
     print(f"\n100,000 steps, p = 20: {ours:.2f} s = {ours * 10:.1f} us a step")
+
+
+def test_a_step_costs_the_same_for_any_number_of_rows() -> None:
+    p, rng = 20, np.random.default_rng(0)
+    weights = rng.normal(size=p)
+    grid = grid_exponents(np.full(p + 1, 8.0 * np.linalg.norm(np.append(weights, 1.0))))
+
+    def summed(rows: int) -> LeastSquares:
+        """Of so many rows, each of them drawn and added."""
+        accumulator = MomentsAccumulator(grid)
+        for start in range(0, rows, DRAWN_ROWS):
+            x = rng.normal(size=(p, min(DRAWN_ROWS, rows - start)))
+            accumulator.add(np.vstack([x, weights @ x + rng.normal(size=x.shape[1])]))
+        cross = CrossProducts.of(accumulator.moments(), centred=True)
+        return LeastSquares.of(cross, Scaling.of(cross))
+
+    with threadpool_limits(1, user_api="blas"):
+        few, many = summed(1_000_000), summed(20_000_000)
+    # too small a rate to arrive: all steps are taken
+    settings = GradientDescent(method="gd", learning_rate=1e-9)
+    plans = settings.plan(few), settings.plan(many)
+    assert minimize(few, plans[0]).iterations == minimize(many, plans[1]).iterations == settings.max_iterations
+    ours, more = medians(lambda: minimize(few, plans[0]), lambda: minimize(many, plans[1]))
+    print(
+        f"\n{settings.max_iterations:,} steps, p = {p}: {ours:.2f} s after 1 M rows, {more:.2f} s after 20 M rows "
+        f"= {more / ours:.2f} x"
+    )
 
 
 @pytest.mark.parametrize("p", [1_000, 2_000])

@@ -10,7 +10,8 @@ from pyspark.sql import SparkSession  # type: ignore[import-not-found]  # likewi
 
 
 def main(data: Path, out: Path) -> None:
-    spark = SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false").getOrCreate()
+    here = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    spark = SparkSession.builder.master("local[*]").config(map=here).getOrCreate()
     java = spark.sparkContext._gateway.proc
     table = spark.read.parquet(str(data))  # a folder: files that begin with "_" are passed over
     features = [name for name in table.columns if name != "y"]

@@ -1,0 +1,45 @@
+"""A flow of six tasks that do nothing, with the options of the training flow's: what Prefect itself costs."""
+
+from prefect import flow
+
+from flows.tasks import plain_task, retried_task
+from flows.train import train  # what it imports is no difference between the two
+
+
+def ingest() -> None: ...
+
+
+def standardize() -> None: ...
+
+
+def fit() -> None: ...
+
+
+def predict() -> None: ...
+
+
+def validate() -> None: ...
+
+
+def publish() -> None: ...
+
+
+TASKS = [
+    retried_task(ingest),
+    plain_task(standardize),
+    plain_task(fit),
+    retried_task(predict),
+    plain_task(validate),
+    retried_task(publish),
+]
+
+
+@flow(name="empty", persist_result=False)
+def empty() -> None:
+    for task in TASKS:
+        task()
+
+
+if __name__ == "__main__":
+    assert train.name == "train"
+    empty()

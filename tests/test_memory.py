@@ -1,0 +1,65 @@
+"""Memory is flat: whole processes, as the system counts them. `make bench` measures the same on the issue's sizes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.benchmarks.processes import launched
+from tests.conftest import gdpipe_command
+
+ROWS, FEATURES = 200_000, 20  # of each of two files: two workers, whatever the machine
+WIDE_ROWS, WIDE_FEATURES = 40_000, 100  # four times as many are still one shard, and so one worker
+PIECE = 10_000  # rows of a small row group
+# what a peak may lie above another; the same run differs by 3 % from one time to the next
+MARGIN = 1.10
+
+
+def table(rows: int, features: int) -> pa.Table:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(features, rows))
+    columns = {f"x{j}": column for j, column in enumerate(x)} | {"y": x.sum(axis=0) + rng.normal(size=rows)}
+    return pa.table(columns)
+
+
+def write(folder: Path, rows: pa.Table, row_group_rows: int, files: int = 2) -> Path:
+    folder.mkdir()
+    for number in range(files):
+        # random values: nothing is gained by compression, and pages are as large as they get
+        pq.write_table(rows, folder / f"{number}.parquet", row_group_size=row_group_rows, compression="none")
+    return folder
+
+
+@pytest.fixture
+def peak(tmp_path: Path) -> Callable[..., float]:
+    """The most memory that `gdpipe train` held, in bytes."""
+
+    def measured(data: Path, *options: str) -> float:
+        train = gdpipe_command("--quiet", "train", data, "--target", "y", "--no-report", *options)
+        took = launched([*train, "--output", str(tmp_path / f"runs-{data.name}-{len(options)}")], tmp_path)
+        assert took["status"] == 0
+        return took["peak"]
+
+    return measured
+
+
+def test_neither_row_groups_nor_rows_nor_a_low_ceiling_raise_the_peak(
+    tmp_path: Path, peak: Callable[..., float]
+) -> None:
+    rows = table(ROWS, FEATURES)
+    base = peak(write(tmp_path / "whole", rows, ROWS))
+    assert peak(write(tmp_path / "pieces", rows, PIECE), "--memory", "64MiB") < base * MARGIN
+    longer = pa.concat_tables([rows] * 4)
+    assert peak(write(tmp_path / "longer", longer, longer.num_rows)) < base * MARGIN
+
+
+def test_predictions_that_wait_to_be_written_do_not_hold_the_features(
+    tmp_path: Path, peak: Callable[..., float]
+) -> None:
+    rows = table(WIDE_ROWS, WIDE_FEATURES)
+    base = peak(write(tmp_path / "wide", rows, PIECE, files=1), "--arithmetic", "float64")
+    longer = pa.concat_tables([rows] * 4)
+    assert peak(write(tmp_path / "longer", longer, PIECE, files=1), "--arithmetic", "float64") < base * MARGIN
