@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import gdpipe
@@ -98,7 +98,11 @@ def answered(code: int, err: str, *allowed: int) -> None:
     assert "Traceback" not in err
 
 
+SUBNORMAL = pa.table({"x": [0.0, 0.0, 0.0, 5e-324], "a b": [0.0] * 4})
+
+
 @FUZZ
+@example(([SUBNORMAL], "x", None))  # its standard deviation is no float64
 @given(sources())
 def test_any_table_gives_a_right_answer_or_a_clear_error(source: tuple[list[pa.Table], str, list[str] | None]) -> None:
     tables, target, features = source

@@ -36,7 +36,7 @@ class Scaling:
         means = cross.means()
         if not cross.centred:
             means = (Fraction(0),) * len(means)
-        scales = np.array([square_root(variance) or 1.0 for variance in cross.variances()])
+        scales = np.array([square_root(variance) if variance else 1.0 for variance in cross.variances()])
         return cls(means[:-1], scales[:-1], means[-1], float(scales[-1]))
 
     def select(self, features: list[int]) -> "Scaling":
