@@ -17,7 +17,8 @@ from gdpipe.tables.source import Source, SourceFile
 
 SHARD_BYTES = 128 * 2**20
 BYTES_PER_NUMBER = 8
-READ_BYTES = 2**20
+# read at once of a column: a disk has the next bytes at hand, an object store takes a request for them
+DISK_READ_BYTES, STORE_READ_BYTES = 2**18, 2**20
 # rows: more than this at once is no faster
 LARGEST_BATCH = 16_384
 # the position of a row in its file, beside the columns that were asked for
@@ -101,7 +102,7 @@ def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:
             source.filesystem.open_input_file(file.path),
             page_checksum_verification=True,
             pre_buffer=False,
-            buffer_size=READ_BYTES,
+            buffer_size=DISK_READ_BYTES if source.filesystem.type_name == "local" else STORE_READ_BYTES,
         )
 
 
