@@ -75,7 +75,7 @@ def test_the_api_dies_and_is_back_after_half_a_minute(machine: Machine) -> None:
     (run,) = machine.find("flow_runs")
     assert run["state_name"] == "Completed"
     assert run["state"]["message"].startswith("published ")
-    assert {artifact["type"] for artifact in machine.find("artifacts")} == {"markdown", "table"}
+    assert {artifact["type"] for artifact in machine.find("artifacts")} >= {"markdown", "table"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -102,7 +102,7 @@ def test_worker_and_flow_die_together(machine: Machine) -> None:
     until(lambda: staged(output) and machine.says("worker.log", "descent: gd"))
     kill_with_children(worker.pid)
     worker.wait()
-    assert len(staged(output)) == 2  # the half-written run and its lock
+    assert staged(output)  # the lock of the half-written run
 
     machine.worker("worker_2.log")
     next_run = machine.prefect("deployment", "run", "train/nightly", f"-poutput={output}", "--watch")
