@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -76,6 +77,8 @@ gdpipe predict demo --run runs --output scores
 @click.pass_context
 def main(context: click.Context, debug: bool, quiet: bool) -> None:
     """What holds for every command."""
+    # ended as by Ctrl-C, so that staging is cleared: a container, a worker and an init stop what they started like this
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     context.obj = _say if not quiet else _say_nothing
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -81,6 +81,22 @@ def test_kills_at_random_instants_beside_a_reader(data: Path, output: Path) -> N
         assert gdpipe_cli("verify", folder).code == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_clears_up_itself(data: Path, output: Path, number: signal.Signals) -> None:
+    before = snapshot(output)
+    slow = ("--method", "gd", "--learning-rate", "1e-9", "--max-iterations", "900000000")
+    train = gdpipe_command("train", data, "--target", "y", "--output", output, *slow)
+    process = subprocess.Popen(train, cwd=REPO, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert any(line.startswith("descent: gd") for line in process.stdout)
+    assert staged(output) != []
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 1}[number]
+    assert staged(output) == []
+    assert unchanged(before, output)
+
+
 def test_a_kill_at_each_step(data: Path, output: Path) -> None:
     before = snapshot(output)
     train = ("train", data, "--target", "y", "--output", output, "--no-report", "--run-id")
