@@ -278,7 +278,8 @@ class _PredictShard:
     ) -> None:
         weights = values[-1, used] if self.columns.weight else None
         every = bool(used.all())
-        z = np.ones((len(check.kept) + 1, len(residual) if every else int(used.sum())))
+        z = np.empty((len(check.kept) + 1, len(residual) if every else int(used.sum())))
+        z[-1] = 1.0
         for line, j, mean, per_scale in zip(
             z, check.kept, check.means.tolist(), check.per_scale.tolist(), strict=False
         ):
