@@ -30,6 +30,13 @@ PLANTED = "pLaNtEdSeCrEt0123456789abcdefghijklmnop"
 VARIABLES = {"AWS_ACCESS_KEY_ID": "AKIAPLANTEDKEY000001", "AWS_SECRET_ACCESS_KEY": PLANTED}
 
 
+@pytest.fixture(autouse=True)
+def nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The S3 server of other tests has put its own there."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def block(server: None) -> str:
     Secret(value=SecretStr(json.dumps(VARIABLES))).save("storage", overwrite=True, _sync=True)  # type: ignore[call-arg]
