@@ -45,7 +45,7 @@ def credentials_of(block: str | None) -> Iterator[None]:
 
 def _variables(block: str) -> dict[str, str]:
     try:
-        held: Any = Secret.load(block, _sync=True).get()  # type: ignore[union-attr,call-arg]
+        held: Any = Secret.load(block, _sync=True).get()  # type: ignore[union-attr,call-arg]  # _sync is not in its types
     except ValueError as error:
         raise ConfigError(f"credentials {block!r}: there is no Secret block of that name") from error
     # no word of what is in it, also where it is wrong

@@ -22,14 +22,12 @@ from gdpipe.numerics.descent import GradientDescent, minimize
 from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.moments import Moments
 from gdpipe.numerics.regression import Regression
-from gdpipe.numerics.scaling import Scaling
+from gdpipe.numerics.scaling import LARGEST_SCALE, Scaling
 from gdpipe.numerics.unrounded import unrounded_moments
 from gdpipe.report.relations import describe
 
 # what an array keeps of its own precision: a combination of float32 columns is constant to float32's rounding
 FLOATS = (np.float64, np.float32, np.float16)
-# standard deviations beyond this, or below its inverse, have squares that are no float64
-LARGEST_SCALE = 1e150
 
 
 class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from gdpipe.errors import PublishError, SchemaError
 from gdpipe.numerics import linear
-from gdpipe.stages.predict import Model
+from gdpipe.stages.predict_shard import Model
 from gdpipe.tables import catalog
 from gdpipe.tables.columns import is_numeric, numbers
 from gdpipe.tables.disk import DiskPlace

@@ -139,7 +139,7 @@ class Reader:
     def _console(self, block: Block) -> None:
         assert block.text.startswith("$ "), f"{block.where}: a session starts with '$ '"
         for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-            command, shown = COMMAND.fullmatch(part).groups()  # type: ignore[union-attr]
+            command, shown = COMMAND.fullmatch(part).groups()  # type: ignore[union-attr]  # found so
             code, self.printed = self._bash(command, "-uo")
             assert code == 0 or shown.strip(), f"{block.where}: {command}: exit code {code}\n{self.printed}"
             assert_shown(shown, self.printed, block.where)

@@ -25,9 +25,10 @@ import gdpipe
 from gdpipe import cluster
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, EngineError, GdpipeError, PublishError
-from gdpipe.numerics.moments import GridOverflow
+from gdpipe.numerics.digits import GridOverflow
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.predict import Model, score
+from gdpipe.stages.predict import score
+from gdpipe.stages.predict_shard import Model
 from gdpipe.tables.scan import shards
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.covariance import CrossProducts, square_root
 
+# standard deviations beyond this, or below its inverse, have squares that are no longer a float64
+LARGEST_SCALE = 1e150
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:

@@ -17,7 +17,7 @@ from gdpipe.report.plan import RunPlan
 from gdpipe.stages.columns import choose_columns
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import Ingested, ingest
-from gdpipe.stages.predict import ROW_GROUP_ROWS
+from gdpipe.stages.predict_shard import ROW_GROUP_ROWS
 from gdpipe.stages.progress import listening, silence
 from gdpipe.stages.standardize import standardize
 from gdpipe.tables.footers import Footers, read_footers

@@ -14,10 +14,10 @@ from gdpipe.numerics.moments import Moments, grid_exponents
 from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.regression import Regression
 from gdpipe.numerics.relations import Relation
-from gdpipe.numerics.scaling import Scaling
+from gdpipe.numerics.scaling import LARGEST_SCALE, Scaling
 from gdpipe.report.relations import describe
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.ingest import LARGEST_SCALE, Ingested
+from gdpipe.stages.ingest import Ingested
 
 logger = logging.getLogger(__name__)
 

@@ -49,11 +49,11 @@ def test_a_shard_beside_the_thread_engine(tmp_path: Path) -> None:
         for engine in ("threads", dask.address):
             settings = TrainingConfig(**{**config.as_dict(), "engine": engine})
             with threadpool_limits(1, user_api="blas"), open_executor(engine) as executor:
-                here, there = spent(lambda e=executor: ingest(config, e))  # type: ignore[misc]
+                here, there = spent(lambda e=executor: ingest(config, e))  # type: ignore[misc]  # mypy and lambdas
                 print(f"{engine}: first scan {here:.2f} + {there:.2f} s", end="; ")
-                here, there = spent(lambda e=executor: drain(e))  # type: ignore[misc]
+                here, there = spent(lambda e=executor: drain(e))  # type: ignore[misc]  # mypy and lambdas
                 print(f"a call that does nothing {here / CALLS * 1e3:.2f} + {there / CALLS * 1e3:.2f} ms", end="; ")
-            here, there = spent(lambda s=settings: train(s))  # type: ignore[misc]
+            here, there = spent(lambda s=settings: train(s))  # type: ignore[misc]  # mypy and lambdas
             print(f"all stages {here:.2f} + {there:.2f} s")
         started = Path(f"/proc/{dask.scheduler.pid}/stat").read_text().split()
         print(f"scheduler, all along: {(int(started[13]) + int(started[14])) / 100:.2f} s of CPU")

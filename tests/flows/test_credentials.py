@@ -39,7 +39,7 @@ def nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def block(server: None) -> str:
-    Secret(value=SecretStr(json.dumps(VARIABLES))).save("storage", overwrite=True, _sync=True)  # type: ignore[call-arg]
+    Secret(value=SecretStr(json.dumps(VARIABLES))).save("storage", overwrite=True, _sync=True)  # type: ignore[call-arg]  # _sync
     return "storage"
 
 
@@ -55,7 +55,7 @@ def storage() -> Iterator[tuple[str, list[str]]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        do_HEAD = do_GET  # noqa: N815
+        do_HEAD = do_GET  # noqa: N815  # the library asks for that name
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -125,7 +125,7 @@ def test_what_a_run_left_is_looked_at_with_the_same_credentials(block: str, stor
 
 @pytest.mark.parametrize("held", ["no json", '{"PATH": "x"}', '{"AWS_REGION": 3}', "[1]"])
 def test_a_block_of_something_else_is_refused_without_a_word_of_it(server: None, held: str) -> None:
-    Secret(value=SecretStr(held)).save("odd", overwrite=True, _sync=True)  # type: ignore[call-arg]
+    Secret(value=SecretStr(held)).save("odd", overwrite=True, _sync=True)  # type: ignore[call-arg]  # _sync
     with (
         pytest.raises(ConfigError, match=r"^credentials 'odd': the block must hold a JSON object") as caught,
         credentials_of("odd"),

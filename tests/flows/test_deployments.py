@@ -3,7 +3,6 @@
 The tests stand in the order of their numbers and share one server; each has an output of its own.
 """
 
-import inspect
 import json
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from flows.train import train
 from tests.flows.machine import Machine, slow, until
 
 pytestmark = pytest.mark.prefect_server
@@ -119,7 +117,6 @@ def test_of_two_triggers_at_once_one_waits_and_both_publish(machine: Machine) ->
     assert "waiting: another run works on" in until(lambda: "".join(logs(machine, run) for run in runs))
 
 
-@pytest.mark.skipif("force" not in inspect.signature(train.fn).parameters, reason="runs are not yet told apart")
 def test_of_three_missed_runs_one_does_the_work(machine: Machine) -> None:
     output = machine.folder / "three"
     runs = [machine.trigger("train/nightly", f"output={output}") for _ in range(3)]

@@ -10,7 +10,7 @@ from tests.numerics.build import Floats, Problem, problem, random_data
 
 def landscape(found: Problem, **settings: object) -> Landscape:
     loss = found.loss
-    solution = minimize(loss, GradientDescent(**settings).plan(loss))  # type: ignore[arg-type]
+    solution = minimize(loss, GradientDescent(**settings).plan(loss))  # type: ignore[arg-type]  # each test knows its own
     optimum = np.asarray(np.linalg.solve(loss.hessian, loss.linear), np.float64)
     return Landscape.of(loss, solution, optimum, loss.loss(optimum), found.scaling, centred=True)
 

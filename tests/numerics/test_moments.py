@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gdpipe.numerics.digits import GridOverflow
 from gdpipe.numerics.moments import (
     BLOCK_ROWS,
     BLOCKS_BEFORE_FOLD,
-    GridOverflow,
     Moments,
     MomentsAccumulator,
     grid_exponents,

@@ -69,7 +69,7 @@ def test_only_the_row_groups_of_the_sample_are_read(tmp_path: Path, monkeypatch:
         seen.extend(shard.row_groups)
         return read(source, shard, *rest)
 
-    monkeypatch.setattr("gdpipe.stages.ingest.read", recorded)
+    monkeypatch.setattr("gdpipe.stages.sum_shard.read", recorded)
     found = planned(file, sample_rows=500)
     assert (found.sample_groups, found.row_groups, found.sample_rows) == (5, 20, 500)
     assert seen == [2, 6, 10, 14, 18]  # spread evenly
