@@ -13,15 +13,15 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, wait
+from concurrent.futures import CancelledError, Executor
+from concurrent.futures import Future as StandardFuture
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any
 
 import dask
 from dask.utils import parse_timedelta
-from distributed import Client, KilledWorker, get_worker
-from distributed.cfexecutor import ClientExecutor
+from distributed import Client, Future, KilledWorker, get_worker
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoValidWorkerError
 from threadpoolctl import threadpool_limits
@@ -67,9 +67,9 @@ class DaskExecutor(Executor):
             self._look()
         return max(self._threads, default=None)
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> StandardFuture[Any]:
         """Send one call."""
-        future: Future[Any] = self._client.get_executor(pure=False).submit(fn, *args, **kwargs)
+        future: StandardFuture[Any] = self._client.get_executor(pure=False).submit(fn, *args, **kwargs)
         return future
 
     def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
@@ -85,18 +85,14 @@ class DaskExecutor(Executor):
             self._seen = time.monotonic()
             packed = zlib.compress(pickle.dumps(fn))
             work = self._client.submit(_unpack, packed, _versions(), pure=False)
-            sender: ClientExecutor = self._client.get_executor(pure=False)
+            # Dask's own futures: a task is cancelled when nobody holds its future any more
             waiting: deque[Future[Any]] = deque()
-            try:
-                for arguments in zip(*iterables, strict=False):
-                    while waiting and len(waiting) >= SHARDS_A_THREAD * sum(self._threads):
-                        yield self._result(waiting.popleft())
-                    waiting.append(sender.submit(_call, work, *arguments))
-                while waiting:
+            for arguments in zip(*iterables, strict=False):
+                while waiting and len(waiting) >= SHARDS_A_THREAD * sum(self._threads):
                     yield self._result(waiting.popleft())
-            finally:
-                with contextlib.suppress(CommClosedError, TimeoutError):
-                    sender.shutdown(wait=False)
+                waiting.append(self._client.submit(_call, work, *arguments, pure=False))
+            while waiting:
+                yield self._result(waiting.popleft())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster; what it still does for this client is cancelled."""
@@ -113,11 +109,13 @@ class DaskExecutor(Executor):
             ) from error
 
     def _result(self, future: Future[Any]) -> Any:
-        while not wait([future], SECONDS_BETWEEN_LOOKS).done:
-            self._look()
-        if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
-            self._look()
-        return future.result()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                future.exception(SECONDS_BETWEEN_LOOKS)  # waits, and fetches nothing
+            if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+                self._look()
+            if future.done():
+                return future.result()
 
     def _look(self) -> None:
         """Count the workers' threads; a wait for the first or the next worker ends some time.
