@@ -84,7 +84,7 @@ def train(
         max_rmse_increase: The gate: how far the RMSE may lie above the previous run's, as 0.05 or 5%; beyond it, not
             published.
         min_r2: The gate: the least R² that is published.
-        memory: The most decoded data held at once.
+        memory: The most held of the source at once.
         engine: What works on the shards: threads, or a Dask scheduler at tcp://HOST:PORT.
         report: Write report.html.
         predict: Rows to predict: all, those of files new since the published run, or none.

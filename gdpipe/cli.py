@@ -33,11 +33,18 @@ EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, Da
 # whose SQL we have tried: sqlglot knows more
 DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
 
+EVERYWHERE = ("--debug", "--quiet")
+
 Command = Callable[..., None]
 
 
 class Commands(click.Group):
     """The group that turns our errors into one clear line and an exit code."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """What holds for every command may stand behind it, too."""
+        everywhere = [arg for arg in args if arg in EVERYWHERE]
+        return super().parse_args(context, everywhere + [arg for arg in args if arg not in EVERYWHERE])
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command.
@@ -48,7 +55,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except click.UsageError as error:
-            click.echo(f"gdpipe: {_one_line(error.format_message())}; see --help", err=True)
+            click.echo(f"gdpipe: {_one_line(error.format_message())} (see --help)", err=True)
             raise SystemExit(EXIT_CODES[ConfigError]) from error
         except GdpipeError as error:
             if context.params.get("debug"):

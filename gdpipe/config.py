@@ -64,7 +64,7 @@ class TrainingConfig:
         None, "The gate: how far the RMSE may lie above the previous run's, as 0.05 or 5%; beyond it, not published."
     )
     min_r2: float | None = _setting(None, "The gate: the least R² that is published.")
-    memory: str = _setting("512MiB", "The most decoded data held at once.")
+    memory: str = _setting("512MiB", "The most held of the source at once.")
     engine: str = _setting("threads", "What works on the shards: threads, or a Dask scheduler at tcp://HOST:PORT.")
     report: bool = _setting(True, "Write report.html.")
     predict: Predict = _setting("all", "Rows to predict: all, those of files new since the published run, or none.")

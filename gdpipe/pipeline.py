@@ -23,7 +23,7 @@ from gdpipe.stages.standardize import standardize
 from gdpipe.stages.validate import validate
 from gdpipe.tables.columns import is_numeric
 from gdpipe.tables.place import Place
-from gdpipe.tables.scan import batch_rows, shards
+from gdpipe.tables.scan import room_for, shards
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
 
@@ -117,8 +117,9 @@ def score_source(
     name = run_id or new_run_id(settings)
     n_columns = len(model.features) + 1
     with threadpool_limits(1, user_api="blas"), Staging(output, name) as staging, open_executor() as executor:
-        rows = batch_rows(memory_bytes, worker_count(), n_columns)
-        files = score(model, opened, shards(opened, n_columns), columns, staging, rows, executor)
+        parts = shards(opened, n_columns)
+        room = room_for(opened, parts, n_columns, memory_bytes, worker_count())
+        files = score(model, opened, parts, columns, staging, room, executor)
         folder = staging.publish(
             {
                 **header("scores", name, files),

@@ -46,6 +46,8 @@ def test_the_forecast_is_printed_before_the_verdict(data: Path, tmp_path: Path) 
 def test_quiet_prints_nothing_but_errors(data: Path, tmp_path: Path) -> None:
     done = gdpipe_cli("--quiet", "train", data, "--target", "y", "--output", tmp_path / "runs")
     assert done == Outcome(0, "", "")
+    behind = gdpipe_cli("train", data, "--target", "y", "--force", "--output", tmp_path / "runs", "--quiet")
+    assert behind == Outcome(0, "", "")
     assert_one_line(gdpipe_cli("--quiet", "train", data, "--target", "z", "--output", tmp_path / "runs"), 3)
 
 

@@ -29,6 +29,7 @@ from gdpipe.numerics.digits import GridOverflow
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.predict import score
 from gdpipe.stages.predict_shard import Model
+from gdpipe.tables.room import Room
 from gdpipe.tables.scan import shards
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
@@ -251,7 +252,7 @@ def test_an_output_that_workers_do_not_see(dask: Cluster, data: Path, tmp_path: 
         open_executor(dask.address) as executor,
         pytest.raises(PublishError, match="all workers must share the output"),
     ):
-        score(model, source, shards(source, 2), columns, staging, 1024, executor)
+        score(model, source, shards(source, 2), columns, staging, Room(2**29, 1024), executor)
     assert not output.exists()
 
 

@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import gdpipe
 from tests.benchmarks.processes import launched
 from tests.conftest import gdpipe_command
 
 ROWS, FEATURES = 200_000, 20  # of each of two files: two workers, whatever the machine
 WIDE_ROWS, WIDE_FEATURES = 40_000, 100  # four times as many are still one shard, and so one worker
+BROAD_ROWS = 140_000  # a whole page of each column
 PIECE = 10_000  # rows of a small row group
 # what a peak may lie above another; the same run differs by 3 % from one time to the next
 MARGIN = 1.10
@@ -63,3 +65,24 @@ def test_predictions_that_wait_to_be_written_do_not_hold_the_features(
     base = peak(write(tmp_path / "wide", rows, PIECE, files=1), "--arithmetic", "float64")
     longer = pa.concat_tables([rows] * 4)
     assert peak(write(tmp_path / "longer", longer, PIECE, files=1), "--arithmetic", "float64") < base * MARGIN
+
+
+def test_where_memory_has_room_for_one_only_one_reads(tmp_path: Path, peak: Callable[..., float]) -> None:
+    rows = table(BROAD_ROWS, WIDE_FEATURES)
+    data = write(tmp_path / "broad", rows, BROAD_ROWS)
+    options = ("--arithmetic", "float64")
+    a_page_of_each_column = WIDE_FEATURES * 2**20
+    assert peak(data, *options, "--memory", "160MiB") < peak(data, *options) - 0.7 * a_page_of_each_column
+
+
+def test_a_ceiling_below_what_one_read_takes_is_said(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", table(30_000, FEATURES), 30_000, files=1)
+    said = {
+        memory: gdpipe.train(
+            source=str(data), target="y", output=str(tmp_path / memory), memory=memory, report=False
+        ).manifest["notices"]
+        for memory in ("8MiB", "64MiB")
+    }
+    assert said["64MiB"] == []
+    [notice] = said["8MiB"]
+    assert "less than one read" in notice

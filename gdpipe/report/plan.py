@@ -34,7 +34,7 @@ class RunPlan:
         descent_seconds: The steps.
         second_scan_seconds: To predict.
         memory_bytes: At the peak, the interpreter and the libraries among it.
-        workers: Threads.
+        workers: Threads that read at once; fewer than cores where `memory` has no room for more.
         batch_rows: Rows each decodes at once.
         dependencies: Among the features of the sample, one line each.
         notices: What a person should know, one line each.

@@ -20,7 +20,8 @@ from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.row_sums import RowSums
 from gdpipe.stages.sum_shard import LARGEST_VALUE, SumShard, locate_unusable
 from gdpipe.tables.kept import Kept
-from gdpipe.tables.scan import Shard, batch_rows, shards
+from gdpipe.tables.room import Room
+from gdpipe.tables.scan import Shard, most_needed, room_for, shards
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import place_at
 
@@ -62,7 +63,7 @@ class Ingested:
         source: The files.
         columns: Their parts.
         shards: How the rows were shared out.
-        batch_rows: How many rows a worker decodes at once.
+        room: What a process may hold of the source.
         largest: Largest magnitude of each of `columns.fitted` in the whole source.
         least_weight: The smallest positive weight used; 1 where rows are unweighted.
         whole_weights: Whether every weight is an integer, and so may stand for repeated rows.
@@ -77,7 +78,7 @@ class Ingested:
     source: Source
     columns: Columns
     shards: tuple[Shard, ...]
-    batch_rows: int
+    room: Room
     largest: NDArray[np.float64]
     least_weight: float
     whole_weights: bool
@@ -113,12 +114,12 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     exact = _is_exact(config, columns)
     entries = Kept(place_at(config.output)) if keep and exact else None
     largest = source.largest(columns.fitted, entries)
-    rows_at_once = batch_rows(config.memory_bytes, worker_count(executor), len(columns.fitted))
-    work = SumShard(source, columns, rows_at_once, largest, exact)
+    parts = tuple(shards(source, len(columns.fitted)))
+    room = room_for(source, parts, len(columns.fitted), config.memory_bytes, worker_count(executor))
+    work = SumShard(source, columns, room, largest, exact)
     for name, size in zip(columns.fitted, largest.tolist(), strict=True):
         if not size <= LARGEST_VALUE:
             raise DataError(locate_unusable(work, name))
-    parts = tuple(shards(source, len(columns.fitted)))
     kept = KeptSums(entries, source, columns, work.exponents) if entries else None
     predicted = files_to_predict(config, source)
     sums = unpredicted = work.nothing()
@@ -134,6 +135,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     if config.weight:
         notices += _check_weights(config.weight, source, sums, float(largest[-1]))
     notices += _notices_of_rounding(columns, source, largest)
+    notices += _notices_of_memory(config, room, most_needed(source, parts, len(columns.fitted), room))
     rows = RowCount(
         read=sums.read,
         used=sums.moments.n_samples,
@@ -147,7 +149,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
         source,
         columns,
         parts,
-        work.batch_rows,
+        room,
         largest,
         sums.least_weight if config.weight else 1.0,
         sums.whole_weights,
@@ -198,6 +200,12 @@ def _notices_of_rounding(columns: Columns, source: Source, largest: NDArray[np.f
         if size > 2**53 and pa.types.is_integer(source.schema.field(name).type)
     ]
     return (f"integers beyond 2^53 are rounded to float64: {', '.join(beyond)}",) if beyond else ()
+
+
+def _notices_of_memory(config: TrainingConfig, room: Room, most: int) -> tuple[str, ...]:
+    if most <= room.bytes:
+        return ()
+    return (f"memory={config.memory!r} is less than one read of so many columns takes, {most / 2**20:,.0f} MiB",)
 
 
 def _is_exact(config: TrainingConfig, columns: Columns) -> bool:

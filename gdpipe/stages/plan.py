@@ -21,7 +21,8 @@ from gdpipe.stages.predict_shard import ROW_GROUP_ROWS
 from gdpipe.stages.progress import listening, silence
 from gdpipe.stages.standardize import standardize
 from gdpipe.tables.footers import Footers, read_footers
-from gdpipe.tables.scan import BYTES_PER_NUMBER, Shard
+from gdpipe.tables.room import BYTES_PER_NUMBER
+from gdpipe.tables.scan import Shard, most_needed
 from gdpipe.tables.source import Source
 
 SAMPLE_ROWS = 200_000
@@ -32,10 +33,6 @@ TRIAL_SECONDS = 1.0
 # the second scan writes too, which a plan may not: as a multiple of the first, SUMS + WRITING / columns read;
 # in CPU time on one thread it was 2.1 at 6 features, 1.1 at 20 and 0.8 at 60
 SECOND_SCAN_SUMS, SECOND_SCAN_WRITING = 0.6, 11.0
-# a batch exists so many times over: Arrow, float64, digits (`scan.batch_rows` counts the same)
-BATCH_COPIES = 4
-# a page of a column as it is decoded, beside it as it was stored: what Parquet writers make
-PAGE_BYTES = 2 * 2**20
 # Python and the libraries, measured
 INTERPRETER_BYTES = 150 * 2**20
 
@@ -87,7 +84,9 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     steps = config.max_iterations if forecast is None else min(forecast, config.max_iterations)
     descent_seconds = descended * max(steps / max(solution.iterations, 1), 1.0)
     scale = wanted / decoded
-    first_scan = sampler.busy * scale / min(worker_count(), len(ingested.shards))
+    reading = most_needed(source, ingested.shards, len(columns.fitted), ingested.room)
+    workers = ingested.room.readers(min(worker_count(), len(ingested.shards)), reading)
+    first_scan = sampler.busy * scale / workers
     least = footers.least_left_out if config.filters is None else None
     condition = standardized.problem.condition_number
     return RunPlan(
@@ -112,9 +111,9 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         first_scan_seconds=first_scan,
         descent_seconds=min(descent_seconds, config.max_seconds or math.inf),
         second_scan_seconds=first_scan * (SECOND_SCAN_SUMS + SECOND_SCAN_WRITING / len(columns.fitted)),
-        memory_bytes=_memory(ingested, max(counts)),
-        workers=worker_count(),
-        batch_rows=ingested.batch_rows,
+        memory_bytes=_memory(ingested, workers, reading),
+        workers=workers,
+        batch_rows=ingested.room.batch_rows,
         dependencies=standardized.described,
         notices=_notices(ingested, footers),
     )
@@ -169,16 +168,13 @@ def _spread(counts: list[int], sample_rows: int) -> list[int]:
     return sorted(set(np.searchsorted(np.cumsum(counts), at, side="right").tolist()))
 
 
-def _memory(ingested: Ingested, largest_group: int) -> int:
-    """Pages, batches in every form they take, and the predictions that wait to be a row group, being encoded."""
-    columns = len(ingested.columns.fitted)
-    pages = min(PAGE_BYTES, largest_group * BYTES_PER_NUMBER * 2) * columns
-    batch = min(ingested.batch_rows, largest_group) * columns * BATCH_COPIES * BYTES_PER_NUMBER
+def _memory(ingested: Ingested, workers: int, reading: int) -> int:
+    """What is read, and the predictions that wait to be a row group, being encoded."""
     largest_shard = max(sum(ingested.source.files[s.file].group_rows[g] for g in s.row_groups) for s in ingested.shards)
     # key (or file and row), target, prediction, residual; once gathered, once encoded
     across = (max(len(ingested.columns.key), 2) + 3) * BYTES_PER_NUMBER * 2
-    waiting = min(ROW_GROUP_ROWS + ingested.batch_rows, largest_shard) * across
-    return INTERPRETER_BYTES + min(worker_count(), len(ingested.shards)) * (pages + batch + waiting)
+    waiting = min(ROW_GROUP_ROWS + ingested.room.batch_rows, largest_shard) * across
+    return INTERPRETER_BYTES + workers * (reading + waiting)
 
 
 def _notices(ingested: Ingested, footers: Footers) -> tuple[str, ...]:

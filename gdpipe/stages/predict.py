@@ -19,6 +19,7 @@ from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.predict_shard import Check, Model, PredictShard
 from gdpipe.stages.progress import reported
 from gdpipe.stages.standardize import Standardized
+from gdpipe.tables.room import Room
 from gdpipe.tables.scan import Shard
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
@@ -89,7 +90,7 @@ def predict(
         model,
         staging.folder,
         staging.run_id,
-        ingested.batch_rows,
+        ingested.room,
         Check(tuple(kept), means_float, 1.0 / scales, grids, density_grid),
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
@@ -108,7 +109,7 @@ def score(
     shards: Sequence[Shard],
     columns: Columns,
     staging: Staging,
-    batch_rows: int,
+    room: Room,
     executor: Executor,
 ) -> tuple[WrittenFile, ...]:
     """Predictions of rows that no fit has seen; `columns.target` may be absent from them.
@@ -117,9 +118,7 @@ def score(
         DataError: A file is damaged.
         PublishError: A part cannot be written.
     """
-    work = PredictShard(
-        source, columns, _keys(source, columns), model, staging.folder, staging.run_id, batch_rows, None
-    )
+    work = PredictShard(source, columns, _keys(source, columns), model, staging.folder, staging.run_id, room, None)
     return tuple(record for record, _, _ in reported(executor.map(work, shards), source, shards, "predicted"))
 
 

@@ -18,7 +18,8 @@ from gdpipe.tables import catalog
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.columns import numbers
 from gdpipe.tables.place import Place
-from gdpipe.tables.scan import ROW, Shard, read
+from gdpipe.tables.room import Room
+from gdpipe.tables.scan import ROW, Shard, needed, read
 from gdpipe.tables.source import Source
 from gdpipe.tables.writer import TableWriter, WrittenFile
 
@@ -62,7 +63,7 @@ class PredictShard:
     model: Model
     folder: Place
     run_id: str
-    batch_rows: int
+    room: Room
     check: Check | None
 
     def __call__(self, shard: Shard) -> tuple[WrittenFile, ResidualSums | None, Density | None]:
@@ -72,6 +73,10 @@ class PredictShard:
             DataError: A value is infinite, or beyond what the footer announces.
             PublishError: The part cannot be written.
         """
+        with self.room.taken(needed(self.source, shard, len(self.columns.fitted), self.room)):
+            return self._predicted(shard)
+
+    def _predicted(self, shard: Shard) -> tuple[WrittenFile, ResidualSums | None, Density | None]:
         has_target = self.columns.target in self.source.schema.names
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and self.check else []
@@ -86,7 +91,7 @@ class PredictShard:
         p = len(self.columns.features)
         waiting: list[pa.Table] = []
         try:
-            for batch in read(self.source, shard, [*names, *self.columns.key], self.batch_rows):
+            for batch in read(self.source, shard, [*names, *self.columns.key], self.room):
                 block = numbers(batch, names)
                 self._check_finite(block.values, names, batch, shard)
                 n = batch.num_rows

@@ -14,7 +14,8 @@ from gdpipe.numerics.moments import MomentsAccumulator, grid_exponents
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.row_sums import Position, RowSums
 from gdpipe.tables.columns import Numbers, numbers
-from gdpipe.tables.scan import ROW, Shard, read
+from gdpipe.tables.room import Room
+from gdpipe.tables.scan import ROW, Shard, needed, read
 from gdpipe.tables.source import Source
 
 # a value whose square is no longer a float64
@@ -27,7 +28,7 @@ class SumShard:
 
     source: Source
     columns: Columns
-    batch_rows: int
+    room: Room
     largest: NDArray[np.float64]
     exact: bool
 
@@ -37,13 +38,17 @@ class SumShard:
         Raises:
             DataError: A weight is negative, or a value beyond what the footers announce.
         """
+        with self.room.taken(needed(self.source, shard, len(self.columns.fitted), self.room)):
+            return self._sums(shard)
+
+    def _sums(self, shard: Shard) -> RowSums:
         names = self.columns.fitted
         accumulator = self._accumulator()
         read_rows, zero_weight, least_weight, whole_weights = 0, 0, math.inf, True
         missing = np.zeros(len(names), np.int64)
         first_missing = None
         file = self.source.files[shard.file]
-        for batch in read(self.source, shard, names, self.batch_rows):
+        for batch in read(self.source, shard, names, self.room):
             block = numbers(batch, names)
             read_rows += batch.num_rows
             if block.missing is not None:
@@ -110,7 +115,7 @@ def locate_unusable(work: SumShard, name: str) -> str:
     whole = Source(work.source.location, work.source.filesystem, work.source.files, work.source.schema, None)
     for f, file in enumerate(whole.files):
         groups = tuple(g for g, rows in enumerate(file.group_rows) if rows)
-        for batch in read(whole, Shard(f, f, groups), [name], work.batch_rows):
+        for batch in read(whole, Shard(f, f, groups), [name], work.room):
             values = numbers(batch, [name]).values[0]
             unusable = ~(np.abs(values) <= LARGEST_VALUE)
             if unusable.any():

@@ -1,8 +1,9 @@
 """Parquet in: shards of a source, and the rows in them."""
 
+import dataclasses
 import itertools
-import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,10 @@ from gdpipe.config import filter_groups
 from gdpipe.errors import DataError
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.files import reading
+from gdpipe.tables.room import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Room, batch_rows
 from gdpipe.tables.source import Source, SourceFile
 
 SHARD_BYTES = 128 * 2**20
-BYTES_PER_NUMBER = 8
-# read at once of a column: a disk has the next bytes at hand, an object store takes a request for them
-DISK_READ_BYTES, STORE_READ_BYTES = 2**18, 2**20
-# rows: more than this at once is no faster
-LARGEST_BATCH = 16_384
 # the position of a row in its file, beside the columns that were asked for
 ROW = "__gdpipe_row__"
 
@@ -58,19 +55,53 @@ def shards(source: Source, n_columns: int, shard_bytes: int = SHARD_BYTES) -> li
     return found
 
 
-def read(source: Source, shard: Shard, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+def room_for(source: Source, shards: Sequence[Shard], n_columns: int, memory_bytes: int, workers: int) -> Room:
+    """What each process may hold while so many workers of it read these shards.
+
+    Where fewer can read than work, such as one giant row group or very wide rows, they decode ahead.
+    """
+    room = Room(memory_bytes, batch_rows(memory_bytes, workers, n_columns))
+    most = most_needed(source, shards, n_columns, room)
+    return dataclasses.replace(room, ahead=room.readers(min(workers, len(shards)), most) < workers)
+
+
+def most_needed(source: Source, shards: Sequence[Shard], n_columns: int, room: Room) -> int:
+    """What the largest read among these shards holds, in bytes."""
+    return max((needed(source, shard, n_columns, room) for shard in shards), default=0)
+
+
+def needed(source: Source, shard: Shard, n_columns: int, room: Room) -> int:
+    """What a read of so many columns of a shard holds of `room`, in bytes."""
+    rows = source.files[shard.file].group_rows
+    return room.needed(n_columns, max((rows[g] for g in shard.row_groups), default=0), _read_bytes(source))
+
+
+def read(source: Source, shard: Shard, columns: Sequence[str], room: Room) -> Iterator[pa.RecordBatch]:
     """The rows of a shard that pass the filters, in order, with their position in the file as column `ROW`.
 
     Args:
         source: Where the shard is.
         shard: Which rows.
         columns: Names, each in the file or among its partition columns.
-        batch_rows: The most rows decoded at once.
+        room: How many rows are decoded at once, and whether ahead. To be `taken` by whoever asks for the rows.
 
     Raises:
         DataError: The file has changed, or a page in it is damaged.
     """
-    columns = list(dict.fromkeys(columns))
+    found = _read(source, shard, list(dict.fromkeys(columns)), room.batch_rows)
+    return _ahead(found) if room.ahead else found
+
+
+def _ahead(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same, a batch of them decoded by another thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="gdpipe-ahead") as thread:
+        coming = thread.submit(next, found, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, found, None)
+            yield batch
+
+
+def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Iterator[pa.RecordBatch]:
     file = source.files[shard.file]
     expression = source.expression() if file.filtered else None
     wanted = list(dict.fromkeys([*columns, *_filter_columns(source)])) if file.filtered else columns
@@ -82,7 +113,7 @@ def read(source: Source, shard: Shard, columns: Sequence[str], batch_rows: int) 
         with _opened(source, file) as parquet:
             for group in shard.row_groups:
                 row = starts[group]
-                for decoded in _decode(parquet, file, group, stored, batch_rows):
+                for decoded in _decode(parquet, file, group, stored, at_once):
                     batch = _complete(decoded, file, wanted, source.schema, row)
                     row += decoded.num_rows
                     if expression is not None:
@@ -102,16 +133,20 @@ def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:
             source.filesystem.open_input_file(file.path),
             page_checksum_verification=True,
             pre_buffer=False,
-            buffer_size=DISK_READ_BYTES if source.filesystem.type_name == "local" else STORE_READ_BYTES,
+            buffer_size=_read_bytes(source),
         )
 
 
+def _read_bytes(source: Source) -> int:
+    return DISK_READ_BYTES if source.filesystem.type_name == "local" else STORE_READ_BYTES
+
+
 def _decode(
-    parquet: pq.ParquetFile, file: SourceFile, group: int, stored: list[str], batch_rows: int
+    parquet: pq.ParquetFile, file: SourceFile, group: int, stored: list[str], at_once: int
 ) -> Iterator[pa.RecordBatch]:
     rows = 0
     with reading(file.path, group):
-        for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=stored, use_threads=False):
+        for batch in parquet.iter_batches(at_once, row_groups=[group], columns=stored, use_threads=False):
             rows += batch.num_rows
             yield batch.select(stored)
     if rows != file.group_rows[group]:
@@ -137,9 +172,3 @@ def _filter_columns(source: Source) -> list[str]:
     if source.filters is None:
         return []
     return sorted({c for group in filter_groups(source.filters) for c, _, _ in group})
-
-
-def batch_rows(memory_bytes: int, workers: int, n_columns: int) -> int:
-    """Rows that each worker may decode at once: a batch exists up to four times over (Arrow, float64, digits)."""
-    per_row = max(n_columns, 1) * BYTES_PER_NUMBER * 4
-    return max(1024, min(LARGEST_BATCH, math.floor(memory_bytes / workers / per_row)))

@@ -9,9 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from gdpipe.errors import DataError
-from gdpipe.tables.scan import BYTES_PER_NUMBER, ROW, Shard, batch_rows, read, shards
+from gdpipe.tables.room import BYTES_PER_NUMBER, Room
+from gdpipe.tables.scan import ROW, Shard, read, shards
 from gdpipe.tables.source import Source
 from tests.conftest import write_parquet
+
+
+def room(batch_rows: int) -> Room:
+    return Room(2**29, batch_rows)
 
 
 def rows(source: Source, columns: list[str], batch: int = 1000, per_shard: int = 2**30) -> list[dict[str, Any]]:
@@ -19,7 +24,7 @@ def rows(source: Source, columns: list[str], batch: int = 1000, per_shard: int =
     return [
         {"file": source.files[shard.file].name, **row}
         for shard in shards(source, len(columns), per_shard)
-        for decoded in read(source, shard, columns, batch)
+        for decoded in read(source, shard, columns, room(batch))
         for row in decoded.to_pylist()
     ]
 
@@ -64,14 +69,14 @@ def test_every_row_is_in_one_shard(tmp_path: Path) -> None:
 @pytest.mark.parametrize("batch", [1, 3, 10, 11, 1000])
 def test_batches_hold_no_more_rows_than_asked_for(batch: int, tmp_path: Path) -> None:
     source = numbered(tmp_path / "a.parquet", n=25)
-    batches = list(read(source, Shard(0, 0, (0, 1, 2)), ["x"], batch))
+    batches = list(read(source, Shard(0, 0, (0, 1, 2)), ["x"], room(batch)))
     assert max(b.num_rows for b in batches) <= batch
     assert [v for b in batches for v in b.column(ROW).to_pylist()] == list(range(25))
 
 
 def test_row_numbers_are_those_of_the_file_in_every_shard(tmp_path: Path) -> None:
     source = numbered(tmp_path / "a.parquet")
-    found = [row for b in read(source, Shard(7, 0, (1, 3)), ["x"], 4) for row in b.to_pylist()]
+    found = [row for b in read(source, Shard(7, 0, (1, 3)), ["x"], room(4)) for row in b.to_pylist()]
     assert [row[ROW] for row in found] == [*range(10, 20), *range(30, 40)]
     assert [row["x"] for row in found] == [*range(10, 20), *range(30, 40)]
 
@@ -109,7 +114,7 @@ def test_a_column_asked_for_twice_is_there_with_filters_and_without(tmp_path: Pa
     numbered(tmp_path / "a.parquet", n=5)
     for filters in (None, [["x", ">=", 0]]):
         source = Source.open(str(tmp_path / "a.parquet"), filters)
-        (batch,) = read(source, Shard(0, 0, (0,)), ["x", "x"], 100)
+        (batch,) = read(source, Shard(0, 0, (0,)), ["x", "x"], room(100))
         assert batch.column("x").to_pylist() == [0, 1, 2, 3, 4]
         assert batch.column(ROW).to_pylist() == [0, 1, 2, 3, 4]
 
@@ -190,23 +195,6 @@ def test_a_damaged_page_names_file_and_row_group(tmp_path: Path) -> None:
     content[page.data_page_offset + page.total_compressed_size - 100] ^= 1
     file.write_bytes(content)
     source = Source.open(str(file))
-    assert sum(b.num_rows for b in read(source, Shard(0, 0, (0, 1)), ["x"], 500)) == 2000
+    assert sum(b.num_rows for b in read(source, Shard(0, 0, (0, 1)), ["x"], room(500))) == 2000
     with pytest.raises(DataError, match=r"a\.parquet.*row group 2"):
-        list(read(source, Shard(0, 0, (2,)), ["x"], 500))
-
-
-# memory
-
-
-@pytest.mark.parametrize(
-    ("memory", "workers", "columns", "expected"),
-    [
-        (512 * 2**20, 2, 20, 16_384),
-        (8 * 2**20, 2, 20, 2**22 // (20 * 32)),
-        (8 * 2**20, 64, 200, 1024),
-    ],
-)
-def test_rows_of_a_batch_follow_from_memory(memory: int, workers: int, columns: int, expected: int) -> None:
-    assert batch_rows(memory, workers, columns) == expected
-    size = expected * columns * BYTES_PER_NUMBER * 4 * workers
-    assert size <= memory or expected == 1024
+        list(read(source, Shard(0, 0, (2,)), ["x"], room(500)))
