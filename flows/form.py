@@ -7,14 +7,20 @@ from pydantic import Field
 from gdpipe.config import MAX_ITERATIONS
 
 Text = Annotated[str, Field(min_length=1)]
-Names = Annotated[list[Text], Field(min_length=1)]
+# parameters are kept as they are given: a URI with a user and a password in it is refused
+Location = Annotated[str, Field(min_length=1, json_schema_extra={"pattern": r"^(?![A-Za-z0-9+.-]+://[^/]*@)"})]
+Names = Annotated[list[Text], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
 Positive = Annotated[float, Field(gt=0)]
 AtLeastZero = Annotated[float, Field(ge=0)]
 AtMostOne = Annotated[float, Field(le=1)]
 Percentage = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*%\s*$", examples=["5%"])]
 Steps = Annotated[int, Field(ge=1, le=MAX_ITERATIONS)]
-Memory = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*\w*\s*$", examples=["512MiB", "2GB"])]
-Engine = Annotated[str, Field(pattern=r"^(threads|(tcp|tls)://.+)$", examples=["threads", "tcp://127.0.0.1:8786"])]
+Memory = Annotated[
+    str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([KkMmGg]?[Bb]|[KkMmGg][Ii][Bb])?\s*$", examples=["512MiB", "2GB"])
+]
+Engine = Annotated[
+    str, Field(pattern=r"^(threads|(tcp|tls)://[^/\s]+:\d+)$", examples=["threads", "tcp://127.0.0.1:8786"])
+]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 
 OPERATORS = ("=", "==", "!=", "<", ">", "<=", ">=", "in", "not in")
@@ -29,7 +35,11 @@ Condition = Annotated[
                 {"title": "column", "type": "string", "minLength": 1},
                 {"title": "operator", "enum": list(OPERATORS)},
                 {"title": "value"},
-            ]
+            ],
+            "anyOf": [
+                {"prefixItems": [{}, {"enum": ["in", "not in"]}, {"type": "array"}]},
+                {"prefixItems": [{}, {"not": {"enum": ["in", "not in"]}}]},
+            ],
         },
     ),
 ]

@@ -20,9 +20,9 @@ SCORE_SOURCE = retried_task(pipeline.score_source)
 
 @flow(name="score", flow_run_name=scoring_name, persist_result=False)
 def score(
-    source: form.Text,
-    run: form.Text = "runs",
-    output: form.Text = "scores",
+    source: form.Location,
+    run: form.Location = "runs",
+    output: form.Location = "scores",
     key: form.Names | None = None,
     filters: form.Filters | None = None,
     run_id: form.RunId | None = None,

@@ -36,10 +36,10 @@ STEPS = pipeline.Steps(
 
 @flow(name="train", flow_run_name=training_name, persist_result=False)
 def train(
-    source: form.Text,
+    source: form.Location,
     target: form.Text,
     features: form.Names | None = None,
-    output: form.Text = "runs",
+    output: form.Location = "runs",
     key: form.Names | None = None,
     weight: form.Text | None = None,
     filters: form.Filters | None = None,

@@ -1,12 +1,13 @@
 """gdpipe on a terminal."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -33,9 +34,21 @@ EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, Da
 # whose SQL we have tried: sqlglot knows more
 DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
 
+# wherever they stand
 EVERYWHERE = ("--debug", "--quiet")
 
 Command = Callable[..., None]
+
+
+@contextlib.contextmanager
+def _one_line_of_usage() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        click.echo(f"gdpipe: {_one_line(error.format_message())} (see --help)", err=True)
+        raise SystemExit(EXIT_CODES[ConfigError]) from error
 
 
 class Commands(click.Group):
@@ -46,6 +59,15 @@ class Commands(click.Group):
         everywhere = [arg for arg in args if arg in EVERYWHERE]
         return super().parse_args(context, everywhere + [arg for arg in args if arg not in EVERYWHERE])
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read the arguments.
+
+        Raises:
+            SystemExit: They are wrong.
+        """
+        with _one_line_of_usage():
+            return super().make_context(*args, **more)
+
     def invoke(self, context: click.Context) -> Any:
         """Run a command.
 
@@ -53,10 +75,8 @@ class Commands(click.Group):
             SystemExit: With the exit code of the error's kind.
         """
         try:
-            return super().invoke(context)
-        except click.UsageError as error:
-            click.echo(f"gdpipe: {_one_line(error.format_message())} (see --help)", err=True)
-            raise SystemExit(EXIT_CODES[ConfigError]) from error
+            with _one_line_of_usage():
+                return super().invoke(context)
         except GdpipeError as error:
             if context.params.get("debug"):
                 traceback.print_exc()

@@ -4,6 +4,7 @@ What a scan does, with its list of files, goes to the cluster once, as a task of
 and Dask makes it again where it was lost. A shard's task then holds nothing but the shard. Only sums come back.
 """
 
+import asyncio
 import contextlib
 import functools
 import logging
@@ -13,7 +14,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor
+from concurrent.futures import CancelledError, Executor, wait
 from concurrent.futures import Future as StandardFuture
 from importlib.metadata import version
 from types import TracebackType
@@ -24,6 +25,7 @@ from dask.utils import parse_timedelta
 from distributed import Client, Future, KilledWorker, get_worker
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoValidWorkerError
+from distributed.security import Security
 from threadpoolctl import threadpool_limits
 
 from gdpipe.errors import EngineError
@@ -64,6 +66,7 @@ class DaskExecutor(Executor):
     def threads(self) -> int | None:
         """The most shards that one worker works on at once; None as long as there is no worker."""
         with self._lost_is_our_error():
+            self._reconnect()
             self._look()
         return max(self._threads, default=None)
 
@@ -79,10 +82,7 @@ class DaskExecutor(Executor):
             EngineError: The scheduler, or every worker, is gone.
         """
         with self._lost_is_our_error():
-            if self._client.status != "running":  # a stage that is tried again finds the scheduler that came back
-                self._client.close()
-                self._client = self._connect()
-            self._seen = time.monotonic()
+            self._reconnect()
             packed = zlib.compress(pickle.dumps(fn))
             work = self._client.submit(_unpack, packed, _versions(), pure=False)
             # Dask's own futures: a task is cancelled when nobody holds its future any more
@@ -98,7 +98,19 @@ class DaskExecutor(Executor):
         """Leave the cluster; what it still does for this client is cancelled."""
         self._client.close()
 
+    def _reconnect(self) -> None:
+        """A stage that is tried again finds the scheduler that came back."""
+        if self._client.status != "running":
+            self._client.close()
+            self._client = self._connect()
+        self._seen = time.monotonic()
+
     def _connect(self) -> Client:
+        # Dask would begin, and leave a client behind that never ends
+        if self._address.startswith("tls:") and Security().get_connection_args("client")["ssl_context"] is None:
+            raise EngineError(
+                f"engine {self._address!r}: no certificate; set Dask's distributed.comm.tls settings; nothing was read"
+            )
         try:
             return Client(self._address, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -109,13 +121,14 @@ class DaskExecutor(Executor):
             ) from error
 
     def _result(self, future: Future[Any]) -> Any:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                future.exception(SECONDS_BETWEEN_LOOKS)  # waits, and fetches nothing
-            if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
-                self._look()
-            if future.done():
-                return future.result()
+        # a result may be lost on its way, with its worker, and be waited for again: that has no end of its own
+        loop: Any = self._client.loop  # tornado's, without types
+        coming = asyncio.run_coroutine_threadsafe(self._client.gather(future, asynchronous=True), loop.asyncio_loop)
+        while not wait([coming], SECONDS_BETWEEN_LOOKS).done:
+            self._look()
+        if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+            self._look()
+        return coming.result()
 
     def _look(self) -> None:
         """Count the workers' threads; a wait for the first or the next worker ends some time.
@@ -124,7 +137,8 @@ class DaskExecutor(Executor):
             EngineError: There has been no worker for too long.
         """
         timeout = dask.config.get("distributed.comm.timeouts.connect")
-        assert self._client.scheduler is not None
+        if self._client.scheduler is None:
+            raise CommClosedError("the connection was closed")
         found = self._client.sync(self._client.scheduler.ncores, callback_timeout=timeout)
         self._threads = list(found.values())
         self._looked = time.monotonic()

@@ -74,8 +74,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("source", "target", "output", "engine", "memory"):
             _check(isinstance(getattr(self, name), str) and bool(getattr(self, name)), name, self, "a text, not empty")
-        object.__setattr__(self, "features", _names("features", self.features))
-        object.__setattr__(self, "key", _names("key", self.key) or ())
+        object.__setattr__(self, "features", column_names("features", self.features))
+        object.__setattr__(self, "key", column_names("key", self.key) or ())
         _check(self.weight is None or (isinstance(self.weight, str) and bool(self.weight)), "weight", self, "a column")
         check_filters(self.filters)
         for name, allowed in (
@@ -171,7 +171,12 @@ def filter_groups(filters: Filters) -> list[list[tuple[str, str, Any]]]:
     return [[(c[0], c[1], c[2]) for c in group] for group in groups]
 
 
-def _names(setting: str, value: Any) -> tuple[str, ...] | None:
+def column_names(setting: str, value: Any) -> tuple[str, ...] | None:
+    """A setting that names columns, as a tuple.
+
+    Raises:
+        ConfigError: It is no list of names, or one is named twice.
+    """
     if value is None:
         return None
     if isinstance(value, str):

@@ -1,8 +1,11 @@
 """Who works on the shards: a standard `concurrent.futures.Executor`; nothing else in the house knows which."""
 
+import itertools
 import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from typing import Any
 
 from gdpipe.errors import ConfigError
 
@@ -13,6 +16,28 @@ def worker_count(executor: Executor | None = None) -> int:
     """Shards that one process works on at once, in its share of memory: a Dask worker's threads, else a core each."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return getattr(executor, "threads", None) or cores
+
+
+def at_most(calls: int, executor: Executor) -> Executor:
+    """The same executor, of which no more than so many threads work at once.
+
+    A cluster's workers are left alone: each is a process of its own.
+    """
+    if calls >= worker_count(executor) or hasattr(executor, "threads"):
+        return executor
+    return _AtMost(calls, executor)
+
+
+class _AtMost(Executor):
+    def __init__(self, calls: int, executor: Executor) -> None:
+        self._calls = calls
+        self._executor = executor
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **options: Any) -> Iterator[Any]:
+        """Results in order; a stretch of calls ends before the next begins."""
+        calls = zip(*iterables, strict=False)
+        while stretch := list(itertools.islice(calls, self._calls)):
+            yield from self._executor.map(fn, *zip(*stretch, strict=True), **options)
 
 
 def open_executor(engine: str = THREADS) -> AbstractContextManager[Executor]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import Filters, TrainingConfig, check_filters, check_run_id, new_run_id
+from gdpipe.config import Filters, TrainingConfig, check_filters, check_run_id, column_names, new_run_id
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, SchemaError
 from gdpipe.location import shown
 from gdpipe.run import Run, open_run
-from gdpipe.stages.columns import Columns
+from gdpipe.stages.columns import Columns, check_key
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import ingest
 from gdpipe.stages.manifest import header, inputs
@@ -100,8 +100,11 @@ def score_source(
     model, target = trained.model, str(trained.manifest["target"])
     opened = Source.open(source, filters)
     opened.check_columns(model.features, "feature")
-    opened.check_columns(key, "key")
-    for name in (*model.features, *([target] if target in opened.schema.names else [])):
+    key = column_names("key", key) or ()
+    check_key(key, opened)
+    has_target = target in opened.schema.names
+    opened.check_columns([target] if has_target else [], "target")
+    for name in (*model.features, *([target] if has_target else [])):
         if not is_numeric(opened.schema.field(name).type):
             raise SchemaError(
                 f"{opened.location}: column {name!r} is {opened.schema.field(name).type}; the model needs numbers"
@@ -118,7 +121,7 @@ def score_source(
     n_columns = len(model.features) + 1
     with threadpool_limits(1, user_api="blas"), Staging(output, name) as staging, open_executor() as executor:
         parts = shards(opened, n_columns)
-        room = room_for(opened, parts, n_columns, memory_bytes, worker_count())
+        room = room_for(opened, parts, (*columns.fitted, *columns.key), memory_bytes, worker_count())
         files = score(model, opened, parts, columns, staging, room, executor)
         folder = staging.publish(
             {

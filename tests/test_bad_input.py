@@ -106,7 +106,16 @@ def test_filters_on_partitions_that_match_nothing(tmp_path: Path, refused: Refus
     refused(3, tmp_path / "parts", "--filters", '[["month", ">", 6]]', says=(tmp_path / "parts", "month"))
 
 
-@pytest.mark.parametrize("condition", ['["x1", "==", "text"]', '["x1", "in", ["text"]]', '["x1", "in", 5]'])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        '["x1", "==", "text"]',
+        '["x1", "in", ["text"]]',
+        '["x1", "in", 5]',
+        '["x1", "in", [1, "text"]]',
+        '["x1", "<=", 99999999999999999999]',
+    ],
+)
 def test_filters_that_do_not_fit_the_column(condition: str, data: Path, refused: Refused) -> None:
     refused(2, data, "--filters", f"[{condition}]", says=("filters", "x1"))
 
@@ -276,6 +285,52 @@ def test_widths_of_a_key_may_mix(tmp_path: Path) -> None:
     write_parquet(tmp_path / "mixed" / "2.parquet", {**columns, "k": np.arange(40) + 2**40})
     run = accepted(tmp_path / "mixed", tmp_path / "runs", "--key", "k")
     assert run.predictions["k"].to_list() == [*range(40), *(2**40 + i for i in range(40))]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        (np.arange(40) + 2**60, np.arange(40.0), "'k' as double"),
+        (np.arange(40, dtype=np.uint64) + 2**63, np.arange(40), "'k' as"),
+        (np.arange(40) % 2 == 0, np.arange(40), "'k' is bool, int64"),
+    ],
+)
+def test_keys_that_no_column_holds_together(
+    first: Any, second: Any, says: str, tmp_path: Path, refused: Refused
+) -> None:
+    for part, key in enumerate((first, second)):
+        write_parquet(tmp_path / "mixed" / f"{part}.parquet", {**line_columns(40), "k": key})
+    refused(
+        3, tmp_path / "mixed", "--key", "k", "--features", "x1,x2", says=("key" if "as" in says else "column", says)
+    )
+
+
+# scoring
+
+
+@pytest.mark.parametrize(
+    ("second", "says"), [({"y": ["a"] * 50}, "is string, but double"), ({}, "column 'y' is not there")]
+)
+def test_a_target_to_compare_with_that_differs(second: dict[str, Any], says: str, tmp_path: Path, output: Path) -> None:
+    columns = line_columns(50)
+    write_parquet(tmp_path / "new" / "1.parquet", columns)
+    write_parquet(tmp_path / "new" / "2.parquet", {"x1": columns["x1"], "x2": columns["x2"], **second})
+    done = gdpipe_cli("predict", tmp_path / "new", "--run", output, "--output", tmp_path / "scores")
+    assert done.code == 3, done
+    assert re.fullmatch(r"gdpipe: [^\n]+\n", done.err), done.err
+    assert f"{tmp_path / 'new' / '2.parquet'}: " in done.err
+    assert says in done.err
+
+
+@pytest.mark.parametrize(
+    ("key", "says"), [("name,name", "named twice"), ("residual", "a column 'residual' of their own")]
+)
+def test_a_key_of_scores_that_would_be_there_twice(key: str, says: str, tmp_path: Path, output: Path) -> None:
+    file = write_parquet(tmp_path / "new.parquet", {**line_columns(50), "name": ["a"] * 50, "residual": [0.0] * 50})
+    done = gdpipe_cli("predict", file, "--run", output, "--output", tmp_path / "scores", "--key", key)
+    assert done.code == 2, done
+    assert says in done.err
+    assert not (tmp_path / "scores" / "latest.json").exists()
 
 
 # columns

@@ -51,6 +51,11 @@ def test_quiet_prints_nothing_but_errors(data: Path, tmp_path: Path) -> None:
     assert_one_line(gdpipe_cli("--quiet", "train", data, "--target", "z", "--output", tmp_path / "runs"), 3)
 
 
+@pytest.mark.parametrize("wrong", [("--nope",), ("trian",), ("train",), ("train", "a", "--nope")])
+def test_a_wrong_command_is_one_line(wrong: tuple[str, ...]) -> None:
+    assert_one_line(gdpipe_cli(*wrong), 2)
+
+
 def test_every_setting_is_an_option() -> None:
     shown = gdpipe_cli("train", "--help").out
     for name in DEFAULTS:

@@ -252,7 +252,7 @@ def test_an_output_that_workers_do_not_see(dask: Cluster, data: Path, tmp_path: 
         open_executor(dask.address) as executor,
         pytest.raises(PublishError, match="all workers must share the output"),
     ):
-        score(model, source, shards(source, 2), columns, staging, Room(2**29, 1024), executor)
+        score(model, source, shards(source, 2), columns, staging, Room(1024), executor)
     assert not output.exists()
 
 
@@ -364,6 +364,33 @@ def test_the_scheduler_gone(tmp_path: Path, shared: Path) -> None:
         assert conftest.published(shared / "runs") == before
     finally:
         dask.close()
+
+
+def test_a_result_lost_with_its_worker_is_waited_for_no_longer_than_a_worker(dask: Cluster) -> None:
+    """Done, but not fetched: Dask itself would wait for ever."""
+    dask.grow(1)
+    with settings.set({cluster.NO_WORKERS_SETTING: "1s"}), open_executor(dask.address) as executor:
+        results = executor.map(str, [0, 1])
+        assert next(results) == "0"
+        until(lambda: not any(dask.client.processing().values()))  # the second is done, too
+        dask.kill(dask.workers[0])
+        with pytest.raises(EngineError, match="no worker for 1 s"):
+            next(results)
+
+
+def test_a_client_that_lost_its_scheduler_connects_again_for_any_question(dask: Cluster) -> None:
+    dask.grow(1)
+    executor = cluster.DaskExecutor(dask.address)
+    with executor:
+        executor._client.close()
+        assert executor.threads == 1
+        executor._client.close()
+        assert list(executor.map(abs, [-1])) == [1]
+
+
+def test_tls_without_a_certificate_is_said(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"no certificate; set Dask's distributed\.comm\.tls"):
+        open_executor("tls://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdpipe
+from gdpipe.engine import worker_count
 from tests.benchmarks.processes import launched
 from tests.conftest import gdpipe_command
 
@@ -27,11 +29,11 @@ def table(rows: int, features: int) -> pa.Table:
     return pa.table(columns)
 
 
-def write(folder: Path, rows: pa.Table, row_group_rows: int, files: int = 2) -> Path:
+def write(folder: Path, rows: pa.Table, row_group_rows: int, files: int = 2, **options: Any) -> Path:
     folder.mkdir()
     for number in range(files):
         # random values: nothing is gained by compression, and pages are as large as they get
-        pq.write_table(rows, folder / f"{number}.parquet", row_group_size=row_group_rows, compression="none")
+        pq.write_table(rows, folder / f"{number}.parquet", row_group_size=row_group_rows, compression="none", **options)
     return folder
 
 
@@ -67,6 +69,21 @@ def test_predictions_that_wait_to_be_written_do_not_hold_the_features(
     assert peak(write(tmp_path / "longer", longer, PIECE, files=1), "--arithmetic", "float64") < base * MARGIN
 
 
+def test_footers_without_statistics_are_made_good_for_in_little_memory(
+    tmp_path: Path, peak: Callable[..., float]
+) -> None:
+    rows = table(4 * ROWS, FEATURES)
+    base = peak(write(tmp_path / "whole", rows, 4 * ROWS))
+    assert peak(write(tmp_path / "silent", rows, 4 * ROWS, write_statistics=False)) < base * MARGIN
+
+
+def test_wide_keys_do_not_wait_to_be_written(tmp_path: Path, peak: Callable[..., float]) -> None:
+    rows = table(ROWS, 2).append_column("name", pa.array([f"{i:01000d}" for i in range(ROWS)]))
+    data = write(tmp_path / "named", rows, PIECE, files=1)
+    assert peak(data, "--key", "name") < peak(data) + 150e6  # 200 MB of names
+
+
+@pytest.mark.skipif(worker_count() < 2, reason="a single core reads alone in any case")
 def test_where_memory_has_room_for_one_only_one_reads(tmp_path: Path, peak: Callable[..., float]) -> None:
     rows = table(BROAD_ROWS, WIDE_FEATURES)
     data = write(tmp_path / "broad", rows, BROAD_ROWS)

@@ -1,5 +1,6 @@
 """Which column of a source plays which part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gdpipe.config import TrainingConfig
@@ -49,17 +50,28 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
     source.check_columns([config.target], "target")
     source.check_columns(features, "feature")
     source.check_columns([config.weight] if config.weight else [], "weight")
-    source.check_columns(config.key, "key")
+    check_key(config.key, source)
     if not features:
         raise SchemaError(f"{source.location}: no numeric column is left to be a feature besides {config.target!r}")
     for name in columns.fitted:
         kind = source.schema.field(name).type
         if not is_numeric(kind):
             raise SchemaError(f"{source.location}: column {name!r} is {kind}; a regression needs numbers")
-    reserved = {*catalog.schema(catalog.PREDICTIONS, "").names, ROW}
-    clash = sorted(reserved & set(config.key))
-    if clash:
-        raise ConfigError(f"key: predictions have a column {clash[0]!r} of their own; rename the input's")
     if ROW in columns.fitted:
         raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
     return columns, tuple(notices)
+
+
+def check_key(key: Sequence[str], source: Source) -> None:
+    """See that key columns are in every file, with types that one column can hold, and can stand in predictions.
+
+    Raises:
+        ConfigError: Predictions have a column of that name.
+        SchemaError: A file lacks the column, or has it with another type.
+    """
+    source.check_columns(key, "key")
+    clash = sorted({*catalog.schema(catalog.PREDICTIONS, "").names, ROW} & set(key))
+    if clash:
+        raise ConfigError(f"key: predictions have a column {clash[0]!r} of their own; rename the input's")
+    for name in key:
+        source.unified(name)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
-from gdpipe.engine import worker_count
+from gdpipe.engine import at_most, worker_count
 from gdpipe.errors import DataError
 from gdpipe.numerics.float_moments import Float64Moments
 from gdpipe.numerics.moments import Moments
@@ -21,7 +21,7 @@ from gdpipe.stages.row_sums import RowSums
 from gdpipe.stages.sum_shard import LARGEST_VALUE, SumShard, locate_unusable
 from gdpipe.tables.kept import Kept
 from gdpipe.tables.room import Room
-from gdpipe.tables.scan import Shard, most_needed, room_for, shards
+from gdpipe.tables.scan import Shard, room_for, shards
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import place_at
 
@@ -115,7 +115,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     entries = Kept(place_at(config.output)) if keep and exact else None
     largest = source.largest(columns.fitted, entries)
     parts = tuple(shards(source, len(columns.fitted)))
-    room = room_for(source, parts, len(columns.fitted), config.memory_bytes, worker_count(executor))
+    room = room_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, worker_count(executor))
     work = SumShard(source, columns, room, largest, exact)
     for name, size in zip(columns.fitted, largest.tolist(), strict=True):
         if not size <= LARGEST_VALUE:
@@ -124,7 +124,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     predicted = files_to_predict(config, source)
     sums = unpredicted = work.nothing()
     scanned, scanned_rows = set(), 0
-    for f, of_file, is_kept in sums_by_file(work, source, parts, kept, executor):
+    for f, of_file, is_kept in sums_by_file(work, source, parts, kept, at_most(room.readers, executor)):
         sums += of_file
         if f not in predicted:
             unpredicted += of_file
@@ -135,7 +135,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     if config.weight:
         notices += _check_weights(config.weight, source, sums, float(largest[-1]))
     notices += _notices_of_rounding(columns, source, largest)
-    notices += _notices_of_memory(config, room, most_needed(source, parts, len(columns.fitted), room))
+    notices += _notices_of_memory(config, room)
     rows = RowCount(
         read=sums.read,
         used=sums.moments.n_samples,
@@ -202,10 +202,10 @@ def _notices_of_rounding(columns: Columns, source: Source, largest: NDArray[np.f
     return (f"integers beyond 2^53 are rounded to float64: {', '.join(beyond)}",) if beyond else ()
 
 
-def _notices_of_memory(config: TrainingConfig, room: Room, most: int) -> tuple[str, ...]:
-    if most <= room.bytes:
+def _notices_of_memory(config: TrainingConfig, room: Room) -> tuple[str, ...]:
+    if room.needed <= config.memory_bytes:
         return ()
-    return (f"memory={config.memory!r} is less than one read of so many columns takes, {most / 2**20:,.0f} MiB",)
+    return (f"memory={config.memory!r} is less than one read of so many columns takes, {room.needed / 2**20:,.0f} MiB",)
 
 
 def _is_exact(config: TrainingConfig, columns: Columns) -> bool:

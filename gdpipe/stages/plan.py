@@ -11,7 +11,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig
-from gdpipe.engine import worker_count
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.report.plan import RunPlan
 from gdpipe.stages.columns import choose_columns
@@ -22,7 +21,7 @@ from gdpipe.stages.progress import listening, silence
 from gdpipe.stages.standardize import standardize
 from gdpipe.tables.footers import Footers, read_footers
 from gdpipe.tables.room import BYTES_PER_NUMBER
-from gdpipe.tables.scan import Shard, most_needed
+from gdpipe.tables.scan import Shard
 from gdpipe.tables.source import Source
 
 SAMPLE_ROWS = 200_000
@@ -84,9 +83,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     steps = config.max_iterations if forecast is None else min(forecast, config.max_iterations)
     descent_seconds = descended * max(steps / max(solution.iterations, 1), 1.0)
     scale = wanted / decoded
-    reading = most_needed(source, ingested.shards, len(columns.fitted), ingested.room)
-    workers = ingested.room.readers(min(worker_count(), len(ingested.shards)), reading)
-    first_scan = sampler.busy * scale / workers
+    first_scan = sampler.busy * scale / ingested.room.readers
     least = footers.least_left_out if config.filters is None else None
     condition = standardized.problem.condition_number
     return RunPlan(
@@ -111,8 +108,8 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         first_scan_seconds=first_scan,
         descent_seconds=min(descent_seconds, config.max_seconds or math.inf),
         second_scan_seconds=first_scan * (SECOND_SCAN_SUMS + SECOND_SCAN_WRITING / len(columns.fitted)),
-        memory_bytes=_memory(ingested, workers, reading),
-        workers=workers,
+        memory_bytes=_memory(ingested),
+        workers=ingested.room.readers,
         batch_rows=ingested.room.batch_rows,
         dependencies=standardized.described,
         notices=_notices(ingested, footers),
@@ -147,7 +144,8 @@ class _Sampler(Executor):
         began = time.perf_counter()
         for result, seconds in self._executor.map(timed, self._sampled(shards), **options):
             self.busy += seconds
-            self.elapsed = time.perf_counter() - began
+            before, began = began, time.perf_counter()
+            self.elapsed += began - before
             yield result
 
     def _sampled(self, shards: Iterable[Shard]) -> list[Shard]:
@@ -168,13 +166,13 @@ def _spread(counts: list[int], sample_rows: int) -> list[int]:
     return sorted(set(np.searchsorted(np.cumsum(counts), at, side="right").tolist()))
 
 
-def _memory(ingested: Ingested, workers: int, reading: int) -> int:
+def _memory(ingested: Ingested) -> int:
     """What is read, and the predictions that wait to be a row group, being encoded."""
     largest_shard = max(sum(ingested.source.files[s.file].group_rows[g] for g in s.row_groups) for s in ingested.shards)
     # key (or file and row), target, prediction, residual; once gathered, once encoded
     across = (max(len(ingested.columns.key), 2) + 3) * BYTES_PER_NUMBER * 2
     waiting = min(ROW_GROUP_ROWS + ingested.room.batch_rows, largest_shard) * across
-    return INTERPRETER_BYTES + workers * (reading + waiting)
+    return INTERPRETER_BYTES + ingested.room.readers * (ingested.room.needed + waiting)
 
 
 def _notices(ingested: Ingested, footers: Footers) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 
+from gdpipe.engine import at_most
 from gdpipe.numerics.covariance import square_root
 from gdpipe.numerics.density import Density, DensityGrid
 from gdpipe.numerics.descent import Solution
@@ -95,7 +96,8 @@ def predict(
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
     files, residuals, density = [], grids.zero(), density_grid.zero() if density_grid else None
-    for record, sums, counts in reported(executor.map(work, shards), ingested.source, shards, "predicted"):
+    results = at_most(ingested.room.readers, executor).map(work, shards)
+    for record, sums, counts in reported(results, ingested.source, shards, "predicted"):
         files.append(record)
         # joined at once: small for one shard, not for ten thousand
         residuals = residuals + sums if sums else residuals
@@ -119,7 +121,8 @@ def score(
         PublishError: A part cannot be written.
     """
     work = PredictShard(source, columns, _keys(source, columns), model, staging.folder, staging.run_id, room, None)
-    return tuple(record for record, _, _ in reported(executor.map(work, shards), source, shards, "predicted"))
+    results = at_most(room.readers, executor).map(work, shards)
+    return tuple(record for record, _, _ in reported(results, source, shards, "predicted"))
 
 
 def _model(standardized: Standardized, solution: Solution, features: tuple[str, ...]) -> Model:

@@ -17,14 +17,17 @@ from gdpipe.stages.columns import Columns
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.columns import numbers
+from gdpipe.tables.files import first_line
 from gdpipe.tables.place import Place
 from gdpipe.tables.room import Room
-from gdpipe.tables.scan import ROW, Shard, needed, read
+from gdpipe.tables.scan import ROW, Shard, read
 from gdpipe.tables.source import Source
-from gdpipe.tables.writer import TableWriter, WrittenFile
+from gdpipe.tables.writer import TableWriter, WrittenFile, output_errors
 
 # rows a row group of the predictions: few enough to gather in memory, enough to compress and scan well
 ROW_GROUP_ROWS = 262_144
+# bytes, where keys are wide
+WAITING_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,17 +76,16 @@ class PredictShard:
             DataError: A value is infinite, or beyond what the footer announces.
             PublishError: The part cannot be written.
         """
-        with self.room.taken(needed(self.source, shard, len(self.columns.fitted), self.room)):
-            return self._predicted(shard)
-
-    def _predicted(self, shard: Shard) -> tuple[WrittenFile, ResidualSums | None, Density | None]:
         has_target = self.columns.target in self.source.schema.names
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and self.check else []
         names = [*self.columns.features, *target, *weight]
         schema = catalog.predictions_schema(self.keys, self.run_id)
-        if not self.folder.is_shared():
-            raise PublishError(f"{self.folder}: no such folder on {platform.node()}; all workers must share the output")
+        with output_errors(f"{self.folder} on {platform.node()}"):
+            if not self.folder.is_shared():
+                raise PublishError(
+                    f"{self.folder}: no such folder on {platform.node()}; all workers must share the output"
+                )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = ResidualAccumulator(self.check.grids) if self.check else None
         density = DensityAccumulator(self.check.density) if self.check and self.check.density else None
@@ -108,7 +110,7 @@ class PredictShard:
                     _array(residual, no_prediction | no_target),
                 ]
                 waiting.append(pa.Table.from_arrays([*_key(self.keys, batch, file), *numeric], schema=schema))
-                if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS:
+                if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS or sum(t.nbytes for t in waiting) > WAITING_BYTES:
                     writer.write(pa.concat_tables(waiting))
                     waiting = []
                 if accumulator is not None and self.check is not None:
@@ -162,7 +164,14 @@ class PredictShard:
 
 def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Array]:
     if keys:
-        return [batch.column(key.name).cast(key.type) for key in keys]
+        try:
+            return [batch.column(key.name).cast(key.type) for key in keys]
+        except pa.ArrowInvalid as error:
+            kinds = ", ".join(f"{key.name!r} as {key.type}" for key in keys)
+            raise DataError(
+                f"{file}: a key does not fit the type that holds those of all files ({kinds}; {first_line(error)}); "
+                "write all files with one type"
+            ) from error
     return [repeated(file, pa.string(), batch.num_rows), batch.column(ROW)]
 
 

@@ -15,7 +15,7 @@ from gdpipe.stages.columns import Columns
 from gdpipe.stages.row_sums import Position, RowSums
 from gdpipe.tables.columns import Numbers, numbers
 from gdpipe.tables.room import Room
-from gdpipe.tables.scan import ROW, Shard, needed, read
+from gdpipe.tables.scan import ROW, Shard, read
 from gdpipe.tables.source import Source
 
 # a value whose square is no longer a float64
@@ -38,10 +38,6 @@ class SumShard:
         Raises:
             DataError: A weight is negative, or a value beyond what the footers announce.
         """
-        with self.room.taken(needed(self.source, shard, len(self.columns.fitted), self.room)):
-            return self._sums(shard)
-
-    def _sums(self, shard: Shard) -> RowSums:
         names = self.columns.fitted
         accumulator = self._accumulator()
         read_rows, zero_weight, least_weight, whole_weights = 0, 0, math.inf, True

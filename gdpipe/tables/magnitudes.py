@@ -14,6 +14,7 @@ from gdpipe.tables.arrays import to_table
 from gdpipe.tables.columns import numbers
 from gdpipe.tables.files import reading
 from gdpipe.tables.kept import Kept, key_of
+from gdpipe.tables.room import LARGEST_BATCH, STORE_READ_BYTES
 
 if TYPE_CHECKING:
     from gdpipe.tables.source import SourceFile
@@ -34,7 +35,12 @@ def largest_in_file(
     largest = {name: abs(float(file.partition.get(name) or 0)) for name in names}
     stored = [name for name in names if name not in file.partition]
     silent: dict[int, list[str]] = {}
-    with reading(file.path), pq.ParquetFile(filesystem.open_input_file(file.path)) as parquet:
+    with (
+        reading(file.path),
+        pq.ParquetFile(
+            filesystem.open_input_file(file.path), pre_buffer=False, buffer_size=STORE_READ_BYTES
+        ) as parquet,
+    ):
         places = dict(zip(parquet.schema_arrow.names, _first_leaves(parquet.schema_arrow), strict=True))
         for g in range(parquet.metadata.num_row_groups):
             group = parquet.metadata.row_group(g)
@@ -60,11 +66,11 @@ def _largest_read(
         return dict(zip(known["column"].to_pylist(), known["largest"].to_pylist(), strict=True))
     largest: dict[str, float] = {}
     for g, names in silent.items():
-        with reading(file.path, g):
-            table = parquet.read_row_group(g, columns=names)
-        for name in names:
-            size = float(np.abs(numbers(table, [name]).values).max(initial=0.0))
-            largest[name] = max(largest.get(name, 0.0), size)
+        for name in names:  # one by one: what is held is a page and a batch, however many there are
+            with reading(file.path, g):
+                for batch in parquet.iter_batches(LARGEST_BATCH, row_groups=[g], columns=[name], use_threads=False):
+                    size = float(np.abs(numbers(batch, [name]).values).max(initial=0.0))
+                    largest[name] = max(largest.get(name, 0.0), size)
     if kept:
         columns = {"column": list(largest), "largest": list(largest.values())}
         kept.store(key, to_table(columns, pa.schema({"column": pa.string(), "largest": pa.float64()})))

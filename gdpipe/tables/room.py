@@ -1,8 +1,5 @@
-"""How much of a source is in memory at once: the reads of a process wait where they would be too much together."""
+"""How much of a source is in memory at once."""
 
-import contextlib
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 BYTES_PER_NUMBER = 8
@@ -22,8 +19,11 @@ def batch_rows(memory_bytes: int, workers: int, n_columns: int) -> int:
     return max(SMALLEST_BATCH, min(LARGEST_BATCH, rows))
 
 
-_change = threading.Condition()
-_taken = 0
+def read_needs(n_columns: int, batch_rows: int, group_rows: int, read_bytes: int = DISK_READ_BYTES) -> int:
+    """Bytes that a read of row groups of up to so many rows holds: a page of each column, and a batch."""
+    page = min(PAGE_BYTES + read_bytes, 2 * group_rows * BYTES_PER_NUMBER)
+    batch = min(batch_rows, group_rows) * BATCH_COPIES * BYTES_PER_NUMBER
+    return n_columns * (page + batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +31,20 @@ class Room:
     """What a process may hold of a source.
 
     Attributes:
-        bytes: All its reads together. One read is let in however much it needs: it cannot be made smaller than a page
-            of each column.
         batch_rows: The most rows that a read decodes at once.
-        ahead: Whether a read decodes a batch while the one before is worked on.
+        readers: How many read at once. One always does: it cannot need less than a page of each column.
+        needed: What one read holds at most, in bytes.
+        ahead: Whether a read decodes a batch while the one before is worked on: where fewer can read than could work,
+            such as one giant row group, or very wide rows.
     """
 
-    bytes: int
     batch_rows: int
+    readers: int = 1
+    needed: int = 0
     ahead: bool = False
 
-    def needed(self, n_columns: int, group_rows: int, read_bytes: int = DISK_READ_BYTES) -> int:
-        """What a read of row groups of up to so many rows holds, in bytes: a page of each column, and a batch."""
-        page = min(PAGE_BYTES + read_bytes, 2 * group_rows * BYTES_PER_NUMBER)
-        batch = min(self.batch_rows, group_rows) * BATCH_COPIES * BYTES_PER_NUMBER
-        return n_columns * (page + batch)
-
-    def readers(self, workers: int, needed: int) -> int:
-        """How many of these workers it has room for at once."""
-        return max(1, min(workers, self.bytes // max(needed, 1)))
-
-    @contextlib.contextmanager
-    def taken(self, needed: int) -> Iterator[None]:
-        """Wait until there is room for so many bytes beside what other threads took, and hold it."""
-        global _taken  # noqa: PLW0603  # one memory, whoever reads: a process may work for several runs
-        with _change:
-            _change.wait_for(lambda: not _taken or _taken + needed <= self.bytes)
-            _taken += needed
-        try:
-            yield
-        finally:
-            with _change:
-                _taken -= needed
-                _change.notify_all()
+    @classmethod
+    def of(cls, memory_bytes: int, workers: int, shards: int, rows: int, needed: int) -> "Room":
+        """For so many workers on so many shards, in batches of so many rows, if a read holds so many bytes."""
+        readers = max(1, min(workers, shards, memory_bytes // max(needed, 1)))
+        return cls(rows, readers, needed, readers < workers)

@@ -1,6 +1,5 @@
 """Parquet in: shards of a source, and the rows in them."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from gdpipe.config import filter_groups
 from gdpipe.errors import DataError
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.files import reading
-from gdpipe.tables.room import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Room, batch_rows
+from gdpipe.tables.room import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Room, batch_rows, read_needs
 from gdpipe.tables.source import Source, SourceFile
 
 SHARD_BYTES = 128 * 2**20
@@ -55,25 +54,13 @@ def shards(source: Source, n_columns: int, shard_bytes: int = SHARD_BYTES) -> li
     return found
 
 
-def room_for(source: Source, shards: Sequence[Shard], n_columns: int, memory_bytes: int, workers: int) -> Room:
-    """What each process may hold while so many workers of it read these shards.
-
-    Where fewer can read than work, such as one giant row group or very wide rows, they decode ahead.
-    """
-    room = Room(memory_bytes, batch_rows(memory_bytes, workers, n_columns))
-    most = most_needed(source, shards, n_columns, room)
-    return dataclasses.replace(room, ahead=room.readers(min(workers, len(shards)), most) < workers)
-
-
-def most_needed(source: Source, shards: Sequence[Shard], n_columns: int, room: Room) -> int:
-    """What the largest read among these shards holds, in bytes."""
-    return max((needed(source, shard, n_columns, room) for shard in shards), default=0)
-
-
-def needed(source: Source, shard: Shard, n_columns: int, room: Room) -> int:
-    """What a read of so many columns of a shard holds of `room`, in bytes."""
-    rows = source.files[shard.file].group_rows
-    return room.needed(n_columns, max((rows[g] for g in shard.row_groups), default=0), _read_bytes(source))
+def room_for(source: Source, shards: Sequence[Shard], names: Sequence[str], memory_bytes: int, workers: int) -> Room:
+    """What a process with so many workers may hold while it reads these columns of these shards."""
+    n_columns = len({*names, *_filter_columns(source)})
+    rows = batch_rows(memory_bytes, workers, n_columns)
+    largest = max((source.files[s.file].group_rows[g] for s in shards for g in s.row_groups), default=0)
+    needed = read_needs(n_columns, rows, largest, _read_bytes(source))
+    return Room.of(memory_bytes, workers, len(shards), rows, needed)
 
 
 def read(source: Source, shard: Shard, columns: Sequence[str], room: Room) -> Iterator[pa.RecordBatch]:
@@ -83,7 +70,7 @@ def read(source: Source, shard: Shard, columns: Sequence[str], room: Room) -> It
         source: Where the shard is.
         shard: Which rows.
         columns: Names, each in the file or among its partition columns.
-        room: How many rows are decoded at once, and whether ahead. To be `taken` by whoever asks for the rows.
+        room: How many rows are decoded at once, and whether ahead.
 
     Raises:
         DataError: The file has changed, or a page in it is damaged.

@@ -152,11 +152,19 @@ class Source:
         return (info.size, info.mtime_ns or 0) == (file.size, file.modified_ns)
 
     def unified(self, name: str) -> pa.Field:
-        """A column with a type that holds the values of every file: int32 and int64 give int64."""
+        """A column with a type that holds the values of every file: int32 and int64 give int64.
+
+        Raises:
+            SchemaError: There is no such type.
+        """
         # the values of a partition column are the folder's, whatever the file has under that name
         schemas = [self.schema] if name in self.files[0].partition else self._schemas()
         fields = [_plain(s.field(name)) for s in schemas if name in s.names]
-        return pa.unify_schemas([pa.schema([f]) for f in fields], promote_options="permissive").field(name)
+        try:
+            return pa.unify_schemas([pa.schema([f]) for f in fields], promote_options="permissive").field(name)
+        except pa.ArrowException as error:
+            kinds = ", ".join(sorted({str(f.type) for f in fields}))
+            raise SchemaError(f"{self.location}: column {name!r} is {kinds}; write all files with one type") from error
 
     def numeric_somewhere(self) -> set[str]:
         """Columns that are numbers in one file at least."""
@@ -183,6 +191,9 @@ class Source:
                     "write both files with one type"
                 )
 
+    def _unfit(self, error: Exception) -> ConfigError:
+        return ConfigError(f"filters {self.filters!r} do not fit the columns: {first_line(error)}")
+
     def _pruned(self) -> "Source":
         """Only the row groups that can hold matching rows, by partition values and statistics."""
         import pyarrow.dataset as ds
@@ -191,7 +202,10 @@ class Source:
         conditions = [condition for group in filter_groups(self.filters) for condition in group]
         names = {column for column, _, _ in conditions}
         self.check_columns(names, "filter")
-        matches: Any = self.expression()
+        try:
+            matches: Any = self.expression()
+        except (pa.ArrowException, OverflowError) as error:
+            raise self._unfit(error) from error
         # a null is neither matched nor, as Arrow reasons, left out
         fails = functools.reduce(operator.or_, [pc.field(name).is_null() for name in sorted(names)], ~matches)
         files = []
@@ -206,7 +220,7 @@ class Source:
                 wanted = _groups(fragment.subset(filter=matches, schema=self.schema))
                 failing = _groups(fragment.subset(filter=fails, schema=self.schema))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-                raise ConfigError(f"filters {self.filters!r} do not fit the columns: {first_line(error)}") from error
+                raise self._unfit(error) from error
             # footers do not count NaN, which no minimum or maximum shows: it passes '!=' and fails the rest
             may_be_nan = {name for name in names if name not in file.partition and _has_nan(file.schema.field(name))}
             if any(column in may_be_nan and how in {"!=", "not in"} for column, how, _ in conditions):

@@ -22,6 +22,10 @@ FLIGHTS = ("source=data/flights", "target=arr_delay", f"features={FEATURES}")
 PREFECT = (sys.executable, "-m", "prefect")
 START_SECONDS = 240.0
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # tests that a shell runs in the background ignore Ctrl-C, and so would all that they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def slow(rate: float) -> tuple[str, ...]:
     """Settings of a descent that takes its time: about 10 s at a rate of 0.002 on a quiet machine."""

@@ -1,4 +1,4 @@
-"""The ceiling: how large a batch, how many reads at once, and who waits for whom."""
+"""The ceiling: how large a batch, how many reads at once, and who decodes ahead."""
 
 import threading
 import time
@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gdpipe.engine import at_most, worker_count
 from gdpipe.errors import DataError
-from gdpipe.tables.room import BATCH_COPIES, BYTES_PER_NUMBER, DISK_READ_BYTES, PAGE_BYTES, Room, batch_rows
-from gdpipe.tables.scan import ROW, needed, read, room_for, shards
+from gdpipe.tables.room import BATCH_COPIES, BYTES_PER_NUMBER, DISK_READ_BYTES, PAGE_BYTES, Room, batch_rows, read_needs
+from gdpipe.tables.scan import ROW, read, room_for, shards
 from gdpipe.tables.source import Source
 
 MIB = 2**20
@@ -33,57 +34,45 @@ def test_rows_of_a_batch_follow_from_memory(memory: int, workers: int, columns: 
 
 
 def test_a_read_holds_a_page_of_each_column_and_a_batch() -> None:
-    room = Room(512 * MIB, 1000)
-    assert room.needed(10, 10**6) == 10 * (PAGE_BYTES + DISK_READ_BYTES + 1000 * 32)
-    assert room.needed(10, 100) == 10 * (2 * 800 + 100 * 32)  # a small row group is a small page
+    assert read_needs(10, 1000, 10**6) == 10 * (PAGE_BYTES + DISK_READ_BYTES + 1000 * 32)
+    assert read_needs(10, 1000, 100) == 10 * (2 * 800 + 100 * 32)  # a small row group is a small page
 
 
 def test_fewer_read_at_once_the_wider_the_rows_but_always_one() -> None:
-    room = Room(512 * MIB, 1024)
-    assert [room.readers(4, room.needed(k, 10**6)) for k in (20, 100, 300, 10_000)] == [4, 3, 1, 1]
+    rooms = [Room.of(512 * MIB, 4, 9, 1024, read_needs(k, 1024, 10**6)) for k in (20, 100, 300, 10_000)]
+    assert [room.readers for room in rooms] == [4, 3, 1, 1]
+    assert [room.ahead for room in rooms] == [False, True, True, True]
 
 
-def test_who_finds_no_room_waits_until_there_is(tmp_path: Path) -> None:
-    room, inside, most = Room(10, 1), 0, 0
-    lock = threading.Lock()
+def test_no_more_work_at_once_than_there_is_room_for() -> None:
+    working, most, lock = 0, 0, threading.Lock()
 
-    def hold(size: int) -> None:
-        nonlocal inside, most
-        with room.taken(size):
-            with lock:
-                inside += size
-                most = max(most, inside)
-            time.sleep(0.01)
-            with lock:
-                inside -= size
+    def work(a: int, b: int) -> int:
+        nonlocal working, most
+        with lock:
+            working += 1
+            most = max(most, working)
+        time.sleep(0.005)
+        with lock:
+            working -= 1
+        return a - b
 
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(hold, [4, 5, 3, 7, 1, 10, 2, 6] * 3))
-    assert 5 <= most <= 10
-
-
-def test_one_that_needs_more_than_there_is_works_alone() -> None:
-    room = Room(10, 1)
-    beside = threading.Event()
-
-    def other() -> None:
-        with room.taken(1):
-            beside.set()
-
-    with ThreadPoolExecutor(1) as thread:
-        with room.taken(1000):
-            waiting = thread.submit(other)
-            assert not beside.wait(0.05)
-        waiting.result(10)
-    assert beside.is_set()
+    with ThreadPoolExecutor(4) as four:
+        assert list(at_most(1, four).map(work, range(20), [1] * 20)) == [a - 1 for a in range(20)]
+        assert most == 1
+        assert at_most(worker_count(), four) is four
 
 
-def test_room_is_given_back_by_one_that_fails() -> None:
-    room = Room(10, 1)
-    with pytest.raises(ValueError, match="broken"), room.taken(10):
+def test_what_has_not_begun_when_something_breaks_is_not_begun() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
         raise ValueError("broken")
-    with room.taken(10):
-        pass  # or it would wait for ever
+
+    with ThreadPoolExecutor(4) as four, pytest.raises(ValueError, match="broken"):
+        list(at_most(1, four).map(work, range(20)))
+    assert begun == [0]
 
 
 def one_group(path: Path, rows: int = 5000) -> Source:
@@ -95,20 +84,21 @@ def one_group(path: Path, rows: int = 5000) -> Source:
 def test_decoding_ahead_gives_the_same_batches(tmp_path: Path) -> None:
     source = one_group(tmp_path / "a.parquet")
     [shard] = shards(source, 2)
-    plain, ahead = (list(read(source, shard, ["x", "y"], Room(MIB, 700, ahead))) for ahead in (False, True))
+    plain, ahead = (list(read(source, shard, ["x", "y"], Room(700, ahead=ahead))) for ahead in (False, True))
     assert [b.num_rows for b in ahead] == [700] * 7 + [100]
     assert all(a.equals(b) for a, b in zip(plain, ahead, strict=True))
     assert [row for b in ahead for row in b.column(ROW).to_pylist()] == list(range(5000))
-    assert needed(source, shard, 2, Room(MIB, 700)) == 2 * (2 * 5000 * 8 + 700 * 32)
 
 
 def test_decoding_ahead_is_for_workers_that_would_have_nothing_to_read(tmp_path: Path) -> None:
     source = one_group(tmp_path / "a.parquet")
     [shard] = shards(source, 2)
-    most = needed(source, shard, 2, room_for(source, [shard], 2, 512 * MIB, 2))
-    assert room_for(source, [shard], 2, 512 * MIB, 2).ahead
-    assert not room_for(source, [shard, shard], 2, 512 * MIB, 2).ahead
-    assert room_for(source, [shard, shard], 2, most, 2).ahead
+    one = room_for(source, [shard], ["x", "y"], 512 * MIB, 2)
+    assert (one.readers, one.ahead) == (1, True)
+    assert one.needed == 2 * (2 * 5000 * 8 + 5000 * 32)
+    two = room_for(source, [shard, shard], ["x", "y", "x"], 512 * MIB, 2)
+    assert (two.readers, two.ahead, two.needed) == (2, False, one.needed)
+    assert room_for(source, [shard, shard], ["x", "y"], one.needed, 2).readers == 1
 
 
 def test_a_reader_that_decodes_ahead_says_what_is_damaged_and_leaves_no_thread(tmp_path: Path) -> None:
@@ -120,8 +110,8 @@ def test_a_reader_that_decodes_ahead_says_what_is_damaged_and_leaves_no_thread(t
     source = Source.open(str(path))
     [shard] = shards(source, 2)
     with pytest.raises(DataError, match=r"a\.parquet: row group 0"):
-        list(read(source, shard, ["x", "y"], Room(MIB, 700, ahead=True)))
-    reader = read(source, shard, ["y"], Room(MIB, 700, ahead=True))
+        list(read(source, shard, ["x", "y"], Room(700, ahead=True)))
+    reader = read(source, shard, ["y"], Room(700, ahead=True))
     next(reader)
     del reader  # whoever stops halfway
     assert not [t for t in threading.enumerate() if t.name.startswith("gdpipe-ahead")]

@@ -16,7 +16,7 @@ from tests.conftest import write_parquet
 
 
 def room(batch_rows: int) -> Room:
-    return Room(2**29, batch_rows)
+    return Room(batch_rows)
 
 
 def rows(source: Source, columns: list[str], batch: int = 1000, per_shard: int = 2**30) -> list[dict[str, Any]]:
