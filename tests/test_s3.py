@@ -93,6 +93,21 @@ def test_a_run_from_bucket_to_bucket_is_the_local_run_to_the_bit(
     ]
 
 
+def test_the_next_night_in_a_bucket_reads_what_is_new(s3: Server, bucket: str, data: str) -> None:
+    output = s3.uri(f"{bucket}/runs")
+    trained(s3.uri(data), output, run_id="r1")
+    assert trained(s3.uri(data), output).run_id == "r1"  # nothing to do
+    with s3.filesystem.open_output_stream(f"{data}/month=3/line.parquet") as stream:
+        pq.write_table(pa.table(line_columns(seed=3)), stream)
+    gated = {"max_rmse_increase": 0.5, "predict": "new"}
+    second = trained(s3.uri(data), output, run_id="r2", **gated)
+    assert [entry["sums"] for entry in second.manifest["inputs"]] == ["kept", "kept", "read"]
+    assert len(second.predictions) == 200
+    assert second.drift["term"].tolist() == ["intercept", "x1", "x2", "month", "y"]
+    whole = trained(s3.uri(data), s3.uri(f"{bucket}/elsewhere"), run_id="r2")
+    assert second.parameters["estimate"].tolist() == whole.parameters["estimate"].tolist()
+
+
 def test_show_verify_and_predict_with_a_run_in_a_bucket(s3: Server, bucket: str, data: str, tmp_path: Path) -> None:
     runs, scores = s3.uri(f"{bucket}/runs"), s3.uri(f"{bucket}/scores")
     run = trained(s3.uri(data), runs, run_id="r1")

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from pydantic import SecretStr
 
+import gdpipe
 from flows.credentials import credentials_of
 from flows.outcome import settled
 from flows.score import score
@@ -23,6 +26,7 @@ from gdpipe.run import Run
 from tests.conftest import line_columns, write_parquet
 from tests.flows.machine import until
 from tests.flows.test_flows import run_flow
+from tests.s3 import ENVIRONMENT, Server
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -94,6 +98,27 @@ def test_a_published_run_names_the_block_and_never_the_secret(
         assert variable not in known
         assert variable.encode() not in files
         assert variable not in printed
+
+
+def test_a_flow_from_bucket_to_bucket_leaves_no_secret(
+    s3: Server, bucket: str, block: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as allowed:
+        for name, value in ENVIRONMENT.items():
+            allowed.setenv(name, value)
+        with s3.filesystem.open_output_stream(f"{bucket}/data/line.parquet") as stream:
+            pq.write_table(pa.table(line_columns()), stream)
+    settings = {"target": "y", "output": s3.uri(f"{bucket}/runs"), "credentials": block}
+    state = run_flow(train, source=s3.uri(f"{bucket}/data"), **settings)
+    assert state.is_completed()
+    for name, value in ENVIRONMENT.items():  # to look at it
+        monkeypatch.setenv(name, value)
+    assert gdpipe.open_run(s3.uri(f"{bucket}/runs")).convergence["passed"][0]
+    seen = everything_known() + "".join(capfd.readouterr())
+    kept = b"".join(s3.snapshot(bucket).values())
+    for variable in VARIABLES.values():
+        assert variable not in seen
+        assert variable.encode() not in kept
 
 
 def test_the_storage_is_asked_with_the_credentials_of_the_block(

@@ -76,7 +76,13 @@ def test_lineage_goes_from_the_source_to_each_published_artifact(machine: Machin
 
 
 def test_scoring_on_demand_uses_what_was_published(machine: Machine) -> None:
-    done = machine.prefect("deployment", "run", "score/on-demand", '-pfilters=[["month", ">", 11]]', "--watch")
+    done = machine.prefect(
+        "deployment",
+        "run",
+        "score/on-demand",
+        '-pfilters=[[["month", ">", 11], ["day", "<=", 31]], [["month", "=", 13]]]',
+        "--watch",
+    )
     assert done.returncode == 0, done.stdout
     assert published(machine.clone / "scores")
 

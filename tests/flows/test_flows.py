@@ -19,6 +19,7 @@ from flows.train import train
 from gdpipe import pipeline
 from gdpipe.errors import DataError
 from gdpipe.stages.ingest import ingest
+from tests.test_dask import Cluster
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -102,6 +103,26 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     assert task_runs(state)["validate"] == "Failed"
     assert (tmp_path / "runs" / "rejected" / "slow" / "loss_history.parquet").is_file()
     assert not (tmp_path / "runs" / "latest.json").exists()
+    # its page shows what that of a published run shows
+    shown = artifacts(state)
+    assert {f"train-arr-delay-{what}" for what in ("summary", "parameters", "loss")} <= shown.keys()
+    assert "stopped after 50 steps" in str(shown["train-arr-delay-summary"].data)
+
+
+def test_the_six_tasks_on_a_cluster_give_the_bits_of_threads(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"source": FLIGHTS, "target": "arr_delay", "features": FEATURES, "report": False}
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.grow(2)
+        state = run_flow(train, **settings, output=str(tmp_path / "dask"), engine=cluster.address)
+    finally:
+        cluster.close()
+    assert state.is_completed()
+    assert task_runs(state) == dict.fromkeys(STAGES, "Completed")
+    there = gdpipe.open_run(tmp_path / "dask")
+    here = gdpipe.train(**settings, output=str(tmp_path / "threads"))
+    pd.testing.assert_frame_equal(there.parameters, here.parameters, check_exact=True)
+    pd.testing.assert_frame_equal(there.predictions, here.predictions, check_exact=True)
 
 
 def test_a_run_that_does_not_pass_the_gate_is_a_failed_flow_run_with_the_comparison(tmp_path: Path) -> None:
