@@ -51,6 +51,14 @@ def test_quiet_prints_nothing_but_errors(data: Path, tmp_path: Path) -> None:
     assert_one_line(gdpipe_cli("--quiet", "train", data, "--target", "z", "--output", tmp_path / "runs"), 3)
 
 
+def test_the_terms_of_wide_data_do_not_flood_the_terminal(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(70, 100))
+    write_parquet(tmp_path / "wide.parquet", {**{f"x{j}": line for j, line in enumerate(x)}, "y": x.sum(axis=0)})
+    out = gdpipe_cli("train", tmp_path / "wide.parquet", "--target", "y", "--output", tmp_path / "runs").out
+    assert "and 11 terms more, in parameters.parquet" in out
+    assert len(out.splitlines()) < 90
+
+
 @pytest.mark.parametrize("wrong", [("--nope",), ("trian",), ("train",), ("train", "a", "--nope")])
 def test_a_wrong_command_is_one_line(wrong: tuple[str, ...]) -> None:
     assert_one_line(gdpipe_cli(*wrong), 2)

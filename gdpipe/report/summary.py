@@ -12,6 +12,7 @@ NOT_NUMBERS = ("term", "status")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
 # on a terminal too narrow for all; the rest is in parameters.parquet, and in `show --json`
 FIRST_TO_GO = ("vif", "estimate_scaled", "t_value", "p_value", "std_error", "status")
+MOST_TERMS = 60
 INDENT = " " * 12
 
 
@@ -59,7 +60,9 @@ def summarize(
     lines += [f"notice      {line}" for line in manifest["notices"]]
     lines += [f"try         {line}" for line in advise(manifest, verdict, parameters.to_pylist())]
     lines = [part for line in lines for part in _wrapped(line, width)]
-    lines += table_lines(parameters.select(SHOWN).to_pylist(), width)
+    lines += table_lines(parameters.select(SHOWN)[:MOST_TERMS].to_pylist(), width)
+    if more := max(0, parameters.num_rows - MOST_TERMS):
+        lines.append(f"{INDENT}and {more:,} terms more, in parameters.parquet")
     lines.append(f"files       {folder}")
     return "\n".join(lines)
 
