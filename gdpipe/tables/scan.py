@@ -96,7 +96,6 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
     starts = [0, *itertools.accumulate(file.group_rows)]
     try:
-        # opened once: a footer of thousands of row groups takes longer to parse than one of them to read
         with _opened(source, file) as parquet:
             for group in shard.row_groups:
                 row = starts[group]
@@ -113,15 +112,26 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
         pa.default_memory_pool().release_unused()
 
 
+# the footer parsed last, for the next shard of the same file: one of thousands of row groups takes longer to parse than
+# a row group to read, and tens of megabytes
+_footer: tuple[tuple[str, str], pq.FileMetaData | None] = (("", ""), None)
+
+
 def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:
+    global _footer  # noqa: PLW0603  # threads share it; whoever finds another file's parses its own
+    key = (file.path, file.footer_sha256)
+    known, metadata = _footer
     with reading(file.path):
         # pages are read as they are decoded: a row group is never in memory whole, however large it is
-        return pq.ParquetFile(
+        parquet = pq.ParquetFile(
             source.filesystem.open_input_file(file.path),
+            metadata=metadata if known == key else None,
             page_checksum_verification=True,
             pre_buffer=False,
             buffer_size=_read_bytes(source),
         )
+    _footer = (key, parquet.metadata)
+    return parquet
 
 
 def _read_bytes(source: Source) -> int:
