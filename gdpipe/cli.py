@@ -1,13 +1,11 @@
 """gdpipe on a terminal."""
 
-import contextlib
 import dataclasses
 import json
 import logging
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -15,9 +13,10 @@ import click
 import numpy as np
 
 from gdpipe.bar import bar, can_draw
+from gdpipe.commands import Commands
 from gdpipe.config import TrainingConfig, fraction
 from gdpipe.engine import open_executor
-from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
+from gdpipe.errors import ConfigError, PublishError, RejectedError
 from gdpipe.pipeline import score_source, train
 from gdpipe.report.plan import describe
 from gdpipe.report.summary import table_lines
@@ -29,60 +28,10 @@ from gdpipe.tables.place import REJECTED, RUNS
 from gdpipe.tables.store import place_at, prune
 from gdpipe.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, summary
 
-EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
-
 # whose SQL we have tried: sqlglot knows more
 DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
 
-# wherever they stand
-EVERYWHERE = ("--debug", "--quiet")
-
 Command = Callable[..., None]
-
-
-@contextlib.contextmanager
-def _one_line_of_usage() -> Iterator[None]:
-    try:
-        yield
-    except click.exceptions.NoArgsIsHelpError:
-        raise
-    except click.UsageError as error:
-        click.echo(f"gdpipe: {_one_line(error.format_message())} (see --help)", err=True)
-        raise SystemExit(EXIT_CODES[ConfigError]) from error
-
-
-class Commands(click.Group):
-    """The group that turns our errors into one clear line and an exit code."""
-
-    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """What holds for every command may stand behind it, too."""
-        everywhere = [arg for arg in args if arg in EVERYWHERE]
-        return super().parse_args(context, everywhere + [arg for arg in args if arg not in EVERYWHERE])
-
-    def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Read the arguments.
-
-        Raises:
-            SystemExit: They are wrong.
-        """
-        with _one_line_of_usage():
-            return super().make_context(*args, **more)
-
-    def invoke(self, context: click.Context) -> Any:
-        """Run a command.
-
-        Raises:
-            SystemExit: With the exit code of the error's kind.
-        """
-        try:
-            with _one_line_of_usage():
-                return super().invoke(context)
-        except GdpipeError as error:
-            if context.params.get("debug"):
-                traceback.print_exc()
-            where = f" (evidence: {error.evidence})" if isinstance(error, RejectedError) else ""
-            click.echo(f"gdpipe: {_one_line(str(error))}{where}", err=True)
-            raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
 
 
 @click.group(
@@ -306,10 +255,6 @@ def _say(text: str) -> None:
 
 def _say_nothing(text: str) -> None:
     """Swallow what is only for a person."""
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 import sqlglot
 
 import gdpipe
-from gdpipe.cli import EXIT_CODES
+from gdpipe.commands import EXIT_CODES
 from gdpipe.config import TrainingConfig
 from gdpipe.tables import catalog
 from tests.conftest import FLIGHTS, REPO, gdpipe_cli

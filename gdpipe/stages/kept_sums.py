@@ -20,7 +20,8 @@ from gdpipe.stages.progress import reported
 from gdpipe.stages.row_sums import VERSION, RowSums
 from gdpipe.tables.kept import Kept, key_of
 from gdpipe.tables.scan import Shard
-from gdpipe.tables.source import Source, SourceFile
+from gdpipe.tables.source import Source
+from gdpipe.tables.source_file import SourceFile
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +14,14 @@ from gdpipe.tables.columns import numbers
 from gdpipe.tables.files import reading
 from gdpipe.tables.kept import Kept, key_of
 from gdpipe.tables.room import LARGEST_BATCH, STORE_READ_BYTES
-
-if TYPE_CHECKING:
-    from gdpipe.tables.source import SourceFile
+from gdpipe.tables.source_file import SourceFile
 
 # of an entry that is kept: another meaning is another version
 VERSION = 2
 
 
 def largest_in_file(
-    filesystem: pafs.FileSystem, file: "SourceFile", names: Sequence[str], kept: Kept | None
+    filesystem: pafs.FileSystem, file: SourceFile, names: Sequence[str], kept: Kept | None
 ) -> NDArray[np.float64]:
     """The largest magnitude of each column of a file, shape (len(names),); what `Source.largest` puts together.
 
@@ -57,7 +54,7 @@ def largest_in_file(
 
 
 def _largest_read(
-    parquet: pq.ParquetFile, file: "SourceFile", silent: dict[int, list[str]], kept: Kept | None
+    parquet: pq.ParquetFile, file: SourceFile, silent: dict[int, list[str]], kept: Kept | None
 ) -> dict[str, float]:
     """The largest magnitudes in those row groups and columns that the footer says nothing about."""
     key = key_of({"largest": VERSION, "file": file.fingerprint, "silent": sorted(silent.items())})

@@ -14,7 +14,8 @@ from gdpipe.errors import DataError
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.files import reading
 from gdpipe.tables.room import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Room, batch_rows, read_needs
-from gdpipe.tables.source import Source, SourceFile
+from gdpipe.tables.source import Source
+from gdpipe.tables.source_file import SourceFile
 
 SHARD_BYTES = 128 * 2**20
 # the position of a row in its file, beside the columns that were asked for

@@ -24,41 +24,8 @@ from gdpipe.tables.columns import is_numeric, resolution
 from gdpipe.tables.files import SUFFIXES, find_files, first_line, partitions_of, reading
 from gdpipe.tables.kept import Kept
 from gdpipe.tables.magnitudes import largest_in_file
+from gdpipe.tables.source_file import SourceFile, listed
 from gdpipe.tables.thrift import check_footer
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One Parquet file, as its footer describes it.
-
-    Attributes:
-        path: Where the filesystem finds it.
-        name: Relative to the source, as predictions and messages name it.
-        size: Bytes.
-        modified_ns: Time of the last change, in nanoseconds since 1970.
-        footer_sha256: Of the file's metadata: it changes when any value does that a footer knows of.
-        schema: Of the columns in the file itself.
-        partition: Values of the hive partition columns.
-        group_rows: Rows of each row group.
-        wanted_groups: The row groups that the filters may match.
-        filtered: Whether the filters may leave out any of its rows; where not, nobody need evaluate them.
-    """
-
-    path: str
-    name: str
-    size: int
-    modified_ns: int
-    footer_sha256: str
-    schema: pa.Schema
-    partition: dict[str, Any]
-    group_rows: tuple[int, ...]
-    wanted_groups: tuple[int, ...]
-    filtered: bool = False
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """What tells this file from any other, and from itself before a change."""
-        return {**_listed(self.path, self.size, self.modified_ns), "footer_sha256": self.footer_sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +217,7 @@ def list_files(location: str) -> list[dict[str, Any]]:
     with reading(shown(location)):
         filesystem, _, paths = find_files(location)
         infos = filesystem.get_file_info(paths)
-    return [_listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
-
-
-def _listed(path: str, size: int, modified_ns: int) -> dict[str, Any]:
-    return {"path": path, "bytes": size, "modified_ns": modified_ns}
+    return [listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
 
 
 def _with_partition(schema: pa.Schema, partitions: list[dict[str, Any]]) -> pa.Schema:
