@@ -20,9 +20,15 @@ logger = logging.getLogger("gdpipe.flows")
 TRAINING = (catalog.PARAMETERS, catalog.LOSS_HISTORY, catalog.PREDICTIONS, catalog.CONVERGENCE, catalog.METRICS)
 SCORES = (catalog.PREDICTIONS,)
 OPTIONS = (
-    "name", "description", "task_run_name", "cache_policy", "retries", "retry_delay_seconds", "retry_condition_fn",
+    "name",
+    "description",
+    "task_run_name",
+    "cache_policy",
+    "retries",
+    "retry_delay_seconds",
+    "retry_condition_fn",
     "asset_deps",
-)  # fmt: skip
+)
 
 
 def reading(task: Callable[..., Any], *paths: str) -> Callable[..., Any]:

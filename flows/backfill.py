@@ -50,8 +50,10 @@ def main(arguments: Sequence[str]) -> int:
         with get_client(sync_client=True) as client:
             assert isinstance(client, SyncPrefectClient)
             defaults = client.read_deployment_by_name(given.deployment).parameters
-        every = {value: {**defaults, **own, "filters": _filters({**defaults, **own}, given.column, value)}
-                 for value in values}  # fmt: skip
+        every = {
+            value: {**defaults, **own, "filters": _filters({**defaults, **own}, given.column, value)}
+            for value in values
+        }
         output = str({"output": "runs", **defaults, **own}["output"])
         done = published(output if is_uri(output) else str(PROJECT / output))
         missing = {value: parameters for value, parameters in every.items() if identity(parameters) not in done}

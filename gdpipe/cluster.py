@@ -15,7 +15,6 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, wait
-from concurrent.futures import Future as StandardFuture
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any
@@ -47,7 +46,7 @@ PACKAGES = ("gdpipe", "numpy", "pyarrow")
 
 
 class DaskExecutor(Executor):
-    """Works on a Dask cluster; a context manager that leaves the cluster as it was.
+    """Works on a Dask cluster, through `map` only; a context manager that leaves the cluster as it was.
 
     Args:
         address: The scheduler's, such as `tcp://10.0.0.5:8786`.
@@ -69,11 +68,6 @@ class DaskExecutor(Executor):
             self._reconnect()
             self._look()
         return max(self._threads, default=None)
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> StandardFuture[Any]:
-        """Send one call."""
-        future: StandardFuture[Any] = self._client.get_executor(pure=False).submit(fn, *args, **kwargs)
-        return future
 
     def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
         """Results in the order of the arguments; a stretch of calls is on its way at any time, not all of them.

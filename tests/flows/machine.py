@@ -81,9 +81,13 @@ class Machine:
         """A process in a session of its own; what it prints goes to a file beside the clone."""
         with (self.folder / log).open("ab") as output:
             process = subprocess.Popen(
-                command, cwd=self.clone, env=self.environment(**more), stdout=output, stderr=output,
+                command,
+                cwd=self.clone,
+                env=self.environment(**more),
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         self.started.append(process)
         return process
 
@@ -105,9 +109,15 @@ class Machine:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=self.clone, env=self.environment(**self.api()), check=False, timeout=500, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            command,
+            cwd=self.clone,
+            env=self.environment(**self.api()),
+            check=False,
+            timeout=500,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def deploy(self) -> None:
         for pool, kind in (("gdpipe", "process"), ("gdpipe-docker", "docker")):
@@ -135,8 +145,9 @@ class Machine:
     def find(self, what: str, **body: Any) -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/{what}/filter",
-            data=json.dumps(body).encode(), headers={"content-type": "application/json"},
-        )  # fmt: skip
+            data=json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own server
             return json.load(answer)
 

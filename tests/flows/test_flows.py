@@ -95,9 +95,16 @@ def test_the_flow_publishes_the_bits_of_the_command_line(tmp_path: Path) -> None
 
 def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path: Path) -> None:
     state = run_flow(
-        train, source=FLIGHTS, target="arr_delay", features=FEATURES, output=str(tmp_path / "runs"),
-        method="gd", learning_rate=1e-6, max_iterations=50, run_id="slow",
-    )  # fmt: skip
+        train,
+        source=FLIGHTS,
+        target="arr_delay",
+        features=FEATURES,
+        output=str(tmp_path / "runs"),
+        method="gd",
+        learning_rate=1e-6,
+        max_iterations=50,
+        run_id="slow",
+    )
     assert state.is_failed()
     assert str(state.message).startswith("ConvergenceError: the run did not pass validation: stopped after 50 steps")
     assert task_runs(state)["validate"] == "Failed"
@@ -187,9 +194,13 @@ def test_a_passing_error_is_tried_again(tmp_path: Path, monkeypatch: pytest.Monk
     steps = pipeline.Steps(ingest=retried_task(flaky).with_options(retry_delay_seconds=0))
     monkeypatch.setattr(train_module, "STEPS", steps)
     state = run_flow(
-        train, source=FLIGHTS, target="arr_delay", features=FEATURES, output=str(tmp_path / "runs"),
+        train,
+        source=FLIGHTS,
+        target="arr_delay",
+        features=FEATURES,
+        output=str(tmp_path / "runs"),
         filters=[["month", "=", 1]],
-    )  # fmt: skip
+    )
     assert state.is_completed()
     assert len(calls) == 2
 

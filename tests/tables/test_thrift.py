@@ -166,10 +166,14 @@ def test_what_duckdb_writes_passes(tmp_path: Path) -> None:
 def test_what_polars_writes_passes(tmp_path: Path) -> None:
     frame = pl.DataFrame(
         {
-            "n": range(100), "x": np.linspace(0, 1, 100), "s": ["a", None] * 50, "l": [[1.0], []] * 50,
-            "r": [{"a": 1, "b": ["x"]}] * 100, "c": pl.Series(["u", "v"] * 50, dtype=pl.Categorical),
+            "n": range(100),
+            "x": np.linspace(0, 1, 100),
+            "s": ["a", None] * 50,
+            "l": [[1.0], []] * 50,
+            "r": [{"a": 1, "b": ["x"]}] * 100,
+            "c": pl.Series(["u", "v"] * 50, dtype=pl.Categorical),
         }
-    )  # fmt: skip
+    )
     frame.write_parquet(tmp_path / "a.parquet", row_group_size=30)
     accept(tmp_path / "a.parquet")
 
