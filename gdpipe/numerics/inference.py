@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from flint import arb, arb_mat, ctx
 from numpy.typing import NDArray
-from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.dependencies import integer_matrix
+from gdpipe.numerics.distributions import chi2_upper, f_upper, t_critical, t_tails
 from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, GridMatrix
 from gdpipe.numerics.float_moments import mirror
 from gdpipe.numerics.objective import LeastSquares
@@ -129,8 +129,8 @@ def infer_terms(
     std_error = np.array([intercept, *(scaled * units)])
     with np.errstate(divide="ignore", invalid="ignore"):
         t_value = ols_estimate / std_error
-    p_value = 2 * stdtr(df, -np.abs(t_value)) if df > 0 else np.full(p + 1, np.nan)
-    half = std_error * (stdtrit(df, (1 + CONFIDENCE) / 2) if df > 0 else np.nan)
+    p_value = np.array([t_tails(t, df) if df > 0 else np.nan for t in t_value.tolist()])
+    half = std_error * (t_critical(1 - CONFIDENCE, df) if df > 0 else np.nan)
     return TermInference(
         std_error=std_error,
         std_error_scaled=np.array([np.nan, *scaled]),
@@ -176,17 +176,17 @@ def fit_statistics(
         residual_std_error=math.sqrt(loss * n / df) if df > 0 else nan,
         df_residual=df,
         f_statistic=f_statistic,
-        f_p_value=float(fdtrc(rank, df, f_statistic)) if df > 0 and rank else nan,
+        f_p_value=f_upper(f_statistic, rank, df) if df > 0 and rank else nan,
         log_likelihood=log_likelihood,
         aic=2 * parameters - 2 * log_likelihood,
         bic=math.log(n) * parameters - 2 * log_likelihood,
         durbin_watson=residuals.durbin_watson,
         jarque_bera=jarque_bera,
-        jarque_bera_p_value=float(chdtrc(2, jarque_bera)),
+        jarque_bera_p_value=chi2_upper(jarque_bera, 2),
         skewness=skewness,
         kurtosis=kurtosis,
         breusch_pagan=breusch_pagan,
-        breusch_pagan_p_value=float(chdtrc(rank, breusch_pagan)) if rank else nan,
+        breusch_pagan_p_value=chi2_upper(breusch_pagan, rank) if rank else nan,
     )
 
 
@@ -222,22 +222,18 @@ def _balls(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
     size = len(hessian)
     if not size:
         return np.zeros((0, 0))
-    before = ctx.prec
     inverse = None
-    try:
-        for bits in INVERSE_BITS:
-            ctx.prec = bits
+    for bits in INVERSE_BITS:
+        with ctx.workprec(bits):
             try:
                 inverse = (arb_mat(integer_matrix(hessian)) * arb(2) ** -FIXED_POINT_BITS).inv()
             except ZeroDivisionError:
                 continue  # the balls are too wide to tell the matrix from a singular one
-            if all(entry.rel_accuracy_bits() > 60 for entry in (inverse[i, i] for i in range(size))):
-                break
-        if inverse is None:
-            return np.full((size, size), np.nan)
-        return np.array([[float(inverse[i, j].mid()) for j in range(size)] for i in range(size)])
-    finally:
-        ctx.prec = before
+        if all(entry.rel_accuracy_bits() > 60 for entry in (inverse[i, i] for i in range(size))):
+            break
+    if inverse is None:
+        return np.full((size, size), np.nan)
+    return np.array([[float(inverse[i, j].mid()) for j in range(size)] for i in range(size)])
 
 
 def _shape(powers: tuple[float, float, float, float]) -> tuple[float, float]:

@@ -8,11 +8,10 @@ import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -26,6 +25,9 @@ from gdpipe.tables.kept import Kept
 from gdpipe.tables.magnitudes import largest_in_file
 from gdpipe.tables.source_file import SourceFile, listed
 from gdpipe.tables.thrift import check_footer
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc  # takes as long to load as all else of Arrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Source:
         """Rows in all files, before filters."""
         return sum(sum(f.group_rows) for f in self.files)
 
-    def expression(self) -> pc.Expression | None:
+    def expression(self) -> "pc.Expression | None":
         """The filters as Arrow evaluates them."""
         return None if self.filters is None else pq.filters_to_expression(filter_groups(self.filters))
 
@@ -163,6 +165,7 @@ class Source:
 
     def _pruned(self) -> "Source":
         """Only the row groups that can hold matching rows, by partition values and statistics."""
+        import pyarrow.compute as pc
         import pyarrow.dataset as ds
 
         assert self.filters is not None
