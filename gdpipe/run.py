@@ -169,7 +169,7 @@ class Run:
             if not is_numeric(table.schema.field(name).type):
                 raise SchemaError(f"column {name!r} is {table.schema.field(name).type}; the model needs numbers")
         block = numbers(table, features)
-        values = linear.predict(block.values, self.model.coef, self.model.intercept)
+        values = linear.predict(block.columns, self.model.coef, self.model.intercept)
         complete = block.complete
         if complete is not None:
             values = np.where(complete, values, np.nan)

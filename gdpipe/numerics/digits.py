@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics import FloatColumns
+
 DIGIT_BITS = 21
 DIGITS = 3
 MAX_BITS = DIGIT_BITS * DIGITS - 1  # balanced digits reach 2^62
-# rows that nearly always tell whether a digit of a column is in use
-GLANCE_ROWS = 64
 
 
 class GridOverflow(ArithmeticError):
@@ -27,7 +27,7 @@ class GridOverflow(ArithmeticError):
 
 
 def split(
-    values: NDArray[np.float64],
+    columns: FloatColumns,
     exponents: NDArray[np.int64],
     digits: NDArray[np.float64],
     rest: NDArray[np.float64],
@@ -37,8 +37,8 @@ def split(
     value = (digits[0] + digits[1]·2^21 + digits[2]·2^42) · 2^exponent, |digit| <= 2^20.
 
     Args:
-        values: Shape (k, m).
-        exponents: Shape (k, 1).
+        columns: k of shape (m,), or one array of shape (k, m).
+        exponents: Shape (k,).
         digits: Shape (3, k, m), written.
         rest: Shape (k, m), scratch.
 
@@ -46,10 +46,11 @@ def split(
         GridOverflow: A value needs more than three digits.
     """
     low, mid, high = digits
-    if exponents.min() < -1000:
-        np.ldexp(values, -exponents, out=rest)  # the power itself would overflow a float64
-    else:
-        np.multiply(values, np.exp2(-exponents.astype(np.float64)), out=rest)
+    for column, exponent, scaled in zip(columns, exponents.tolist(), rest, strict=True):
+        if exponent < -1000:
+            np.ldexp(column, -exponent, out=scaled)  # the power itself would overflow a float64
+        else:
+            np.multiply(column, 2.0**-exponent, out=scaled)
     for place, digit in ((42, high), (21, mid)):
         np.multiply(rest, 2.0**-place, out=digit)
         np.rint(digit, out=digit)
@@ -61,18 +62,29 @@ def split(
         raise GridOverflow(int(np.argmax(np.abs(high).max(axis=1))))
 
 
-def used_lines(digits: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The lines that are not all zero: integers and short decimals leave whole digits empty."""
-    used: NDArray[np.bool_] = np.logical_or.reduce(digits[:, :GLANCE_ROWS], axis=1)
-    perhaps = np.flatnonzero(~used)
-    used[perhaps] = digits[perhaps].any(axis=1)
-    return np.flatnonzero(used)
+class UsedLines:
+    """Which lines of blocks have held anything but zeros: integers and short decimals leave whole digits empty.
 
+    Args:
+        n: How many lines a block has.
+    """
 
-def chosen_lines(digits: NDArray[np.float64], chosen: NDArray[np.intp]) -> NDArray[np.float64]:
-    """These lines, without a copy where they are the last ones."""
-    first = len(digits) - len(chosen)
-    return digits[first:] if not len(chosen) or chosen[0] == first else digits[chosen]
+    def __init__(self, n: int) -> None:
+        self.places = np.zeros(0, np.intp)
+        self._others = np.arange(n)
+
+    def grow(self, block: NDArray[np.float64]) -> bool:
+        """Take in the lines that this block is the first to use; says whether there are any."""
+        if not len(self._others) or not block[self._others].any():
+            return False
+        used: NDArray[np.bool_] = np.logical_or.reduce(block, axis=1)
+        used[self.places] = True
+        self.places, self._others = np.flatnonzero(used), np.flatnonzero(~used)
+        return True
+
+    def of(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A block's used lines, without a copy where they are all."""
+        return block[self.places] if len(self._others) else block
 
 
 def digits_of_product(weights: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

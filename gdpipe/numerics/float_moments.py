@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics import FloatColumns
+
 # rows of one product: enough for BLAS to be at its best, few enough for their copy to be small beside the sums
 BLOCK_ROWS = 1024
 # lines of the sums that are worked on at once: the triangle is cut into strips of them
@@ -68,8 +70,9 @@ class Float64Accumulator:
         self._block = np.empty((k, BLOCK_ROWS + 1))
         self._strip = np.empty(min(STRIP, k) * k)
 
-    def add(self, rows: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> None:
-        """Add rows of shape (k, m), with weights of shape (m,), finite and > 0."""
+    def add(self, columns: FloatColumns, weights: NDArray[np.float64] | None = None) -> None:
+        """Add rows: k columns of shape (m,), with weights of shape (m,), finite and > 0."""
+        rows = np.asarray(columns)
         if self._handed_out:
             self._comoments, self._handed_out = self._comoments.copy(), False
         for start in range(0, rows.shape[1], BLOCK_ROWS):

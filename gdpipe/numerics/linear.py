@@ -3,21 +3,23 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics import FloatColumns
 
-def predict(values: NDArray[np.float64], coef: NDArray[np.float64], intercept: float) -> NDArray[np.float64]:
+
+def predict(columns: FloatColumns, coef: NDArray[np.float64], intercept: float) -> NDArray[np.float64]:
     """Intercept + Σ coefⱼ·xⱼ, added feature by feature in order: the same bits however the rows are cut.
 
     Args:
-        values: Shape (p, m), one line a feature.
+        columns: Of the p features, shape (m,) each, or one array of shape (p, m).
         coef: Shape (p,), target units per feature unit.
         intercept: In target units.
 
     Returns:
         Shape (m,), in target units.
     """
-    total = np.full(values.shape[1], intercept)
-    term = np.empty(values.shape[1])
-    for column, weight in zip(values, coef.tolist(), strict=True):
+    total = np.full(len(columns[0]), intercept)
+    term = np.empty(len(total))
+    for column, weight in zip(columns, coef.tolist(), strict=True):
         np.multiply(column, weight, out=term)
         total += term
     return total

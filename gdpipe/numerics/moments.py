@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.digits import DIGITS, MAX_BITS, chosen_lines, compose, digits_of_product, split, used_lines
+from gdpipe.numerics import FloatColumns
+from gdpipe.numerics.digits import DIGITS, MAX_BITS, UsedLines, compose, digits_of_product, split
 
 # rows a BLAS product: 2^20 · 2^20 · 2^12 = 2^52 is exact, and three digits of 20 columns stay in the cache
 BLOCK_ROWS = 4096
@@ -134,27 +135,32 @@ class MomentsAccumulator:
         self._lowest_digit = lowest_digit
         self._rest = np.empty((k, BLOCK_ROWS))
         self._digits = np.empty((DIGITS, k, BLOCK_ROWS))
-        places, left = (DIGITS, DIGITS) if weight_exponent is None else (2 * DIGITS - 1, 2 * DIGITS)
+        self._ones = np.ones((1, 1, BLOCK_ROWS))
+        places = DIGITS if weight_exponent is None else 2 * DIGITS - 1
         self._sums = np.zeros((places, k), np.int64)
-        self._products = np.zeros((left * k, DIGITS * k), np.int64)
+        # products are gathered of the lines in use alone: unweighted, the same on both sides
+        self._right = UsedLines((DIGITS - lowest_digit) * k)
+        self._left = self._right if weight_exponent is None else UsedLines(2 * DIGITS * k)
+        self._lines = self._left.places, self._right.places
+        self._products = np.zeros((0, 0), np.int64)
         self._blocks = 0
         self._n_samples = 0
         self._weight = 0
         self._total = Moments.zero(exponents, weight_exponent or 0)
 
-    def add(self, rows: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> None:
+    def add(self, columns: FloatColumns, weights: NDArray[np.float64] | None = None) -> None:
         """Add rows.
 
         Args:
-            rows: Shape (k, m), one line a column; finite.
+            columns: k of shape (m,), or one array of shape (k, m); finite.
             weights: Shape (m,), finite and > 0; given exactly when the accumulator was made for weights.
 
         Raises:
             GridOverflow: A value is larger than the grid was made for. The accumulator is then spoilt.
         """
-        for start in range(0, rows.shape[1], BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, rows.shape[1])
-            self._add_block(rows[:, start:stop], None if weights is None else weights[start:stop])
+        for start in range(0, len(columns[0]), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            self._add_block([column[block] for column in columns], None if weights is None else weights[block])
             self._blocks += 1
             if self._blocks == BLOCKS_BEFORE_FOLD:
                 self._fold()
@@ -164,41 +170,47 @@ class MomentsAccumulator:
         self._fold()
         return self._total
 
-    def _add_block(self, rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
-        k, m = rows.shape
+    def _add_block(self, columns: list[NDArray[np.float64]], weights: NDArray[np.float64] | None) -> None:
+        k, m = len(columns), len(columns[0])
         digits = self._digits[:, :, :m]
-        split(rows, self._exponents[:, None], digits, self._rest[:, :m])
+        split(columns, self._exponents, digits, self._rest[:, :m])
         if weights is None:
-            weight_digits = np.ones((1, 1, m))
+            weight_digits = self._ones[:, :, :m]
             self._weight += m
         else:
             assert self._weight_exponent is not None
             weight_digits = np.empty((DIGITS, 1, m))
-            split(weights[None, :], np.array([[self._weight_exponent]]), weight_digits, np.empty((1, m)))
+            split([weights], np.array([self._weight_exponent]), weight_digits, np.empty((1, m)))
             self._weight += int(compose(weight_digits.sum(axis=2).astype(np.int64))[0])
-        right = digits.reshape(-1, m)
-        sums = (weight_digits.reshape(-1, m) @ right.T).astype(np.int64).reshape(-1, DIGITS, k)
+        sums = (weight_digits.reshape(-1, m) @ digits.reshape(-1, m).T).astype(np.int64).reshape(-1, DIGITS, k)
         for place, by_digit in enumerate(sums):
             self._sums[place : place + DIGITS] += by_digit
-        # the same array twice lets BLAS do half the work
-        coarsest = self._lowest_digit * k
-        right_used = left_used = coarsest + used_lines(right[coarsest:])
-        a = b = chosen_lines(right, right_used)
+        left = right = digits[self._lowest_digit :].reshape(-1, m)
         if weights is not None:
             digits[: self._lowest_digit] = 0.0
             left = digits_of_product(weight_digits, digits).reshape(-1, m)
-            left_used = used_lines(left)
-            a = chosen_lines(left, left_used)
-        self._products[np.ix_(left_used, right_used)] += (a @ b.T).astype(np.int64)
+        grown = self._right.grow(right)
+        if left is not right:
+            grown = self._left.grow(left) or grown
+        if grown:
+            self._fold()
+        # the same array twice lets BLAS do half the work
+        b = self._right.of(right)
+        a = b if left is right else self._left.of(left)
+        self._products += (a @ b.T).astype(np.int64)
         self._n_samples += m
 
     def _fold(self) -> None:
         """Move what the int64 buffers hold into the integers without bound."""
         k = len(self._exponents)
-        left = len(self._products) // k
-        pairs = self._products.reshape(left, k, DIGITS, k).transpose(0, 2, 1, 3)
-        by_place = np.full((left + DIGITS - 1, k, k), 0, object)
-        for a in range(left):
+        left, right = self._lines
+        first = self._lowest_digit if self._left is self._right else 0
+        places = 2 * DIGITS
+        products = np.zeros((places * k, DIGITS * k), np.int64)
+        products[np.ix_(left + first * k, right + self._lowest_digit * k)] = self._products
+        pairs = products.reshape(places, k, DIGITS, k).transpose(0, 2, 1, 3)
+        by_place = np.full((places + DIGITS - 1, k, k), 0, object)
+        for a in range(places):
             for b in range(DIGITS):
                 by_place[a + b] += pairs[a, b].astype(object)
         self._total = Moments(
@@ -210,5 +222,6 @@ class MomentsAccumulator:
             self._total.weight_exponent,
         )
         self._sums[:] = 0
-        self._products[:] = 0
+        self._lines = self._left.places, self._right.places
+        self._products = np.zeros([len(lines) for lines in self._lines], np.int64)
         self._blocks = 0

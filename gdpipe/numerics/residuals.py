@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
-from gdpipe.numerics.moments import Moments, MomentsAccumulator, grid_exponents
+from gdpipe.numerics.moments import BLOCK_ROWS, Moments, MomentsAccumulator, grid_exponents
 
 # a score's factors in products: 42 bits of its largest possible value, which leaves a robust standard error 6 digits
 # and more, and the row gradient, which is a sum, all of them
@@ -91,13 +92,21 @@ class ResidualGrids:
 
     def zero(self) -> "ResidualSums":
         """The sums of no rows."""
-        return ResidualAccumulator(self).sums()
+        unknown = np.zeros(len(self.score_exponents) - 1)
+        return ResidualAccumulator(self, unknown, unknown).sums()
 
 
 class ResidualAccumulator:
-    """Gathers `ResidualSums` of consecutive rows. One thread's; not to be shared."""
+    """Gathers `ResidualSums` of consecutive rows. One thread's; not to be shared.
 
-    def __init__(self, grids: ResidualGrids) -> None:
+    Args:
+        grids: On which to sum.
+        means: Of the features, shape (p,).
+        per_scale: The inverse of their scales, shape (p,).
+    """
+
+    def __init__(self, grids: ResidualGrids, means: NDArray[np.float64], per_scale: NDArray[np.float64]) -> None:
+        self._means, self._per_scale = means.tolist(), per_scale.tolist()
         self._scores = (
             MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT)
             if grids.exact
@@ -108,19 +117,28 @@ class ResidualAccumulator:
         self._ends = np.empty(0)
         self._per_unit = 1.0 / grids.unit
 
-    def add(self, z: NDArray[np.float64], residual: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
+    def add(self, columns: FloatColumns, residual: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
         """Add rows.
 
         Args:
-            z: Shape (p + 1, m), the last line ones; overwritten by the scores.
-            residual: Shape (m,).
+            columns: The features in original units, p of shape (m,).
+            residual: Shape (m,), in target units.
             weights: Shape (m,), > 0; given exactly when there is a grid for them.
         """
         if not len(residual):
             return
         residual = residual * self._per_unit
-        z *= residual
-        self._scores.add(z, weights)
+        scores = np.empty((len(columns) + 1, min(len(residual), BLOCK_ROWS)))
+        for start in range(0, len(residual), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            r = residual[block]
+            lines = scores[:, : len(r)]
+            for column, mean, per_scale, line in zip(columns, self._means, self._per_scale, lines[:-1], strict=True):
+                np.subtract(column[block], mean, out=line)
+                np.multiply(line, per_scale, out=line)
+            np.multiply(lines[:-1], r, out=lines[:-1])
+            lines[-1] = r
+            self._scores.add(lines, None if weights is None else weights[block])
         self._powers.add(np.array([residual, np.abs(residual), residual * residual]), weights)
         self._steps.add(np.diff(residual, prepend=self._ends[-1:])[None, :])
         self._ends = np.concatenate([self._ends, residual])[[0, -1]]

@@ -16,7 +16,7 @@ from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, Residu
 from gdpipe.stages.columns import Columns
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import repeated, to_arrow
-from gdpipe.tables.columns import numbers
+from gdpipe.tables.columns import Numbers, numbers
 from gdpipe.tables.files import first_line
 from gdpipe.tables.place import Place
 from gdpipe.tables.room import Room
@@ -87,37 +87,37 @@ class PredictShard:
                     f"{self.folder}: no such folder on {platform.node()}; all workers must share the output"
                 )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
-        accumulator = ResidualAccumulator(self.check.grids) if self.check else None
-        density = DensityAccumulator(self.check.density) if self.check and self.check.density else None
+        check = self.check
+        accumulator = ResidualAccumulator(check.grids, check.means, check.per_scale) if check else None
+        density = DensityAccumulator(check.density) if check and check.density else None
         file = self.source.files[shard.file].name
         p = len(self.columns.features)
         waiting: list[pa.Table] = []
         try:
             for batch in read(self.source, shard, [*names, *self.columns.key], self.room):
                 block = numbers(batch, names)
-                self._check_finite(block.values, names, batch, shard)
+                self._check_finite(block.columns, names, batch, shard)
                 n = batch.num_rows
-                none = np.zeros((len(names), n), np.bool_)
-                missing = none if block.missing is None else block.missing
-                prediction = linear.predict(block.values[:p], self.model.coef, self.model.intercept)
-                actual = block.values[p] if has_target else np.zeros(n)
-                no_target = missing[p] if has_target else np.ones(n, np.bool_)
+                prediction = linear.predict(block.columns[:p], self.model.coef, self.model.intercept)
+                actual = block.columns[p] if has_target else np.zeros(n)
                 residual = actual - prediction
-                no_prediction: NDArray[np.bool_] = np.logical_or.reduce(missing[:p])
+                no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)
                 numeric = [
-                    _array(actual.copy(), no_target),  # not a view: it would keep every column of the batch
-                    _array(prediction, no_prediction),
-                    _array(residual, no_prediction | no_target),
+                    to_arrow(actual, pa.float64(), block.missing_in(slice(p, p + 1)) if has_target else no_residual),
+                    to_arrow(prediction, pa.float64(), block.missing_in(slice(p))),
+                    to_arrow(residual, pa.float64(), no_residual),
                 ]
                 waiting.append(pa.Table.from_arrays([*_key(self.keys, batch, file), *numeric], schema=schema))
                 if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS or sum(t.nbytes for t in waiting) > WAITING_BYTES:
                     writer.write(pa.concat_tables(waiting))
                     waiting = []
-                if accumulator is not None and self.check is not None:
-                    used = self._used(block.values, missing)
-                    self._gather(accumulator, self.check, block.values, used, residual)
+                if accumulator is not None and check is not None:
+                    used = self._used(block)
+                    features = [_rows(block.columns[j], used) for j in check.kept]
+                    weights = _rows(block.columns[-1], used) if weight else None
+                    accumulator.add(features, _rows(residual, used), weights)
                     if density is not None:
-                        density.add(*(line if used.all() else line[used] for line in (prediction, actual, residual)))
+                        density.add(*(_rows(line, used) for line in (prediction, actual, residual)))
             if waiting:
                 writer.write(pa.concat_tables(waiting))
         except BaseException as error:
@@ -130,36 +130,20 @@ class PredictShard:
         return writer.close(), accumulator.sums() if accumulator else None, density.counts() if density else None
 
     def _check_finite(
-        self, values: NDArray[np.float64], names: Sequence[str], batch: pa.RecordBatch, shard: Shard
+        self, columns: list[NDArray[np.float64]], names: Sequence[str], batch: pa.RecordBatch, shard: Shard
     ) -> None:
-        if np.isfinite(values).all():
-            return
-        column, at = np.argwhere(~np.isfinite(values))[0].tolist()
-        path, row = self.source.files[shard.file].path, batch.column(ROW)[at].as_py()
-        raise DataError(f"{path}: column {names[column]!r} is infinite in row {row}; correct it or make it null")
+        for name, finite in zip(names, map(np.isfinite, columns), strict=True):
+            if not finite.all():
+                path, row = self.source.files[shard.file].path, batch.column(ROW)[int(np.argmin(finite))].as_py()
+                raise DataError(f"{path}: column {name!r} is infinite in row {row}; correct it or make it null")
 
-    def _used(self, values: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        used: NDArray[np.bool_] = ~np.logical_or.reduce(missing)
-        return used & (values[-1] > 0) if self.columns.weight else used
-
-    def _gather(
-        self,
-        accumulator: ResidualAccumulator,
-        check: Check,
-        values: NDArray[np.float64],
-        used: NDArray[np.bool_],
-        residual: NDArray[np.float64],
-    ) -> None:
-        weights = values[-1, used] if self.columns.weight else None
-        every = bool(used.all())
-        z = np.empty((len(check.kept) + 1, len(residual) if every else int(used.sum())))
-        z[-1] = 1.0
-        for line, j, mean, per_scale in zip(
-            z, check.kept, check.means.tolist(), check.per_scale.tolist(), strict=False
-        ):
-            np.subtract(values[j] if every else values[j, used], mean, out=line)
-            np.multiply(line, per_scale, out=line)
-        accumulator.add(z, residual if every else residual[used], weights)
+    def _used(self, block: Numbers) -> NDArray[np.bool_] | None:
+        """The rows that the model was fitted on; None where all were."""
+        complete = block.complete
+        if not self.columns.weight:
+            return complete
+        weighted: NDArray[np.bool_] = block.columns[-1] > 0
+        return weighted if complete is None else complete & weighted
 
 
 def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Array]:
@@ -175,5 +159,5 @@ def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Arra
     return [repeated(file, pa.string(), batch.num_rows), batch.column(ROW)]
 
 
-def _array(values: NDArray[np.float64], missing: NDArray[np.bool_]) -> pa.Array:
-    return to_arrow(values, pa.float64(), missing)
+def _rows(column: NDArray[np.float64], used: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    return column if used is None else column[used]

@@ -52,16 +52,16 @@ class SumShard:
                 if first_missing is None:
                     at, column = np.argwhere(block.missing.T)[0].tolist()
                     first_missing = Position(file.path, _row(batch, at), names[column])
-            values, weights = self._usable(block, batch, file.path)
+            columns, weights = self._usable(block, batch, file.path)
             if weights is not None:
                 positive = weights > 0
                 zero_weight += int((~positive).sum())
                 if not positive.all():
-                    values, weights = values[:, positive], weights[positive]
+                    columns, weights = [column[positive] for column in columns], weights[positive]
                 least_weight = min(least_weight, float(weights.min(initial=math.inf)))
                 whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
             try:
-                accumulator.add(values, weights)
+                accumulator.add(columns, weights)
             except GridOverflow as overflow:
                 j = overflow.column
                 raise DataError(
@@ -91,19 +91,20 @@ class SumShard:
 
     def _usable(
         self, block: Numbers, batch: pa.RecordBatch, path: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    ) -> tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]:
         """The complete rows, and their weights."""
         complete = block.complete
-        values = block.values if complete is None else block.values[:, complete]
+        columns = block.columns if complete is None else [column[complete] for column in block.columns]
         if not self.columns.weight:
-            return values, None
-        if (values[-1] < 0).any():
-            at = int(np.argmax(block.values[-1] < 0))
+            return columns, None
+        if (columns[-1] < 0).any():
+            weights = block.columns[-1]
+            at = int(np.argmax(weights < 0))
             raise DataError(
-                f"{path}: weight column {self.columns.weight!r} is {block.values[-1, at]:g} in row {_row(batch, at)}; "
+                f"{path}: weight column {self.columns.weight!r} is {weights[at]:g} in row {_row(batch, at)}; "
                 "weights must be 0 or more"
             )
-        return values[:-1], values[-1]
+        return columns[:-1], columns[-1]
 
 
 def locate_unusable(work: SumShard, name: str) -> str:
@@ -112,7 +113,7 @@ def locate_unusable(work: SumShard, name: str) -> str:
     for f, file in enumerate(whole.files):
         groups = tuple(g for g, rows in enumerate(file.group_rows) if rows)
         for batch in read(whole, Shard(f, f, groups), [name], work.room):
-            values = numbers(batch, [name]).values[0]
+            values = numbers(batch, [name]).columns[0]
             unusable = ~(np.abs(values) <= LARGEST_VALUE)
             if unusable.any():
                 at = int(np.argmax(unusable))

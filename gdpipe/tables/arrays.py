@@ -55,9 +55,11 @@ def to_table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
 
 
 def values_of(column: pa.Array) -> NDArray[Any]:
-    """The values of an integer or float column without a copy; what stands in a null's place is undefined."""
+    """The values of an integer or float column, not copied and not to be written to; a null's place holds anything."""
     dtype = np.dtype(column.type.to_pandas_dtype())
-    return np.frombuffer(column.buffers()[1], dtype, len(column) + column.offset)[column.offset :]
+    values = np.frombuffer(column.buffers()[1], dtype, len(column) + column.offset)[column.offset :]
+    values.flags.writeable = False
+    return values
 
 
 def nulls_of(column: pa.Array) -> NDArray[np.bool_] | None:

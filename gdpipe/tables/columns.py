@@ -35,49 +35,57 @@ class Numbers:
     """Some columns of some rows.
 
     Attributes:
-        values: Shape (k, m), one line a column; 0 where missing.
+        columns: Of shape (m,) each; 0 where missing. Not to be written to: they may be the table's own memory.
         missing: Shape (k, m), True where a value is null or NaN; None where none is.
     """
 
-    values: NDArray[np.float64]
+    columns: list[NDArray[np.float64]]
     missing: NDArray[np.bool_] | None
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The columns as an array of shape (k, m)."""
+        return np.array(self.columns)
 
     @property
     def complete(self) -> NDArray[np.bool_] | None:
         """Shape (m,), True for rows that miss nothing; None where all are."""
-        return None if self.missing is None else ~np.logical_or.reduce(self.missing)
+        missing = self.missing_in(slice(None))
+        return None if missing is None else ~missing
+
+    def missing_in(self, which: slice) -> NDArray[np.bool_] | None:
+        """Shape (m,), True for rows that miss something in these columns; None where no row misses anything."""
+        return None if self.missing is None else np.logical_or.reduce(self.missing[which])
 
 
 def numbers(table: pa.RecordBatch | pa.Table, names: Sequence[str]) -> Numbers:
     """Columns as float64; integers beyond 2^53 and decimals are rounded once."""
-    values = np.empty((len(names), table.num_rows))
+    columns: list[NDArray[np.float64]] = []
     missing: NDArray[np.bool_] | None = None
     for j, name in enumerate(names):
         column = table.column(name)
         if isinstance(column, pa.ChunkedArray):
             column = column.combine_chunks()
-        gaps = _fill(column, values[j])
+        values, gaps = _float64(column)
+        columns.append(values)
         if gaps is not None:
             if missing is None:
-                missing = np.zeros(values.shape, np.bool_)
+                missing = np.zeros((len(names), table.num_rows), np.bool_)
             missing[j] = gaps
-    return Numbers(values, missing)
+    return Numbers(columns, missing)
 
 
-def _fill(column: pa.Array, out: NDArray[np.float64]) -> NDArray[np.bool_] | None:
-    """Write a column into `out`; returns where it is missing, or None."""
+def _float64(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """A column's values, and where it is missing; nothing is copied that need not be."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
     elif pa.types.is_float16(column.type):
         column = column.cast(pa.float64(), safe=False)
-    values = nearest(column) if pa.types.is_decimal(column.type) else values_of(column)
-    np.copyto(out, values, casting="unsafe")
+    values = nearest(column) if pa.types.is_decimal(column.type) else values_of(column).astype(np.float64, copy=False)
     missing = nulls_of(column)
     # a maximum is NaN where any value is, and faster than asking each
-    if pa.types.is_floating(column.type) and np.isnan(out.max(initial=0.0)):
-        missing = np.isnan(out) if missing is None else missing | np.isnan(out)
-    if missing is not None:
-        out[missing] = 0.0
-    return missing
+    if pa.types.is_floating(column.type) and np.isnan(values.max(initial=0.0)):
+        missing = np.isnan(values) if missing is None else missing | np.isnan(values)
+    return values if missing is None else np.where(missing, 0.0, values), missing

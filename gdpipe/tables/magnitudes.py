@@ -66,7 +66,7 @@ def _largest_read(
         for name in names:  # one by one: what is held is a page and a batch, however many there are
             with reading(file.path, g):
                 for batch in parquet.iter_batches(LARGEST_BATCH, row_groups=[g], columns=[name], use_threads=False):
-                    size = float(np.abs(numbers(batch, [name]).values).max(initial=0.0))
+                    size = float(np.abs(numbers(batch, [name]).columns[0]).max(initial=0.0))
                     largest[name] = max(largest.get(name, 0.0), size)
     if kept:
         columns = {"column": list(largest), "largest": list(largest.values())}

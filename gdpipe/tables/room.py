@@ -10,7 +10,7 @@ PAGE_BYTES = 2**20
 # read at once of a column: a disk has the next bytes at hand, an object store takes a request for them
 DISK_READ_BYTES, STORE_READ_BYTES = 2**18, 2**20
 # rows of a batch: more at once are no faster, fewer are all overhead
-LARGEST_BATCH, SMALLEST_BATCH = 16_384, 1024
+LARGEST_BATCH, SMALLEST_BATCH = 32_768, 1024
 
 
 def batch_rows(memory_bytes: int, workers: int, n_columns: int) -> int:

@@ -62,10 +62,26 @@ def test_full_blocks_of_the_largest_digits_stay_exact(rows: int) -> None:
 
 def test_the_integer_buffers_are_emptied_before_they_overflow() -> None:
     accumulator = MomentsAccumulator(grid_exponents(np.array([1.0])))
+    accumulator.add(np.ones((1, 4)))
+    assert accumulator._products.any()
     accumulator._blocks = BLOCKS_BEFORE_FOLD - 1  # as after many blocks
-    accumulator.add(np.ones((1, 10)))
+    accumulator.add(np.ones((1, 6)))
     assert not accumulator._products.any()
     assert accumulator.moments() == moments(np.ones((1, 10)))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_digits_that_come_into_use_late(weighted: bool) -> None:
+    """Integers fill few digits, the fractions that follow all of them."""
+    parts = [np.array([[512.0, -3.0], [0.0, 0.0]]), np.array([[0.25, 1 / 3], [0.0, 7.0]]), np.array([[1.0], [1e-9]])]
+    accumulator = MomentsAccumulator(grid_exponents(np.array([512.0, 7.0])), -50 if weighted else None)
+    for part in parts:
+        accumulator.add(part, np.full(part.shape[1], 2.0) if weighted else None)
+    found = accumulator.moments()
+    sums, products = by_hand(np.hstack(parts), found.exponents.tolist())
+    times = 2 * 2**50 if weighted else 1
+    assert found.sums.tolist() == [times * s for s in sums]
+    assert found.products.tolist() == [[times * p for p in row] for row in products]
 
 
 @given(tables, st.data())

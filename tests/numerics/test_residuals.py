@@ -10,6 +10,7 @@ from tests.numerics.build import Floats
 
 RNG = np.random.default_rng(0)
 Z, E = RNG.normal(size=(2, 50)), RNG.normal(size=50)
+MEANS, SCALES = np.array([3.0, -0.5]), np.array([2.0, 0.25])
 WEIGHTS = RNG.integers(1, 4, 50).astype(float)
 
 
@@ -20,12 +21,9 @@ def gather(
     grids = ResidualGrids.of(np.array([5.0, 5.0]), 5.0 * unit, weight_exponent, 0.5 * unit, exact=exact)
     total = grids.zero()
     for start, stop in zip([0, *cuts], [*cuts, 50], strict=True):
-        accumulator = ResidualAccumulator(grids)
-        accumulator.add(
-            np.vstack([Z[:, start:stop], np.ones(stop - start)]),
-            E[start:stop] * unit,
-            None if weights is None else weights[start:stop],
-        )
+        accumulator = ResidualAccumulator(grids, MEANS, 1 / SCALES)
+        X = Z[:, start:stop] * SCALES[:, None] + MEANS[:, None]
+        accumulator.add(X, E[start:stop] * unit, None if weights is None else weights[start:stop])
         total = total + accumulator.sums()
     return ResidualStatistics.of(total, grids)
 

@@ -119,8 +119,17 @@ def test_chunks_and_slices_are_of_no_account() -> None:
 
 def test_the_input_is_not_written_to() -> None:
     table = pa.table({"x": [1.0, float("nan"), 3.0]})
-    numbers(table, ["x"]).values[:] = 9.0
+    numbers(table, ["x"]).columns[0][:] = 9.0
     assert str(table["x"].to_pylist()) == "[1.0, nan, 3.0]"
+
+
+def test_what_need_not_be_copied_is_not() -> None:
+    """And cannot be written to."""
+    batch = pa.record_batch({"x": pa.array([1.0, 2.0, 3.0])})
+    (x,) = numbers(batch, ["x"]).columns
+    assert x.ctypes.data == batch.column("x").buffers()[1].address
+    with pytest.raises(ValueError, match="read-only"):
+        x[0] = 9.0
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ MIB = 2**20
 @pytest.mark.parametrize(
     ("memory", "workers", "columns", "expected"),
     [
-        (512 * MIB, 2, 20, 16_384),
+        (512 * MIB, 2, 20, 32_768),
         (8 * MIB, 2, 20, 2 * MIB // (20 * 32)),
         (8 * MIB, 64, 200, 1024),
     ],
