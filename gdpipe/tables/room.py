@@ -8,7 +8,7 @@ BATCH_COPIES = 4
 # a page of a column, decompressed: what Parquet writers make unless told otherwise
 PAGE_BYTES = 2**20
 # read at once of a column: a disk has the next bytes at hand, an object store takes a request for them
-DISK_READ_BYTES, STORE_READ_BYTES = 2**18, 2**20
+DISK_READ_BYTES, STORE_READ_BYTES = 2**16, 2**20
 # rows of a batch: more at once are no faster, fewer are all overhead
 LARGEST_BATCH, SMALLEST_BATCH = 32_768, 1024
 

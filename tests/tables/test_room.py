@@ -39,7 +39,7 @@ def test_a_read_holds_a_page_of_each_column_and_a_batch() -> None:
 
 
 def test_fewer_read_at_once_the_wider_the_rows_but_always_one() -> None:
-    rooms = [Room.of(512 * MIB, 4, 9, 1024, read_needs(k, 1024, 10**6)) for k in (20, 100, 300, 10_000)]
+    rooms = [Room.of(512 * MIB, 4, 9, 1024, read_needs(k, 1024, 10**6)) for k in (20, 120, 300, 10_000)]
     assert [room.readers for room in rooms] == [4, 3, 1, 1]
     assert [room.ahead for room in rooms] == [False, True, True, True]
 
