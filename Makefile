@@ -37,7 +37,8 @@ kills: .venv/test-ready
 fuzz: .venv/test-ready
 	GDPIPE_FUZZ=2000 $(BIN)/python -m pytest tests/test_fuzz.py
 
-# tables in bench/; make bench GDPIPE_BENCH_ROWS=5000000 GDPIPE_BENCH_RUNS=5 for more than a million rows, three times;
+# tables in bench/; make bench GDPIPE_BENCH_ROWS=5000000 GDPIPE_BENCH_RUNS=5 for more than a million rows, three times
+# (GDPIPE_BENCH_FEATURES, GDPIPE_BENCH_FILES: else 20 and 4);
 # Spark runs too where Java 17 and pyspark are: .venv/bin/python -m pip install pyspark (600 MB, in no lock)
 bench: .venv/test-ready
 	$(BIN)/python -m pytest -m benchmark -s -rN tests/benchmarks

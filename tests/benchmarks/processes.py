@@ -25,10 +25,18 @@ from tests.benchmarks.results import Benchmark, Run, Terms, machine
 
 HERE = Path(__file__).parent
 REPO = HERE.parents[1]
-FEATURES, FILES = 20, 4
 WARM_UP_ROWS = 10_000
 GDPIPE = "gdpipe"
 LARGEST_DESIGN = 2_000_000_000  # bytes of float64; statsmodels holds several copies of its design matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of the data: float64 columns, rows, and how many files they are in."""
+
+    rows: int
+    features: int
+    files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +57,20 @@ class Peer:
     programs: tuple[str, ...] = ()
     largest_design: float = float("inf")
 
-    def why_not(self, rows: int) -> str:
+    def why_not(self, size: "Size") -> str:
         """What keeps it from running here, or an empty string."""
         missing = [name for name in self.modules if find_spec(name) is None]
         missing += [name for name in self.programs if shutil.which(name) is None]
         if missing:
             return f"not here: {', '.join(missing)}"
-        if rows * (FEATURES + 1) * 8 > self.largest_design:
+        if size.rows * (size.features + 1) * 8 > self.largest_design:
             return f"skipped: design matrix above {self.largest_design / 1e9:g} GB"
         return ""
 
 
 PEERS = (
-    Peer("bare PyArrow: scan, then scan and write", "pyarrow_floor"),
+    Peer("bare PyArrow, its scanner: scan, then scan and write", "pyarrow_scanner"),
+    Peer("bare PyArrow, a row group at a time: likewise", "pyarrow_groups"),
     Peer("pandas + scikit-learn LinearRegression", "sklearn_ols", ("pandas", "sklearn")),
     Peer("pandas + scikit-learn SGDRegressor", "sklearn_sgd", ("pandas", "sklearn")),
     Peer("Polars + NumPy lstsq", "polars_lstsq", ("polars",)),
@@ -76,17 +85,18 @@ class Bench:
 
     Attributes:
         folder: Everything is in it, and nothing is kept.
-        rows: Of the data.
+        size: Of the data.
         data: The Parquet files.
     """
 
     folder: Path
-    rows: int
+    size: Size
     data: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "data", self.folder / f"{self.rows}-rows")
-        simulate = ["simulate", self.data, "--features", FEATURES, "--rows", self.rows, "--files", FILES]
+        object.__setattr__(self, "data", self.folder / f"{self.size.rows}-rows")
+        options = {"--features": self.size.features, "--rows": self.size.rows, "--files": self.size.files}
+        simulate = ["simulate", self.data, *(word for option in options.items() for word in option)]
         subprocess.run([*_gdpipe(), *map(str, simulate)], check=True)
 
     def truth(self) -> dict[str, float]:
@@ -119,7 +129,7 @@ class Bench:
 
     def peer(self, peer: Peer, number: int, exact: dict[str, float]) -> Run:
         """Run a peer's script, if it can run here; a failure becomes the run's note."""
-        note = peer.why_not(self.rows)
+        note = peer.why_not(self.size)
         if note:
             return Run(peer.name, note=note)
         out = self.folder / "out"
@@ -139,6 +149,7 @@ def launched(command: list[str], folder: Path) -> dict[str, float]:
     """Run a command to its end; what `launch.py` says of it, by way of a file in the folder."""
     result = folder / "took.json"
     launcher = [sys.executable, "-I", "-S", str(HERE / "launch.py"), str(result)]
+    os.sync()  # what the process before has left to write is not this one's to wait for
     said = subprocess.run([*launcher, *command], check=True, cwd=REPO, capture_output=True, text=True)
     took: dict[str, float] = json.loads(result.read_text())
     if took["status"]:
@@ -157,11 +168,11 @@ def _difference(coef: dict[str, float], exact: dict[str, float]) -> float:
     return float(np.max(np.abs(a - b) / np.abs(b)))
 
 
-def measure(rows: int, rounds: int, names: list[str] | None = None) -> Benchmark:
+def measure(size: Size, rounds: int, names: list[str] | None = None) -> Benchmark:
     """Run gdpipe and the peers in turn, after one unmeasured round on little data.
 
     Args:
-        rows: Of the data.
+        size: Of the data.
         rounds: Runs of each process.
         names: Scripts of the peers to run; all if not given.
 
@@ -170,33 +181,46 @@ def measure(rows: int, rounds: int, names: list[str] | None = None) -> Benchmark
     """
     peers = [peer for peer in PEERS if names is None or peer.script in names]
     with tempfile.TemporaryDirectory() as folder:
-        warm_up = Bench(Path(folder), WARM_UP_ROWS)  # the page cache holds every library, for all alike
+        # the page cache then holds every library, for all alike
+        warm_up = Bench(Path(folder), Size(WARM_UP_ROWS, size.features, size.files))
         _, terms = warm_up.gdpipe(0)
         for peer in peers:
             warm_up.peer(peer, 0, terms.ols_estimate)
 
-        bench = Bench(Path(folder), rows)
+        bench = Bench(Path(folder), size)
         runs: list[Run] = []
         for number in range(rounds):
             ours, terms = bench.gdpipe(number)
             runs.append(ours)
             for peer in peers:
-                if number == 0 or not peer.why_not(rows):
+                if number == 0 or not peer.why_not(size):
                     runs.append(bench.peer(peer, number, terms.ols_estimate))
-        return Benchmark(rows, FEATURES, FILES, runs, machine(), bench.truth(), terms)
+        return Benchmark(size.rows, size.features, size.files, runs, machine(), bench.truth(), terms)
 
 
 def settings() -> argparse.Namespace:
-    """The options' defaults, as the environment has them."""
-    return _parser().parse_args([])
+    """The options' defaults, as the environment has them, and the size they ask for."""
+    return _parsed([])
+
+
+def _parsed(arguments: list[str] | None) -> argparse.Namespace:
+    found = _parser().parse_args(arguments)
+    found.size = Size(found.rows, found.features, found.files)
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.processes")
-    rows, runs = os.environ.get("GDPIPE_BENCH_ROWS", "1000000"), os.environ.get("GDPIPE_BENCH_RUNS", "3")
+    for name, default, meaning in (
+        ("rows", 1_000_000, "of the data"),
+        ("features", 20, "of the data"),
+        ("files", 4, "of the data"),
+        ("runs", 3, "of each process"),
+    ):
+        variable = f"GDPIPE_BENCH_{name.upper()}"
+        known = int(os.environ.get(variable, default))
+        parser.add_argument(f"--{name}", type=int, default=known, help=f"{meaning}; or {variable}")
     peers = os.environ.get("GDPIPE_BENCH_PEERS")
-    parser.add_argument("--rows", type=int, default=int(rows), help="of the data; or GDPIPE_BENCH_ROWS")
-    parser.add_argument("--runs", type=int, default=int(runs), help="of each process; or GDPIPE_BENCH_RUNS")
     parser.add_argument(
         "--peers",
         nargs="*",
@@ -209,8 +233,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Measure, write into bench/, print."""
-    args = _parser().parse_args()
-    benchmark = measure(args.rows, args.runs, args.peers)
+    args = _parsed(None)
+    benchmark = measure(args.size, args.runs, args.peers)
     benchmark.write(REPO / "bench")
     print(benchmark.markdown())
 

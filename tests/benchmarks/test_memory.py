@@ -17,6 +17,7 @@ from tests.benchmarks import processes
 from tests.benchmarks.results import machine
 
 pytestmark = pytest.mark.benchmark
+FEATURES = 20
 MOST_BYTES, MARGIN = 400_000_000, 1.10
 # below this, what a run holds is not yet all that it may come to hold
 PROMISED_ROWS = 5_000_000
@@ -43,15 +44,15 @@ class Layout:
     def write(self, folder: Path) -> None:
         """Row group by row group, as Arrow does it by itself: with dictionaries, which take the most to read."""
         folder.mkdir()
-        weights = np.random.default_rng(0).normal(size=processes.FEATURES)
-        names = [*(f"x{j + 1}" for j in range(processes.FEATURES)), "y"]
+        weights = np.random.default_rng(0).normal(size=FEATURES)
+        names = [*(f"x{j + 1}" for j in range(FEATURES)), "y"]
         schema = pa.schema([(name, pa.float64()) for name in names])
         rows = self.rows // self.files
         for number in range(self.files):
             rng = np.random.default_rng([1, number])
             with pq.ParquetWriter(folder / f"part-{number:05d}.parquet", schema, compression="zstd") as writer:
                 for start in range(0, rows, self.row_group_rows):
-                    x = rng.normal(size=(processes.FEATURES, min(self.row_group_rows, rows - start)))
+                    x = rng.normal(size=(FEATURES, min(self.row_group_rows, rows - start)))
                     y = weights @ x + rng.normal(size=x.shape[1])
                     group = pa.Table.from_arrays([pa.array(column) for column in (*x, y)], schema=schema)
                     writer.write_table(group, row_group_size=self.row_group_rows)
@@ -78,7 +79,7 @@ def test_peak_memory_by_layout(tmp_path: Path) -> None:
     runs = [(layout, layout.measured(tmp_path)) for layout in layouts(rows)]
     first = runs[0][1]["peak"]
     lines = [
-        f"`gdpipe train --no-report`, {processes.FEATURES} features, float64, zstd; one run each.",
+        f"`gdpipe train --no-report`, {FEATURES} features, float64, zstd; one run each.",
         "",
         "| rows | files | rows a row group | wall, s | CPU, s | peak memory, MB | to the first |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -27,8 +27,9 @@ def timed(config: TrainingConfig) -> tuple[tuple[float, float], Ingested]:
 
 
 def test_one_new_file_of_a_hundred(tmp_path: Path) -> None:
-    rows, runs = processes.settings().rows, processes.settings().runs
-    weights = np.random.default_rng(0).normal(size=processes.FEATURES).tolist()
+    settings = processes.settings()
+    rows, runs = settings.rows, settings.runs
+    weights = np.random.default_rng(0).normal(size=settings.features).tolist()
     simulate(Simulation(weights=weights, rows=rows, files=FILES), tmp_path / "data")
     newest = sorted((tmp_path / "data").glob("[!_]*.parquet"))[-1]
     aside = newest.rename(tmp_path / newest.name)
@@ -52,7 +53,7 @@ def test_one_new_file_of_a_hundred(tmp_path: Path) -> None:
         assert len(one_read.scanned) == 1
         assert one_read.moments == every.moments
     everything, one, nothing = (np.median(times, axis=0) for times in (full, new, none))
-    print(f"\n{rows:,} rows x {processes.FEATURES} features in {FILES} files, reading, medians of {runs}:")
+    print(f"\n{rows:,} rows x {settings.features} features in {FILES} files, reading, medians of {runs}:")
     for unit, all_read, one_new, none_new in zip(("wall", "CPU"), everything, one, nothing, strict=True):
         share = f"{one_new / all_read:.1%}"
         print(f"{unit}: all {all_read:.3f} s, one new {one_new:.3f} s = {share}, none new {none_new:.3f} s")
