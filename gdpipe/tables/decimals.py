@@ -4,37 +4,35 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 # powers of ten up to this one, and whole numbers up to 2^53, are float64s as they are
 EXACT_POWER = 22
 EXACT_WHOLE = 2**53
+# more than a pair's rounding errors add up to, as a part of the number
+MARGIN = 2.0**-95
 
 
-def nearest(column: pa.Array) -> NDArray[np.float64]:
+def nearest(column: pa.Array) -> Floats:
     """Each value of a decimal column, rounded once; what stands in a null's place is undefined. Shape (n,).
 
     A decimal is a whole number over a power of ten. Where float64 holds both, their quotient is the nearest float64
-    (Clinger, 1990, "How to read floating point numbers accurately"). The others are divided as Python's integers,
-    whose quotient is the nearest too.
+    (Clinger, 1990, "How to read floating point numbers accurately"). Others are divided as pairs of float64 (Dekker,
+    1971, Numer. Math. 18:224-242), or where those cannot tell as Python's integers, whose quotient is the nearest too.
     """
-    power = 10 ** abs(column.type.scale)
+    scale = column.type.scale
     words = _words(column)
     low = words[:, 0]
-    whole = (low >= -EXACT_WHOLE) & (low <= EXACT_WHOLE)
+    short = (low >= -EXACT_WHOLE) & (low <= EXACT_WHOLE)
     for high in words.T[1:]:
-        whole &= high == low >> 63
-    if power > 10**EXACT_POWER:
-        whole[:] = False
+        short &= high == low >> 63
+    if abs(scale) > EXACT_POWER:
+        short[:] = False
+    power = float(10 ** abs(scale))
     values = low.astype(np.float64)
-    if column.type.scale >= 0:
-        values /= float(power)
-    else:
-        values *= float(power)
-    if not whole.all():
-        wide = words[~whole]
-        integers = wide[:, -1].astype(object)
-        for lower in wide.astype(np.uint64).T[-2::-1]:
-            integers = integers << 64 | lower.astype(object)
-        values[~whole] = integers / power if column.type.scale >= 0 else integers * power
+    values = values / power if scale >= 0 else values * power
+    if not short.all():
+        values[~short] = _long(words[~short], scale)
     return values
 
 
@@ -45,3 +43,58 @@ def _words(column: pa.Array) -> NDArray[np.signedinteger]:
     stop = column.offset + len(column)
     words = np.frombuffer(column.buffers()[1], f"<i{word}", stop * size // word).reshape(-1, size // word)
     return words[column.offset :]
+
+
+def _long(words: NDArray[np.signedinteger], scale: int) -> Floats:
+    """The nearest float64 of whole numbers over 10^scale."""
+    power = 10 ** abs(scale)
+    head = float(power)
+    high, low = (_divided if scale >= 0 else _multiplied)(*_pair(words), head, float(power - int(head)))
+    margin = np.abs(high) * MARGIN
+    values: Floats = high + (low - margin)
+    unsure = values != high + (low + margin)
+    if unsure.any():
+        integers = words[unsure, -1].astype(object)
+        for lower in words[unsure].astype(np.uint64).T[-2::-1]:
+            integers = integers << 64 | lower.astype(object)
+        values[unsure] = integers / power if scale >= 0 else integers * power
+    return values
+
+
+def _pair(words: NDArray[np.signedinteger]) -> tuple[Floats, Floats]:
+    """Whole numbers as sums of two float64, right to 100 bits."""
+    high = low = np.zeros(len(words))
+    for number, word in enumerate(words.T[::-1]):
+        for half in (word >> 32 if not number else word >> 32 & 0xFFFFFFFF, word & 0xFFFFFFFF):
+            total, error = _sum(high * 2.0**32, half.astype(np.float64))
+            high, low = _sum(total, error + low * 2.0**32)
+    return high, low
+
+
+def _divided(high: Floats, low: Floats, head: float, tail: float) -> tuple[Floats, Floats]:
+    """(high + low) / (head + tail), right to 100 bits."""
+    quotient = high / head
+    product, error = _product(quotient, head)
+    return _sum(quotient, (high - product - error + low - quotient * tail) / head)
+
+
+def _multiplied(high: Floats, low: Floats, head: float, tail: float) -> tuple[Floats, Floats]:
+    """(high + low) · (head + tail), right to 100 bits."""
+    product, error = _product(high, head)
+    return _sum(product, error + high * tail + low * head)
+
+
+def _sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """The sum and what its rounding lost, exactly."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def _product(a: Floats, b: float) -> tuple[Floats, Floats]:
+    """The product and what its rounding lost, exactly."""
+    splitter = 2.0**27 + 1
+    a_high, b_high = splitter * a - (splitter * a - a), splitter * b - (splitter * b - b)
+    a_low, b_low = a - a_high, b - b_high
+    product = a * b
+    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)

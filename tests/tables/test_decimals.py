@@ -80,3 +80,14 @@ def test_slices_chunks_and_dictionaries() -> None:
 def test_a_scale_below_zero() -> None:
     made, expected = column(128, 20, -3, [-7, 2**53 + 1, 5])
     assert nearest(made).tolist() == expected == [-7000.0, float((2**53 + 1) * 1000), 5000.0]
+    made, expected = column(256, 76, -30, [-7, 3**60, 2**53 + 1])
+    assert nearest(made).tolist() == expected
+
+
+@pytest.mark.parametrize("scale", [0, 1, 5, 18, 21])
+def test_halfway_between_two_floats_and_beside_it(scale: int) -> None:
+    """A tie goes to the even one, and one more or less in the last of 38 digits is no tie."""
+    ties = [(2**53 + odd) * 10**scale for odd in (1, 3, 5)]
+    wholes = [sign * (tie + step) for tie in ties for step in (-1, 0, 1) for sign in (1, -1)]
+    made, expected = column(128, 38, scale, wholes)
+    assert nearest(made).tolist() == expected
