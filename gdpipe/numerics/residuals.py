@@ -116,6 +116,7 @@ class ResidualAccumulator:
         self._steps = MomentsAccumulator(grids.step_exponents)
         self._ends = np.empty(0)
         self._per_unit = 1.0 / grids.unit
+        self._block = np.empty((0, 0))
 
     def add(self, columns: FloatColumns, residual: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
         """Add rows.
@@ -125,22 +126,29 @@ class ResidualAccumulator:
             residual: Shape (m,), in target units.
             weights: Shape (m,), > 0; given exactly when there is a grid for them.
         """
-        if not len(residual):
-            return
-        residual = residual * self._per_unit
-        scores = np.empty((len(columns) + 1, min(len(residual), BLOCK_ROWS)))
         for start in range(0, len(residual), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
-            r = residual[block]
-            lines = scores[:, : len(r)]
-            for column, mean, per_scale, line in zip(columns, self._means, self._per_scale, lines[:-1], strict=True):
-                np.subtract(column[block], mean, out=line)
-                np.multiply(line, per_scale, out=line)
-            np.multiply(lines[:-1], r, out=lines[:-1])
-            lines[-1] = r
-            self._scores.add(lines, None if weights is None else weights[block])
-        self._powers.add(np.array([residual, np.abs(residual), residual * residual]), weights)
-        self._steps.add(np.diff(residual, prepend=self._ends[-1:])[None, :])
+            self._add_block(
+                [column[block] for column in columns],
+                residual[block] * self._per_unit,
+                None if weights is None else weights[block],
+            )
+
+    def _add_block(
+        self, columns: list[NDArray[np.float64]], residual: NDArray[np.float64], weights: NDArray[np.float64] | None
+    ) -> None:
+        m = len(residual)
+        if self._block.shape[1] < m:
+            self._block = np.empty((len(columns) + 1, m))
+        scores = self._block[:, :m]
+        for column, mean, per_scale, line in zip(columns, self._means, self._per_scale, scores[:-1], strict=True):
+            np.subtract(column, mean, out=line)
+            np.multiply(line, per_scale, out=line)
+        np.multiply(scores[:-1], residual, out=scores[:-1])
+        scores[-1] = residual
+        self._scores.add(scores, weights)
+        self._powers.add([residual, np.abs(residual), residual * residual], weights)
+        self._steps.add([np.diff(residual, prepend=self._ends[-1:])])
         self._ends = np.concatenate([self._ends, residual])[[0, -1]]
 
     def sums(self) -> ResidualSums:

@@ -25,7 +25,7 @@ from gdpipe.tables.source import Source
 from gdpipe.tables.writer import TableWriter, WrittenFile, output_errors
 
 # rows a row group of the predictions: few enough to gather in memory, enough to compress and scan well
-ROW_GROUP_ROWS = 262_144
+ROW_GROUP_ROWS = 131_072
 # bytes, where keys are wide
 WAITING_BYTES = 32 * 2**20
 
