@@ -320,12 +320,15 @@ def test_predict_refuses_what_does_not_fit_the_model(data: Path, output: Path, t
     infinite = write_parquet(
         tmp_path / "infinite.parquet", {"x1": columns["x1"], "x2": np.where(np.arange(20) == 7, np.inf, columns["x2"])}
     )
+    both = {name: np.where(np.arange(20) == 7, np.inf, columns[name]) for name in ("x1", "x2")}
+    cancelling = write_parquet(tmp_path / "cancelling.parquet", both)  # a prediction of inf - inf
     to = tmp_path / "scores"
     for source, phrases in (
         (lacking, ("'x2'", "'x22'")),
         (text, ("'x1'", "string")),
         (tmp_path / "nowhere", (str(tmp_path / "nowhere"),)),
         (infinite, (str(infinite), "'x2'", "row 7")),
+        (cancelling, (str(cancelling), "'x1'", "row 7")),
     ):
         done = gdpipe_cli("predict", source, "--run", output, "--output", to)
         assert_one_line(done, 3)

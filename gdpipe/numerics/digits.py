@@ -14,7 +14,7 @@ class GridOverflow(ArithmeticError):
     """A value lies beyond the maximum its column was said to have.
 
     Attributes:
-        column: Index of the column among z.
+        column: Index of the column among z; their number where it is the weights.
     """
 
     def __init__(self, column: int) -> None:

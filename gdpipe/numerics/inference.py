@@ -10,9 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from flint import arb, arb_mat, ctx
+from flint import arb, arb_mat
 from numpy.typing import NDArray
 
+from gdpipe.numerics.balls import precision
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.dependencies import integer_matrix
 from gdpipe.numerics.distributions import chi2_upper, f_upper, t_critical, t_tails
@@ -22,7 +23,8 @@ from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.residuals import ResidualStatistics
 from gdpipe.numerics.scaling import Scaling
 
-CONFIDENCE = 0.95
+# of the intervals: 95 % confidence
+SIGNIFICANCE = 0.05
 # working precision of the inverse; doubled until its certified radius is below a float64's
 INVERSE_BITS = (256, 1024, 4096)
 
@@ -130,7 +132,7 @@ def infer_terms(
     with np.errstate(divide="ignore", invalid="ignore"):
         t_value = ols_estimate / std_error
     p_value = np.array([t_tails(t, df) if df > 0 else np.nan for t in t_value.tolist()])
-    half = std_error * (t_critical(1 - CONFIDENCE, df) if df > 0 else np.nan)
+    half = std_error * (t_critical(SIGNIFICANCE, df) if df > 0 else np.nan)
     return TermInference(
         std_error=std_error,
         std_error_scaled=np.array([np.nan, *scaled]),
@@ -218,13 +220,13 @@ def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _balls(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
-    """A⁻¹ in ball arithmetic (Johansson 2017, IEEE Trans. Comput. 66:1281-1292): the diagonal is right to 60 bits."""
+    """A⁻¹ in ball arithmetic: the diagonal is right to 60 bits."""
     size = len(hessian)
     if not size:
         return np.zeros((0, 0))
     inverse = None
     for bits in INVERSE_BITS:
-        with ctx.workprec(bits):
+        with precision(bits):
             try:
                 inverse = (arb_mat(integer_matrix(hessian)) * arb(2) ** -FIXED_POINT_BITS).inv()
             except ZeroDivisionError:

@@ -15,11 +15,12 @@ def predict(columns: FloatColumns, coef: NDArray[np.float64], intercept: float) 
         intercept: In target units.
 
     Returns:
-        Shape (m,), in target units.
+        Shape (m,), in target units; NaN or infinite where a feature is.
     """
     total = np.full(len(columns[0]), intercept)
     term = np.empty(len(total))
-    for column, weight in zip(columns, coef.tolist(), strict=True):
-        np.multiply(column, weight, out=term)
-        total += term
+    with np.errstate(invalid="ignore"):
+        for column, weight in zip(columns, coef.tolist(), strict=True):
+            np.multiply(column, weight, out=term)
+            total += term
     return total

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
-from gdpipe.numerics.digits import DIGITS, MAX_BITS, UsedLines, compose, digits_of_product, split
+from gdpipe.numerics.digits import DIGITS, MAX_BITS, GridOverflow, UsedLines, compose, digits_of_product, split
 
 # rows a BLAS product: 2^20 · 2^20 · 2^12 = 2^52 is exact, and three digits of 20 columns stay in the cache
 BLOCK_ROWS = 4096
@@ -141,7 +141,6 @@ class MomentsAccumulator:
         # products are gathered of the lines in use alone: unweighted, the same on both sides
         self._right = UsedLines((DIGITS - lowest_digit) * k)
         self._left = self._right if weight_exponent is None else UsedLines(2 * DIGITS * k)
-        self._lines = self._left.places, self._right.places
         self._products = np.zeros((0, 0), np.int64)
         self._blocks = 0
         self._n_samples = 0
@@ -180,7 +179,10 @@ class MomentsAccumulator:
         else:
             assert self._weight_exponent is not None
             weight_digits = np.empty((DIGITS, 1, m))
-            split([weights], np.array([self._weight_exponent]), weight_digits, np.empty((1, m)))
+            try:
+                split([weights], np.array([self._weight_exponent]), weight_digits, np.empty((1, m)))
+            except GridOverflow:
+                raise GridOverflow(k) from None
             self._weight += int(compose(weight_digits.sum(axis=2).astype(np.int64))[0])
         sums = (weight_digits.reshape(-1, m) @ digits.reshape(-1, m).T).astype(np.int64).reshape(-1, DIGITS, k)
         for place, by_digit in enumerate(sums):
@@ -189,25 +191,32 @@ class MomentsAccumulator:
         if weights is not None:
             digits[: self._lowest_digit] = 0.0
             left = digits_of_product(weight_digits, digits).reshape(-1, m)
+        before = self._left.places, self._right.places
         grown = self._right.grow(right)
         if left is not right:
             grown = self._left.grow(left) or grown
         if grown:
-            self._fold()
+            self._make_room(*before)
         # the same array twice lets BLAS do half the work
         b = self._right.of(right)
         a = b if left is right else self._left.of(left)
         self._products += (a @ b.T).astype(np.int64)
         self._n_samples += m
 
+    def _make_room(self, left: NDArray[np.intp], right: NDArray[np.intp]) -> None:
+        """For products of the lines now in use, beside those of the lines that were."""
+        gathered = self._products
+        self._products = np.zeros((len(self._left.places), len(self._right.places)), np.int64)
+        lines = np.ix_(np.searchsorted(self._left.places, left), np.searchsorted(self._right.places, right))
+        self._products[lines] = gathered
+
     def _fold(self) -> None:
         """Move what the int64 buffers hold into the integers without bound."""
         k = len(self._exponents)
-        left, right = self._lines
-        first = self._lowest_digit if self._left is self._right else 0
-        places = 2 * DIGITS
+        first, places = (self._lowest_digit, DIGITS) if self._left is self._right else (0, 2 * DIGITS)
         products = np.zeros((places * k, DIGITS * k), np.int64)
-        products[np.ix_(left + first * k, right + self._lowest_digit * k)] = self._products
+        lines = np.ix_(self._left.places + first * k, self._right.places + self._lowest_digit * k)
+        products[lines] = self._products
         pairs = products.reshape(places, k, DIGITS, k).transpose(0, 2, 1, 3)
         by_place = np.full((places + DIGITS - 1, k, k), 0, object)
         for a in range(places):
@@ -222,6 +231,5 @@ class MomentsAccumulator:
             self._total.weight_exponent,
         )
         self._sums[:] = 0
-        self._lines = self._left.places, self._right.places
-        self._products = np.zeros([len(lines) for lines in self._lines], np.int64)
+        self._products[:] = 0
         self._blocks = 0

@@ -44,7 +44,7 @@ class Numbers:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """The columns as an array of shape (k, m)."""
+        """The columns as one array of shape (k, m): a copy, for those who want to look."""
         return np.array(self.columns)
 
     @property
@@ -54,7 +54,7 @@ class Numbers:
         return None if missing is None else ~missing
 
     def missing_in(self, which: slice) -> NDArray[np.bool_] | None:
-        """Shape (m,), True for rows that miss something in these columns; None where no row misses anything."""
+        """Shape (m,), True for rows that miss something in these columns; None where none misses any of all."""
         return None if self.missing is None else np.logical_or.reduce(self.missing[which])
 
 

@@ -1,9 +1,11 @@
 """Tails of t, F and chi-squared: closed forms by hand, an oracle, and where the oracle rounds."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import pytest
+from flint import ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
@@ -60,6 +62,35 @@ def test_the_chi2_oracle_agrees(x: float, df: int) -> None:
     assert chi2_upper(x, df) == pytest.approx(float(chdtrc(df, x)), rel=1e-11)
 
 
+@pytest.mark.parametrize(
+    ("f", "df1", "df2"),
+    [(1511.0, 5.0, 442.0), (80.0, 20.0, 3764.0), (200.0, 5.0, 1870.0), (240.0, 20.0, 415.0), (1e4, 5.0, 62.0)],
+)
+def test_where_all_but_the_last_hundred_digits_cancel(f: float, df1: float, df2: float) -> None:
+    """As small as the F tests of ordinary fits are, and quick."""
+    assert f_upper(f, df1, df2) == pytest.approx(float(fdtrc(df1, df2, f)), rel=1e-11, abs=1e-320)
+
+
+@pytest.mark.parametrize("df", [2.0**62, 1e19, 1e30, 1e300])
+def test_degrees_of_freedom_beyond_counting(df: float) -> None:
+    """Weights may sum to anything: t tends to the normal, F to chi-squared."""
+    assert t_tails(1.5, df) == pytest.approx(math.erfc(1.5 / math.sqrt(2)), rel=1e-15)
+    assert t_tails(30.0, df) == pytest.approx(math.erfc(30 / math.sqrt(2)), rel=1e-12)
+    assert f_upper(9.0, 20.0, df) == pytest.approx(float(chdtrc(20, 180.0)), rel=1e-12)
+    assert f_upper(1e300, 283.0, df) == 0.0
+    assert t_critical(0.05, df) == 1.9599639845400543
+
+
+def test_threads_keep_their_own_precision() -> None:
+    """FLINT has one precision for the process: every thread gets its digits, and the process its precision back."""
+    before = ctx.prec
+    arguments = [(5.0 + i / 8, 20.0, 5e6) for i in range(200)]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda a: f_upper(*a), arguments))
+    assert together == [f_upper(*a) for a in arguments]
+    assert ctx.prec == before
+
+
 def test_more_digits_than_the_oracle() -> None:
     """Where SciPy answers 1.0, and 1.26003414963e-12."""
     assert t_tails(1e-9, 1.0) == 1 - 2e-9 / math.pi
@@ -76,6 +107,7 @@ def test_critical_values_bracket_their_probability(df: float, probability: float
 
 def test_the_ends() -> None:
     assert t_tails(0.0, 7.0) == f_upper(0.0, 3.0, 7.0) == chi2_upper(0.0, 3.0) == 1.0
+    assert t_tails(-math.inf, 7.0) == 0.0
     assert t_tails(math.inf, 7.0) == f_upper(math.inf, 3.0, 7.0) == chi2_upper(math.inf, 3.0) == 0.0
     assert f_upper(-1.0, 3.0, 7.0) == chi2_upper(-1.0, 3.0) == 1.0
     assert all(math.isnan(p) for p in (t_tails(math.nan, 7.0), f_upper(math.nan, 3.0, 7.0), chi2_upper(math.nan, 3.0)))
@@ -83,7 +115,7 @@ def test_the_ends() -> None:
 
 @pytest.mark.parametrize(("t", "df"), [(38.6, 5e6), (1e3, 1e4), (1e200, 5.0)])
 def test_what_no_float64_can_hold_is_zero(t: float, df: float) -> None:
-    assert t_tails(t, df) == 0.0
+    assert str(t_tails(t, df)) == str(f_upper(t * t, 1.0, df)) == "0.0"
 
 
 def test_the_smallest_are_kept() -> None:

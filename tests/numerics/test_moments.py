@@ -154,6 +154,23 @@ def test_a_value_beyond_the_announced_maximum_is_noticed() -> None:
     assert caught.value.column == 1
 
 
+def test_a_weight_beyond_the_announced_maximum_is_the_weights_fault() -> None:
+    accumulator = MomentsAccumulator(grid_exponents(np.array([1.0, 1.0])), int(grid_exponents(np.array([1.0]))[0]))
+    with pytest.raises(GridOverflow) as caught:
+        accumulator.add(np.array([[0.5, 1.0], [0.5, 1.0]]), np.array([1.0, 1e9]))
+    assert caught.value.column == 2
+
+
+def test_columns_that_come_into_use_one_after_the_other() -> None:
+    """As sorted groups do; what was gathered before stays where it belongs."""
+    columns = np.kron(np.eye(7), np.array([1.0, 3.0, 1 / 3]))[[3, 0, 6, 1, 5, 2, 4]]
+    accumulator = MomentsAccumulator(grid_exponents(np.full(7, 3.0)))
+    for row in columns.T:
+        accumulator.add(row[:, None])
+    found = accumulator.moments()
+    assert found.products.tolist() == by_hand(columns, found.exponents.tolist())[1]
+
+
 def test_tiny_columns_are_summed_as_exactly_as_others() -> None:
     columns = np.array([[1e-300, -3e-300, 5e-324]])
     m = moments(columns)
