@@ -78,6 +78,27 @@ def test_the_api_dies_and_is_back_after_half_a_minute(machine: Machine) -> None:
     assert {artifact["type"] for artifact in machine.find("artifacts")} >= {"markdown", "table"}
 
 
+def test_the_api_dies_under_a_worker_and_is_back_after_half_a_minute(machine: Machine) -> None:
+    """The worker goes on, its run publishes once and is completed, and the next run needs no new worker."""
+    server = machine.server()
+    machine.deploy()
+    worker = machine.worker()
+    output = machine.folder / "runs"
+    run = machine.trigger("train/nightly", f"output={output}", *slow(0.0003))
+    until(lambda: machine.says("worker.log", "descent: gd"))
+    server.kill()
+    server.wait()
+    time.sleep(25)
+    machine.server()
+    until(lambda: machine.state(run) == "Completed", seconds=300)
+    assert len(list((output / "runs").glob("*"))) == 1
+    assert staged(output) == []
+    assert worker.poll() is None
+    done = machine.prefect("deployment", "run", "train/nightly", f"-poutput={output}", "--watch")
+    assert done.returncode == 0, done.stdout
+    assert len(list((output / "runs").glob("*"))) == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_script_that_is_told_to_stop_leaves_nothing_behind(machine: Machine, number: signal.Signals) -> None:
     """With a temporary server of its own: a process more that could stay."""

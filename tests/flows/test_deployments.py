@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+import gdpipe
 from tests.flows.machine import Machine, slow, until
+from tests.test_dask import Cluster
 
 pytestmark = pytest.mark.prefect_server
 
@@ -131,6 +133,20 @@ def test_of_three_missed_runs_one_does_the_work(machine: Machine) -> None:
     assert len(published(output)) == 1
 
 
+def test_the_deployment_for_a_cluster_works_there(machine: Machine, tmp_path: Path) -> None:
+    cluster, output = Cluster(tmp_path), machine.folder / "dask"
+    try:
+        cluster.grow(2)
+        settings = (f"engine={cluster.address}", f"output={output}")
+        done = machine.prefect("deployment", "run", "train/nightly-dask", *(f"-p{s}" for s in settings), "--watch")
+    finally:
+        cluster.close()
+    assert done.returncode == 0, done.stdout
+    manifest = gdpipe.open_run(output).manifest
+    assert manifest["settings"]["engine"] == cluster.address
+    assert manifest["rows"]["read"] == 336_776
+
+
 def test_backfill_runs_what_is_missing_n_at_a_time_and_says_what_failed(machine: Machine) -> None:
     output = machine.folder / "filled"
     command = (sys.executable, "-m", "flows.backfill", "month", "1..3", f"output={output}", "--at-once", "2")
@@ -138,6 +154,11 @@ def test_backfill_runs_what_is_missing_n_at_a_time_and_says_what_failed(machine:
     assert first.returncode == 0, first.stdout
     assert first.stdout.splitlines()[-1] == "3 published, 0 skipped, 0 FAILED"
     assert len(published(output)) == 3
+    wanted = {"deployment_id": {"any_": [machine.get("deployments/name/train/backfill")["id"]]}}
+    runs = machine.find("flow_runs", flow_runs=wanted, sort="EXPECTED_START_TIME_ASC")
+    begun, ended = ([run[when] for run in runs] for when in ("created", "end_time"))
+    assert begun[1] < ended[0]
+    assert min(ended[:2]) < begun[2]
     again = machine.run(*command[:4], "3..4", f"output={output}")
     assert again.returncode == 0, again.stdout
     assert again.stdout.splitlines()[-1] == "1 published, 1 skipped, 0 FAILED"
