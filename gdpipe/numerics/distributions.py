@@ -18,7 +18,7 @@ ACCURATE_BITS = 60
 FIRST_BITS = ACCURATE_BITS + 20
 # below 2^-1080 there is no float64 but zero
 LEAST_EXPONENT = 1080
-# the incomplete beta of more degrees of freedom is no finite ball; what t and F tend to is then within 1e-13 of them
+# the incomplete beta of more degrees of freedom is no finite ball; what t and F tend to is then within 1e-11 of them
 MOST_DEGREES = 2.0**62
 
 
@@ -68,7 +68,7 @@ def _beta_tail(above: float, times: float, df1: float, df2: float) -> float:
     if bits > LEAST_EXPONENT:
         return 0.0
 
-    def far() -> arb:  # slow where x is small and df2 large
+    def far() -> arb:  # slow where x is small and df2 large, and where the tail is nearly 1
         odds = arb(above) * times
         return (df2 / (odds + df2)).beta_lower(arb(df2) / 2, arb(df1) / 2, regularized=1)
 
@@ -76,7 +76,9 @@ def _beta_tail(above: float, times: float, df1: float, df2: float) -> float:
         odds = arb(above) * times
         return 1 - (odds / (odds + df2)).beta_lower(arb(df1) / 2, arb(df2) / 2, regularized=1)
 
-    return _rounded(far, FIRST_BITS) if ratio > 1 / 15 else _rounded(near, FIRST_BITS + max(bits, 0))
+    if ratio > 1 / 15 and above * times > df1:
+        return _rounded(far, FIRST_BITS)
+    return _rounded(near, FIRST_BITS + max(bits, 0))
 
 
 def _end(above: float) -> float:
