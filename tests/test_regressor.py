@@ -252,6 +252,15 @@ def test_any_batches_give_the_bits_of_one_fit(
     assert model.dependencies_ == whole.dependencies_
 
 
+def test_weights_so_far_apart_that_one_row_is_all() -> None:
+    """Correlations of 1, but for 2^-400: a matrix of float64, or of 256 bits, is singular; the sums are not."""
+    X = np.array([[3e16, 8e5], [9e43, 4e30]])
+    model = GradientDescentRegressor(max_iterations=20, fit_intercept=False)
+    model.fit(X, [3e-51, -5e40], sample_weight=[1e-57, 6e4])
+    assert len(model.dependencies_) == 1
+    np.testing.assert_allclose(model.predict(X)[1], -5e40)
+
+
 def test_fit_forgets_and_partial_fit_does_not() -> None:
     model = GradientDescentRegressor().fit(*line(50, 1))
     model.partial_fit(*line(50, 2))

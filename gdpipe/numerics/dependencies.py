@@ -141,9 +141,12 @@ def _smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] |
     if eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
         return None
     assert isinstance(problem.exact_hessian, np.ndarray)
+    # half a unit of rounding in each entry may leave a singular matrix, or worse; p units more on its diagonal do not
+    p = problem.n_features
+    definite = problem.exact_hessian + np.diag(np.full(p, p, object))
     value = 0.0
     for _ in range(INVERSE_ITERATIONS):
-        image = solve_exactly(problem.exact_hessian, to_fixed(mode.tolist())[:, None])[:, 0].astype(np.float64)
+        image = solve_exactly(definite, to_fixed(mode.tolist())[:, None])[:, 0].astype(np.float64)
         norm = float(np.linalg.norm(image))
         value, mode = 1.0 / norm, image / norm
     return value, mode
