@@ -27,7 +27,7 @@ from gdpipe.tables.writer import TableWriter, WrittenFile, output_errors
 # rows a row group of the predictions: few enough to gather in memory, enough to compress and scan well
 ROW_GROUP_ROWS = 131_072
 # bytes, where keys are wide
-WAITING_BYTES = 32 * 2**20
+WAITING_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
