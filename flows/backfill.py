@@ -18,6 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from flows.script import parameters_of
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, PublishError
+from gdpipe.filters import normalized
 from gdpipe.location import is_uri
 from gdpipe.tables.place import RUNS
 from gdpipe.tables.store import place_at, read_manifest
@@ -132,10 +133,11 @@ def _run(name: str, deployment: str, parameters: dict[str, Any]) -> Window:
 
 
 def _filters(parameters: dict[str, Any], column: str, value: Any) -> list[list[Any]]:
-    filters = parameters.get("filters") or []
-    if filters and not isinstance(filters[0][0], str):
-        raise ValueError("filters: alternatives cannot be joined with a window; give one list of conditions")
-    return [*filters, [column, "=", value]]
+    given = normalized(parameters.get("filters") or None)
+    window = [column, "=", value]
+    if given is None or isinstance(given[0][0], str):
+        return [*(given or []), window]
+    return [[*alternative, window] for alternative in given]
 
 
 def _said(window: Window) -> Window:

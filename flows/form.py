@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gdpipe.config import MAX_ITERATIONS
+from gdpipe.filters import COMPARISONS, LISTS, NULL_TESTS
 
 Text = Annotated[str, Field(min_length=1)]
 # parameters are kept as they are given: a URI with a user and a password in it is refused
@@ -23,26 +24,27 @@ Engine = Annotated[
 ]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 
-OPERATORS = ("=", "==", "!=", "<", ">", "<=", ">=", "in", "not in")
 # a list, not a tuple: what the form hands on is then what a manifest holds
 Condition = Annotated[
     list[Any],
     Field(
-        min_length=3,
+        min_length=2,
         max_length=3,
         json_schema_extra={
             "prefixItems": [
                 {"title": "column", "type": "string", "minLength": 1},
-                {"title": "operator", "enum": list(OPERATORS)},
+                {"title": "operator", "enum": [*COMPARISONS, *LISTS, *NULL_TESTS]},
                 {"title": "value"},
             ],
             "anyOf": [
-                {"prefixItems": [{}, {"enum": ["in", "not in"]}, {"type": "array"}]},
-                {"prefixItems": [{}, {"not": {"enum": ["in", "not in"]}}]},
+                {"prefixItems": [{}, {"enum": list(LISTS)}, {"type": "array"}], "minItems": 3},
+                {"prefixItems": [{}, {"enum": list(COMPARISONS)}], "minItems": 3},
+                {"prefixItems": [{}, {"enum": list(NULL_TESTS)}], "maxItems": 2},
             ],
         },
     ),
 ]
 Conditions = Annotated[list[Condition], Field(title="all of these", min_length=1)]
 AnyConditions = Annotated[list[Conditions], Field(title="any of these groups", min_length=1)]
-Filters = Conditions | AnyConditions
+InSql = Annotated[str, Field(title="a condition in SQL", min_length=1, examples=["month <= 6 AND origin = 'JFK'"])]
+Filters = Conditions | AnyConditions | InSql

@@ -6,6 +6,8 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
+from gdpipe.errors import ConfigError
+from gdpipe.filters import filter_groups, normalized
 from gdpipe.location import shown
 
 LONGEST_WINDOW = 80
@@ -29,12 +31,14 @@ def window(filters: Sequence[Any] | None) -> str:
     if not filters:
         return ""
     try:
-        groups = [filters] if isinstance(filters[0][0], str) else filters
         text = " or ".join(
-            " and ".join(f"{column} {operator} {_value(value)}" for column, operator, value in group)
-            for group in groups
+            " and ".join(
+                " ".join([column, operator, *([] if value is None else [_value(value)])])
+                for column, operator, value in group
+            )
+            for group in filter_groups(normalized(filters) or [])
         )
-    except (TypeError, ValueError, LookupError):
+    except ConfigError:
         text = str(filters)
     return f" where {text if len(text) <= LONGEST_WINDOW else text[: LONGEST_WINDOW - 1] + '…'}"
 

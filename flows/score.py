@@ -35,7 +35,8 @@ def score(
         run: Output folder of the training, or one run's folder.
         output: Folder for the scores.
         key: Column(s) copied to predictions.
-        filters: Rows to score, such as [["month", "<=", 6]]; groups of such lists are alternatives.
+        filters: Rows to score, such as [["month", "<=", 6]]; groups of such lists are alternatives. Or a condition in
+            SQL.
         run_id: A name for these scores; made from time and settings if not given.
         credentials: The name of a Secret block with AWS_... variables for object storage; not the secret itself.
     """

@@ -12,7 +12,7 @@ from prefect.exceptions import ParameterBindError, ParameterTypeError, Signature
 
 from gdpipe.errors import GdpipeError
 
-LISTS = ("features", "key")
+LISTS = ("features", "exclude", "key")
 
 
 def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:

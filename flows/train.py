@@ -39,6 +39,7 @@ def train(
     source: form.Location,
     target: form.Text,
     features: form.Names | None = None,
+    exclude: form.Names | None = None,
     output: form.Location = "runs",
     key: form.Names | None = None,
     weight: form.Text | None = None,
@@ -68,10 +69,12 @@ def train(
         source: A Parquet file, a folder (hive partitions are read as columns), or a glob.
         target: The column to predict.
         features: Columns to predict from; all numeric ones but target, key and weight if not given.
+        exclude: Columns that are not to be features, where none are named.
         output: Folder for everything that is written.
         key: Column(s) copied to predictions.
         weight: Column of sample weights, >= 0. A weight of 2 is the row twice.
-        filters: Rows to use, such as [["month", "<=", 6]]; groups of such lists are alternatives.
+        filters: Rows to use, such as [["month", "<=", 6]]; groups of such lists are alternatives; or a condition
+            in SQL.
         null_policy: What a null or NaN does: drop the row, or fail the run.
         method: gd, accelerated, or auto: gd if its forecast fits in max_iterations.
         learning_rate: auto, or a number below 2/L.
@@ -98,7 +101,7 @@ def train(
 
 
 def _train(settings: dict[str, Any]) -> Run:
-    config = TrainingConfig.of({**settings, "key": settings["key"] or ()})
+    config = TrainingConfig.of({**settings, **{name: settings[name] or () for name in ("key", "exclude")}})
     steps = dataclasses.replace(
         STEPS,
         ingest=assets.reading(STEPS.ingest, config.source),

@@ -17,6 +17,7 @@ from gdpipe.commands import Commands
 from gdpipe.config import TrainingConfig, fraction
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
+from gdpipe.filters import normalized
 from gdpipe.pipeline import score_source, train
 from gdpipe.report.plan import describe
 from gdpipe.report.summary import table_lines
@@ -73,7 +74,8 @@ def _option_type(field: "dataclasses.Field[Any]") -> Any:
     own = {
         "features": columns,
         "key": columns,
-        "filters": as_json,
+        "filters": condition,
+        "exclude": columns,
         "learning_rate": auto_or_number,
         "max_rmse_increase": fraction,
     }
@@ -101,9 +103,9 @@ def columns(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text)) if text.startswith("[") else tuple(n.strip() for n in text.split(","))
 
 
-def as_json(text: str) -> Any:
-    """A value in JSON."""
-    return json.loads(text)
+def condition(text: str) -> Any:
+    """A condition in SQL, or a list of conditions in JSON."""
+    return normalized(text)
 
 
 @main.command("train", epilog=TRAIN_EXAMPLES)
@@ -112,7 +114,7 @@ def as_json(text: str) -> Any:
 @click.pass_obj
 def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
     """Fit the Parquet in SOURCE and publish parameters, loss history, predictions and the verdict."""
-    settings["key"] = settings["key"] or ()
+    settings |= {name: settings[name] or () for name in ("key", "exclude")}
     try:
         run = train(TrainingConfig.of({"source": source, **settings}))
     except RejectedError as error:
@@ -132,7 +134,7 @@ def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **s
 @click.pass_obj
 def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, in_json: bool, **settings: Any) -> None:
     """Say what training on SOURCE would find and cost, from footers and a sample; nothing is written."""
-    settings["key"] = settings["key"] or ()
+    settings |= {name: settings[name] or () for name in ("key", "exclude")}
     # the stages' own lines are about the sample, and would not be JSON
     logging.getLogger("gdpipe").setLevel(logging.WARNING)
     with open_executor() as executor:
@@ -148,7 +150,7 @@ def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, i
 @click.option("--run", default="runs", help="Output folder or URI of the training, or one run's.")
 @click.option("--output", default="scores", help="Folder or URI for the scores.")
 @click.option("--key", type=columns, help="Column(s) copied to predictions.")
-@click.option("--filters", type=as_json, help='Rows to score, as JSON: [["month", "<=", 6]].')
+@click.option("--filters", type=condition, help="Rows to score, as a condition in SQL, or a list in JSON.")
 @click.option("--run-id", help="A name for these scores.")
 @click.pass_obj
 def predict_command(say: Callable[[str], None], /, source: str, **settings: Any) -> None:

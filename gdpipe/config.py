@@ -6,16 +6,19 @@ import datetime
 import difflib
 import hashlib
 import json
+import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from gdpipe.errors import ConfigError
+from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
 
-Filters = Sequence[Sequence[Any]]
 NullPolicy = Literal["drop", "fail"]
 MethodSetting = Literal["auto", "gd", "accelerated"]
 Collinear = Literal["min_norm", "drop", "fail"]
@@ -47,10 +50,13 @@ class TrainingConfig:
     features: tuple[str, ...] | None = _setting(
         None, "Columns to predict from, as a,b,c. All numeric columns but target, key and weight if not given."
     )
+    exclude: tuple[str, ...] = _setting((), "Columns that are not to be features, as a,b; where none are named.")
     output: str = _setting("runs", "Folder or URI for everything that is written.")
     key: tuple[str, ...] = _setting((), "Column(s) copied to predictions, as a,b.")
     weight: str | None = _setting(None, "Column of sample weights, >= 0. A weight of 2 is the row twice.")
-    filters: Filters | None = _setting(None, 'Rows to use, as JSON: [["month", "<=", 6]].')
+    filters: Filters | None = _setting(
+        None, 'Rows to use, as a condition in SQL: "month <= 6 AND origin = \'JFK\'"; or in JSON: [["month", "<=", 6]].'
+    )
     null_policy: NullPolicy = _setting("drop", "What a null or NaN does: drop the row, or fail the run.")
     method: MethodSetting = _setting("auto", "gd, accelerated, or auto: gd if its forecast fits in max-iterations.")
     learning_rate: float | Literal["auto"] = _setting("auto", "auto, or a number below 2/L.")
@@ -72,12 +78,15 @@ class TrainingConfig:
     run_id: str | None = _setting(None, "A name for the run: letters, digits, '-', '_'. Made from time and settings.")
 
     def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            object.__setattr__(self, item.name, _plain(getattr(self, item.name)))
         for name in ("source", "target", "output", "engine", "memory"):
             _check(isinstance(getattr(self, name), str) and bool(getattr(self, name)), name, self, "a text, not empty")
         object.__setattr__(self, "features", column_names("features", self.features))
+        object.__setattr__(self, "exclude", column_names("exclude", self.exclude) or ())
         object.__setattr__(self, "key", column_names("key", self.key) or ())
         _check(self.weight is None or (isinstance(self.weight, str) and bool(self.weight)), "weight", self, "a column")
-        check_filters(self.filters)
+        object.__setattr__(self, "filters", normalized(self.filters))
         for name, allowed in (
             ("null_policy", NullPolicy),
             ("method", MethodSetting),
@@ -165,12 +174,6 @@ def fraction(text: str) -> float:
     return float(text[:-1]) / 100 if text.endswith("%") else float(text)
 
 
-def filter_groups(filters: Filters) -> list[list[tuple[str, str, Any]]]:
-    """Filters as an OR of ANDs of (column, operator, value), however they were nested."""
-    groups = [filters] if isinstance(filters[0][0], str) else filters
-    return [[(c[0], c[1], c[2]) for c in group] for group in groups]
-
-
 def column_names(setting: str, value: Any) -> tuple[str, ...] | None:
     """A setting that names columns, as a tuple.
 
@@ -181,14 +184,24 @@ def column_names(setting: str, value: Any) -> tuple[str, ...] | None:
         return None
     if isinstance(value, str):
         names = tuple(n.strip() for n in value.split(","))
+    elif isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)):
+        # such as some of a data frame's columns
+        names = tuple(str(n) if isinstance(n, str) else n for n in value)
     else:
-        names = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+        names = (value,)
     if not all(isinstance(n, str) and n for n in names) or (setting == "features" and not names):
         raise ConfigError(f"{setting} {value!r}: must be a list of column names")
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise ConfigError(f"{setting}: {twice[0]!r} is named twice")
     return names
+
+
+def _plain(value: Any) -> Any:
+    """A setting as plain Python has it: of a path its text, of NumPy's numbers and truths Python's."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if isinstance(value, (np.number, np.bool_)) else value
 
 
 def _check_gate(config: TrainingConfig) -> None:
@@ -205,36 +218,14 @@ def _check_gate(config: TrainingConfig) -> None:
 
 
 def _check_roles(config: TrainingConfig) -> None:
+    for name in config.exclude:
+        if config.features and name in config.features:
+            raise ConfigError(f"exclude: {name!r} is named as a feature too")
     for role in ("target", "weight"):
         if config.features and getattr(config, role) in config.features:
             raise ConfigError(f"features: {getattr(config, role)!r} is the {role} and cannot be a feature too")
     if config.weight == config.target:
         raise ConfigError(f"weight: {config.weight!r} is the target")
-
-
-def check_filters(filters: Any) -> None:
-    """See that filters are conditions, nested once or twice.
-
-    Raises:
-        ConfigError: They are not.
-    """
-    if filters is None:
-        return
-    operators = ("=", "==", "!=", "<", ">", "<=", ">=", "in", "not in")
-    try:
-        groups = filter_groups(filters)
-        conditions = [condition for group in groups for condition in group]
-        valid = all(groups) and all(
-            isinstance(c, str) and op in operators and (isinstance(v, (list, tuple, set)) or "in" not in op.split())
-            for c, op, v in conditions
-        )
-    except (TypeError, IndexError, KeyError):
-        valid = False
-    if not valid:
-        raise ConfigError(
-            f'filters {filters!r}: must be a list of conditions such as [["month", "<=", 6]]; '
-            f"operators are {', '.join(operators)}, the last two with a list"
-        )
 
 
 def check_run_id(run_id: Any) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import Filters, TrainingConfig, check_filters, check_run_id, column_names, new_run_id
+from gdpipe.config import TrainingConfig, check_run_id, column_names, new_run_id
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, SchemaError
+from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
 from gdpipe.run import Run, open_run
 from gdpipe.stages.columns import Columns, check_key
@@ -91,7 +92,7 @@ def score_source(
         DataError: The input cannot be used.
         PublishError: There is no such run, or the output could not be written.
     """
-    check_filters(filters)
+    filters = normalized(filters)
     if run_id is not None:
         check_run_id(run_id)
     trained = open_run(run)

@@ -76,6 +76,7 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "d.parquet", {**columns, "k": np.arange(rows), "w": np.ones(rows)})
     settings = {
         "features": ["x1", "x2"],
+        "exclude": ["k", "w"],
         "output": str(tmp_path / "out"),
         "key": ["k"],
         "weight": "w",
@@ -147,7 +148,6 @@ def test_bad_settings_are_2(data: Path, output: Path) -> None:
         ("--method", "newton"),
         ("--max-iterations", "1.5"),
         ("--max-rmse-increase", "5 percent"),
-        ("--filters", "month <= 6"),
         ("--features", "[x1"),
         ("--learnig-rate", "1"),
     ],

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 import gdpipe
-from gdpipe.config import TrainingConfig, filter_groups
+from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError
+from gdpipe.filters import filter_groups
 
 DEFAULTS: dict[str, Any] = {
     "features": None,
+    "exclude": (),
     "output": "runs",
     "key": (),
     "weight": None,
@@ -41,6 +43,7 @@ WRONG: dict[str, list[Any]] = {
     "source": ["", 5, None],
     "target": ["", 5, None],
     "features": [5, [], [1], ["a", ""], ["a", "a"], "a,,b", "", b"a"],
+    "exclude": [5, [1], [""], ["a", "a"], "a,,b", ""],
     "output": ["", 5, None],
     "key": [5, [1], [""], ["k", "k"], ""],
     "weight": ["", 5, ["w"]],
@@ -58,6 +61,16 @@ WRONG: dict[str, list[Any]] = {
         [[["month", "<=", 6]], []],
         [["month", "in", 6]],
         [["month", "not in", None]],
+        [["month", "=", None]],
+        [["month", "in", [1, NAN]]],
+        [["month", "is null", 3]],
+        "month <=",
+        "month + 1 > 2",
+        "month IN (SELECT 1)",
+        "month = NULL",
+        'carrier = "UA"',
+        "a.b = 1",
+        '[["month", "<=", 6',
     ],
     "null_policy": ["keep", None, 1],
     "method": ["newton", None, "GD"],

@@ -32,18 +32,9 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
     Returns:
         The columns, and notices about those that were left out.
     """
-    taken = {config.target, config.weight, *config.key}
-    notices: list[str] = []
+    notices: tuple[str, ...] = ()
     if config.features is None:
-        # what pandas writes of a table's index is no column of the user's
-        free = [f for f in source.schema if f.name not in taken and not f.name.startswith("__index_level_")]
-        features = tuple(f.name for f in free if is_numeric(f.type))
-        # text here and numbers there is not text: the files differ
-        numeric = source.numeric_somewhere()
-        source.check_columns([f.name for f in free if f.name in numeric], "feature")
-        left_out = [f"{f.name} ({f.type})" for f in free if not is_numeric(f.type)]
-        if left_out:
-            notices.append(f"left out, not numeric: {', '.join(left_out)}")
+        features, notices = _all_numeric(config, source)
     else:
         features = config.features
     columns = Columns(features, config.target, config.weight, config.key)
@@ -59,7 +50,41 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
             raise SchemaError(f"{source.location}: column {name!r} is {kind}; a regression needs numbers")
     if ROW in columns.fitted:
         raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
-    return columns, tuple(notices)
+    return columns, notices
+
+
+def _all_numeric(config: TrainingConfig, source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The features where none were named, and notices about the columns that are none."""
+    for name in config.exclude:
+        source.check_there(name, "excluded")
+    taken = {config.target, config.weight, *config.key, *config.exclude}
+    index = source.index_columns()
+    # an index without a name is no column of the user's
+    free = [f for f in source.schema if f.name not in taken and not f.name.startswith("__index_level_")]
+    numeric = source.numeric_somewhere()
+    features: list[str] = []
+    of_index: list[str] = []
+    elsewhere: list[str] = []
+    others: list[str] = []
+    for field in free:
+        lacking = source.without(field.name)
+        if field.name in index:
+            of_index.append(field.name)
+        elif field.name not in numeric and not is_numeric(field.type):
+            others.append(f"{field.name} ({field.type})")
+        elif lacking is not None:
+            elsewhere.append(f"{field.name} (not in {lacking})")
+        else:
+            # text here and numbers there is not text: the files differ
+            source.check_columns([field.name], "feature")
+            features.append(field.name)
+    reasons = {
+        "the index of a pandas table": of_index,
+        "not in every file": elsewhere,
+        "not numeric": others,
+    }
+    notices = tuple(f"left out, {why}: {', '.join(names)}" for why, names in reasons.items() if names)
+    return tuple(features), notices
 
 
 def check_key(key: Sequence[str], source: Source) -> None:

@@ -1,5 +1,6 @@
 """Ingest: from Parquet files to exact sums."""
 
+import dataclasses
 import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.engine import at_most, worker_count
 from gdpipe.errors import DataError
+from gdpipe.numerics.covariance import CrossProducts, square_root
 from gdpipe.numerics.float_moments import Float64Moments
-from gdpipe.numerics.moments import Moments
+from gdpipe.numerics.moments import Moments, grid_exponents
 from gdpipe.numerics.scaling import LARGEST_SCALE
 from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.kept_sums import KeptSums, sums_by_file
 from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.row_sums import RowSums
-from gdpipe.stages.sum_shard import LARGEST_VALUE, SumShard, locate_unusable
+from gdpipe.stages.sum_shard import LARGEST_VALUE, SumShard, check_usable
 from gdpipe.tables.kept import Kept
 from gdpipe.tables.room import Room
 from gdpipe.tables.scan import Shard, room_for, shards
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # weights farther apart than this would lose digits on their common grid
 WEIGHT_RANGE = 1e9
+# the most that a value may be rounded, in standard deviations of its column
+COARSEST_STEP = 2.0**-32
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Ingested:
         columns: Their parts.
         shards: How the rows were shared out.
         room: What a process may hold of the source.
-        largest: Largest magnitude of each of `columns.fitted` in the whole source.
+        largest: Largest magnitude of each of `columns.fitted` in the rows used.
         least_weight: The smallest positive weight used; 1 where rows are unweighted.
         whole_weights: Whether every weight is an integer, and so may stand for repeated rows.
         moments: Sums over the rows used.
@@ -113,35 +117,33 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     columns, notices = choose_columns(config, source)
     exact = _is_exact(config, columns)
     entries = Kept(place_at(config.output)) if keep and exact else None
-    largest = source.largest(columns.fitted, entries)
+    bound = source.largest(columns.fitted, entries)
     parts = tuple(shards(source, len(columns.fitted)))
     room = room_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, worker_count(executor))
-    work = SumShard(source, columns, room, largest, exact)
-    for name, size in zip(columns.fitted, largest.tolist(), strict=True):
-        if not size <= LARGEST_VALUE:
-            raise DataError(locate_unusable(work, name))
-    kept = KeptSums(entries, source, columns, work.exponents) if entries else None
-    predicted = files_to_predict(config, source)
-    sums = unpredicted = work.nothing()
-    scanned, scanned_rows = set(), 0
-    for f, of_file, is_kept in sums_by_file(work, source, parts, kept, at_most(room.readers, executor)):
-        sums += of_file
-        if f not in predicted:
-            unpredicted += of_file
-        if not is_kept:
-            scanned.add(f)
-            scanned_rows += of_file.read
+    work = SumShard(source, columns, room, np.minimum(bound, LARGEST_VALUE), exact)
+    check_usable(work, bound)
+    gathering = _Gathering(parts, entries, files_to_predict(config, source), at_most(room.readers, executor))
+    sums = gathering.sums(work)
+    empty = _empty_features(config, columns, sums)
+    if empty:
+        notices += (f"left out, null in every row: {', '.join(columns.features[j] for j in empty)}",)
+        work = work.without(empty)
+        columns, sums = work.columns, gathering.sums(work)
     _check(config, columns, source, sums)
+    if exact and _is_coarse(work, sums):
+        # rows that are not used, left out by filters or for a null, hold far larger values than those that are
+        work = dataclasses.replace(work, largest=sums.largest)
+        sums = gathering.sums(work)
     if config.weight:
-        notices += _check_weights(config.weight, source, sums, float(largest[-1]))
-    notices += _notices_of_rounding(columns, source, largest)
+        notices += _check_weights(config.weight, source, sums)
+    notices += _notices_of_rounding(columns, source, sums.largest)
     notices += _notices_of_memory(config, room)
     rows = RowCount(
         read=sums.read,
         used=sums.moments.n_samples,
         missing={n: c for n, c in zip(columns.fitted, sums.missing.tolist(), strict=True) if c},
         zero_weight=sums.zero_weight,
-        scanned=scanned_rows,
+        scanned=sum(gathering.scanned.values()),
     )
     for notice in notices:
         logger.info(notice)
@@ -150,21 +152,73 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
         columns,
         parts,
         room,
-        largest,
+        sums.largest,
         sums.least_weight if config.weight else 1.0,
         sums.whole_weights,
         sums.moments,
         rows,
         notices,
-        frozenset(scanned),
-        predicted,
-        unpredicted.moments,
+        frozenset(gathering.scanned),
+        gathering.predicted,
+        gathering.unpredicted.moments,
     )
+
+
+class _Gathering:
+    """Sums over all files, perhaps more than once: on a finer grid, or of fewer columns.
+
+    Attributes:
+        predicted: Indices of the files whose rows are to be predicted.
+        scanned: Rows that passed in the files that were read for it, by index.
+        unpredicted: The last sums over all other files.
+    """
+
+    def __init__(
+        self, parts: tuple[Shard, ...], entries: Kept | None, predicted: frozenset[int], executor: Executor
+    ) -> None:
+        self._parts = parts
+        self._entries = entries
+        self._executor = executor
+        self.predicted = predicted
+        self.scanned: dict[int, int] = {}
+        self.unpredicted: RowSums
+
+    def sums(self, work: SumShard) -> RowSums:
+        source = work.source
+        kept = KeptSums(self._entries, source, work.columns, work.exponents) if self._entries else None
+        total = self.unpredicted = work.nothing()
+        for f, of_file, is_kept in sums_by_file(work, source, self._parts, kept, self._executor):
+            total += of_file
+            if f not in self.predicted:
+                self.unpredicted += of_file
+            if not is_kept:
+                self.scanned[f] = of_file.read
+        return total
+
+
+def _empty_features(config: TrainingConfig, columns: Columns, sums: RowSums) -> list[int]:
+    """Features that nobody named, and that no row has."""
+    if config.features is not None or not sums.read:
+        return []
+    return [j for j in range(len(columns.features)) if sums.missing[j] == sums.read]
+
+
+def _is_coarse(work: SumShard, sums: RowSums) -> bool:
+    """Whether the grid, which suits the largest values of all rows, rounds the rows used more than it may."""
+    wanted = grid_exponents(sums.largest)
+    moved = work.exponents > wanted
+    if not moved.any():
+        return False
+    variances = CrossProducts.of(sums.moments, centred=True).variances()
+    scales = [square_root(variance) for variance in variances]
+    if work.columns.weight:
+        scales.append(sums.least_weight)
+    return bool((moved & (np.ldexp(1.0, work.exponents) > COARSEST_STEP * np.array(scales))).any())
 
 
 def _check(config: TrainingConfig, columns: Columns, source: Source, sums: RowSums) -> None:
     if not sums.read:
-        found = f"no row passes the filters {config.filters!r}" if config.filters else "the files hold no row"
+        found = f"filters {config.filters!r} match nothing" if config.filters else "the files hold no row"
         raise DataError(f"{source.location}: {found}")
     if config.null_policy == "fail" and sums.first_missing is not None:
         first = sums.first_missing
@@ -181,8 +235,9 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: RowSu
         raise DataError(f"{source.location}: none of {sums.read:,} rows can be used; {reason}")
 
 
-def _check_weights(name: str, source: Source, sums: RowSums, largest: float) -> tuple[str, ...]:
+def _check_weights(name: str, source: Source, sums: RowSums) -> tuple[str, ...]:
     """Weights share one grid: the smallest must still have digits on it."""
+    largest = float(sums.largest[-1])
     if not 1 / LARGEST_SCALE <= largest <= LARGEST_SCALE or largest > sums.least_weight * WEIGHT_RANGE:
         raise DataError(
             f"{source.location}: weight column {name!r} ranges from {sums.least_weight:g} to {largest:g}; "

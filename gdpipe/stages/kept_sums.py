@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import DataError
+from gdpipe.filters import Filters, filter_columns, filter_groups
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.progress import reported
 from gdpipe.stages.row_sums import VERSION, RowSums
@@ -80,7 +80,6 @@ class KeptSums:
     def _of(self, file: SourceFile) -> dict[str, Any]:
         """All that a file's sums depend on, in plain words."""
         filters = self.source.filters if file.filtered else None
-        filtered_by = sorted({c for group in filter_groups(filters) for c, _, _ in group}) if filters else []
         return {
             "version": VERSION,
             "file": file.fingerprint,
@@ -88,7 +87,7 @@ class KeptSums:
             "weighted": self.columns.weight is not None,
             # a filter that keeps every row of a file is no filter: a year of monthly windows reads every file once
             "filters": _plain(filters) if filters else None,
-            "filtered_by": [_column(file, name) for name in filtered_by],
+            "filtered_by": [_column(file, name) for name in filter_columns(filters)],
             "grid": self.exponents.tolist(),
         }
 
@@ -136,9 +135,5 @@ def _column(file: SourceFile, name: str) -> list[Any]:
 
 
 def _plain(filters: Filters) -> list[list[list[str]]]:
-    """Values as Python writes them: 6, '6' and a date are three; a set in an order of its own."""
-    return [[[column, how, _written(value)] for column, how, value in group] for group in filter_groups(filters)]
-
-
-def _written(value: Any) -> str:
-    return repr(sorted(map(repr, value))) if isinstance(value, (set, frozenset)) else repr(value)
+    """Values as Python writes them: 6, '6' and 6.0 are three."""
+    return [[[column, how, repr(value)] for column, how, value in group] for group in filter_groups(filters)]

@@ -15,7 +15,7 @@ from gdpipe.numerics.moments import Moments
 from gdpipe.stages import moments_table
 
 # of an entry's metadata; another meaning of a number there is another version
-VERSION = 2
+VERSION = 3
 _ACCOUNT = b"gdpipe.rows"
 
 
@@ -40,6 +40,7 @@ class RowSums:
         least_weight: The smallest positive weight used; infinite where there is none.
         whole_weights: Whether every weight used is an integer.
         first_missing: Where a value is missing first.
+        largest: Of each column, the largest magnitude in the rows used, shape (k,).
     """
 
     moments: Moments | Float64Moments
@@ -49,6 +50,7 @@ class RowSums:
     least_weight: float
     whole_weights: bool
     first_missing: Position | None
+    largest: NDArray[np.float64]
 
     def __add__(self, other: "RowSums") -> "RowSums":
         places = [place for place in (self.first_missing, other.first_missing) if place is not None]
@@ -60,6 +62,7 @@ class RowSums:
             min(self.least_weight, other.least_weight),
             self.whole_weights and other.whole_weights,
             min(places, key=lambda place: (place.path, place.row), default=None),
+            np.maximum(self.largest, other.largest),
         )
 
     def to_table(self, columns: Sequence[str], fitted: Sequence[str]) -> pa.Table:
@@ -78,6 +81,7 @@ class RowSums:
             "least_weight": self.least_weight if math.isfinite(self.least_weight) else None,
             "whole_weights": self.whole_weights,
             "first_missing": asdict(self.first_missing) if self.first_missing else None,
+            "largest": dict(zip(fitted, self.largest.tolist(), strict=True)),
         }
         return table.replace_schema_metadata({**table.schema.metadata, _ACCOUNT: json.dumps(account)})
 
@@ -100,6 +104,7 @@ class RowSums:
                 math.inf if least is None else float(least),
                 bool(account["whole_weights"]),
                 Position(**first) if first else None,
+                np.array([account["largest"][name] for name in fitted], np.float64),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"kept sums are damaged ({error}); remove them") from error

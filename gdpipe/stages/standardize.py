@@ -1,16 +1,12 @@
 """Standardize: from sums to a problem in standard deviations."""
 
 import logging
-import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.dependencies import Dependencies
-from gdpipe.numerics.moments import Moments, grid_exponents
 from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.regression import Regression
 from gdpipe.numerics.relations import Relation
@@ -20,9 +16,6 @@ from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
 
 logger = logging.getLogger(__name__)
-
-# the most that a value may be rounded, in standard deviations of its column
-COARSEST_STEP = 2.0**-32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +75,6 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
             "there is nothing to explain"
         )
     _check_scales(where, columns, scaling)
-    _check_steps(where, ingested, cross, scaling)
     resolution = ingested.source.resolution(columns.features)
     regression = Regression.of(cross, scaling, resolution, drop=config.collinear == "drop")
     found = regression.dependencies
@@ -103,26 +95,6 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:
         regression.relations,
         regression.problem,
     )
-
-
-def _check_steps(where: str, ingested: Ingested, cross: CrossProducts, scaling: Scaling) -> None:
-    """A column's grid suits its largest value; if that is in a row that is not used, it may be too coarse for the rest.
-
-    No value of the rows used is farther from the mean than √(Σw / least w) standard deviations.
-    """
-    if not isinstance(ingested.moments, Moments):
-        return
-    scales = np.array([*scaling.scales, scaling.target_scale])
-    means = np.abs([float(mean) for mean in cross.means()])
-    reach = means + scales * math.sqrt(cross.total_weight / ingested.least_weight)
-    exponents = ingested.moments.exponents
-    steps = np.ldexp(1.0, exponents)
-    for j in np.flatnonzero((exponents > grid_exponents(reach)) & (steps > COARSEST_STEP * scales)).tolist():
-        raise DataError(
-            f"{where}: column {ingested.columns.fitted[j]!r} reaches {ingested.largest[j]:g} in rows that are "
-            f"not used (a null, a filter or a weight of 0); next to that, the rows used, of standard deviation "
-            f"{scales[j]:g}, would be rounded to {steps[j]:g}; make such values null, or take them out of the files"
-        )
 
 
 def _check_scales(where: str, columns: Columns, scaling: Scaling) -> None:

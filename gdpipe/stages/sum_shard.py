@@ -1,7 +1,8 @@
 """What the first scan does with a shard: from rows to sums."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from gdpipe.numerics.moments import MomentsAccumulator, grid_exponents
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.row_sums import Position, RowSums
 from gdpipe.tables.columns import Numbers, numbers
+from gdpipe.tables.magnitudes import largest_in_file
 from gdpipe.tables.room import Room
 from gdpipe.tables.scan import ROW, Shard, read
 from gdpipe.tables.source import Source
@@ -42,7 +44,7 @@ class SumShard:
         accumulator = self._accumulator()
         read_rows, zero_weight, least_weight, whole_weights = 0, 0, math.inf, True
         missing = np.zeros(len(names), np.int64)
-        first_missing = None
+        first_missing, largest = None, np.zeros(len(names))
         file = self.source.files[shard.file]
         for batch in read(self.source, shard, names, self.room):
             block = numbers(batch, names)
@@ -60,6 +62,8 @@ class SumShard:
                     columns, weights = [column[positive] for column in columns], weights[positive]
                 least_weight = min(least_weight, float(weights.min(initial=math.inf)))
                 whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
+            used = columns if weights is None else [*columns, weights]
+            largest = np.maximum(largest, [_largest(column) for column in used])
             try:
                 accumulator.add(columns, weights)
             except GridOverflow as overflow:
@@ -69,14 +73,19 @@ class SumShard:
                     "that the footers announce; the file's statistics are wrong, write it again"
                 ) from overflow
         return RowSums(
-            accumulator.moments(), read_rows, missing, zero_weight, least_weight, whole_weights, first_missing
+            accumulator.moments(), read_rows, missing, zero_weight, least_weight, whole_weights, first_missing, largest
         )
 
     def nothing(self) -> RowSums:
         """The sums of no shard at all."""
-        return RowSums(
-            self._accumulator().moments(), 0, np.zeros(len(self.columns.fitted), np.int64), 0, math.inf, True, None
-        )
+        k = len(self.columns.fitted)
+        return RowSums(self._accumulator().moments(), 0, np.zeros(k, np.int64), 0, math.inf, True, None, np.zeros(k))
+
+    def without(self, features: Sequence[int]) -> "SumShard":
+        """The same without some features, given by index."""
+        names, kept = self.columns.features, [j for j in range(len(self.columns.fitted)) if j not in features]
+        left = tuple(name for j, name in enumerate(names) if j in kept)
+        return replace(self, columns=replace(self.columns, features=left), largest=self.largest[kept])
 
     @property
     def exponents(self) -> NDArray[np.int64]:
@@ -107,20 +116,38 @@ class SumShard:
         return columns[:-1], columns[-1]
 
 
-def locate_unusable(work: SumShard, name: str) -> str:
-    """Where a column holds an infinity, or a number whose square overflows."""
-    whole = Source(work.source.location, work.source.filesystem, work.source.files, work.source.schema, None)
-    for f, file in enumerate(whole.files):
-        groups = tuple(g for g, rows in enumerate(file.group_rows) if rows)
-        for batch in read(whole, Shard(f, f, groups), [name], work.room):
-            values = numbers(batch, [name]).columns[0]
-            unusable = ~(np.abs(values) <= LARGEST_VALUE)
-            if unusable.any():
-                at = int(np.argmax(unusable))
-                value = values[at]
-                what = "infinite" if np.isinf(value) else f"{value:g}, whose square is beyond float64,"
-                return f"{file.path}: column {name!r} is {what} in row {_row(batch, at)}; correct it or make it null"
-    return f"{whole.location}: the footers say that column {name!r} holds an infinity, but no row does; write it again"
+def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
+    """See that no row that passes the filters holds an infinity, or a number whose square overflows.
+
+    Rows are read where a footer announces such a value: they may be those that the filters leave out.
+
+    Args:
+        work: The sums that are wanted.
+        bound: On the magnitude of each of `columns.fitted`, from the footers.
+
+    Raises:
+        DataError: One does.
+    """
+    source = work.source
+    for name in [n for n, size in zip(work.columns.fitted, bound.tolist(), strict=True) if not size <= LARGEST_VALUE]:
+        for f, file in enumerate(source.files):
+            if largest_in_file(source.filesystem, file, [name], None)[0] <= LARGEST_VALUE:
+                continue
+            for batch in read(source, Shard(f, f, file.wanted_groups), [name], work.room):
+                values = numbers(batch, [name]).columns[0]
+                usable = np.abs(values) <= LARGEST_VALUE
+                if not usable.all():
+                    at = int(np.argmin(usable))
+                    value = values[at]
+                    what = "infinite" if np.isinf(value) else f"{value:g}, whose square is beyond float64,"
+                    raise DataError(
+                        f"{file.path}: column {name!r} is {what} in row {_row(batch, at)}; correct it, make it null, "
+                        "or leave it out by filters"
+                    )
+
+
+def _largest(column: NDArray[np.float64]) -> float:
+    return max(float(column.max(initial=0.0)), -float(column.min(initial=0.0)))
 
 
 def _row(batch: pa.RecordBatch, at: int) -> int:

@@ -79,6 +79,8 @@ def _float64(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_] |
     """A column's values, and where it is missing; nothing is copied that need not be."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column)), np.ones(len(column), np.bool_)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
     elif pa.types.is_float16(column.type):

@@ -30,7 +30,9 @@ def largest_in_file(
         PublishError: What had to be read cannot be kept.
     """
     largest = {name: abs(float(file.partition.get(name) or 0)) for name in names}
-    stored = [name for name in names if name not in file.partition]
+    # a column of type null has no value, and a file without rows may lack any
+    there = {field.name for field in file.schema if not pa.types.is_null(field.type)}
+    stored = [name for name in names if name not in file.partition and name in there]
     silent: dict[int, list[str]] = {}
     with (
         reading(file.path),
@@ -38,7 +40,7 @@ def largest_in_file(
             filesystem.open_input_file(file.path), pre_buffer=False, buffer_size=STORE_READ_BYTES
         ) as parquet,
     ):
-        places = dict(zip(parquet.schema_arrow.names, _first_leaves(parquet.schema_arrow), strict=True))
+        places = dict(zip(parquet.schema_arrow.names, first_leaves(parquet.schema_arrow), strict=True))
         for g in range(parquet.metadata.num_row_groups):
             group = parquet.metadata.row_group(g)
             for name in stored if group.num_rows else []:
@@ -87,7 +89,7 @@ def _ends(statistics: pq.Statistics | None, rows: int) -> list[float] | None:
     return None if any(map(math.isnan, ends)) else ends
 
 
-def _first_leaves(schema: pa.Schema) -> list[int]:
+def first_leaves(schema: pa.Schema) -> list[int]:
     """The index of each column's first leaf: nested columns have several, and may be named like others."""
     leaves = [_leaves(field.type) for field in schema]
     return [sum(leaves[:i]) for i in range(len(leaves))]

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gdpipe.config import filter_groups
 from gdpipe.errors import DataError
+from gdpipe.filters import filter_columns
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.files import reading
 from gdpipe.tables.room import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Room, batch_rows, read_needs
@@ -57,7 +57,7 @@ def shards(source: Source, n_columns: int, shard_bytes: int = SHARD_BYTES) -> li
 
 def room_for(source: Source, shards: Sequence[Shard], names: Sequence[str], memory_bytes: int, workers: int) -> Room:
     """What a process with so many workers may hold while it reads these columns of these shards."""
-    n_columns = len({*names, *_filter_columns(source)})
+    n_columns = len({*names, *filter_columns(source.filters)})
     rows = batch_rows(memory_bytes, workers, n_columns)
     largest = max((source.files[s.file].group_rows[g] for s in shards for g in s.row_groups), default=0)
     needed = read_needs(n_columns, rows, largest, _read_bytes(source))
@@ -91,8 +91,9 @@ def _ahead(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Iterator[pa.RecordBatch]:
     file = source.files[shard.file]
-    expression = source.expression() if file.filtered else None
-    wanted = list(dict.fromkeys([*columns, *_filter_columns(source)])) if file.filtered else columns
+    row_filter = source.row_filter() if file.filtered else None
+    compiled = None
+    wanted = list(dict.fromkeys([*columns, *filter_columns(source.filters)])) if file.filtered else columns
     # partition columns have no rows of their own to count: some column must be read with them
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
     starts = [0, *itertools.accumulate(file.group_rows)]
@@ -103,11 +104,13 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
                 for decoded in _decode(parquet, file, group, stored, at_once):
                     batch = _complete(decoded, file, wanted, source.schema, row)
                     row += decoded.num_rows
-                    if expression is not None:
-                        kept = pa.Table.from_batches([batch]).filter(expression).combine_chunks()
-                        yield from kept.select([*columns, ROW]).to_batches()
-                    else:
+                    if row_filter is None:
                         yield batch
+                        continue
+                    from gdpipe.tables.row_filter import passes  # noqa: PLC0415  # loads pyarrow.compute: for filters only
+
+                    compiled = compiled or row_filter.compiled(batch.schema)
+                    yield batch.select([*columns, ROW]).filter(passes(compiled, batch))
     finally:
         # the pool has a part a thread, which would otherwise keep what its fullest moment took
         pa.default_memory_pool().release_unused()
@@ -130,6 +133,7 @@ def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:
             page_checksum_verification=True,
             pre_buffer=False,
             buffer_size=_read_bytes(source),
+            coerce_int96_timestamp_unit="us",
         )
     _footer = (key, parquet.metadata)
     return parquet
@@ -159,14 +163,14 @@ def _complete(
     """Add partition columns and row numbers."""
     n = decoded.num_rows
     arrays = [
-        repeated(file.partition[name], schema.field(name).type, n) if name in file.partition else decoded.column(name)
+        repeated(file.partition[name], schema.field(name).type, n)
+        if name in file.partition
+        else _stored(decoded.column(name))
         for name in wanted
     ]
     positions = to_arrow(np.arange(row, row + n), pa.int64())
     return pa.RecordBatch.from_arrays([*arrays, positions], names=[*wanted, ROW])
 
 
-def _filter_columns(source: Source) -> list[str]:
-    if source.filters is None:
-        return []
-    return sorted({c for group in filter_groups(source.filters) for c, _, _ in group})
+def _stored(column: pa.Array) -> pa.Array:
+    return column.storage if isinstance(column, pa.ExtensionArray) else column

@@ -1,11 +1,8 @@
 """Parquet in: which files there are, and what their footers say."""
 
-import dataclasses
 import difflib
-import functools
 import hashlib
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -16,18 +13,21 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gdpipe.config import Filters, filter_groups
-from gdpipe.errors import ConfigError, DataError, SchemaError
+from gdpipe.errors import DataError, SchemaError
+from gdpipe.filters import Filters, filter_columns, normalized
 from gdpipe.location import shown
+from gdpipe.tables import schemas
+from gdpipe.tables.bounds import Bounds, bounds
 from gdpipe.tables.columns import is_numeric, resolution
-from gdpipe.tables.files import SUFFIXES, find_files, first_line, partitions_of, reading
+from gdpipe.tables.files import SUFFIXES, find_files, partitions_of, reading
 from gdpipe.tables.kept import Kept
-from gdpipe.tables.magnitudes import largest_in_file
-from gdpipe.tables.source_file import SourceFile, listed
+from gdpipe.tables.magnitudes import first_leaves, largest_in_file
+from gdpipe.tables.schemas import TypesDifferError, Variant
+from gdpipe.tables.source_file import SourceFile, listed, pandas_index, stored_fields
 from gdpipe.tables.thrift import check_footer
 
 if TYPE_CHECKING:
-    import pyarrow.compute as pc  # takes as long to load as all else of Arrow
+    from gdpipe.tables.row_filter import RowFilter  # loads pyarrow.compute, as slow to load as all else of Arrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +38,63 @@ class Source:
         location: As the user gave it, without credentials.
         filesystem: Where the files are.
         files: At least one.
-        schema: Of the first file, and the partition columns.
-        filters: Rows to keep; None keeps all.
+        schema: All columns of the files that rows are read of, each with a type that holds the values of all, and the
+            partition columns.
+        partitions: The partition columns.
+        variants: The schemas of those files.
+        filters: Rows to use, normalized; None uses all.
     """
 
     location: str
     filesystem: pafs.FileSystem
     files: tuple[SourceFile, ...]
     schema: pa.Schema
+    partitions: pa.Schema
+    variants: tuple[Variant, ...]
     filters: Filters | None
 
     @classmethod
-    def open(cls, location: str, filters: Filters | None = None) -> "Source":
+    def open(cls, location: str, filters: Any = None) -> "Source":
         """Find the files and read their footers.
 
+        Args:
+            location: A file, a folder, a glob or a URI.
+            filters: Rows to use, as `gdpipe.filters.normalized` takes them.
+
         Raises:
-            DataError: Nothing is there, nothing matches, or a file is not Parquet.
+            DataError: Nothing is there, or a file is not Parquet.
+            SchemaError: A column of the filters is not there.
             ConfigError: The filters do not fit the columns.
         """
         where = shown(location)
+        filters = normalized(filters)
         with reading(where):
             filesystem, base, paths = find_files(location)
             infos = filesystem.get_file_info(paths)
         if not paths:
             raise DataError(f"{where}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
         partitions = partitions_of([PurePosixPath(p).relative_to(base) for p in paths])
-        files = [
-            _read_footer(filesystem, info, str(PurePosixPath(info.path).relative_to(base)), partition)
+        of_folders = _partition_schema(partitions)
+        asked = filter_columns(filters)
+        opened = [
+            _read_footer(filesystem, info, str(PurePosixPath(info.path).relative_to(base)), partition, asked)
             for info, partition in zip(infos, partitions, strict=True)
         ]
-        schema = _with_partition(files[0].schema, partitions)
-        source = cls(where, filesystem, tuple(files), schema, filters)
-        return source if filters is None else source._pruned()
+        files = [file for file, _ in opened]
+        if filters is not None:
+            files = _pruned(where, opened, of_folders, filters)
+        found = schemas.variants(files)
+        schema = schemas.union(found, of_folders)
+        return cls(where, filesystem, tuple(files), schema, of_folders, found, filters)
 
     @property
     def n_rows(self) -> int:
         """Rows in all files, before filters."""
         return sum(sum(f.group_rows) for f in self.files)
 
-    def expression(self) -> "pc.Expression | None":
-        """The filters as Arrow evaluates them."""
-        return None if self.filters is None else pq.filters_to_expression(filter_groups(self.filters))
+    def row_filter(self) -> "RowFilter | None":
+        """The filters at work."""
+        return None if self.filters is None else _row_filter(self.filters)
 
     def check_columns(self, names: Iterable[str], role: str) -> None:
         """See that columns are there, in every file, with types that agree.
@@ -87,17 +103,36 @@ class Source:
             SchemaError: One is missing or differs.
         """
         for name in names:
-            if name not in self.schema.names:
-                near = difflib.get_close_matches(name, self.schema.names, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                there = ", ".join(self.schema.names)
-                raise SchemaError(f"{self.location}: {role} column {name!r} is not there (there are: {there}){hint}")
+            self.check_there(name, role)
             if self.schema.names.count(name) > 1:
                 raise SchemaError(f"{self.location}: column {name!r} is there twice; rename one of them")
-            self._check_types(name)
+            without = self.without(name)
+            if without is not None:
+                has = next(v.path for v in self.variants if name in v.schema.names)
+                raise SchemaError(
+                    f"{without}: {role} column {name!r} is not there, but {has} has it; leave one of them out of the "
+                    "source, or write all files with the column"
+                )
+            if not schemas.are_numbers(self._types(name)):
+                self.unified(name)
+
+    def check_there(self, name: str, role: str) -> None:
+        """See that a file at least has a column.
+
+        Raises:
+            SchemaError: None has.
+        """
+        if name not in self.schema.names:
+            raise _not_there(self.location, name, role, self.schema.names)
+
+    def without(self, name: str) -> str | None:
+        """The first file, of those that rows are read of, that lacks a column; None where all have it."""
+        if name in self.partitions.names:
+            return None
+        return next((v.path for v in self.variants if name not in v.schema.names), None)
 
     def largest(self, names: Sequence[str], kept: Kept | None = None) -> NDArray[np.float64]:
-        """The largest magnitude of each numeric column over all rows, filters or not; NaN does not count.
+        """A bound on the magnitude of each numeric column over all rows, filters or not; NaN does not count.
 
         From the footers; a column of which a footer says nothing is read. Shape (len(names),); infinite where an
         infinity is in the data.
@@ -126,89 +161,67 @@ class Source:
         Raises:
             SchemaError: There is no such type.
         """
-        # the values of a partition column are the folder's, whatever the file has under that name
-        schemas = [self.schema] if name in self.files[0].partition else self._schemas()
-        fields = [_plain(s.field(name)) for s in schemas if name in s.names]
         try:
-            return pa.unify_schemas([pa.schema([f]) for f in fields], promote_options="permissive").field(name)
-        except pa.ArrowException as error:
-            kinds = ", ".join(sorted({str(f.type) for f in fields}))
-            raise SchemaError(f"{self.location}: column {name!r} is {kinds}; write all files with one type") from error
+            kind = schemas.one_type(self._types(name))
+        except TypesDifferError as differ:
+            first = self._types(name)[0][1]
+            raise SchemaError(
+                f"{differ.path}: column {name!r} is {differ.other}, but {differ.first} in {first}; "
+                "write both files with one type"
+            ) from differ
+        return pa.field(name, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
 
     def numeric_somewhere(self) -> set[str]:
         """Columns that are numbers in one file at least."""
-        return {field.name for schema in self._schemas() for field in schema if is_numeric(field.type)}
+        return {field.name for v in self.variants for field in v.schema if is_numeric(field.type)}
 
-    def _schemas(self) -> list[pa.Schema]:
-        return [self.schema, *(file.schema for file in self.files)]
+    def index_columns(self) -> set[str]:
+        """Columns that pandas wrote of a table's index."""
+        return {name for file in self.files for name in file.index}
 
     def resolution(self, names: Sequence[str]) -> NDArray[np.float64]:
         """The relative rounding that each column's values carry, shape (len(names),)."""
-        return np.array([max(resolution(s.field(n).type) for s in self._schemas() if n in s.names) for n in names])
+        return np.array([max(resolution(kind) for kind, _ in self._types(name)) for name in names])
 
-    def _check_types(self, name: str) -> None:
-        first = self.schema.field(name).type
-        for file in self.files:
-            if name in file.partition:
-                continue
-            if name not in file.schema.names:
-                raise SchemaError(f"{file.path}: column {name!r} is not there, but {self.files[0].path} has it")
-            other = file.schema.field(name).type
-            if other != first and not (is_numeric(first) and is_numeric(other)):
-                raise SchemaError(
-                    f"{file.path}: column {name!r} is {other}, but {first} in {self.files[0].path}; "
-                    "write both files with one type"
-                )
-
-    def _unfit(self, error: Exception) -> ConfigError:
-        return ConfigError(f"filters {self.filters!r} do not fit the columns: {first_line(error)}")
-
-    def _pruned(self) -> "Source":
-        """Only the row groups that can hold matching rows, by partition values and statistics."""
-        import pyarrow.compute as pc
-        import pyarrow.dataset as ds
-
-        assert self.filters is not None
-        conditions = [condition for group in filter_groups(self.filters) for condition in group]
-        names = {column for column, _, _ in conditions}
-        self.check_columns(names, "filter")
-        try:
-            matches: Any = self.expression()
-        except (pa.ArrowException, OverflowError) as error:
-            raise self._unfit(error) from error
-        # a null is neither matched nor, as Arrow reasons, left out
-        fails = functools.reduce(operator.or_, [pc.field(name).is_null() for name in sorted(names)], ~matches)
-        files = []
-        for file in self.files:
-            known = [
-                pc.field(name).is_null() if value is None else pc.field(name) == value
-                for name, value in file.partition.items()
-            ]
-            partition = functools.reduce(operator.and_, known, pc.scalar(True))
-            fragment = ds.ParquetFileFormat().make_fragment(file.path, self.filesystem, partition)
-            try:
-                wanted = _groups(fragment.subset(filter=matches, schema=self.schema))
-                failing = _groups(fragment.subset(filter=fails, schema=self.schema))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-                raise self._unfit(error) from error
-            # footers do not count NaN, which no minimum or maximum shows: it passes '!=' and fails the rest
-            may_be_nan = {name for name in names if name not in file.partition and _has_nan(file.schema.field(name))}
-            if any(column in may_be_nan and how in {"!=", "not in"} for column, how, _ in conditions):
-                wanted = file.wanted_groups
-            filtered = bool(may_be_nan or failing) or wanted != file.wanted_groups
-            files.append(dataclasses.replace(file, wanted_groups=wanted, filtered=filtered))
-        if not any(file.wanted_groups for file in files):
-            raise DataError(f"{self.location}: filters {self.filters!r} match nothing")
-        return dataclasses.replace(self, files=tuple(files))
+    def _types(self, name: str) -> list[tuple[pa.DataType, str]]:
+        # the values of a partition column are the folder's, whatever the file has under that name
+        if name in self.partitions.names:
+            return [(self.partitions.field(name).type, self.location)]
+        return schemas.types_of(self.variants, name)
 
 
-def _groups(fragment: Any) -> tuple[int, ...]:
-    """The row groups of a fragment that have rows."""
-    return tuple(group.id for group in fragment.row_groups if group.num_rows)
+def _row_filter(filters: Filters) -> "RowFilter":
+    from gdpipe.tables.row_filter import RowFilter
+
+    return RowFilter(filters)
 
 
-def _has_nan(field: pa.Field) -> bool:
-    return bool(pa.types.is_floating(_plain(field).type))
+def _pruned(
+    where: str,
+    opened: Sequence[tuple[SourceFile, Sequence[Mapping[str, Bounds]]]],
+    partitions: pa.Schema,
+    filters: Filters,
+) -> list[SourceFile]:
+    """Each file with the row groups that can hold rows that pass, by partition values and statistics."""
+    row_filter = _row_filter(filters)
+    names = list(dict.fromkeys([*(n for file, _ in opened for n in file.schema.names), *partitions.names]))
+    for name in row_filter.columns:
+        if name not in names:
+            raise _not_there(where, name, "filter", names)
+    files = []
+    for file, known in opened:
+        lacking = [name for name in row_filter.needs(file, partitions) if name not in file.schema.names]
+        if lacking and any(file.group_rows):
+            has = next(f.path for f, _ in opened if lacking[0] in f.schema.names)
+            raise SchemaError(f"{file.path}: filter column {lacking[0]!r} is not there, but {has} has it")
+        files.append(row_filter.pruned(file, partitions, known))
+    return files
+
+
+def _not_there(where: str, name: str, role: str, names: Sequence[str]) -> SchemaError:
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return SchemaError(f"{where}: {role} column {name!r} is not there (there are: {', '.join(names)}){hint}")
 
 
 def list_files(location: str) -> list[dict[str, Any]]:
@@ -223,19 +236,21 @@ def list_files(location: str) -> list[dict[str, Any]]:
     return [listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
 
 
-def _with_partition(schema: pa.Schema, partitions: list[dict[str, Any]]) -> pa.Schema:
-    for name in partitions[0]:
-        integers = any(isinstance(row[name], int) for row in partitions)
-        field = pa.field(name, pa.int64() if integers else pa.string())
-        at = schema.get_field_index(name)
-        schema = schema.append(field) if at < 0 else schema.set(at, field)
-    return schema.remove_metadata()
+def _partition_schema(partitions: list[dict[str, Any]]) -> pa.Schema:
+    kinds = {
+        name: pa.int64() if any(isinstance(row[name], int) for row in partitions) else pa.string()
+        for name in partitions[0]
+    }
+    return pa.schema(list(kinds.items()))
 
 
-def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, partition: dict[str, Any]) -> SourceFile:
+def _read_footer(
+    filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, partition: dict[str, Any], asked: Sequence[str]
+) -> tuple[SourceFile, list[dict[str, Bounds]]]:
+    """A file, and what its footer says of some columns in each row group."""
     with reading(info.path), filesystem.open_input_file(info.path) as handle:
         metadata = pq.read_metadata(handle)
-        schema = metadata.schema.to_arrow_schema()
+        written = metadata.schema.to_arrow_schema()
         handle.seek(max(info.size - 8, 0))
         length = int.from_bytes(handle.read(4), "little")
         handle.seek(max(info.size - 8 - length, 0))
@@ -248,20 +263,36 @@ def _read_footer(filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, pa
         raise DataError(
             f"{info.path}: a damaged Parquet footer ({metadata.num_rows} rows, {sum(groups)} in row groups)"
         )
-    return SourceFile(
+    leaves = first_leaves(written)
+    int96 = {
+        n for n, at in zip(written.names, leaves, strict=True) if metadata.schema.column(at).physical_type == "INT96"
+    }
+    file = SourceFile(
         info.path,
         name,
         info.size,
         info.mtime_ns or 0,
         hashlib.sha256(footer).hexdigest(),
-        schema,
+        pa.schema(stored_fields(written, int96)),
         partition,
         groups,
         tuple(g for g, rows in enumerate(groups) if rows),
+        index=pandas_index(written),
     )
+    places = dict(zip(written.names, leaves, strict=True))
+    return file, [_bounds(metadata.row_group(g), metadata.schema, file, places, asked) for g in range(len(groups))]
 
 
-def _plain(field: pa.Field) -> pa.Field:
-    """A field without what only some readers know: dictionaries are written out."""
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    return pa.field(field.name, kind)
+def _bounds(
+    group: pq.RowGroupMetaData,
+    schema: pq.ParquetSchema,
+    file: SourceFile,
+    places: Mapping[str, int],
+    asked: Sequence[str],
+) -> dict[str, Bounds]:
+    found = {}
+    for name in asked:
+        if name in places and name not in file.partition:
+            at, kind = places[name], file.schema.field(name).type
+            found[name] = bounds(group.column(at).statistics, schema.column(at).physical_type, kind, group.num_rows)
+    return found

@@ -1,5 +1,7 @@
 """One file of a source."""
 
+import json
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,37 @@ import pyarrow as pa
 def listed(path: str, size: int, modified_ns: int) -> dict[str, Any]:
     """What a listing says of a file: its part of a fingerprint."""
     return {"path": path, "bytes": size, "modified_ns": modified_ns}
+
+
+def stored_fields(schema: pa.Schema, int96: Set[str]) -> list[pa.Field]:
+    """The columns of a file as they are read, whatever this process has imported: extension types by what they store.
+
+    An extension of text is that text; one of anything else, such as a period of pandas, stays opaque: its numbers mean
+    something that only its library knows.
+
+    Args:
+        schema: As the footer has it.
+        int96: Columns of 96-bit timestamps, which are read as microseconds: nanoseconds end in the year 2262.
+    """
+    fields = []
+    for field in schema:
+        kind, name = field.type, (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+        if isinstance(kind, pa.BaseExtensionType):
+            kind, name = kind.storage_type, kind.extension_name
+        if field.name in int96:
+            kind = pa.timestamp("us", kind.tz)
+        is_bytes = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_fixed_size_binary(kind)
+        fields.append(pa.field(field.name, pa.opaque(kind, name, "") if name and not is_bytes else kind))
+    return fields
+
+
+def pandas_index(schema: pa.Schema) -> tuple[str, ...]:
+    """The columns that pandas wrote of a table's index, as it notes them in the file."""
+    try:
+        columns = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+        return tuple(name for name in columns if isinstance(name, str))  # a range has no column
+    except (KeyError, TypeError, ValueError):
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +54,12 @@ class SourceFile:
         size: Bytes.
         modified_ns: Time of the last change, in nanoseconds since 1970.
         footer_sha256: Of the file's metadata: it changes when any value does that a footer knows of.
-        schema: Of the columns in the file itself.
+        schema: Names and types of the columns in the file itself.
         partition: Values of the hive partition columns.
         group_rows: Rows of each row group.
         wanted_groups: The row groups that the filters may match.
         filtered: Whether the filters may leave out any of its rows; where not, nobody need evaluate them.
+        index: Columns that pandas wrote of a table's index.
     """
 
     path: str
@@ -38,6 +72,7 @@ class SourceFile:
     group_rows: tuple[int, ...]
     wanted_groups: tuple[int, ...]
     filtered: bool = False
+    index: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -45,8 +45,8 @@ def test_every_field_is_typed_and_no_text_may_be_empty(flow: Flow[..., Any]) -> 
         ("features", [None, ["a"]], [[], "a", [""], [3], ["a", "a"]]),
         (
             "filters",
-            [None, [["a", "in", [1]]], [[["a", "<", 1]], [["b", "=", "x"]]]],
-            [[], [["a", "=>", 1]], [["a"]], [["a", "in", 3]]],
+            [None, [["a", "in", [1]]], [[["a", "<", 1]], [["b", "=", "x"]]], [["a", "is null"]], "a < 1 OR b = 'x'"],
+            [[], [["a", "=>", 1]], [["a"]], [["a", "in", 3]], [["a", "<"]], [["a", "is null", 1]], ""],
         ),
         ("memory", ["512MiB", "2 GB", "10000000"], ["plenty", "", "5 bananas"]),
         ("engine", ["threads", "tcp://127.0.0.1:8786"], ["abacus", "tcp://", "tcp://localhost"]),
@@ -79,6 +79,8 @@ def test_nested_filters_stay_what_they_were() -> None:
         ([["month", ">", 6], ["origin", "in", ["JFK"]]], ' where month > 6 and origin in ["JFK"]'),
         ([[["month", "=", 1]], [["month", "=", 3]]], " where month = 1 or month = 3"),
         ([3], " where [3]"),
+        ("month <= 6 AND origin IS NULL", " where month <= 6 and origin is null"),
+        ("month <=", " where month <="),
     ],
 )
 def test_a_run_is_named_by_its_window(filters: Any, text: str) -> None:

@@ -1,0 +1,131 @@
+"""Filters as a person writes them: lists of conditions, or one condition in SQL; read into plain lists.
+
+What a condition means for a column is said in `gdpipe.tables.conditions`.
+"""
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from gdpipe.errors import ConfigError
+
+Filters = Sequence[Sequence[Any]]
+Condition = tuple[str, str, Any]
+
+COMPARISONS = ("=", "==", "!=", "<", ">", "<=", ">=")
+LISTS = ("in", "not in")
+NULL_TESTS = ("is null", "is not null")
+EXAMPLES = """[["month", "<=", 6]], or in SQL: "month <= 6 AND carrier IN ('UA', 'AA')\""""
+
+
+def normalized(filters: Any) -> list[Any] | None:
+    """Filters as nested lists of plain values, as JSON holds them; None where there are none.
+
+    Args:
+        filters: A list of conditions `[column, operator, value]` that all must hold, a list of such lists of which one
+            must hold, the same in JSON, or a condition in SQL. Dates and times may be those of Python, NumPy or pandas.
+
+    Raises:
+        ConfigError: They are none of these.
+    """
+    if filters is None:
+        return None
+    if isinstance(filters, str):
+        if not filters.lstrip().startswith("["):
+            return _of_sql(filters)
+        try:
+            filters = json.loads(filters)
+        except ValueError as error:
+            raise ConfigError(f"filters {filters!r}: is no JSON ({error}); write {EXAMPLES}") from None
+    try:
+        flat = isinstance(filters[0][0], str)
+        groups = [filters] if flat else list(filters)
+        if not all(groups) or isinstance(filters[0], str) or any(isinstance(group, Mapping) for group in groups):
+            raise TypeError
+        conditions = [[_condition(condition) for condition in group] for group in groups]
+    except (TypeError, IndexError, KeyError, ValueError):
+        operators = ", ".join((*COMPARISONS, *LISTS, *NULL_TESTS))
+        raise ConfigError(
+            f"filters {filters!r}: must be a list of conditions such as {EXAMPLES}; operators are {operators}"
+        ) from None
+    return conditions[0] if flat else conditions
+
+
+def filter_groups(filters: Filters) -> list[list[Condition]]:
+    """Normalized filters as an OR of ANDs of (column, operator, value), however they were nested."""
+    groups = [filters] if isinstance(filters[0][0], str) else filters
+    return [[(c[0], c[1], c[2] if len(c) > 2 else None) for c in group] for group in groups]
+
+
+def filter_columns(filters: Filters | None) -> list[str]:
+    """The columns that normalized filters ask for, each once, in order of name."""
+    return sorted({column for group in filter_groups(filters) for column, _, _ in group}) if filters else []
+
+
+def _condition(condition: Any) -> list[Any]:
+    """One condition; TypeError or ValueError where it is none."""
+    if isinstance(condition, (str, Mapping)):
+        raise TypeError
+    column, operator, *values = condition
+    operator = " ".join(operator.lower().split()) if isinstance(operator, str) else operator
+    if not isinstance(column, str) or operator not in (*COMPARISONS, *LISTS, *NULL_TESTS):
+        raise TypeError
+    if operator in NULL_TESTS:
+        if values not in ([], [None]):
+            raise ValueError
+        return [str(column), operator]
+    [value] = values
+    if operator in LISTS:
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+            raise TypeError
+        plain = [_plain(each, column) for each in value]
+        # a set has no order of its own
+        return [str(column), operator, sorted(plain, key=repr) if isinstance(value, (set, frozenset)) else plain]
+    return [str(column), operator, _plain(value, column)]
+
+
+def _plain(value: Any, column: str) -> Any:
+    """A value as JSON holds it: dates and times as ISO text, decimals as numbers where these say as much."""
+    if _is_null(value):
+        raise ConfigError(
+            f'filters: nothing is equal to null, nor less or greater; write ["{column}", "is null"] or "is not null"'
+        )
+    if isinstance(value, np.datetime64):
+        return str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return _number(str(value))
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, (str, bool, int, float)):
+        return value
+    raise TypeError
+
+
+def _is_null(value: Any) -> bool:
+    # NaN and NaT are the values that differ from themselves
+    return value is None or (isinstance(value, (float, np.generic, datetime.datetime)) and bool(value != value))  # noqa: PLR0124
+
+
+def _number(text: str) -> int | float | str:
+    """A number in decimal; as text where no float64 has so many digits."""
+    exact = Decimal(text)
+    if exact == exact.to_integral_value() and exact.adjusted() < 1000:
+        return int(exact)
+    return float(text) if Decimal(repr(float(text))) == exact else text
+
+
+def _of_sql(text: str) -> list[Any]:
+    from gdpipe.sql_condition import read  # loads sqlglot
+
+    try:
+        return read(text, _number)
+    except ValueError as error:
+        raise ConfigError(f"filters {text!r}: {error}") from None

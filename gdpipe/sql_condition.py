@@ -1,0 +1,111 @@
+"""A condition as it stands after WHERE in SQL, read into lists of conditions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+
+# alternatives that one condition may unfold into
+MOST_GROUPS = 1000
+_IN, _NULL = ("in", "not in"), ("is null", "is not null")
+# each comparison, what its negation is, and both again with the sides exchanged
+_COMPARISONS: dict[type[exp.Expr], tuple[str, str, str, str]] = {
+    exp.EQ: ("=", "!=", "=", "!="),
+    exp.NEQ: ("!=", "=", "!=", "="),
+    exp.LT: ("<", ">=", ">", "<="),
+    exp.GT: (">", "<=", "<", ">="),
+    exp.LTE: ("<=", ">", ">=", "<"),
+    exp.GTE: (">=", "<", "<=", ">"),
+}
+
+
+def read(text: str, number: Callable[[str], Any]) -> list[Any]:
+    """Conditions that all must hold, or alternatives that are lists of such.
+
+    Args:
+        text: The condition.
+        number: Makes a number of decimal text.
+
+    Raises:
+        ValueError: The text is no condition, or compares more than columns with values; the message says what to write.
+    """
+    try:
+        parsed = sqlglot.parse_one(text, dialect="duckdb", into=exp.Condition)
+    except sqlglot.errors.SqlglotError:
+        raise ValueError(
+            "is no condition in SQL, such as month <= 6 AND carrier IN ('UA', 'AA'), nor a JSON list, such as "
+            '[["month", "<=", 6]]'
+        ) from None
+    groups = _Reader(number).groups(parsed, negated=False)
+    return groups[0] if len(groups) == 1 else groups
+
+
+class _Reader:
+    """From SQL's tree to an OR of ANDs. A negation goes inward: a null passes neither x > 1 nor NOT x > 1."""
+
+    def __init__(self, number: Callable[[str], Any]) -> None:
+        self._number = number
+
+    def groups(self, node: exp.Expr, *, negated: bool) -> list[Any]:
+        """The alternatives, each a list of conditions."""
+        if isinstance(node, (exp.Paren, exp.Not)):
+            return self.groups(node.this, negated=negated != isinstance(node, exp.Not))
+        if isinstance(node, exp.Between):
+            column, low, high = self._column(node.this), self._value(node.args["low"]), self._value(node.args["high"])
+            if negated:
+                return [[[column, "<", low]], [[column, ">", high]]]
+            return [[[column, ">=", low], [column, "<=", high]]]
+        if isinstance(node, (exp.And, exp.Or)):
+            left, right = (self.groups(side, negated=negated) for side in (node.left, node.right))
+            if isinstance(node, exp.Or) != negated:
+                return left + right
+            if len(left) * len(right) > MOST_GROUPS:
+                raise ValueError(f"unfolds into more than {MOST_GROUPS:,} alternatives; write it with fewer ORs")
+            return [a + b for a in left for b in right]
+        return [[self._condition(node, negated=negated)]]
+
+    def _condition(self, node: exp.Expr, *, negated: bool) -> list[Any]:
+        if isinstance(node, exp.In) and node.args.get("query") is None:
+            return [self._column(node.this), _IN[negated], [self._value(each) for each in node.expressions]]
+        if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
+            return [self._column(node.this), _NULL[negated]]
+        operators = _COMPARISONS.get(type(node))
+        if operators is None:
+            raise _unread(node)
+        left, right = node.args["this"], node.args["expression"]
+        if isinstance(right, exp.Column) and not isinstance(left, exp.Column):
+            return [self._column(right), operators[2 + negated], self._value(left)]
+        return [self._column(left), operators[negated], self._value(right)]
+
+    def _column(self, node: exp.Expr) -> str:
+        if not isinstance(node, exp.Column):
+            raise _unread(node)
+        if node.table:
+            raise ValueError(f'a column with a dot in its name stands in double quotes: "{node.sql()}"')
+        return node.name
+
+    def _value(self, node: exp.Expr) -> Any:
+        if isinstance(node, exp.Cast) and node.to.is_type(*exp.DataType.TEMPORAL_TYPES):
+            node = node.this  # DATE '2024-01-05': the column knows what it is
+        if isinstance(node, exp.Boolean):
+            return bool(node.this)
+        if isinstance(node, exp.Null):
+            raise ValueError("nothing is equal to NULL; write IS NULL or IS NOT NULL")
+        if isinstance(node, exp.Literal):
+            return node.this if node.is_string else self._number(node.this)
+        if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal) and not node.this.is_string:
+            return self._number(f"-{node.this.this}")
+        if isinstance(node, exp.Column):
+            raise ValueError(
+                f"{node.sql()} is a column where a value is wanted; texts and dates stand in single quotes: "
+                "carrier = 'UA'"
+            )
+        raise _unread(node)
+
+
+def _unread(node: exp.Expr) -> ValueError:
+    return ValueError(
+        f"{node.sql()!r} compares no column with a value; conditions are such as month <= 6, carrier IN ('UA', 'AA'), "
+        "day BETWEEN 1 AND 7, tailnum IS NOT NULL, joined by AND, OR, NOT"
+    )

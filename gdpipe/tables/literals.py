@@ -1,0 +1,186 @@
+"""A value that a person wrote, as the values of a column's type: what may be compared with what, and how.
+
+Whole numbers, booleans, dates, times and decimals are compared exactly, as integers in the column's own unit. A float
+is compared with the nearest value of its own width, as 0.1 means the float32 nearest to it in a column of float32; but
+a whole number that no float64 holds stays what it is. Text is compared by code point, which is the order of its bytes.
+"""
+
+import datetime
+import math
+import re
+import zoneinfo
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+# per second
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_DAY_SECONDS = 86_400
+_TIME = r"(?P<time>\d\d:\d\d(:\d\d)?)([.,](?P<fraction>\d{1,18}))?"
+_INSTANT = re.compile(rf"(?P<date>\d{{4}}-\d\d-\d\d)([T ]{_TIME}\s*(?P<zone>Z|z|[+-]\d\d(:?\d\d)?)?)?")
+_TIME_OF_DAY = re.compile(_TIME)
+
+
+class NotComparableError(Exception):
+    """A value cannot be compared with a column; the message says what to write instead."""
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """A type without its dictionary."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values are bytes of any length, text or not."""
+    t = pa.types
+    return bool(
+        t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind) or t.is_binary(kind)
+        or t.is_large_binary(kind) or t.is_binary_view(kind) or t.is_fixed_size_binary(kind)
+    )  # fmt: skip
+
+
+def is_float(kind: pa.DataType) -> bool:
+    """Whether values are floats, and may be NaN."""
+    return bool(pa.types.is_floating(kind))
+
+
+def domain(kind: pa.DataType) -> tuple[int, int] | None:
+    """The least and the largest integer of a type whose values are integers in some unit; None for other types."""
+    t = pa.types
+    if t.is_boolean(kind):
+        return 0, 1
+    if t.is_decimal(kind):
+        return 1 - 10**kind.precision, 10**kind.precision - 1
+    if t.is_integer(kind):
+        info = np.iinfo(kind.to_pandas_dtype())
+        return int(info.min), int(info.max)
+    if t.is_date32(kind) or t.is_time32(kind):
+        return -(2**31), 2**31 - 1
+    if t.is_timestamp(kind) or t.is_date64(kind) or t.is_time64(kind):
+        return -(2**63), 2**63 - 1
+    return None
+
+
+def exact_value(kind: pa.DataType, value: Any) -> Fraction:
+    """A value in the unit of a type whose values are integers.
+
+    Raises:
+        NotComparableError: It is of another kind than the column.
+    """
+    if pa.types.is_timestamp(kind):
+        return _instant(value, kind.tz) * UNITS[kind.unit]
+    if pa.types.is_date(kind):
+        seconds = _instant(value, None, "a date as text: '2024-01-05'")
+        return seconds / _DAY_SECONDS if pa.types.is_date32(kind) else seconds * 1000
+    if pa.types.is_time(kind):
+        return _time_of_day(value) * UNITS[kind.unit]
+    if pa.types.is_decimal(kind):
+        scale: int = kind.scale
+        return _decimal(value) * (Fraction(10**scale) if scale >= 0 else Fraction(1, 10**-scale))
+    if isinstance(value, str):
+        wanted = "true or false" if pa.types.is_boolean(kind) else "a number without quotes"
+        raise NotComparableError(f"write {wanted}")
+    # infinity lies beyond every integer
+    beyond = isinstance(value, float) and math.isinf(value)
+    number: int | float = math.copysign(2.0**1000, value) if beyond else value
+    return Fraction(number)
+
+
+def float_value(kind: pa.DataType, value: Any) -> tuple[float, int]:
+    """The value of a float type that a number stands for, and on which side of it the number lies: -1, 0 or 1.
+
+    Raises:
+        NotComparableError: It is no number.
+    """
+    if isinstance(value, str):
+        raise NotComparableError("write a number without quotes")
+    try:
+        wide = float(value)
+    except OverflowError:
+        wide = math.inf if value > 0 else -math.inf
+    with np.errstate(over="ignore"):
+        near = float(np.dtype(kind.to_pandas_dtype()).type(wide))
+    if math.isinf(near):  # finite numbers lie between the largest float and infinity
+        finite = isinstance(value, int) or math.isfinite(value)
+        return near, (-1 if near > 0 else 1) if finite else 0
+    if not pa.types.is_float64(kind) or isinstance(value, float):
+        return near, 0
+    return near, (value > near) - (value < near)
+
+
+def text_value(value: Any) -> bytes:
+    """The bytes of a text.
+
+    Raises:
+        NotComparableError: It is none.
+    """
+    if not isinstance(value, str):
+        raise NotComparableError(f"write a text: '{value}'")
+    return value.encode()
+
+
+def _decimal(value: Any) -> Fraction:
+    """A number in decimal: 6, "6.10" and 6.1 stand for what they say, not for the nearest float64."""
+    try:
+        number = Decimal(value if isinstance(value, (int, str)) else repr(value))
+    except InvalidOperation:
+        raise NotComparableError("write a number, such as 6.10") from None
+    if number.is_infinite():
+        return Fraction(math.copysign(2.0**1000, number))
+    if number.is_nan():
+        raise NotComparableError("write a number, such as 6.10")
+    return Fraction(number)
+
+
+def _instant(value: Any, zone: str | None, wanted: str | None = None) -> Fraction:
+    """Seconds since 1970 of a date, or a date and time, in ISO 8601."""
+    hint = wanted or (
+        "a time as text: '2024-01-05 10:30:00'" + ("" if zone is None else ", or with a zone, '...+01:00'")
+    )
+    match = _INSTANT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise NotComparableError(f"write {hint}")
+    if match["zone"] and zone is None:
+        raise NotComparableError(f"the column has no time zone; write {hint}")
+    try:
+        moment = datetime.datetime.fromisoformat(f"{match['date']}T{match['time'] or '00:00'}")
+        if match["zone"]:
+            offset = _offset(match["zone"].upper())
+        elif zone is not None:
+            offset = _zone(zone).utcoffset(moment) or datetime.timedelta()
+        else:
+            offset = datetime.timedelta()
+    except (ValueError, zoneinfo.ZoneInfoNotFoundError) as error:
+        raise NotComparableError(f"{error}; write {hint}") from None
+    since = moment - datetime.datetime(1970, 1, 1) - offset
+    fraction = Fraction(int(match["fraction"]), 10 ** len(match["fraction"])) if match["fraction"] else Fraction(0)
+    return since.days * _DAY_SECONDS + since.seconds + fraction
+
+
+def _offset(text: str) -> datetime.timedelta:
+    if text == "Z":
+        return datetime.timedelta()
+    digits = text[1:].replace(":", "")
+    size = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
+    return -size if text[0] == "-" else size
+
+
+def _zone(name: str) -> datetime.tzinfo:
+    if re.fullmatch(r"[+-]\d\d:?\d\d", name):
+        return datetime.timezone(_offset(name))
+    return datetime.UTC if name.upper() in {"UTC", "Z", "GMT"} else zoneinfo.ZoneInfo(name)
+
+
+def _time_of_day(value: Any) -> Fraction:
+    match = _TIME_OF_DAY.fullmatch(value.strip()) if isinstance(value, str) else None
+    try:
+        moment = datetime.time.fromisoformat(match["time"]) if match else None
+    except ValueError:
+        moment = None
+    if match is None or moment is None:
+        raise NotComparableError("write a time of day as text: '10:30:00'")
+    fraction = Fraction(int(match["fraction"]), 10 ** len(match["fraction"])) if match["fraction"] else Fraction(0)
+    return moment.hour * 3600 + moment.minute * 60 + moment.second + fraction
