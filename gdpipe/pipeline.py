@@ -23,6 +23,7 @@ from gdpipe.stages.published import nothing_to_do
 from gdpipe.stages.standardize import standardize
 from gdpipe.stages.validate import validate
 from gdpipe.tables.columns import is_numeric
+from gdpipe.tables.listing import notices_of
 from gdpipe.tables.place import Place
 from gdpipe.tables.scan import room_for, shards
 from gdpipe.tables.source import Source
@@ -100,6 +101,8 @@ def score_source(
         raise ConfigError(f"run: {trained.location} holds scores, not a model; name the folder of a training run")
     model, target = trained.model, str(trained.manifest["target"])
     opened = Source.open(source, filters)
+    for notice in notices_of(opened.passed_over):
+        logger.info(notice)
     opened.check_columns(model.features, "feature")
     key = column_names("key", key) or ()
     check_key(key, opened)
@@ -130,6 +133,7 @@ def score_source(
                 "settings": settings,
                 "scored_with": trained.run_id,
                 "inputs": inputs(opened),
+                "passed_over": list(opened.passed_over),
                 "rows": {"read": sum(file.rows or 0 for file in files)},
             }
         )

@@ -22,6 +22,7 @@ from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.row_sums import RowSums
 from gdpipe.stages.sum_shard import LARGEST_VALUE, SumShard, check_usable
 from gdpipe.tables.kept import Kept
+from gdpipe.tables.listing import notices_of
 from gdpipe.tables.room import Room
 from gdpipe.tables.scan import Shard, room_for, shards
 from gdpipe.tables.source import Source
@@ -115,6 +116,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     """
     source = Source.open(config.source, config.filters)
     columns, notices = choose_columns(config, source)
+    notices += notices_of(source.passed_over)
     exact = _is_exact(config, columns)
     entries = Kept(place_at(config.output)) if keep and exact else None
     bound = source.largest(columns.fitted, entries)

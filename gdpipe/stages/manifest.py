@@ -39,6 +39,7 @@ def manifest(
             {**entry, "sums": ingested.sums_of(f), "predicted": f in ingested.predicted}
             for f, entry in enumerate(inputs(ingested.source))
         ],
+        "passed_over": list(ingested.source.passed_over),
         "rows": {
             "read": rows.read,
             "scanned": rows.scanned,

@@ -19,8 +19,10 @@ from gdpipe.location import shown
 from gdpipe.tables import schemas
 from gdpipe.tables.bounds import Bounds, bounds
 from gdpipe.tables.columns import is_numeric, resolution
-from gdpipe.tables.files import SUFFIXES, find_files, partitions_of, reading
+from gdpipe.tables.files import partitions_of, reading
+from gdpipe.tables.formats import refuse_deletes
 from gdpipe.tables.kept import Kept
+from gdpipe.tables.listing import ENCRYPTED, find_files, nothing_found
 from gdpipe.tables.magnitudes import first_leaves, largest_in_file
 from gdpipe.tables.schemas import TypesDifferError, Variant
 from gdpipe.tables.source_file import SourceFile, listed, pandas_index, stored_fields
@@ -43,6 +45,7 @@ class Source:
         partitions: The partition columns.
         variants: The schemas of those files.
         filters: Rows to use, normalized; None uses all.
+        passed_over: What lies among the files and is not read: names relative to the source.
     """
 
     location: str
@@ -52,6 +55,7 @@ class Source:
     partitions: pa.Schema
     variants: tuple[Variant, ...]
     filters: Filters | None
+    passed_over: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, location: str, filters: Any = None) -> "Source":
@@ -69,23 +73,24 @@ class Source:
         where = shown(location)
         filters = normalized(filters)
         with reading(where):
-            filesystem, base, paths = find_files(location)
-            infos = filesystem.get_file_info(paths)
-        if not paths:
-            raise DataError(f"{where}: no Parquet file found (looked for {', '.join('*' + s for s in SUFFIXES)})")
-        partitions = partitions_of([PurePosixPath(p).relative_to(base) for p in paths])
+            listing = find_files(location)
+            infos = listing.filesystem.get_file_info(list(listing.paths))
+        if not infos:
+            raise nothing_found(where, listing)
+        names = [PurePosixPath(path).relative_to(listing.base) for path in listing.paths]
+        partitions = partitions_of(names)
         of_folders = _partition_schema(partitions)
         asked = filter_columns(filters)
         opened = [
-            _read_footer(filesystem, info, str(PurePosixPath(info.path).relative_to(base)), partition, asked)
-            for info, partition in zip(infos, partitions, strict=True)
+            _read_footer(listing.filesystem, info, str(name), partition, asked)
+            for info, name, partition in zip(infos, names, partitions, strict=True)
         ]
         files = [file for file, _ in opened]
         if filters is not None:
             files = _pruned(where, opened, of_folders, filters)
         found = schemas.variants(files)
         schema = schemas.union(found, of_folders)
-        return cls(where, filesystem, tuple(files), schema, of_folders, found, filters)
+        return cls(where, listing.filesystem, tuple(files), schema, of_folders, found, filters, listing.passed_over)
 
     @property
     def n_rows(self) -> int:
@@ -231,8 +236,8 @@ def list_files(location: str) -> list[dict[str, Any]]:
         DataError: There is no such place.
     """
     with reading(shown(location)):
-        filesystem, _, paths = find_files(location)
-        infos = filesystem.get_file_info(paths)
+        found = find_files(location)
+        infos = found.filesystem.get_file_info(list(found.paths))
     return [listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
 
 
@@ -249,6 +254,8 @@ def _read_footer(
 ) -> tuple[SourceFile, list[dict[str, Bounds]]]:
     """A file, and what its footer says of some columns in each row group."""
     with reading(info.path), filesystem.open_input_file(info.path) as handle:
+        if info.size >= 4 and handle.read_at(4, info.size - 4) == ENCRYPTED:
+            raise DataError(f"{info.path}: an encrypted Parquet file, which gdpipe cannot read; write it unencrypted")
         metadata = pq.read_metadata(handle)
         written = metadata.schema.to_arrow_schema()
         handle.seek(max(info.size - 8, 0))
@@ -256,10 +263,12 @@ def _read_footer(
         handle.seek(max(info.size - 8 - length, 0))
         footer = handle.read()[:-8]
         check_footer(info.path, footer)
+        refuse_deletes(info.path, metadata.metadata, written)
     groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
     if any(rows < 0 for rows in groups):
         raise DataError(f"{info.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
-    if sum(groups) != metadata.num_rows:
+    # some writers leave the total at 0; the row groups count, as they do for PyArrow and DuckDB
+    if metadata.num_rows and sum(groups) != metadata.num_rows:
         raise DataError(
             f"{info.path}: a damaged Parquet footer ({metadata.num_rows} rows, {sum(groups)} in row groups)"
         )

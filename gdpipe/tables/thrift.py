@@ -35,7 +35,9 @@ def check_footer(path: str, footer: bytes) -> None:
         for g, group in enumerate(fields.get(_GROUPS, ())):
             for leaf, chunk in zip(leaves, group[_CHUNKS], strict=True):
                 if _CRYPTO in chunk or _ENCRYPTED in chunk:
-                    raise DataError(f"{path}: row group {g}: an encrypted column, which cannot be read")
+                    raise DataError(
+                        f"{path}: row group {g}: an encrypted column, which gdpipe cannot read; write it unencrypted"
+                    )
                 if fault := _fault(leaf, chunk[_COLUMN]):
                     raise DataError(f"{path}: row group {g}: {fault}; the footer is damaged")
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:

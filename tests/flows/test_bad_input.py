@@ -101,6 +101,15 @@ def test_a_bucket_that_is_not_there(s3: Server, refused: Refused) -> None:
     refused("DataError", "ingest", s3.uri("no-such-bucket/data"), "s3://no-such-bucket/data", "no such file or folder")
 
 
+# a table of another system
+
+
+def test_a_delta_table(data: Path, tmp_path: Path, refused: Refused) -> None:
+    write_parquet(tmp_path / "t" / "day=1" / "a.parquet", line_columns())
+    (tmp_path / "t" / "_delta_log").mkdir()
+    refused("DataError", "ingest", tmp_path / "t" / "day=1", tmp_path / "t", "a Delta Lake table")
+
+
 # not Parquet, truncated, corrupt
 
 
