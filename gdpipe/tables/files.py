@@ -21,14 +21,17 @@ PASSING = re.compile(
 )
 # what Arrow says of files that are whole but of a kind that it has not learned, and what that means
 UNSUPPORTED = (
-    (re.compile(r"(LZO) compression"), "compressed with {}, which PyArrow cannot read; write it with zstd or snappy"),
+    (
+        re.compile(r"(LZO) compression"),
+        "a column is compressed with {}, which PyArrow cannot read; write it with zstd or snappy",
+    ),
     (
         re.compile(r"compression codec value: (\d+)"),
-        "compressed with codec {}, which PyArrow does not know; write it with zstd or snappy",
+        "a column is compressed with codec {}, which PyArrow does not know; write it with zstd or snappy",
     ),
     (
         re.compile(r"(Unknown encoding type|only supports BOOLEAN|only supports BYTE_ARRAY)"),
-        "encoded in a way that PyArrow does not know ({}), or damaged; write it again with another encoding",
+        "a column is encoded in a way that PyArrow does not know ({}), or damaged; write it again in another",
     ),
     (
         re.compile(r"(Invalid physical column type.*)"),

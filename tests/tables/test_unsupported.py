@@ -88,8 +88,8 @@ def test_each_codec_that_pyarrow_has(codec: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("codec", "says"),
     [
-        (3, "compressed with LZO, which PyArrow cannot read; write it with zstd or snappy"),
-        (9, "compressed with codec 9, which PyArrow does not know; write it with zstd or snappy"),
+        (3, "a column is compressed with LZO, which PyArrow cannot read; write it with zstd or snappy"),
+        (9, "a column is compressed with codec 9, which PyArrow does not know; write it with zstd or snappy"),
     ],
 )
 @pytest.mark.parametrize("statistics", [True, False])
@@ -111,7 +111,7 @@ def test_an_encoding_that_pyarrow_has_not(tmp_path: Path) -> None:
     file = plain(tmp_path / "a.parquet", compression="none")
     # the first page's header: 40 values, and their encoding, here 10
     file.write_bytes(file.read_bytes().replace(b"\x2c\x15\x50\x15\x00", b"\x2c\x15\x50\x15\x14", 1))
-    with pytest.raises(DataError, match=r"a\.parquet.*: encoded in a way that PyArrow does not know"):
+    with pytest.raises(DataError, match=r"a\.parquet.*: a column is encoded in a way that PyArrow does not know"):
         trained(file, tmp_path / "runs")
 
 
