@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
-from flows.script import parameters_of
+from flows.script import exit_codes, parameters_of
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, PublishError
+from gdpipe.exits import complain, tell
 from gdpipe.filters import normalized
 from gdpipe.location import is_uri
 from gdpipe.tables.place import RUNS
@@ -31,7 +33,7 @@ ELSEWHERE = ("run_id", "output", "memory", "engine", "report", "force")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One value of the partition column, and what became of it: published, skipped or FAILED."""
+    """One value of the partition column, and what became of it: published, skipped, FAILED, or left at a Ctrl-C."""
 
     name: str
     outcome: str
@@ -62,17 +64,23 @@ def main(arguments: Sequence[str]) -> int:
         return _refuse(f"there is no deployment {given.deployment!r}: prefect --no-prompt deploy --all")
     except (ValueError, ConfigError) as error:
         return _refuse(str(error))
+    stop = Event()
 
     def work(value: Any) -> Window:
         name = f"{given.column}={value}"
         if value not in missing:
             return _said(Window(name, "skipped", f"published: {done[identity(every[value])]}"))
-        return _said(_run(name, given.deployment, missing[value]))
+        return _said(_run(name, given.deployment, missing[value], stop))
 
     with ThreadPoolExecutor(given.at_once) as pool:
-        results = list(pool.map(work, values))
+        try:
+            results = list(pool.map(work, values))
+        except BaseException:  # a Ctrl-C: windows that were not begun are not, and nobody waits for the others
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     counts = {outcome: sum(r.outcome == outcome for r in results) for outcome in ("published", "skipped", "FAILED")}
-    print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))  # noqa: T201  # it is a command
+    tell(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     return 1 if counts["FAILED"] else 0
 
 
@@ -123,9 +131,15 @@ def identity(settings: dict[str, Any]) -> str:
     return json.dumps({name: value for name, value in config.items() if name not in ELSEWHERE}, sort_keys=True)
 
 
-def _run(name: str, deployment: str, parameters: dict[str, Any]) -> Window:
+def _run(name: str, deployment: str, parameters: dict[str, Any], stop: Event) -> Window:
     try:
-        run: Any = run_deployment(deployment, parameters=parameters, poll_interval=POLL_SECONDS, as_subflow=False)
+        run: Any = run_deployment(deployment, parameters=parameters, timeout=0, as_subflow=False)
+        with get_client(sync_client=True) as client:
+            assert isinstance(client, SyncPrefectClient)
+            while not (run.state and run.state.is_final()):
+                if stop.wait(POLL_SECONDS):
+                    return Window(name, "left", "its run goes on under its worker")
+                run = client.read_flow_run(run.id)
     except Exception as error:  # one window that cannot be started is no reason to leave out the others
         return Window(name, "FAILED", str(error))
     state = run.state
@@ -141,12 +155,12 @@ def _filters(parameters: dict[str, Any], column: str, value: Any) -> list[list[A
 
 
 def _said(window: Window) -> Window:
-    print(f"{window.name:<20} {window.outcome:<10} {window.reason}", flush=True)  # noqa: T201  # it is a command
+    tell(f"{window.name:<20} {window.outcome:<10} {window.reason}")
     return window
 
 
 def _refuse(message: str) -> int:
-    sys.stderr.write(f"{message}\n")
+    complain(message)
     return 2
 
 
@@ -164,4 +178,5 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 if __name__ == "__main__":
     os.chdir(PROJECT)
-    sys.exit(main(sys.argv[1:]))
+    with exit_codes():
+        sys.exit(main(sys.argv[1:]))

@@ -1,16 +1,19 @@
 """A flow as a script: parameters as NAME=VALUE, Prefect's own temporary server, an exit code."""
 
+import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import httpx
 from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
 
 from gdpipe.errors import GdpipeError
+from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, tell, unforeseen
 
 LISTS = ("features", "exclude", "key")
 
@@ -19,10 +22,36 @@ def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     """Run a flow with the parameters of the command line, print its summary, and exit.
 
     Raises:
-        SystemExit: 0 where the flow completed, 1 where it failed, 2 where a parameter is wrong.
+        SystemExit: 0 where the flow completed, 1 where it failed, 2 where a parameter is wrong; 70 and 130 as in
+            `exit_codes`.
     """
     # without this, SIGTERM leaves Prefect's temporary server behind
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with exit_codes():
+        _run_as_script(flow, summary)
+
+
+@contextlib.contextmanager
+def exit_codes() -> Iterator[None]:
+    """The codes of what no parameter and no data explain, each with one line, as the command line has them.
+
+    Raises:
+        SystemExit: 70 for an exception that nobody foresaw, 130 for a Ctrl-C, 1 where Prefect's API does not answer.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if isinstance(error, httpx.TransportError) or "Failed to reach API" in str(error):
+            complain(f"Prefect's API does not answer ({error}): start its server, or set PREFECT_API_URL to it")
+            sys.exit(1)
+        complain(unforeseen(error))
+        sys.exit(UNFORESEEN)
+
+
+def _run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     try:
         given = parameters_of(sys.argv[1:])
     except ValueError as error:
@@ -32,13 +61,18 @@ def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     except (ParameterBindError, ParameterTypeError, SignatureMismatchError) as error:
         sys.exit(_refuse(str(error)))
     if not state.is_completed():
-        sys.stderr.write(f"{state.message}\n")
+        # our own errors are states with a message; an exception is there where nobody foresaw it
+        fault = state.result(raise_on_failure=False)
+        if isinstance(fault, Exception):
+            complain(unforeseen(fault, traceback_is="please report it with the traceback in the log above"))
+            sys.exit(UNFORESEEN)
+        complain(str(state.message))
         sys.exit(1)
     try:
         text = summary(state.result())
     except GdpipeError:  # published, but out of sight: the credentials were the flow's own
         text = str(state.message)
-    sys.stdout.write(f"{text}\n")
+    tell(text)
 
 
 def _run(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:
@@ -72,5 +106,5 @@ def _value(name: str, text: str) -> Any:
 
 
 def _refuse(message: str) -> int:
-    sys.stderr.write(f"{message}\n")
+    complain(message)
     return 2

@@ -27,7 +27,7 @@ from gdpipe.stages.progress import listening, log_lines, silence
 from gdpipe.stages.simulate import Simulation, simulate
 from gdpipe.tables.place import REJECTED, RUNS
 from gdpipe.tables.store import place_at, prune
-from gdpipe.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, summary
+from gdpipe.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, say, summary
 
 # whose SQL we have tried: sqlglot knows more
 DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
@@ -50,7 +50,7 @@ def main(context: click.Context, debug: bool, quiet: bool) -> None:
     # who is told to stop clears up what was begun
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     context.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
-    context.obj = _say if not quiet else _say_nothing
+    context.obj = say if not quiet else _say_nothing
     log_to(sys.stdout)
     logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
     context.with_resource(listening(silence if quiet else bar if can_draw() else log_lines))
@@ -249,10 +249,6 @@ def simulate_command(
     truth = [{"term": "intercept", "value": settings["bias"]}]
     truth += [{"term": f"x{j + 1}", "value": w} for j, w in enumerate(drawn)]
     say("\n".join([f"{settings['rows']:,} rows in {len(files)} files in {folder}", *table_lines(truth)]))
-
-
-def _say(text: str) -> None:
-    click.echo(text)
 
 
 def _say_nothing(text: str) -> None:

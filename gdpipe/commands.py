@@ -1,6 +1,7 @@
 """How the commands end: in one clear line and an exit code, whatever is wrong."""
 
 import contextlib
+import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import click
 
 from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
+from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, drop, is_unread, one_line, unforeseen
 
 EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
 # of every command: they hold wherever they stand
@@ -15,32 +17,72 @@ EVERYWHERE = ("--debug", "--quiet")
 
 
 @contextlib.contextmanager
-def _one_line_of_usage() -> Iterator[None]:
+def _ended(debug: bool) -> Iterator[None]:
+    """Every end but the good one: a line on stderr and an exit code; with `debug`, the traceback before it."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:
-        click.echo(f"gdpipe: {_one_line(error.format_message())} (see --help)", err=True)
+        complain(f"gdpipe: {one_line(error.format_message())} (see --help)")
         raise SystemExit(EXIT_CODES[ConfigError]) from error
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except GdpipeError as error:
+        _show_traceback(debug)
+        where = f" (evidence: {error.evidence})" if isinstance(error, RejectedError) else ""
+        complain(f"gdpipe: {one_line(str(error))}{where}")
+        raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
+    except (KeyboardInterrupt, click.Abort) as error:
+        _show_traceback(debug)
+        complain("gdpipe: interrupted")
+        raise SystemExit(INTERRUPTED) from error
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and is_unread(sys.stdout):  # of help: `gdpipe --help | head -1`
+            drop(sys.stdout)
+            raise SystemExit(0) from error
+        _show_traceback(debug)
+        printed = "please report it with the traceback above" if debug else None
+        line = unforeseen(error, traceback_is=printed, otherwise="the same command with --debug prints the traceback")
+        complain(f"gdpipe: {line}")
+        raise SystemExit(UNFORESEEN) from error
+
+
+def _show_traceback(debug: bool) -> None:
+    if debug:
+        complain(traceback.format_exc().rstrip())
 
 
 class Commands(click.Group):
-    """The group that turns our errors into one clear line and an exit code."""
+    """The group that turns what is raised into one clear line and an exit code."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """What holds for every command may stand behind it, too."""
         everywhere = [arg for arg in args if arg in EVERYWHERE]
         return super().parse_args(context, everywhere + [arg for arg in args if arg not in EVERYWHERE])
 
-    def make_context(self, *args: Any, **more: Any) -> click.Context:
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Run the program; click's own end would make a Ctrl-C exit code 1, which is a rejected run's.
+
+        Raises:
+            SystemExit: Always.
+        """
+        try:
+            with _ended(debug=False):  # of what happens while the command's context is closed
+                code = super().main(*args, **{**more, "standalone_mode": False})
+        except click.ClickException as error:
+            complain(error.format_message())
+            code = error.exit_code
+        raise SystemExit(code or 0)
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
         """Read the arguments.
 
         Raises:
             SystemExit: They are wrong.
         """
-        with _one_line_of_usage():
-            return super().make_context(*args, **more)
+        with _ended("--debug" in args):
+            return super().make_context(info_name, args, *more, **extra)
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command.
@@ -48,16 +90,5 @@ class Commands(click.Group):
         Raises:
             SystemExit: With the exit code of the error's kind.
         """
-        try:
-            with _one_line_of_usage():
-                return super().invoke(context)
-        except GdpipeError as error:
-            if context.params.get("debug"):
-                traceback.print_exc()
-            where = f" (evidence: {error.evidence})" if isinstance(error, RejectedError) else ""
-            click.echo(f"gdpipe: {_one_line(str(error))}{where}", err=True)
-            raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+        with _ended(bool(context.params.get("debug"))):
+            return super().invoke(context)

@@ -9,6 +9,8 @@ from typing import Any, TextIO
 import click
 import pyarrow as pa
 
+from gdpipe.errors import PublishError
+from gdpipe.exits import tell
 from gdpipe.report import document as documents
 from gdpipe.report.summary import summarize
 from gdpipe.run import Run
@@ -27,7 +29,8 @@ gdpipe predict demo                         # score with it, into scores/
 """
 NOTES = """\b
 Exit codes: 0 published; 1 rejected, the evidence is kept; 2 a setting is wrong;
-3 the input cannot be used; 4 the output could not be written, or has no run.
+3 the input cannot be used; 4 the output could not be written, or has no run;
+70 an unforeseen error; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
 
 \b
 Completion, in ~/.bashrc: eval "$(_GDPIPE_COMPLETE=bash_source gdpipe)"
@@ -40,9 +43,16 @@ gdpipe train demo --target y --max-rmse-increase 5% --json
 """
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # its name in logging
+        """A line that nobody can read (a closed pipe, a full disk) ends no run, and is worth no traceback."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
 def log_to(stream: TextIO) -> None:
     """Print log lines there, as they are."""
-    handler = logging.StreamHandler(stream)
+    handler = _Lines(stream)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], force=True)
 
@@ -84,4 +94,16 @@ def _terminal_width() -> int | None:
 
 def print_json(value: dict[str, Any]) -> None:
     """Print it, also where --quiet was asked for: it is the answer."""
-    click.echo(documents.dumps(value))
+    say(documents.dumps(value))
+
+
+def say(text: str) -> None:
+    """Print it, as long as somebody reads.
+
+    Raises:
+        PublishError: It cannot be printed, as where the disk is full.
+    """
+    try:
+        tell(text)
+    except OSError as error:
+        raise PublishError(f"standard output: cannot be written ({error.strerror}); send it elsewhere") from error

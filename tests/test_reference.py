@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import sqlglot
 import gdpipe
 from gdpipe.commands import EXIT_CODES
 from gdpipe.config import TrainingConfig
+from gdpipe.exits import INTERRUPTED, UNFORESEEN
 from gdpipe.tables import catalog
+from gdpipe.terminal import NOTES
 from tests.conftest import FLIGHTS, REPO, gdpipe_cli
 
 FILES, SETTINGS, COMMANDS = (REPO / "docs" / f"{page}.md" for page in ("files", "settings", "command-line"))
@@ -100,7 +103,11 @@ def test_the_page_on_the_command_line_has_every_command_and_exit_code() -> None:
     for command in re.findall(r"^  (\w+) ", shown, re.MULTILINE):
         assert f"`gdpipe {command}" in page, command
     codes = {int(row[0]): row[1] for row in rows(section(COMMANDS, "## Exit codes and errors"))}
-    assert set(codes) == {0, *EXIT_CODES.values()}
+    assert set(codes) == {0, *EXIT_CODES.values(), UNFORESEEN, INTERRUPTED, 128 + signal.SIGTERM}
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    for code in set(codes):
+        assert re.search(rf"\b{code}\b", NOTES), code
+        assert f"\n| {code} |" in readme, code
     for error, code in EXIT_CODES.items():
         assert f"`{error.__name__}`" in codes[code]
 

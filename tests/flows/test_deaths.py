@@ -107,7 +107,8 @@ def test_a_script_that_is_told_to_stop_leaves_nothing_behind(machine: Machine, n
     until(lambda: machine.says("script.log", "descent: gd"))
     assert len(machine.alive()) > 1
     script.send_signal(number)
-    assert script.wait(60) != 0
+    assert script.wait(60) == 128 + number
+    assert machine.says("script.log", "\ninterrupted\n") is (number == signal.SIGINT)
     until(lambda: machine.alive() == [], seconds=20)
     assert staged(output) == []
     assert not (output / "latest.json").exists()

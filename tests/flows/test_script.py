@@ -1,0 +1,90 @@
+"""A flow as a script: how it ends; real signals are in test_deaths.py."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import train as train_module
+from flows.page import training_summary
+from flows.script import exit_codes, run_as_script
+from flows.train import train
+from gdpipe import pipeline
+from tests.conftest import REPO, line_columns, write_parquet
+from tests.flows.machine import free_port
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the training script with these parameters; its exit code."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*parameters: str) -> object:
+        monkeypatch.setattr(sys, "argv", ["train", *parameters])
+        try:
+            run_as_script(train, training_summary)
+        except SystemExit as end:
+            return end.code
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return 0
+
+    return run
+
+
+@pytest.mark.usefixtures("server")
+def test_a_failure_is_1_and_what_nobody_foresaw_is_70(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("target=y", f"output={tmp_path / 'runs'}", "report=false")
+    file = write_parquet(tmp_path / "d.parquet", line_columns())
+    assert script(f"source={file}", *settings) == 0
+    assert script("source=/nowhere", *settings) == 1
+    assert "DataError: /nowhere" in capfd.readouterr().err
+
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(train_module, "STEPS", pipeline.Steps(ingest=broken))
+    assert script(f"source={file}", *settings, "force=true") == 70
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("unforeseen error ZeroDivisionError: by zero (test_script.py, line ")
+    assert last.endswith("the log above")
+
+
+def test_a_wrong_parameter_is_2(script: Any) -> None:
+    assert script("sauce=data") == 2
+
+
+@pytest.mark.parametrize(
+    "command", [("flows.train", "source=a", "target=y"), ("flows.backfill", "month", "1..2")], ids=["train", "backfill"]
+)
+def test_an_api_that_does_not_answer_is_1_and_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api",
+        "PREFECT_HOME": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=REPO, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Prefect's API does not answer (")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (RecursionError(), 70), (SystemExit(3), 3)])
+def test_the_codes_of_what_no_parameter_explains(
+    error: BaseException, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SystemExit) as end, exit_codes():
+        raise error
+    assert end.value.code == code
+    said = capfd.readouterr().err
+    assert len(said.splitlines()) == (0 if code == 3 else 1)
+    assert [str(file) in said for file in tmp_path.iterdir()] == [True] * (code == 70)
