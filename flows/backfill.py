@@ -28,7 +28,9 @@ from gdpipe.tables.store import place_at, read_manifest
 PROJECT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = 2.0
 # settings that do not change what is published, or only where
-ELSEWHERE = ("run_id", "output", "memory", "engine", "report", "force")
+ELSEWHERE = ("run_id", "output", "memory", "engine", "report", "latest", "force")
+# where neither the deployment nor the command names one: windows are kept apart from what readers follow
+OUTPUT = "backfill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         values = windows(given.values)
         own = parameters_of(given.parameters)
+        if own.get("latest", False) is not False:
+            raise ValueError("latest: a window never becomes the latest run; leave the setting out")
         with get_client(sync_client=True) as client:
             assert isinstance(client, SyncPrefectClient)
             defaults = client.read_deployment_by_name(given.deployment).parameters
-        every = {
-            value: {**defaults, **own, "filters": _filters({**defaults, **own}, given.column, value)}
-            for value in values
-        }
-        output = str({"output": "runs", **defaults, **own}["output"])
+        settings = {"output": OUTPUT, **defaults, **own, "latest": False}
+        every = {value: {**settings, "filters": _filters(settings, given.column, value)} for value in values}
+        output = str(settings["output"])
         done = published(output if is_uri(output) else str(PROJECT / output))
         missing = {value: parameters for value, parameters in every.items() if identity(parameters) not in done}
     except ObjectNotFound:

@@ -49,7 +49,9 @@ def settled(work: Callable[[], Run], block: str | None = None) -> State[Any]:
             # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
             state: State[Any] = Failed(message=f"{type(error).__name__}: {error}")
         else:
-            state = Completed(message=f"published {shown.location}", data=shown.location)
+            # what the run said of itself; scores are always the latest
+            beside = "" if shown.manifest["settings"].get("latest", True) else ", not as the latest"
+            state = Completed(message=f"published {shown.location}{beside}", data=shown.location)
         if not api_answers(PATIENCE_SECONDS):
             _leave(state)
         if shown is not None:

@@ -59,6 +59,7 @@ def train(
     engine: form.Engine = "threads",
     report: bool = True,
     predict: Predict = "all",
+    latest: bool = True,
     force: bool = False,
     run_id: form.RunId | None = None,
     credentials: form.Text | None = None,
@@ -91,6 +92,7 @@ def train(
         engine: What works on the shards: threads, or a Dask scheduler at tcp://HOST:PORT.
         report: Write report.html.
         predict: Rows to predict: all, those of files new since the published run, or none.
+        latest: Make the run the latest, which readers follow; if not, it is published beside the latest.
         force: Train even if nothing has changed since the published run.
         run_id: A name for the run; made from time and settings if not given.
         credentials: The name of a Secret block with AWS_... variables for object storage; not the secret itself.

@@ -74,6 +74,9 @@ class TrainingConfig:
     engine: str = _setting("threads", "What works on the shards: threads, or a Dask scheduler at tcp://HOST:PORT.")
     report: bool = _setting(True, "Write report.html.")
     predict: Predict = _setting("all", "Rows to predict: all, those of files new since the published run, or none.")
+    latest: bool = _setting(
+        True, "Make the run the latest, which readers follow; if not, it is published beside the latest."
+    )
     force: bool = _setting(False, "Train even if nothing has changed since the published run.")
     run_id: str | None = _setting(None, "A name for the run: letters, digits, '-', '_'. Made from time and settings.")
 
@@ -108,7 +111,7 @@ class TrainingConfig:
         if self.max_seconds is not None:
             _check(_is_number(self.max_seconds) and self.max_seconds > 0, "max_seconds", self, "a number above 0")
         _check_gate(self)
-        for name in ("fit_intercept", "report", "force"):
+        for name in ("fit_intercept", "report", "latest", "force"):
             _check(isinstance(getattr(self, name), bool), name, self, "true or false")
         _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
         _check(

@@ -37,8 +37,8 @@ Completion, in ~/.bashrc: eval "$(_GDPIPE_COMPLETE=bash_source gdpipe)"
 (zsh_source and fish_source for these shells)
 """
 TRAIN_EXAMPLES = """\b
-gdpipe train demo --target y --features x1,x2 --filters '[["x1", "<", 25]]'
-gdpipe train demo --target y --learning-rate 0.1 --method gd --run-id slow
+gdpipe train demo --target y --features x1,x2 --filters '[["x1", "<", 25]]' --no-latest
+gdpipe train demo --target y --learning-rate 0.1 --method gd --run-id slow --no-latest
 gdpipe train demo --target y --max-rmse-increase 5% --json
 """
 

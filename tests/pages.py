@@ -30,7 +30,7 @@ from tests.preloaded import gdpipe_in
 
 REPO = Path(__file__).parents[1]
 # what commands leave behind
-NOT_IN_A_CLONE = ("runs", "scores", "demo", "demo_runs", "site", "bench")
+NOT_IN_A_CLONE = ("runs", "scores", "backfill", "demo", "demo_runs", "site", "bench")
 RUN = ("sh", "console", "python", "sql")
 MARK = re.compile(r"<!-- (not run|run instead): (.+) -->")
 WHOLE_PAGE = re.compile(r"^<!-- this page is not run: .+ -->$", re.MULTILINE)

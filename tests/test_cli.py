@@ -96,6 +96,7 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
         "engine": "threads",
         "report": False,
         "predict": "new",
+        "latest": False,
         "force": False,
         "run_id": "all-options",
     }
@@ -112,7 +113,7 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
             args += [f"--{option}", ",".join(value) if isinstance(value, list) else value]
     done = gdpipe_cli("train", file, "--target", "y", *args)
     assert done.code == 0, done.err
-    run = gdpipe.open_run(tmp_path / "out")
+    run = gdpipe.open_run(tmp_path / "out" / "runs" / "all-options")
     assert run.manifest["settings"] == {"source": str(file), "target": "y", **settings}
     assert run.manifest["rows"]["read"] == 150
     assert run.predictions.columns.to_list() == ["k", "target", "prediction", "residual"]

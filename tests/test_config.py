@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "engine": "threads",
     "report": True,
     "predict": "all",
+    "latest": True,
     "force": False,
     "run_id": None,
 }
@@ -87,6 +88,7 @@ WRONG: dict[str, list[Any]] = {
     "engine": ["", "dask", "tcp://localhost", "http://localhost:8786", "tcp://a/b:1", "tcp://a:1\n", 5, None],
     "report": [0, "no", None],
     "predict": ["some", None, True],
+    "latest": [1, "yes", None],
     "force": [1, "yes", None],
     "run_id": ["a/b", "/a", "a\\b", "..", ".a", "-a", "", "a b", "a.b", "é", "a\n", "x" * 101, 5],
 }

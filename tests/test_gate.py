@@ -217,7 +217,7 @@ def test_the_first_run_has_no_drift_and_says_so_only_to_a_gate(train: Any, tmp_p
     shutil.rmtree(tmp_path / "runs")
     done = train(night(), "--run-id", "first", "--max-rmse-increase", "0")
     assert done.code == 0
-    assert "notice      no run was published before; max_rmse_increase was not applied" in done.out
+    assert "notice      no published run is the latest; max_rmse_increase was not applied" in done.out
 
 
 def test_another_target_is_not_compared_with(train: Any, tmp_path: Path) -> None:

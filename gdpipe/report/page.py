@@ -12,7 +12,7 @@ from gdpipe.numerics.landscape import Landscape
 from gdpipe.report.advice import advise
 from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_fit, about_the_descent
 from gdpipe.report.style import STYLE
-from gdpipe.report.summary import SHOWN, cell
+from gdpipe.report.summary import SHOWN, cell, is_beside_the_latest
 
 # what is longer is cut off: the whole of it is in the Parquet files and the manifest
 LONGEST_TABLE, LONGEST_CELL = 300, 300
@@ -49,7 +49,8 @@ def page(
     sections = [
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="soft">Run {manifest["run_id"]}, {manifest["created"][:16].replace("T", " ")} UTC, '
-        f"gdpipe {manifest['versions']['gdpipe']}</p>",
+        f"gdpipe {manifest['versions']['gdpipe']}"
+        f"{', published beside the latest run' if is_beside_the_latest(manifest) else ''}</p>",
         _verdict(manifest, verdict, quality, terms),
         _tiles(verdict, quality, manifest["rows"]),
         *(f'<p class="soft">{html.escape(_cut(notice))}</p>' for notice in manifest["notices"][:LONGEST_TABLE]),

@@ -63,8 +63,16 @@ def summarize(
     lines += table_lines(parameters.select(SHOWN)[:MOST_TERMS].to_pylist(), width)
     if more := max(0, parameters.num_rows - MOST_TERMS):
         lines.append(f"{INDENT}and {more:,} terms more, in parameters.parquet")
+    if is_beside_the_latest(manifest):
+        lines.append("latest      no: published with latest=false, which leaves latest.json as it was")
     lines.append(f"files       {folder}")
     return "\n".join(lines)
+
+
+def is_beside_the_latest(manifest: dict[str, Any]) -> bool:
+    """Whether a run was published without becoming the latest."""
+    passed = manifest["verdict"]["passed"] and manifest.get("gate", {"passed": True})["passed"]
+    return passed and not manifest["settings"].get("latest", True)  # earlier versions have no such setting
 
 
 def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[str]:

@@ -81,7 +81,7 @@ def _previous(
             raise PublishError(f"{error}; {remedy}", transient=error.transient) from error
         return None, (f"the run published before cannot be compared with: {error}",)
     if previous is None:
-        return None, (f"no run was published before{not_applied}",) if not_applied else ()
+        return None, (f"no published run is the latest{not_applied}",) if not_applied else ()
     if previous.target != fit.target:
         reason = f"run {previous.run_id} has another target, {previous.target!r}"
         return None, (f"{reason}, and cannot be compared with{not_applied}",)

@@ -22,7 +22,7 @@ def publish(
     report: ConvergenceReport,
     staging: Staging,
 ) -> Place:
-    """Write the manifest, put the run in its place and switch `latest.json` to it.
+    """Write the manifest, put the run in its place and, unless `latest` is false, switch `latest.json` to it.
 
     Returns:
         The published run's folder.
@@ -31,6 +31,7 @@ def publish(
         PublishError: Something could not be written; the previous run is still the latest.
     """
     files = (*report.files, *predicted.files)
-    folder = staging.publish(manifest(config, ingested, standardized, report.certificate, report.comparison, files))
-    logger.info("published %s", folder)
+    described = manifest(config, ingested, standardized, report.certificate, report.comparison, files)
+    folder = staging.publish(described, latest=config.latest)
+    logger.info("published %s%s", folder, "" if config.latest else ", not as the latest")
     return folder

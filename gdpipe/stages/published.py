@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
 # settings that no published number depends on; `output` is where the run was found, by whatever name
-IMMATERIAL = ("run_id", "output", "memory", "engine", "force")
+IMMATERIAL = ("run_id", "output", "memory", "engine", "latest", "force")
 FINGERPRINT = ("path", "bytes", "modified_ns", "footer_sha256")
 
 

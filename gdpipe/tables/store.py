@@ -1,7 +1,8 @@
 """Parquet out: staging, checksums, manifest, and the one atomic switch.
 
 A run is written into staging, whole, and then put at `runs/<run_id>` or `rejected/<run_id>`. Only then `latest.json` is
-replaced, which is atomic too. Whatever is killed, when, a reader sees the previous run or the new one.
+replaced, which is atomic too, unless the run is not to be the latest. Whatever is killed, when, a reader sees the
+previous run or the new one.
 """
 
 import json
@@ -90,13 +91,19 @@ class Staging:
         with output_errors(f"cannot write to {self.folder}"):
             self.folder.delete(path)
 
-    def publish(self, manifest: dict[str, Any]) -> Place:
+    def publish(self, manifest: dict[str, Any], *, latest: bool = True) -> Place:
         """Make the run visible and switch `latest.json` to it; where it failed half-way, it may be called again.
+
+        Args:
+            manifest: The run's.
+            latest: Whether it becomes the latest; else `latest.json` stays as it is, there or not.
 
         Raises:
             PublishError: Something could not be written; the previous run is still the latest.
         """
         final = self._finish(RUNS, manifest)
+        if not latest:
+            return final
         pointer = {"schema_version": SCHEMA_VERSION, "run_id": self.run_id, "path": f"{RUNS}/{self.run_id}"}
         with output_errors(f"cannot switch {self.output.below(LATEST)}"):
             self.output.write(LATEST, (json.dumps(pointer, indent=2) + "\n").encode())
@@ -132,7 +139,7 @@ def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
 
     Args:
         output: Where runs are kept.
-        keep: How many stay; the latest is one of them.
+        keep: How many stay; the latest is one of them, and runs that never were the latest count like all others.
         kind: `runs` or `rejected`.
 
     Returns:
@@ -178,8 +185,21 @@ def latest_folder(place: Place) -> Place:
             return place
     found = find_latest(place)
     if found is None:
-        raise PublishError(f"{place}: no published run there (no {LATEST}, no {MANIFEST})")
+        with output_errors(f"cannot read {place}"):
+            beside = _any_run(place)
+        if beside is None:
+            raise PublishError(f"{place}: no published run there (no {LATEST}, no {MANIFEST})")
+        raise PublishError(f"{place}: no run there is the latest (no {LATEST}); name one of its runs, such as {beside}")
     return found
+
+
+def _any_run(output: Place) -> Place | None:
+    """One of the runs that were published without becoming the latest; the last by name."""
+    for run_id in reversed(output.folders(RUNS)):
+        folder = output.below(f"{RUNS}/{run_id}")
+        if folder.exists(MANIFEST):
+            return folder
+    return None
 
 
 def find_latest(output: Place) -> Place | None:

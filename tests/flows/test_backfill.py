@@ -39,6 +39,7 @@ def test_a_window_is_known_again_by_its_settings(tmp_path: Path) -> None:
     # as a deployment's parameters have it: lists, and null where nothing is set
     window = {**settings, "filters": [["month", "=", 1]], "key": None, "credentials": None}
     assert done[identity(window)] == str(run.folder)
+    assert done[identity({**window, "latest": False})] == str(run.folder)
     assert identity({**window, "filters": [["month", "=", 2]]}) not in done
     assert identity({**window, "tolerance": 1e-6}) not in done
 
@@ -46,3 +47,5 @@ def test_a_window_is_known_again_by_its_settings(tmp_path: Path) -> None:
 def test_a_wrong_command_is_refused_with_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["month", "3..1"]) == 2
     assert "ends before it begins" in capsys.readouterr().err
+    assert main(["month", "1..3", "latest=true"]) == 2
+    assert "a window never becomes the latest run" in capsys.readouterr().err

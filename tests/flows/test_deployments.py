@@ -4,6 +4,7 @@ The tests stand in the order of their numbers and share one server; each has an 
 """
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,8 +149,9 @@ def test_the_deployment_for_a_cluster_works_there(machine: Machine, tmp_path: Pa
 
 
 def test_backfill_runs_what_is_missing_n_at_a_time_and_says_what_failed(machine: Machine) -> None:
-    output = machine.folder / "filled"
-    command = (sys.executable, "-m", "flows.backfill", "month", "1..3", f"output={output}", "--at-once", "2")
+    output = machine.clone / "backfill"
+    followed = (machine.clone / "runs" / "latest.json").read_bytes()
+    command = (sys.executable, "-m", "flows.backfill", "month", "1..3", "--at-once", "2")
     first = machine.run(*command)
     assert first.returncode == 0, first.stdout
     assert first.stdout.splitlines()[-1] == "3 published, 0 skipped, 0 FAILED"
@@ -159,13 +161,31 @@ def test_backfill_runs_what_is_missing_n_at_a_time_and_says_what_failed(machine:
     begun, ended = ([run[when] for run in runs] for when in ("created", "end_time"))
     assert begun[1] < ended[0]
     assert min(ended[:2]) < begun[2]
-    again = machine.run(*command[:4], "3..4", f"output={output}")
+    again = machine.run(*command[:4], "3..4")
     assert again.returncode == 0, again.stdout
     assert again.stdout.splitlines()[-1] == "1 published, 1 skipped, 0 FAILED"
-    broken = machine.run(*command[:4], "4,13", f"output={output}")
+    broken = machine.run(*command[:4], "4,13")
     assert broken.returncode == 1, broken.stdout
     assert broken.stdout.splitlines()[-1] == "0 published, 1 skipped, 1 FAILED"
     assert any(line.startswith("month=13") and "DataError" in line for line in broken.stdout.splitlines())
+    # what readers follow has not moved, nor where the runs are kept with it, as they are here by another deployment
+    beside = machine.run(*command[:4], "1", "output=runs", "--deployment", "train/nightly")
+    assert beside.returncode == 0, beside.stdout
+    assert ", not as the latest" in beside.stdout
+    assert (machine.clone / "runs" / "latest.json").read_bytes() == followed
+    assert not (output / "latest.json").exists()
+
+
+def test_ctrl_c_of_a_backfill_is_130_and_starts_no_more(machine: Machine) -> None:
+    deployment = {"deployment_id": {"any_": [machine.get("deployments/name/train/backfill")["id"]]}}
+    before = len(machine.find("flow_runs", flow_runs=deployment))
+    command = ("month", "1..9", f"output={machine.folder / 'interrupted'}", *slow(0.002), "--at-once", "1")
+    backfill = machine.start(sys.executable, "-m", "flows.backfill", *command, log="backfill.log", **machine.api())
+    until(lambda: len(machine.find("flow_runs", flow_runs=deployment)) > before)
+    backfill.send_signal(signal.SIGINT)
+    assert backfill.wait(30) == 130
+    assert (machine.folder / "backfill.log").read_text().splitlines()[-1] == "interrupted"
+    assert len(machine.find("flow_runs", flow_runs=deployment)) == before + 1
 
 
 def test_python_m_flows_serves_without_a_worker(tmp_path: Path) -> None:

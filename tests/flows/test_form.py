@@ -52,6 +52,7 @@ def test_every_field_is_typed_and_no_text_may_be_empty(flow: Flow[..., Any]) -> 
         ("engine", ["threads", "tcp://127.0.0.1:8786"], ["abacus", "tcp://", "tcp://localhost"]),
         ("run_id", [None, "a-1"], ["a/b", ""]),
         ("report", [True], ["maybe"]),
+        ("latest", [True, False], ["maybe", None]),
     ],
 )
 def test_each_bound_takes_what_is_right_and_refuses_what_is_wrong(
