@@ -6,21 +6,53 @@ from typing import Any
 
 import pyarrow as pa
 
+# columns that were, or are, constant, by name; the others are in the table
+MOST_CONSTANTS = 5
+NEW_CONSTANT = "is constant, at another value"
+
 
 def largest_shifts(drift: pa.Table) -> tuple[str, ...]:
-    """The largest shift of a mean, of a scale and of a coefficient, of those that can be measured and are not 0.
+    """The largest shift of a mean, of a scale and of a coefficient, and which columns were, or are now, constant.
 
-    Means are compared in standard deviations, scales by their ratio, coefficients in joint standard errors.
+    Means are compared in standard deviations, scales by their ratio, coefficients in joint standard errors: of those
+    that can be measured and are not 0.
     """
     rows = drift.to_pylist()
-    lines = []
-    if row := _largest(rows, lambda row: row["mean_shift_sd"]):
+    lines = [f"{row['term']} {said}" for row in rows if (said := constancy(row))]
+    if more := len(lines[MOST_CONSTANTS:]):
+        lines = [*lines[:MOST_CONSTANTS], f"{more:,} more were or are constant"]
+    varying = [row for row in rows if not constancy(row)]
+    if row := _largest(varying, lambda row: row["mean_shift_sd"]):
         lines.append(f"{row['term']} mean {row['mean_shift_sd']:+.3g} SD{_errors(row['mean_shift_se'])}")
-    if row := _largest(rows, lambda row: math.log(row["scale_ratio"]) if row["scale_ratio"] else math.inf):
+    if row := _largest(varying, lambda row: math.log(row["scale_ratio"]) if row["scale_ratio"] else math.nan):
         lines.append(f"{row['term']} scale x {row['scale_ratio']:.3g}{_errors(row['scale_shift_se'])}")
     if row := _largest(rows, lambda row: row["estimate_shift_se"]):
-        lines.append(f"coef {row['term']} {row['estimate_shift_se']:+.3g} joint SE")
+        lines.append(f"coef {row['term']} {in_joint_errors(row)}")
     return tuple(lines)
+
+
+def constancy(row: dict[str, Any]) -> str:
+    """What a standard deviation of 0, then or now, means in words; empty where it is 0 in neither, or all the same."""
+    was, is_now = row["previous_scale"] == 0, row["scale_ratio"] == 0
+    if was and math.isnan(row["scale_ratio"]):  # 0/0
+        return NEW_CONSTANT if math.isinf(row["mean_shift_sd"]) else ""
+    return "was constant" if was else "is constant now" if is_now else ""
+
+
+def in_joint_errors(row: dict[str, Any]) -> str:
+    """The shift of a coefficient in words."""
+    shift = row["estimate_shift_se"]
+    return "has moved, with standard errors of 0" if math.isinf(shift) else f"{shift:+.3g} joint SE"
+
+
+def in_words(row: dict[str, Any]) -> dict[str, str]:
+    """The infinite numbers of a row of `drift`, and a ratio of 0, as few words: column -> what to show there."""
+    said = constancy(row)
+    if said == NEW_CONSTANT:
+        said = "new constant"
+    names = [name for name in ("mean_shift_sd", "mean_shift_se", "scale_ratio", "scale_shift_se") if said]
+    words = {name: said for name in names if math.isinf(row[name]) or (name == "scale_ratio" and row[name] == 0)}
+    return words | ({"estimate_shift_se": "errors of 0"} if math.isinf(row["estimate_shift_se"]) else {})
 
 
 def _largest(rows: list[dict[str, Any]], shift: Callable[[dict[str, Any]], float]) -> dict[str, Any] | None:

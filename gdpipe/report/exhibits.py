@@ -7,6 +7,7 @@ from typing import Any
 
 from gdpipe.numerics.density import Density
 from gdpipe.numerics.landscape import Landscape, Plane
+from gdpipe.report.drift import in_words
 from gdpipe.report.pictures.axes import number
 from gdpipe.report.pictures.bars import Bar, bars
 from gdpipe.report.pictures.densities import predicted_and_actual, residual_histogram, residuals_and_predictions
@@ -152,18 +153,18 @@ def about_drift(moved: list[dict[str, Any]]) -> str:
     """What has moved since the run published before: means, scales, coefficients; the farthest first."""
     return _pictures(
         _moved(
-            [(row["term"], row["mean_shift_sd"]) for row in moved],
-            "{:+.3g}".format,
+            [(row, row["mean_shift_sd"]) for row in moved],
+            lambda row: in_words(row).get("mean_shift_sd", f"{row['mean_shift_sd']:+.3g}"),
             ("means", "By how many of its earlier standard deviations a column's mean has moved.", "SDs"),
         ),
         _moved(
-            [(row["term"], math.log2(row["scale_ratio"]) if row["scale_ratio"] else -math.inf) for row in moved],
-            lambda doublings: f"× {2**doublings:.3g}",
+            [(row, math.log2(row["scale_ratio"]) if row["scale_ratio"] else -math.inf) for row in moved],
+            lambda row: in_words(row).get("scale_ratio", f"× {row['scale_ratio']:.3g}"),
             ("scales", "By which factor a column varies more, or less.", "factor, logarithmic"),
         ),
         _moved(
-            [(row["term"], row["estimate_shift_se"]) for row in moved],
-            "{:+.3g}".format,
+            [(row, row["estimate_shift_se"]) for row in moved],
+            lambda row: in_words(row).get("estimate_shift_se", f"{row['estimate_shift_se']:+.3g}"),
             (
                 "coefficients",
                 "How far they have moved beside both uncertainties: by chance, within ±2.",
@@ -173,13 +174,15 @@ def about_drift(moved: list[dict[str, Any]]) -> str:
     )
 
 
-def _moved(shifts: list[tuple[str, float]], written: Callable[[float], str], words: tuple[str, str, str]) -> str:
+def _moved(
+    shifts: list[tuple[dict[str, Any], float]], written: Callable[[dict[str, Any]], str], words: tuple[str, str, str]
+) -> str:
     what, said, unit = words
-    rows = sorted((row for row in shifts if not math.isnan(row[1])), key=lambda row: -abs(row[1]))
-    if not rows:
+    known = sorted((pair for pair in shifts if not math.isnan(pair[1])), key=lambda pair: -abs(pair[1]))
+    if not known:
         return ""
-    drawn = bars([Bar(name, v, written(v).replace("-", "−")) for name, v in rows[:MOST_BARS]], f"Drift of {what}", unit)
-    return _figure(f"Drift of {what}", said + _left_out(len(rows)), drawn)
+    shown = [Bar(row["term"], shift, written(row).replace("-", "−")) for row, shift in known[:MOST_BARS]]
+    return _figure(f"Drift of {what}", said + _left_out(len(known)), bars(shown, f"Drift of {what}", unit))
 
 
 def _left_out(n: int) -> str:

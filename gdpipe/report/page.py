@@ -10,6 +10,7 @@ import pyarrow as pa
 from gdpipe.numerics.density import Density
 from gdpipe.numerics.landscape import Landscape
 from gdpipe.report.advice import advise
+from gdpipe.report.drift import in_words
 from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_fit, about_the_descent
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, is_beside_the_latest
@@ -66,8 +67,9 @@ def page(
         moved = drift.to_pylist()
         sections += [
             f"<h2>Drift since run {html.escape(manifest['drift']['since'])}</h2>",
+            *(f"<p>That run used {html.escape(line)}.</p>" for line in manifest["drift"].get("differences", [])),
             about_drift(moved),
-            _table(moved),
+            _table([{**row, **in_words(row)} for row in moved]),
         ]
     sections += [
         "<h2>Every number</h2>",

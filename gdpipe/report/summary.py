@@ -55,7 +55,9 @@ def summarize(
     if gate := manifest.get("gate"):
         lines.append(f"gate        {'PASSED' if gate['passed'] else 'NOT PASSED'}: {gate['reason']}")
     if drift := manifest.get("drift"):
-        lines.append(f"drift       since {drift['since']}: {'; '.join(drift['largest']) or 'nothing has moved'}")
+        differences = drift.get("differences")  # earlier versions say nothing of them
+        used = f" (with {'; '.join(differences)})" if differences else ""
+        lines.append(f"drift       since {drift['since']}{used}: {'; '.join(drift['largest']) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"]]
     lines += [f"try         {line}" for line in advise(manifest, verdict, parameters.to_pylist())]

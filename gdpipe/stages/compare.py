@@ -1,5 +1,6 @@
 """Compare a new fit with the one that is published: the gate and the drift, from tables and sums; no row is read."""
 
+import json
 import logging
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,6 +29,7 @@ class Comparison:
         since: The run that drift is measured from.
         drift: The artifact of that name.
         largest: Its largest shifts, in words.
+        differences: Why they may be no change of the data: what that run did not have in common with this one.
         notices: Why something could not be compared, one line each.
     """
 
@@ -35,12 +37,16 @@ class Comparison:
     since: str | None
     drift: pa.Table | None
     largest: tuple[str, ...]
+    differences: tuple[str, ...]
     notices: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """What of it the manifest says."""
         gate = {} if self.gate is None else {"gate": asdict(self.gate)}
-        return gate if self.since is None else {**gate, "drift": {"since": self.since, "largest": list(self.largest)}}
+        if self.since is None:
+            return gate
+        drift = {"since": self.since, "largest": list(self.largest), "differences": list(self.differences)}
+        return {**gate, "drift": drift}
 
 
 def compare(
@@ -56,16 +62,17 @@ def compare(
         slack: By how much the new fit's RMSE may lie above that of OLS, in target units.
     """
     run_id = config.run_id or ""
-    fit = PublishedFit.of(run_id, ingested.columns.target, parameters, metrics, fit_intercept=config.fit_intercept)
+    settings = json.loads(json.dumps(config.as_dict(), default=str))  # as the manifest will have them
+    fit = PublishedFit.of(run_id, ingested.columns.target, parameters, metrics, settings)
     previous, notices = _previous(config, ingested, fit)
     gated = config.max_rmse_increase is not None or config.min_r2 is not None
     gate = judge(config, ingested, fit, previous, slack) if gated else None
     for notice in notices:
         logger.info(notice)
     if previous is None or previous.fit_intercept != fit.fit_intercept:
-        return Comparison(gate, None, None, (), notices)
+        return Comparison(gate, None, None, (), (), notices)
     drift = to_table(drift_columns(previous, fit), catalog.schema(catalog.DRIFT, run_id))
-    return Comparison(gate, previous.run_id, drift, largest_shifts(drift), notices)
+    return Comparison(gate, previous.run_id, drift, largest_shifts(drift), previous.differences(fit), notices)
 
 
 def _previous(
@@ -85,7 +92,7 @@ def _previous(
     if previous.target != fit.target:
         reason = f"run {previous.run_id} has another target, {previous.target!r}"
         return None, (f"{reason}, and cannot be compared with{not_applied}",)
-    notices = []
+    notices = [f"run {previous.run_id} used {difference}" for difference in previous.differences(fit)]
     if previous.fit_intercept != fit.fit_intercept:
         has = "an" if previous.fit_intercept else "no"
         notices.append(f"run {previous.run_id} has {has} intercept: drift since then is not measured")

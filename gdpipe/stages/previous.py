@@ -1,16 +1,23 @@
 """The run that is published now: the one that a new fit is compared with."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import PublishError
 from gdpipe.numerics.drift import Fitted
 from gdpipe.tables import catalog
 from gdpipe.tables.files import is_transient
 from gdpipe.tables.store import find_latest, place_at, read_manifest
+
+# characters; the whole is in that run's manifest
+LONGEST_FILTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class PublishedFit:
         fitted: Their numbers, in that order.
         r2: Share of the target's variance explained.
         rmse: In target units.
+        filters: Those of its rows, as JSON has them; None where it had all.
+        weight: The column of its weights; None where it had none.
     """
 
     run_id: str
@@ -45,12 +54,19 @@ class PublishedFit:
     fitted: Fitted
     r2: float
     rmse: float
+    filters: Filters | None
+    weight: str | None
 
     @classmethod
     def of(
-        cls, run_id: str, target: str, parameters: pa.Table, metrics: pa.Table, *, fit_intercept: bool
+        cls, run_id: str, target: str, parameters: pa.Table, metrics: pa.Table, settings: Mapping[str, Any]
     ) -> "PublishedFit":
-        """From the two tables; KeyError, TypeError or ValueError where they are not such tables."""
+        """From the two tables and the settings, as a manifest has them.
+
+        KeyError, TypeError, ValueError or IndexError where they are not such.
+        """
+        fit_intercept, filters = bool(settings["fit_intercept"]), settings["filters"]
+        _conditions(filters)
         rows, quality = parameters.to_pylist(), metrics.to_pylist()[0]
         roles = ["intercept" if fit_intercept else "feature", *["feature"] * (len(rows) - 1), "target"]
         # a constant is published with a scale of 1, to divide by; without an intercept no mean is taken out
@@ -66,7 +82,8 @@ class PublishedFit:
         if not np.isfinite(fitted.estimate[:-1]).all():
             raise ValueError("an estimate is missing")
         terms = tuple(map(Term, roles, [*(str(row["term"]) for row in rows), target]))
-        return cls(run_id, fit_intercept, terms, fitted, float(quality["r2"]), float(quality["rmse"]))
+        quality = {name: float(quality[name]) for name in ("r2", "rmse")}
+        return cls(run_id, fit_intercept, terms, fitted, **quality, filters=filters, weight=settings["weight"])
 
     @property
     def target(self) -> str:
@@ -83,6 +100,30 @@ class PublishedFit:
         """The features that matter: name and coefficient, those of 0 left out."""
         pairs = zip(self.terms, self.fitted.estimate.tolist(), strict=True)
         return {term.name: estimate for term, estimate in pairs if term.role == "feature" and estimate}
+
+    def differences(self, other: "PublishedFit") -> tuple[str, ...]:
+        """How its rows or weights differ from another run's, one line each, in words about its own."""
+        lines = []
+        if _conditions(self.filters) != _conditions(other.filters):
+            text = "no filters" if self.filters is None else f"filters {json.dumps(self.filters)}"
+            lines.append(f"other rows: {text if len(text) <= LONGEST_FILTERS else f'{text[:LONGEST_FILTERS]}…'}")
+        if self.weight != other.weight:
+            lines.append(f"other weights: {'none' if self.weight is None else f'column {self.weight!r}'}")
+        return tuple(lines)
+
+
+def _conditions(filters: Filters | None) -> frozenset[Any]:
+    """Filters without what makes no difference: the order and nesting of conditions, = for ==."""
+    return frozenset(
+        frozenset((column, operator.replace("==", "="), _comparable(value)) for column, operator, value in group)
+        for group in ([] if filters is None else filter_groups(filters))
+    )
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, list):
+        return frozenset(map(_comparable, value))
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def latest_fit(output: str) -> PublishedFit | None:
@@ -107,7 +148,7 @@ def latest_fit(output: str) -> PublishedFit | None:
             str(manifest["target"]),
             parameters,
             metrics,
-            fit_intercept=bool(manifest["settings"]["fit_intercept"]),
+            manifest["settings"],
         )
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
         transient = isinstance(error, OSError) and is_transient(error)
