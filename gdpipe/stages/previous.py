@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gdpipe.config import Filters, filter_groups
 from gdpipe.errors import PublishError
+from gdpipe.filters import Filters, filter_groups
 from gdpipe.numerics.drift import Fitted
 from gdpipe.tables import catalog
 from gdpipe.tables.files import is_transient
