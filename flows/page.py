@@ -12,7 +12,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from gdpipe.location import is_uri
 from gdpipe.report.pictures.loss import loss_curve
 from gdpipe.report.style import STYLE
-from gdpipe.report.summary import SHOWN, cell, summarize
+from gdpipe.report.summary import SHOWN, cell, summarize, summarize_scores
 from gdpipe.run import Run
 from gdpipe.tables import catalog
 
@@ -49,9 +49,8 @@ def training_summary(folder: str) -> str:
 
 
 def scores_summary(folder: str) -> str:
-    """The scores in two lines."""
-    manifest = Run.at(folder).manifest
-    return f"rows        {manifest['rows']['read']:,} scored with run {manifest['scored_with']}\nfiles       {folder}"
+    """The scores in a few lines."""
+    return summarize_scores(folder, Run.at(folder).manifest)
 
 
 def slug(text: str) -> str:

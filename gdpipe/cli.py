@@ -152,13 +152,16 @@ def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, i
 @click.option("--key", type=columns, help="Column(s) copied to predictions.")
 @click.option("--filters", type=condition, help="Rows to score, as a condition in SQL, or a list in JSON.")
 @click.option("--run-id", help="A name for these scores.")
+@json_option
 @click.pass_obj
-def predict_command(say: Callable[[str], None], /, source: str, **settings: Any) -> None:
-    """Score the Parquet in SOURCE with a published run."""
+def predict_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
+    """Score the Parquet in SOURCE with a published run; where the target is there too, say how far off it is."""
     config = {**settings, "key": settings["key"] or ()}
     scores = score_source(source, **config)
-    say(f"rows        {scores.manifest['rows']['read']:,} scored with run {scores.manifest['scored_with']}")
-    say(f"files       {scores.location}")
+    if in_json:
+        print_json(document(scores))
+    else:
+        say(summary(scores))
 
 
 @main.command("sql")
@@ -180,11 +183,9 @@ def sql_command(say: Callable[[str], None], run: str, dialect: str, table: str |
 @json_option
 @click.pass_obj
 def show_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
-    """Print the latest run in OUTPUT, or the run (also a rejected one) in that folder."""
+    """Print the latest run or scores in OUTPUT, or the run (also a rejected one) in that folder."""
     run = Run.at(output)
-    if run.manifest["kind"] != "training":
-        print_json(run.manifest)
-    elif in_json:
+    if in_json:
         print_json(document(run))
     else:
         say(summary(run))

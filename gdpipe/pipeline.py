@@ -9,20 +9,21 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig, check_run_id, column_names, new_run_id
 from gdpipe.engine import open_executor, worker_count
-from gdpipe.errors import ConfigError, SchemaError
+from gdpipe.errors import ConfigError
 from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
 from gdpipe.run import Run, open_run
-from gdpipe.stages.columns import Columns, check_key
+from gdpipe.stages.columns import Columns
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import ingest
 from gdpipe.stages.manifest import header, inputs
-from gdpipe.stages.predict import predict, score
+from gdpipe.stages.predict import predict
 from gdpipe.stages.publish import publish
 from gdpipe.stages.published import nothing_to_do
+from gdpipe.stages.score import check_columns, score
 from gdpipe.stages.standardize import standardize
 from gdpipe.stages.validate import validate
-from gdpipe.tables.columns import is_numeric
+from gdpipe.tables import catalog
 from gdpipe.tables.listing import notices_of
 from gdpipe.tables.place import Place
 from gdpipe.tables.scan import room_for, shards
@@ -89,6 +90,8 @@ def score_source(
 ) -> Run:
     """Score new Parquet with a published run; leaves predictions and a manifest, published like a run.
 
+    The target is compared with in the files that have it as numbers; it is not needed.
+
     Raises:
         DataError: The input cannot be used.
         PublishError: There is no such run, or the output could not be written.
@@ -100,19 +103,13 @@ def score_source(
     if trained.manifest["kind"] != "training":
         raise ConfigError(f"run: {trained.location} holds scores, not a model; name the folder of a training run")
     model, target = trained.model, str(trained.manifest["target"])
+    metrics = trained.table(catalog.METRICS).to_pylist()[0]  # now: the run may be pruned before the rows are scored
     opened = Source.open(source, filters)
-    for notice in notices_of(opened.passed_over):
+    passed_over = notices_of(opened.passed_over)
+    for notice in passed_over:
         logger.info(notice)
-    opened.check_columns(model.features, "feature")
     key = column_names("key", key) or ()
-    check_key(key, opened)
-    has_target = target in opened.schema.names
-    opened.check_columns([target] if has_target else [], "target")
-    for name in (*model.features, *([target] if has_target else [])):
-        if not is_numeric(opened.schema.field(name).type):
-            raise SchemaError(
-                f"{opened.location}: column {name!r} is {opened.schema.field(name).type}; the model needs numbers"
-            )
+    check_columns(model.features, key, opened)
     columns = Columns(model.features, target, None, tuple(key))
     settings = {
         "source": shown(source),
@@ -126,15 +123,17 @@ def score_source(
     with threadpool_limits(1, user_api="blas"), Staging(output, name) as staging, open_executor() as executor:
         parts = shards(opened, n_columns)
         room = room_for(opened, parts, (*columns.fitted, *columns.key), memory_bytes, worker_count())
-        files = score(model, opened, parts, columns, staging, room, executor)
+        scored = score(model, opened, parts, columns, staging, room, executor)
         folder = staging.publish(
             {
-                **header("scores", name, files),
+                **header("scores", name, scored.files),
                 "settings": settings,
                 "scored_with": trained.run_id,
+                "target": target,
                 "inputs": inputs(opened),
                 "passed_over": list(opened.passed_over),
-                "rows": {"read": sum(file.rows or 0 for file in files)},
+                **scored.about(metrics),
+                "notices": [*passed_over, *scored.notices],
             }
         )
     return Run(folder)

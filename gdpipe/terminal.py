@@ -12,7 +12,7 @@ import pyarrow as pa
 from gdpipe.errors import PublishError
 from gdpipe.exits import tell
 from gdpipe.report import document as documents
-from gdpipe.report.summary import summarize
+from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.run import Run
 from gdpipe.tables import catalog
 
@@ -74,12 +74,16 @@ json_option = click.option(
 
 
 def summary(run: Run) -> str:
-    """A training run in a dozen lines, no wider than the terminal."""
+    """A run or scores in a dozen lines, no wider than the terminal."""
+    if run.manifest["kind"] != "training":
+        return summarize_scores(run.location, run.manifest, width=_terminal_width())
     return summarize(run.location, run.manifest, *_tables(run), width=_terminal_width())
 
 
 def document(run: Run) -> dict[str, Any]:
-    """A training run for a program."""
+    """A run for a program; of scores that is their manifest."""
+    if run.manifest["kind"] != "training":
+        return run.manifest
     return documents.document(run.location, run.manifest, *_tables(run))
 
 

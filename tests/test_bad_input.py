@@ -317,20 +317,6 @@ def test_keys_that_no_column_holds_together(
 
 
 @pytest.mark.parametrize(
-    ("second", "says"), [({"y": ["a"] * 50}, "is string, but double"), ({}, "column 'y' is not there")]
-)
-def test_a_target_to_compare_with_that_differs(second: dict[str, Any], says: str, tmp_path: Path, output: Path) -> None:
-    columns = line_columns(50)
-    write_parquet(tmp_path / "new" / "1.parquet", columns)
-    write_parquet(tmp_path / "new" / "2.parquet", {"x1": columns["x1"], "x2": columns["x2"], **second})
-    done = gdpipe_cli("predict", tmp_path / "new", "--run", output, "--output", tmp_path / "scores")
-    assert done.code == 3, done
-    assert re.fullmatch(r"gdpipe: [^\n]+\n", done.err), done.err
-    assert f"{tmp_path / 'new' / '2.parquet'}: " in done.err
-    assert says in done.err
-
-
-@pytest.mark.parametrize(
     ("key", "says"), [("name,name", "named twice"), ("residual", "a column 'residual' of their own")]
 )
 def test_a_key_of_scores_that_would_be_there_twice(key: str, says: str, tmp_path: Path, output: Path) -> None:

@@ -386,6 +386,8 @@ def test_show_prints_the_latest_run_or_the_one_named(data: Path, output: Path) -
 def test_show_prints_scores(data: Path, output: Path, tmp_path: Path) -> None:
     assert gdpipe_cli("predict", data, "--run", output, "--output", tmp_path / "scores").code == 0
     shown = gdpipe_cli("show", tmp_path / "scores")
+    assert (shown.code, shown.out.startswith("rows        200 scored with run good\n")) == (0, True)
+    shown = gdpipe_cli("show", tmp_path / "scores", "--json")
     assert shown.code == 0
     assert json.loads(shown.out)["scored_with"] == "good"
 

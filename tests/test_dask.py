@@ -27,8 +27,8 @@ from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, EngineError, GdpipeError, PublishError
 from gdpipe.numerics.digits import GridOverflow
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.predict import score
 from gdpipe.stages.predict_shard import Model
+from gdpipe.stages.score import score
 from gdpipe.tables.room import Room
 from gdpipe.tables.scan import shards
 from gdpipe.tables.source import Source

@@ -119,7 +119,7 @@ def test_it_scores_new_files(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(now.predictions, then.predictions, check_exact=True)
 
 
-@pytest.mark.parametrize("place", ["output", "output/rejected/slow"])
+@pytest.mark.parametrize("place", ["output", "output/rejected/slow", "scores"])
 def test_show_and_verify_read_it(place: str) -> None:
     for command in (("show",), ("show", "--json"), ("verify",)):
         done = gdpipe_cli(*command, FIXTURE / place)

@@ -77,6 +77,34 @@ def is_beside_the_latest(manifest: dict[str, Any]) -> bool:
     return passed and not manifest["settings"].get("latest", True)  # earlier versions have no such setting
 
 
+def summarize_scores(folder: str, manifest: dict[str, Any], *, width: int | None = None) -> str:
+    """What a person wants to know of scores, as text.
+
+    Args:
+        folder: Where they are.
+        manifest: Theirs; that of an older version says less.
+        width: Of the terminal, in characters; None where there is none.
+    """
+    rows = manifest["rows"]
+    lines = [f"rows        {rows['read']:,} scored with run {manifest['scored_with']}"]
+    if left_out := rows.get("left_out"):
+        reasons = ", ".join(f"{name} null {count:,}" for name, count in rows["null"].items())
+        lines[0] += f", {left_out:,} without a prediction ({reasons})"
+    if (error := manifest.get("metrics", {})).get("n_samples"):
+        trained = manifest["training_metrics"]
+        lines.append(f"scores      {_error(error)}, on {error['n_samples']:,} rows with {manifest['target']}")
+        lines.append(f"training    {_error(trained)}, on {trained['n_samples']:,} rows")
+    lines += [f"notice      {line}" for line in manifest.get("notices", [])]
+    lines.append(f"files       {folder}")
+    return "\n".join(part for line in lines for part in _wrapped(line, width))
+
+
+def _error(metrics: dict[str, Any]) -> str:
+    kind = " (uncentred)" if metrics["r2_kind"] != "centred" else ""
+    r2, rmse, mae = ("-" if metrics[name] is None else f"{metrics[name]:.7g}" for name in ("r2", "rmse", "mae"))
+    return f"R² {r2}{kind}, RMSE {rmse}, MAE {mae}"
+
+
 def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[str]:
     """Rows as aligned text, the names of the columns first; text to the left, numbers to the right.
 

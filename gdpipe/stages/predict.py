@@ -1,7 +1,6 @@
 """Predict: read the rows again, write a prediction for each, and check the fit against them."""
 
 import math
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,8 +19,6 @@ from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.predict_shard import Check, Model, PredictShard
 from gdpipe.stages.progress import reported
 from gdpipe.stages.standardize import Standardized
-from gdpipe.tables.room import Room
-from gdpipe.tables.scan import Shard
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
 from gdpipe.tables.writer import WrittenFile
@@ -87,7 +84,7 @@ def predict(
     work = PredictShard(
         ingested.source,
         columns,
-        _keys(ingested.source, columns),
+        key_fields(ingested.source, columns),
         model,
         staging.folder,
         staging.run_id,
@@ -97,32 +94,12 @@ def predict(
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
     files, residuals, density = [], grids.zero(), density_grid.zero() if density_grid else None
     results = at_most(ingested.room.readers, executor).map(work, shards)
-    for record, sums, counts in reported(results, ingested.source, shards, "predicted"):
-        files.append(record)
+    for part in reported(results, ingested.source, shards, "predicted"):
+        files.append(part.file)
         # joined at once: small for one shard, not for ten thousand
-        residuals = residuals + sums if sums else residuals
-        density = density + counts if density and counts else density
+        residuals = residuals + part.residuals if part.residuals else residuals
+        density = density + part.density if density and part.density else density
     return Predicted(model, tuple(files), residuals, grids, density)
-
-
-def score(
-    model: Model,
-    source: Source,
-    shards: Sequence[Shard],
-    columns: Columns,
-    staging: Staging,
-    room: Room,
-    executor: Executor,
-) -> tuple[WrittenFile, ...]:
-    """Predictions of rows that no fit has seen; `columns.target` may be absent from them.
-
-    Raises:
-        DataError: A file is damaged.
-        PublishError: A part cannot be written.
-    """
-    work = PredictShard(source, columns, _keys(source, columns), model, staging.folder, staging.run_id, room, None)
-    results = at_most(room.readers, executor).map(work, shards)
-    return tuple(record for record, _, _ in reported(results, source, shards, "predicted"))
 
 
 def _model(standardized: Standardized, solution: Solution, features: tuple[str, ...]) -> Model:
@@ -157,5 +134,10 @@ def _weight_exponent(ingested: Ingested) -> int | None:
     return int(grid_exponents(ingested.largest)[-1]) if ingested.columns.weight else None
 
 
-def _keys(source: Source, columns: Columns) -> list[pa.Field]:
+def key_fields(source: Source, columns: Columns) -> list[pa.Field]:
+    """The key columns as predictions have them.
+
+    Raises:
+        SchemaError: No type holds the values of all files.
+    """
     return [source.unified(name) for name in columns.key]

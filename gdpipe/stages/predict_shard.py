@@ -14,6 +14,7 @@ from gdpipe.numerics.density import Density, DensityAccumulator, DensityGrid
 from gdpipe.numerics.digits import GridOverflow
 from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.stages.columns import Columns
+from gdpipe.stages.score_sums import ScoreSums, no_target
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.columns import Numbers, numbers
@@ -57,8 +58,28 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What a shard's work leaves and learns.
+
+    Attributes:
+        file: A part of predictions.
+        residuals: Of the rows fitted; None in scores.
+        density: Where those rows lie; None in scores, and where nobody asked.
+        scores: Of the rows scored; None in training.
+    """
+
+    file: WrittenFile
+    residuals: ResidualSums | None
+    density: Density | None
+    scores: ScoreSums | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PredictShard:
-    """A shard's work: repeating it writes the same file and returns the same sums."""
+    """A shard's work: repeating it writes the same file and returns the same sums.
+
+    Without a check it scores: the target is then taken from the files that have one.
+    """
 
     source: Source
     columns: Columns
@@ -69,16 +90,17 @@ class PredictShard:
     room: Room
     check: Check | None
 
-    def __call__(self, shard: Shard) -> tuple[WrittenFile, ResidualSums | None, Density | None]:
-        """Write a shard's part, and sum its residuals where there is a check.
+    def __call__(self, shard: Shard) -> Part:
+        """Write a shard's part, and sum its residuals.
 
         Raises:
             DataError: A value is infinite, or beyond what the footer announces.
             PublishError: The part cannot be written.
         """
-        has_target = self.columns.target in self.source.schema.names
+        check, source_file = self.check, self.source.files[shard.file]
+        has_target = check is not None or no_target(self.source, source_file, self.columns.target) is None
         target = [self.columns.target] if has_target else []
-        weight = [self.columns.weight] if self.columns.weight and self.check else []
+        weight = [self.columns.weight] if self.columns.weight and check else []
         names = [*self.columns.features, *target, *weight]
         schema = catalog.predictions_schema(self.keys, self.run_id)
         with output_errors(f"{self.folder} on {platform.node()}"):
@@ -87,32 +109,37 @@ class PredictShard:
                     f"{self.folder}: no such folder on {platform.node()}; all workers must share the output"
                 )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
-        check = self.check
         accumulator = ResidualAccumulator(check.grids, check.means, check.per_scale) if check else None
         density = DensityAccumulator(check.density) if check and check.density else None
-        file = self.source.files[shard.file].name
         p = len(self.columns.features)
+        scores = None if check else ScoreSums.zero(p)
         waiting: list[pa.Table] = []
         try:
             for batch in read(self.source, shard, [*names, *self.columns.key], self.room):
                 block = numbers(batch, names)
                 n = batch.num_rows
-                prediction = linear.predict(block.columns[:p], self.model.coef, self.model.intercept)
+                actual = block.columns[p] if has_target else np.zeros(n)
+                # what is too large for float64 is infinite, and counted by who scores
+                with np.errstate(over="ignore", invalid="ignore"):
+                    prediction = linear.predict(block.columns[:p], self.model.coef, self.model.intercept)
+                    residual = actual - prediction
                 # where a feature is infinite its prediction is, or NaN
                 if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p:])):
                     self._check_finite(block.columns, names, batch, shard)
-                actual = block.columns[p] if has_target else np.zeros(n)
-                residual = actual - prediction
                 no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)
                 numeric = [
                     to_arrow(actual, pa.float64(), block.missing_in(slice(p, p + 1)) if has_target else no_residual),
                     to_arrow(prediction, pa.float64(), block.missing_in(slice(p))),
                     to_arrow(residual, pa.float64(), no_residual),
                 ]
-                waiting.append(pa.Table.from_arrays([*_key(self.keys, batch, file), *numeric], schema=schema))
+                waiting.append(
+                    pa.Table.from_arrays([*_key(self.keys, batch, source_file.name), *numeric], schema=schema)
+                )
                 if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS or sum(t.nbytes for t in waiting) > WAITING_BYTES:
                     writer.write(pa.concat_tables(waiting))
                     waiting = []
+                if scores is not None:
+                    scores += ScoreSums.of(block, actual if has_target else None, residual)
                 if accumulator is not None and check is not None:
                     used = self._used(block)
                     features = [_rows(block.columns[j], used) for j in check.kept]
@@ -125,11 +152,15 @@ class PredictShard:
         except BaseException as error:
             writer.abandon()
             if isinstance(error, GridOverflow):
-                path = self.source.files[shard.file].path
                 reason = "holds values beyond the largest that its footer announces; its statistics are wrong"
-                raise DataError(f"{path}: {reason}, write it again") from error
+                raise DataError(f"{source_file.path}: {reason}, write it again") from error
             raise
-        return writer.close(), accumulator.sums() if accumulator else None, density.counts() if density else None
+        return Part(
+            writer.close(),
+            accumulator.sums() if accumulator else None,
+            density.counts() if density else None,
+            scores,
+        )
 
     def _check_finite(
         self, columns: list[NDArray[np.float64]], names: Sequence[str], batch: pa.RecordBatch, shard: Shard

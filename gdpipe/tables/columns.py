@@ -59,7 +59,7 @@ class Numbers:
 
 
 def numbers(table: pa.RecordBatch | pa.Table, names: Sequence[str]) -> Numbers:
-    """Columns as float64; integers beyond 2^53 and decimals are rounded once."""
+    """Columns as float64; integers beyond 2^53 and decimals are rounded once, and type null misses every value."""
     columns: list[NDArray[np.float64]] = []
     missing: NDArray[np.bool_] | None = None
     for j, name in enumerate(names):

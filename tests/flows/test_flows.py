@@ -78,7 +78,9 @@ def test_the_flights_are_trained_in_six_tasks_and_then_scored(tmp_path: Path) ->
 
     scored = run_flow(score, source=FLIGHTS, run=output, output=str(tmp_path / "scores"), key=["flight"])
     assert scored.is_completed()
-    assert artifacts(scored)["gdpipe-predicted"].data == 100
+    shown = artifacts(scored)
+    assert shown["gdpipe-predicted"].data == 100
+    assert "RMSE 15.61586, MAE 11.1899, on 327,346 rows" in str(shown["score-summary"].data)
     scores = gdpipe.open_run(tmp_path / "scores")
     np.testing.assert_array_equal(scores.predictions["prediction"], run.predictions["prediction"])
 

@@ -1,0 +1,133 @@
+"""Score: predict rows that no fit has seen, and hold the predictions against the target where it is known."""
+
+import logging
+import math
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from gdpipe.engine import at_most
+from gdpipe.errors import SchemaError
+from gdpipe.numerics.prediction_error import PredictionError
+from gdpipe.stages.columns import Columns, check_key
+from gdpipe.stages.predict import key_fields
+from gdpipe.stages.predict_shard import Model, PredictShard
+from gdpipe.stages.progress import reported
+from gdpipe.stages.score_sums import ScoreSums, no_target
+from gdpipe.tables import catalog
+from gdpipe.tables.columns import is_numeric
+from gdpipe.tables.room import Room
+from gdpipe.tables.scan import Shard
+from gdpipe.tables.source import Source
+from gdpipe.tables.store import Staging
+from gdpipe.tables.writer import WrittenFile, write_table
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What scoring left and learned.
+
+    Attributes:
+        features: The model's.
+        files: The parts of predictions, in input order; an empty one where there is no row.
+        sums: Over the rows.
+        notices: What a person should know, one line each.
+    """
+
+    features: tuple[str, ...]
+    files: tuple[WrittenFile, ...]
+    sums: ScoreSums
+    notices: tuple[str, ...]
+
+    def about(self, trained: dict[str, Any]) -> dict[str, Any]:
+        """What the manifest says of them.
+
+        Args:
+            trained: The model's row of `metrics`; its kind of R² is that of the scores, too.
+        """
+        sums = self.sums
+        error = asdict(PredictionError.of(sums.errors, centred=trained["r2_kind"] == "centred"))
+        # a mean over all rows but those that overflowed would look better than the model is
+        numbers = dict.fromkeys(("r2", "rmse", "mae")) if sums.overflowed else error
+        names = ("n_samples", "r2", "r2_kind", "rmse", "mae")
+        return {
+            "rows": {
+                "read": sums.read,
+                "predicted": sums.predicted,
+                "left_out": sums.read - sums.predicted,
+                "null": {n: c for n, c in zip(self.features, sums.missing.tolist(), strict=True) if c},
+            },
+            "metrics": _finite({**error, "r2_kind": trained["r2_kind"], **numbers}, names),
+            "training_metrics": _finite(trained, names),
+        }
+
+
+def check_columns(features: Sequence[str], key: Sequence[str], source: Source) -> None:
+    """See that the features are there, as numbers, and that the key can stand in predictions.
+
+    Raises:
+        ConfigError: Predictions have a column of the key's name.
+        SchemaError: A column is not there, or is not numeric.
+    """
+    source.check_columns(features, "feature")
+    check_key(key, source)
+    for name in features:
+        kind = source.schema.field(name).type
+        # a column of nothing but nulls has no other type
+        if not is_numeric(kind) and not pa.types.is_null(kind):
+            raise SchemaError(f"{source.location}: column {name!r} is {kind}; the model needs numbers")
+
+
+def score(
+    model: Model,
+    source: Source,
+    shards: Sequence[Shard],
+    columns: Columns,
+    staging: Staging,
+    room: Room,
+    executor: Executor,
+) -> Scored:
+    """Write predictions of every row, in input order, one part a shard; compare with the target in files that have it.
+
+    Raises:
+        DataError: A file is damaged, or a value is infinite.
+        PublishError: A part cannot be written.
+    """
+    keys = key_fields(source, columns)
+    work = PredictShard(source, columns, keys, model, staging.folder, staging.run_id, room, None)
+    files, sums = [], ScoreSums.zero(len(model.features))
+    for part in reported(at_most(room.readers, executor).map(work, shards), source, shards, "predicted"):
+        files.append(part.file)
+        sums = sums + part.scores if part.scores else sums
+    if not shards:  # readers find the columns all the same
+        empty = catalog.predictions_schema(keys, staging.run_id).empty_table()
+        files.append(write_table(staging.folder, f"{catalog.PREDICTIONS}/part-00000.parquet", empty))
+    notices = _notices(source, columns.target, sums)
+    for notice in notices:
+        logger.info(notice)
+    return Scored(model.features, tuple(files), sums, notices)
+
+
+def _notices(source: Source, target: str, sums: ScoreSums) -> tuple[str, ...]:
+    reasons: dict[str, list[str]] = {}
+    for file in source.files:
+        if file.wanted_groups and (reason := no_target(source, file, target)):
+            reasons.setdefault(reason, []).append(file.name)
+    notices = [
+        f"no residuals: the target {target!r} {reason} in {names[0]}"
+        + (f" and {len(names) - 1:,} more files" if len(names) > 1 else "")
+        for reason, names in reasons.items()
+    ]
+    if sums.overflowed:
+        notices.append(f"no RMSE, R² and MAE: the residuals of {sums.overflowed:,} rows are too large for float64")
+    return tuple(notices)
+
+
+def _finite(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """These columns of a row as JSON has them: None for what is no number."""
+    return {n: None if isinstance(row[n], float) and not math.isfinite(row[n]) else row[n] for n in names}
