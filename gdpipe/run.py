@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gdpipe.errors import PublishError, SchemaError
+from gdpipe.errors import PublishError
 from gdpipe.numerics import linear
 from gdpipe.stages.predict_shard import Model
 from gdpipe.tables import catalog
-from gdpipe.tables.columns import is_numeric, numbers
+from gdpipe.tables.columns import numbers
 from gdpipe.tables.disk import DiskPlace
 from gdpipe.tables.files import is_transient
+from gdpipe.tables.frames import numeric_columns
 from gdpipe.tables.place import Place
 from gdpipe.tables.store import damaged_files, latest_folder, place_at, read_manifest
 
@@ -142,38 +142,29 @@ class Run:
         start = 1 if self.manifest["settings"]["fit_intercept"] else 0
         return Model(tuple(terms[start:]), estimates[start:], float(estimates[0]) if start else 0.0)
 
-    def predict(self, frame: pd.DataFrame | pa.Table) -> pd.Series:
+    def predict(self, frame: Any) -> pd.Series:
         """Predict the rows of a table; columns are matched by name, others are ignored.
 
         Args:
-            frame: With a numeric column for each feature, in any order.
+            frame: A pandas or Polars DataFrame, an Arrow table or record batch, any other table with Arrow's PyCapsule
+                interface, or a dict of arrays; with a numeric column for each feature, in any order. A column of pandas
+                whose name is not text is found by the name that pandas writes to Parquet.
 
         Returns:
-            Shape (n_rows,), in target units, with the frame's index; NaN where a feature is missing.
+            Shape (n_rows,), in target units, with the index of a pandas frame; NaN where a feature is missing.
 
         Raises:
-            SchemaError: A feature is not there, or not numeric.
+            SchemaError: A feature is not there, is there twice, or is not numeric; or this is no such table.
         """
         import pandas as pd
 
         features = self.model.features
-        names: Sequence[Any] = frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
-        absent = [name for name in features if name not in names]
-        if absent:
-            raise SchemaError(f"the table has no column {absent[0]!r}; the model needs {', '.join(features)}")
-        if isinstance(frame, pa.Table):
-            table, index = frame, None
-        else:
-            table, index = pa.Table.from_pandas(frame[list(features)], preserve_index=False), frame.index
-        for name in features:
-            if not is_numeric(table.schema.field(name).type):
-                raise SchemaError(f"column {name!r} is {table.schema.field(name).type}; the model needs numbers")
-        block = numbers(table, features)
+        block = numbers(numeric_columns(frame, features), features)
         values = linear.predict(block.columns, self.model.coef, self.model.intercept)
         complete = block.complete
         if complete is not None:
             values = np.where(complete, values, np.nan)
-        return pd.Series(values, index=index, name="prediction")
+        return pd.Series(values, index=frame.index if isinstance(frame, pd.DataFrame) else None, name="prediction")
 
 
 def open_run(output: str | os.PathLike[str]) -> Run:

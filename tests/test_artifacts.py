@@ -429,6 +429,20 @@ def test_predicting_keeps_the_index_of_the_frame(source: Path, run: gdpipe.Run) 
     assert found.index.equals(backwards.index)
     np.testing.assert_array_equal(found.to_numpy()[::-1], run.predictions["prediction"][:120].to_numpy())
     assert run.predict(frame.iloc[:0]).to_list() == []
+    levels = frame.set_index([frame.index, "name"])
+    assert run.predict(levels).index.equals(levels.index)
+    assert run.predict(frame[[*run.model.features]].to_dict("list")).index.equals(pd.RangeIndex(len(frame)))
+
+
+def test_columns_that_are_numbers_in_pandas_are_found(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(40, 3)))
+    (tmp_path / "data").mkdir()
+    frame.to_parquet(tmp_path / "data" / "a.parquet")
+    run = publish(tmp_path / "data", tmp_path, "--target", "2")
+    assert run.model.features == ("0", "1")
+    np.testing.assert_array_equal(run.predict(frame), run.predictions["prediction"])
+    np.testing.assert_array_equal(run.predict(frame.rename(columns=str)), run.predictions["prediction"])
 
 
 def test_predicting_one_row_gives_what_the_table_gave(source: Path, run: gdpipe.Run) -> None:
