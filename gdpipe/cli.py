@@ -171,11 +171,10 @@ def predict_command(say: Callable[[str], None], /, source: str, in_json: bool, *
 @click.pass_obj
 def sql_command(say: Callable[[str], None], run: str, dialect: str, table: str | None) -> None:
     """Print the model of RUN (an output folder, or one run's) as a SELECT expression."""
-    from gdpipe.report.sql import expression, select
+    from gdpipe.stages.sql import as_sql
 
-    model = open_run(run).model
-    line = (model.features, model.coef, model.intercept, dialect)
-    say(select(*line, table) if table else expression(*line))
+    opened = open_run(run)
+    say(as_sql(opened.model, opened.manifest, dialect, table))
 
 
 @main.command("show")

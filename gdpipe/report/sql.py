@@ -1,6 +1,7 @@
 """A fitted line as SQL: the same numbers in the same order, wherever the rows are."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import sqlglot
@@ -10,51 +11,119 @@ from sqlglot import exp
 from gdpipe.errors import ConfigError
 
 PREDICTION = "prediction"
+# whose names are the same in capitals and in small letters, also where they are quoted; DuckDB takes ASCII so alone
+IGNORE_CASE = ("duckdb", "spark", "bigquery")
+# where a boolean cannot be cast to a double, but to an integer
+BOOLEANS_ARE_INTEGERS = ("bigquery", "postgres")
 
 
-def expression(features: Sequence[str], coef: NDArray[np.float64], intercept: float, dialect: str) -> str:
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A fitted line, and what of its columns' types SQL must know.
+
+    Attributes:
+        features: Names of columns.
+        coef: Shape (p,), target units per feature unit.
+        intercept: In target units.
+        booleans: The features that are booleans.
+    """
+
+    features: Sequence[str]
+    coef: NDArray[np.float64]
+    intercept: float
+    booleans: Collection[str] = ()
+
+
+def expression(line: Line, dialect: str) -> str:
     """Intercept + Σ coefⱼ·xⱼ, added feature by feature in order, as `gdpipe.numerics.linear.predict` does.
 
     Null where a feature is null or NaN.
 
     Args:
-        features: Names of columns.
-        coef: Shape (p,), target units per feature unit.
-        intercept: In target units.
+        line: The model.
         dialect: One of sqlglot's.
+
+    Raises:
+        ConfigError: Two features have the same name in that dialect.
     """
-    return _prediction(features, coef, intercept, dialect).sql(dialect)
+    return _prediction(line, dialect).sql(dialect)
 
 
-def select(features: Sequence[str], coef: NDArray[np.float64], intercept: float, dialect: str, table: str) -> str:
+def select(line: Line, dialect: str, table: str, columns: Iterable[str] = ()) -> str:
     """A query for every column of a table and the prediction beside them.
 
     Args:
-        features: Names of columns.
-        coef: Shape (p,), target units per feature unit.
-        intercept: In target units.
+        line: The model.
         dialect: One of sqlglot's.
         table: As it stands in a FROM clause of that dialect.
+        columns: Its columns, as far as they are known.
 
     Raises:
-        ConfigError: The table is no table.
+        ConfigError: The table is no table, or two columns have the same name in that dialect.
     """
-    try:
-        source = sqlglot.parse_one(table, into=exp.Table, dialect=dialect)
-    except sqlglot.errors.SqlglotError as error:
-        raise ConfigError(f"table {table!r}: is no table in {dialect}; quote a name with odd characters") from error
-    predicted = exp.alias_(_prediction(features, coef, intercept, dialect), PREDICTION, copy=False)
+    source = _parsed(table, dialect)
+    predicted = exp.alias_(_prediction(line, dialect), PREDICTION, copy=False)
+    same: dict[str, list[str]] = {}
+    for name in sorted(set(columns)):
+        same.setdefault(_folded(name, dialect), []).append(name)
+    for feature in line.features:
+        names = same.get(_folded(feature, dialect), [])
+        if len(names) > 1:
+            which = " and ".join(map(repr, names))
+            raise ConfigError(
+                f"feature {feature!r}: the columns {which} differ only in case, which {dialect} ignores: it may take one "
+                "for the other; rename all but one in the table, or print the expression (without --table) for a view "
+                "that has only one"
+            )
     return exp.select(exp.Star(), predicted, copy=False).from_(source, copy=False).sql(dialect)
 
 
-def _prediction(features: Sequence[str], coef: NDArray[np.float64], intercept: float, dialect: str) -> exp.Expression:
-    total: exp.Expression = _double(intercept)
-    for name, weight in zip(features, coef.tolist(), strict=True):
-        column = exp.Cast(this=exp.column(name, quoted=True), to=exp.DataType.build("double"))
+def paths_in(table: str, dialect: str) -> list[str]:
+    """What may be files in a FROM clause: its text literals, and quoted names with a slash or a dot.
+
+    Raises:
+        ConfigError: It is no table.
+    """
+    found = _parsed(table, dialect).find_all(exp.Literal, exp.Identifier)
+    return [
+        node.name
+        for node in found
+        if (node.is_string if isinstance(node, exp.Literal) else node.args["quoted"] and {"/", "."} & set(node.name))
+    ]
+
+
+def _parsed(table: str, dialect: str) -> exp.Expression:
+    try:
+        return sqlglot.parse_one(table, into=exp.Table, dialect=dialect)
+    except sqlglot.errors.SqlglotError as error:
+        raise ConfigError(f"table {table!r}: is no table in {dialect}; quote a name with odd characters") from error
+
+
+def _prediction(line: Line, dialect: str) -> exp.Expression:
+    seen: dict[str, str] = {}
+    total: exp.Expression = _double(line.intercept)
+    for name, weight in zip(line.features, line.coef.tolist(), strict=True):
+        other = seen.setdefault(_folded(name, dialect), name)
+        if other != name:
+            raise ConfigError(
+                f"features {other!r} and {name!r} differ only in case, which {dialect} ignores: it would take one for "
+                "the other; rename one of them in the data and train again"
+            )
+        column: exp.Expression = exp.column(name, quoted=True)
+        if name in line.booleans and dialect in BOOLEANS_ARE_INTEGERS:
+            column = exp.Cast(this=column, to=exp.DataType.build("int"))
+        column = exp.Cast(this=column, to=exp.DataType.build("double"))
         total = exp.Add(this=total, expression=exp.Mul(this=column, expression=_double(weight)))
     if dialect == "bigquery":  # where NaN = NaN is false
         return exp.If(this=exp.IsNan(this=total), true=exp.null(), false=total.copy())
     return exp.Nullif(this=total, expression=_double(float("nan")))
+
+
+def _folded(name: str, dialect: str) -> str:
+    """A name as a dialect compares it with others."""
+    if dialect not in IGNORE_CASE:
+        return name
+    return "".join(c.lower() if c.isascii() or dialect != "duckdb" else c for c in name)
 
 
 def _double(value: float) -> exp.Expression:

@@ -1,9 +1,11 @@
 """What a run says about itself."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
+
+import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
 from gdpipe.numerics.convergence import Certificate
@@ -32,7 +34,9 @@ def manifest(
         **header("training", config.run_id or "", files),
         "settings": config.as_dict(),
         "features": list(ingested.columns.features),
+        "boolean_features": _boolean(ingested.source, ingested.columns.features),
         "target": ingested.columns.target,
+        "columns": list(ingested.source.schema.names),
         "notices": [*ingested.notices, *comparison.notices],
         "dependencies": list(standardized.described),
         "inputs": [
@@ -52,6 +56,22 @@ def manifest(
         **comparison.as_dict(),
         **({"forecasts": other} if (other := [asdict(forecast) for forecast in forecasts]) else {}),
     }
+
+
+def _boolean(source: Source, features: Sequence[str]) -> list[str]:
+    """The features that are booleans in every file, which a database must be told; nulls alone may be any type."""
+
+    def may_be(schema: pa.Schema, name: str) -> bool:
+        kind = schema.field(name).type
+        return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
+
+    # the first file answers for nearly all columns, however many files there are
+    candidates = [name for name in features if may_be(source.schema, name)]
+    return [
+        name
+        for name in candidates
+        if all(may_be(file.schema, name) for file in source.files if name in file.schema.names)
+    ]
 
 
 def header(kind: str, run_id: str, files: Iterable[WrittenFile]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The model as SQL: the bits of predict, in engines that are really there."""
 
 import getpass
+import json
 import math
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -21,7 +23,7 @@ from sqlglot import exp
 
 import gdpipe
 from gdpipe.cli import DIALECTS
-from gdpipe.report.sql import expression
+from gdpipe.report.sql import Line, expression
 from gdpipe.tables.columns import numbers
 from tests.conftest import FLIGHTS, gdpipe_cli, snapshot, write_parquet
 
@@ -129,7 +131,7 @@ def test_every_dialect_means_the_same(nasty: gdpipe.Run, dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_text_keeps_every_name_and_every_bit(dialect: str) -> None:
-    text = expression(NASTY, COEF, -0.0, dialect)
+    text = expression(Line(NASTY, COEF, -0.0), dialect)
     parsed = sqlglot.parse_one(text, read=dialect)
     assert parsed.sql(dialect) == text
     # of the whole, or of what BigQuery looks at first
@@ -141,12 +143,119 @@ def test_text_keeps_every_name_and_every_bit(dialect: str) -> None:
 
 
 def test_the_text_itself() -> None:
-    line = (["a b"], np.array([-0.5]), 2.0)
-    assert expression(*line, "duckdb") == (
+    line = Line(["a b"], np.array([-0.5]), 2.0)
+    assert expression(line, "duckdb") == (
         """NULLIF(CAST('2.0' AS DOUBLE) + CAST("a b" AS DOUBLE) * CAST('-0.5' AS DOUBLE), CAST('NaN' AS DOUBLE))"""
     )
     total = "CAST('2.0' AS FLOAT64) + CAST(`a b` AS FLOAT64) * CAST('-0.5' AS FLOAT64)"
-    assert expression(*line, "bigquery") == f"IF(IS_NAN({total}), NULL, {total})"
+    assert expression(line, "bigquery") == f"IF(IS_NAN({total}), NULL, {total})"
+
+
+# names that differ only in case
+
+
+def train(folder: Path, columns: dict[str, Any], **settings: Any) -> gdpipe.Run:
+    file = write_parquet(folder / "d.parquet", columns)
+    return gdpipe.train(source=str(file), target="y", output=str(folder / "runs"), report=False, **settings)
+
+
+def columns_of(*names: str) -> dict[str, Any]:
+    """Columns of noise, and a target that they explain."""
+    values = np.random.default_rng(4).normal(size=(len(names), ROWS))
+    return {**dict(zip(names, values, strict=True)), "y": np.arange(1.0, 1 + len(names)) @ values + 3}
+
+
+@pytest.mark.parametrize("names", [("x", "X"), ("Σ", "a", "σ"), ("Größe", "gröSSe", "grÖße")])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_features_that_a_dialect_cannot_tell_apart(names: tuple[str, ...], dialect: str, tmp_path: Path) -> None:
+    run = train(tmp_path, columns_of(*names))
+    done = gdpipe_cli("sql", run.folder, "--dialect", dialect)
+    if dialect == "postgres" or (dialect == "duckdb" and not names[0].isascii()):
+        assert done.code == 0, done.err
+        return
+    assert (done.code, done.out) == (2, "")
+    assert f"features {names[0]!r} and {names[-1]!r} differ only in case, which {dialect} ignores" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_duckdb_tells_other_letters_than_ascii_apart(tmp_path: Path) -> None:
+    run = train(tmp_path, columns_of("ä", "Ä"))
+    query = sql_of(run, "--table", f"'{tmp_path}/d.parquet'")
+    found = in_duckdb(f"SELECT prediction FROM ({query})")
+    assert bits([row[0] for row in found]) == bits(run.predictions["prediction"].to_list())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_column_of_the_table_that_could_be_taken_for_a_feature(dialect: str, tmp_path: Path) -> None:
+    run = train(tmp_path, {"X": ["text"] * ROWS, **columns_of("x", "z")})
+    other = write_parquet(tmp_path / "other.parquet", {"x": [1.0], "Z": [2.0], "z": [3.0]})
+    good = write_parquet(tmp_path / "good.parquet", {"x": [1.0], "Z": [2.0]})
+    quoted = f"parquet.`{other}`" if dialect == "spark" else f"read_parquet('{other}')"
+    name_of_t = "`t`" if dialect in {"spark", "bigquery"} else '"t"'
+    for table, name in (("t", "'X' and 'x'"), (name_of_t, "'X' and 'x'"), (quoted, "'Z' and 'z'")):
+        done = gdpipe_cli("sql", run.folder, "--dialect", dialect, "--table", table)
+        assert done.code == (0 if dialect == "postgres" else 2), done
+        assert dialect == "postgres" or f"the columns {name} differ only in case" in done.err
+    assert gdpipe_cli("sql", run.folder, "--dialect", dialect).code == 0
+    # in a table that has one column of the name there is nothing to confuse, however it is written there
+    done = gdpipe_cli("sql", run.folder, "--dialect", dialect, "--table", f"read_parquet('{good}')")
+    assert done.code == 0, done.err
+
+
+def test_a_target_that_could_be_taken_for_a_feature_of_an_old_run(tmp_path: Path) -> None:
+    run = train(tmp_path, columns_of("x", "Y"))
+    manifest = run.folder / "manifest.json"
+    about = json.loads(manifest.read_text())
+    assert about.pop("columns") == ["x", "Y", "y"]
+    assert about.pop("boolean_features") == []
+    manifest.write_text(json.dumps(about))
+    done = gdpipe_cli("sql", run.folder, "--table", "t")
+    assert done.code == 2
+    assert "feature 'Y': the columns 'Y' and 'y' differ only in case" in done.err
+    assert gdpipe_cli("sql", run.folder).code == 0
+
+
+# booleans
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory: pytest.TempPathFactory) -> gdpipe.Run:
+    """A run with two booleans, one of them null in a file, beside integers and what is a boolean in one file only."""
+    folder = tmp_path_factory.mktemp("flags")
+    rng = np.random.default_rng(3)
+    for part in range(2):
+        flag, gaps, half, number, y = rng.normal(size=(5, ROWS))
+        columns = {
+            "flag": flag > 0,
+            "gaps": pa.array(gaps > 0, mask=gaps > 1),
+            "half": half > 0 if part else half,
+            "number": np.where(number > 0, 2, 3),
+            "y": y,
+        }
+        write_parquet(folder / "data" / f"{part}.parquet", columns)
+    return gdpipe.train(source=str(folder / "data"), target="y", output=str(folder / "runs"), report=False)
+
+
+def test_booleans_are_cast_as_bigquery_can(flags: gdpipe.Run) -> None:
+    assert flags.manifest["boolean_features"] == ["flag", "gaps"]
+    text = sql_of(flags, "--dialect", "bigquery")
+    # BigQuery casts BOOL to INT64 and STRING only, and FLOAT64 to INT64 would round
+    casts = dict.fromkeys(re.findall(r"CAST\([^()]*`(\w+)`[^()]*\)(?: AS FLOAT64\))?", text))
+    assert list(casts) == ["flag", "gaps", "half", "number"]
+    for name in casts:
+        twice = f"CAST(CAST(`{name}` AS INT64) AS FLOAT64)"
+        assert (twice in text) == (name in {"flag", "gaps"})
+        assert (f"CAST(`{name}` AS FLOAT64)" in text) != (name in {"flag", "gaps"})
+    assert sqlglot.parse_one(text, read="bigquery").sql("bigquery") == text
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_booleans_have_the_bits_of_predictions(flags: gdpipe.Run, dialect: str) -> None:
+    query = sqlglot.parse_one(sql_of(flags, "--dialect", dialect, "--table", "t"), read=dialect).sql("duckdb")
+    source = flags.manifest["settings"]["source"]
+    tables = [pa.table(duckdb.read_parquet(f"{source}/{part}.parquet").to_arrow_table()) for part in range(2)]
+    found = [row[0] for table in tables for row in in_duckdb(f"SELECT prediction FROM ({query})", t=table)]
+    assert bits(found) == bits(flags.predictions["prediction"].to_list())
 
 
 # the command
@@ -257,6 +366,16 @@ def test_nasty_names_and_types_have_the_bits_of_predict_in_postgres(nasty: gdpip
     found = postgres.predictions(columns, rows, sql_of(nasty, "--dialect", "postgres", "--table", "t"))
     assert found[:2] == [None, None]
     assert bits(found) == bits(nasty.predict(table).to_list())
+
+
+def test_booleans_and_case_have_the_bits_of_predictions_in_postgres(tmp_path: Path, postgres: Postgres) -> None:
+    columns = columns_of("x", "X", "flag")
+    columns["flag"] = columns["flag"] > 0
+    run = train(tmp_path, columns)
+    kinds = {"x": "double precision", "X": "double precision", "flag": "boolean"}
+    rows = list(zip(*(columns[name].tolist() for name in kinds), strict=True))
+    found = postgres.predictions(kinds, rows, sql_of(run, "--dialect", "postgres", "--table", "t"))
+    assert bits(found) == bits(run.predictions["prediction"].to_list())
 
 
 def test_decimals_are_the_doubles_of_postgres(postgres: Postgres) -> None:
