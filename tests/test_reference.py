@@ -78,7 +78,7 @@ def test_the_page_on_files_lists_every_file_and_key_of_the_manifest(data: Path, 
     for file in (*run.folder.iterdir(), output / "latest.json"):
         assert file.name in page, file.name
     keys = {name for cell, _ in rows(section(FILES, "### manifest.json")) for name in re.findall(r"`(\w+)`", cell)}
-    assert keys == set(run.manifest) | {"scored_with", "forecasts"}
+    assert keys == set(run.manifest) | {"scored_with", "forecasts", "metrics", "training_metrics"}
 
 
 # settings, exit codes, errors

@@ -211,6 +211,9 @@ def _is_coarse(work: SumShard, sums: RowSums) -> bool:
     moved = work.exponents > wanted
     if not moved.any():
         return False
+    assert isinstance(sums.moments, Moments)
+    if not sums.moments.weight:  # all weights were rounded to nothing
+        return True
     variances = CrossProducts.of(sums.moments, centred=True).variances()
     scales = [square_root(variance) for variance in variances]
     if work.columns.weight:
