@@ -71,9 +71,9 @@ def select(line: Line, dialect: str, table: str, columns: Iterable[str] = ()) ->
         if len(names) > 1:
             which = " and ".join(map(repr, names))
             raise ConfigError(
-                f"feature {feature!r}: the columns {which} differ only in case, which {dialect} ignores: it may take one "
-                "for the other; rename all but one in the table, or print the expression (without --table) for a view "
-                "that has only one"
+                f"feature {feature!r}: the columns {which} differ only in case, which {dialect} ignores: it may take "
+                "one for the other; rename all but one in the table, or print the expression (without --table) for a "
+                "view that has only one"
             )
     return exp.select(exp.Star(), predicted, copy=False).from_(source, copy=False).sql(dialect)
 

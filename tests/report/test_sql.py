@@ -228,7 +228,7 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> gdpipe.Run:
         columns = {
             "flag": flag > 0,
             "gaps": pa.array(gaps > 0, mask=gaps > 1),
-            "half": half > 0 if part else half,
+            "half": half if part else half > 0,
             "number": np.where(number > 0, 2, 3),
             "y": y,
         }
