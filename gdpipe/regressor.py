@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, TrainingConfig
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.numerics import linear, ols
+from gdpipe.numerics.array_types import why_not_numbers
 from gdpipe.numerics.convergence import certify
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.descent import GradientDescent, minimize
@@ -91,8 +92,9 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         """Fit to these rows and forget all others.
 
         Args:
-            X: Shape (n_samples, n_features), numbers; a missing or infinite one is refused.
-            y: Shape (n_samples,).
+            X: Shape (n_samples, n_features), numbers; a missing or infinite one is refused, and so are text (also that
+                of numbers), dates, times and durations. Decimals are rounded once to float64.
+            y: Shape (n_samples,), numbers likewise.
             sample_weight: Shape (n_samples,), >= 0, or one for all. A weight of 2 is the row twice.
 
         Raises:
@@ -130,11 +132,28 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             NotFittedError: Nothing was fitted.
         """
         check_is_fitted(self)
+        _check_numbers(X=X)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         return linear.predict(X.T, self.coef_, self.intercept_)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² of the predictions, as scikit-learn has it.
+
+        Args:
+            X: Shape (n_samples, n_features).
+            y: Shape (n_samples,).
+            sample_weight: Shape (n_samples,).
+
+        Raises:
+            ValueError: The arrays are not fit for use.
+            NotFittedError: Nothing was fitted.
+        """
+        _check_numbers(y=y, sample_weight=sample_weight)
+        return float(super().score(X, y, sample_weight))
+
     def _learn(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Self:
         config = self._config()
+        _check_numbers(X=X, y=y, sample_weight=sample_weight)
         X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
         weights = None if sample_weight is None else _checked_weights(sample_weight, len(y))
         resolution = float(np.finfo(X.dtype).eps)
@@ -200,6 +219,12 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         for name, size in zip([*self._names, "y"], sizes.tolist(), strict=True):
             if not least <= size <= most:
                 raise DataError(f"column {name!r} is of size {size:g}, whose square is no float64; use another unit")
+
+
+def _check_numbers(**arrays: Any) -> None:
+    for name, values in arrays.items():
+        if reason := why_not_numbers(name, values):
+            raise ValueError(reason)
 
 
 def _checked_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:

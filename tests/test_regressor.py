@@ -1,18 +1,22 @@
 """The regressor: scikit-learn's contract, the bits of one fit from any batches, and the numbers of gdpipe train."""
 
 import dataclasses
+import datetime
 import inspect
 import os
 import pickle
 import subprocess
 import sys
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -109,6 +113,108 @@ def test_frames_bring_their_names(kind: str) -> None:
     assert model.predict(table) == pytest.approx(oracle.predict(np.asarray(table, np.float64)), rel=1e-7)
     with pytest.raises(ValueError, match="feature names"):
         model.predict(table[["x2", "x1"]])
+
+
+N = 6
+DATES = pd.date_range("2020-01-01", periods=N)
+WRONG: dict[str, Any] = {
+    "datetime64": DATES.to_numpy(),
+    "timedelta64": DATES.to_numpy() - DATES.to_numpy()[0],
+    "NaT": np.full(N, np.datetime64("NaT", "ns")),
+    "pandas, with a zone": pd.Series(DATES.tz_localize("UTC")),
+    "pandas durations": pd.Series(DATES - DATES[0]),
+    "pandas periods": pd.Series(DATES.to_period("D")),
+    "pandas intervals": pd.Series(pd.interval_range(0, N)),
+    "pandas text": pd.Series(["1.5"] * N),
+    "pandas categories of text": pd.Series(["1.5"] * N, dtype="category"),
+    "pandas, of pyarrow": pd.Series(DATES, dtype="timestamp[us][pyarrow]"),
+    "object, datetimes": np.array(DATES.to_pydatetime(), object),
+    "object, a date": np.array([*range(N - 1), datetime.date(2020, 1, 1)], object),
+    "object, a duration": np.array([*range(N - 1), datetime.timedelta(1)], object),
+    "object, datetime64": np.array([*range(N - 1), np.datetime64("2020-01-01")], object),
+    "object, timedelta64": np.array([*range(N - 1), np.timedelta64(5, "ns")], object),
+    "object, NaT": np.array([*range(N - 1), pd.NaT], object),
+    "object, NA": np.array([*range(N - 1), pd.NA], object),
+    "object, text": np.array([*range(N - 1), "1.5"], object),
+    "object, bytes": np.array([*range(N - 1), b"1.5"], object),
+    "object, text of NumPy": np.array([*range(N - 1), np.str_("1.5")], object),
+    "object, complex": np.array([*range(N - 1), 1j], object),
+    "object, 10^400": np.array([*range(N - 1), 10**400], object),
+    "text": np.array(["1.5"] * N),
+    "bytes": np.array([b"1.5"] * N),
+    "list of text": ["1.5"] * N,
+    "list of numbers and text": [*range(N - 1), "1.5"],
+    "list of numbers and dates": [*range(N - 1), datetime.datetime(2020, 1, 1)],
+    "records": np.zeros(N, [("a", float)]),
+    "Polars datetimes": pl.Series(DATES.to_pydatetime()),
+    "Polars text": pl.Series(["1.5"] * N),
+}
+
+
+def as_matrix(values: Any, kind: str) -> Any:
+    """The values as the second of two columns, the first of which is numbers."""
+    if kind == "frame":
+        return pd.DataFrame({"a": range(N), "b": values})
+    if kind == "polars":
+        return pl.DataFrame({"a": range(N), "b": values})
+    if kind == "arrow":
+        return pa.table({"a": np.arange(N), "b": pa.array(values)})
+    return np.asarray(values).reshape(N, 1)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_no_number_is_refused_wherever_it_stands(wrong: str) -> None:
+    values = WRONG[wrong]
+    X, y = np.arange(N * 2.0).reshape(N, 2) ** 2, np.arange(N) * 2.0
+    model = GradientDescentRegressor().fit(X, y)
+    before = bits(model)
+    kinds = (
+        ["frame"]
+        if isinstance(values, pd.Series)
+        else ["array", "polars"]
+        if isinstance(values, pl.Series)
+        else ["array"]
+    )
+    for matrix in (as_matrix(values, kind) for kind in kinds):
+        for learn in (model.fit, model.partial_fit):
+            with pytest.raises(ValueError, match=r"^X"):
+                learn(matrix, y)
+        for use in (model.predict, lambda matrix: model.score(matrix, y)):
+            with pytest.raises(ValueError, match=r"^X"):
+                use(matrix)
+    for method in (model.fit, model.partial_fit, model.score):
+        with pytest.raises(ValueError, match=r"^y holds"):
+            method(X, values)
+        with pytest.raises(ValueError, match=r"^sample_weight holds"):
+            method(X, y, values)
+    assert bits(model) == before
+
+
+@pytest.mark.parametrize("kind", ["frame", "polars", "arrow"])
+def test_a_frame_is_looked_at_column_by_column(kind: str) -> None:
+    # as one array, Polars makes microseconds of the dates, and numbers of all
+    with pytest.raises(ValueError, match=r"^X: column 'b' holds datetime64\[.+\], which is no number; convert it"):
+        GradientDescentRegressor().fit(as_matrix(DATES.to_numpy(), kind), np.arange(N) * 2.0)
+
+
+def test_the_row_is_named() -> None:
+    X = np.array([[1, 2], [3, "4"]], object)
+    with pytest.raises(ValueError, match=r"^X holds str in row 1, which is no number"):
+        GradientDescentRegressor().fit(X, [1.0, 2.0])
+
+
+def test_numbers_of_other_types_are_their_float64() -> None:
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(-(10**6), 10**6, (40, 3)) / 1000
+    y = numbers @ [1.0, -2.0, 0.5] + rng.normal(size=40)
+    expected = bits(GradientDescentRegressor().fit(numbers, y))
+    decimals = np.array([[Decimal(repr(value)) for value in row] for row in numbers.tolist()], object)
+    fractions = np.array([[Fraction(value) for value in row] for row in numbers.tolist()], object)
+    target = [Decimal(repr(value)) for value in y.tolist()]
+    polars = pl.DataFrame({name: column.tolist() for name, column in zip("abc", decimals.T, strict=True)})
+    pandas = pd.DataFrame(numbers).astype({0: "Float64", 1: "category", 2: "double[pyarrow]"}).rename(columns=str)
+    for X in (decimals, fractions, numbers.astype(object), polars, pandas):
+        assert bits(GradientDescentRegressor().fit(X, target, np.full(40, Decimal(1)))) == expected
 
 
 def test_a_wrong_setting_is_named() -> None:

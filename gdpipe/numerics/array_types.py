@@ -1,0 +1,69 @@
+"""What NumPy would turn into float64, and into something else than it is: "1.5" into 1.5, a date into nanoseconds."""
+
+import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOT_NUMBERS = (
+    *(str, bytes, complex, datetime.date, datetime.time, datetime.timedelta),
+    *(np.datetime64, np.timedelta64, np.complexfloating),
+)
+
+
+def why_not_numbers(name: str, values: Any) -> str | None:
+    """Why values are not to be taken for numbers; None where nothing speaks against it.
+
+    Missing values, shapes and whatever has no float64 at all are not looked at: scikit-learn has its words for them.
+
+    Args:
+        name: What the values are called, such as `X`.
+        values: An array, what NumPy makes one of, or a data frame of pandas, Polars or Arrow.
+    """
+    for where, column in _columns(name, values):
+        array = np.asarray(column)
+        if array.dtype.kind in "biufc":
+            continue
+        if array.dtype.kind != "O":
+            return _reason(where, str(array.dtype))
+        wrong = {kind for kind in set(map(type, array.flat)) if issubclass(kind, NOT_NUMBERS) or _is_of_pandas(kind)}
+        if wrong:
+            first = next(i for i, value in enumerate(array.flat) if type(value) in wrong)
+            row = first // (array.shape[1] if array.ndim > 1 else 1)
+            return _reason(where, f"{type(array.flat[first]).__name__} in row {row}")
+        if _is_too_large(array):
+            return f"{where} holds a number too large for float64; use another unit"
+    return None
+
+
+def _columns(name: str, values: Any) -> list[tuple[str, Any]]:
+    """The columns of a data frame one by one, since together they would take one type; an array is whole."""
+    if hasattr(values, "iloc") and hasattr(values, "columns"):  # pandas
+        columns, names = [values.iloc[:, j] for j in range(len(values.columns))], values.columns
+    elif hasattr(values, "get_columns"):  # Polars
+        columns, names = values.get_columns(), values.columns
+    elif hasattr(values, "itercolumns"):  # Arrow
+        columns, names = list(values.itercolumns()), values.schema.names
+    else:
+        return [(name, values)]
+    return [(f"{name}: column {label!r}", column) for label, column in zip(names, columns, strict=True)]
+
+
+def _reason(where: str, found: str) -> str:
+    return f"{where} holds {found}, which is no number; convert it, such as a date to days since another"
+
+
+def _is_of_pandas(kind: type) -> bool:
+    """Whether it is a type of pandas' own: a period, an interval, NA."""
+    return kind.__module__.partition(".")[0] == "pandas"
+
+
+def _is_too_large(array: NDArray[np.object_]) -> bool:
+    try:
+        array.astype(np.float64)
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):  # no number at all
+        return False
+    return False
