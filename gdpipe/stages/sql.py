@@ -22,7 +22,7 @@ def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | No
     Raises:
         ConfigError: The table is no table, or two columns have the same name in that dialect.
     """
-    line = Line(model.features, model.coef, model.intercept, manifest.get("boolean_features", ()))
+    line = Line(model.features, model.coef, model.intercept, frozenset(manifest.get("boolean_features", ())))
     if table is None:
         return expression(line, dialect)
     return select(line, dialect, table, _columns(table, dialect) or _trained_on(manifest))
