@@ -117,6 +117,11 @@ class Frame:
         body.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
         return body
 
+    def filled(self, style: str) -> str:
+        """The whole frame in one colour."""
+        bottom = self.height - BOTTOM
+        return f'<path class="{style}" d="M{LEFT} {TOP}H{WIDTH - RIGHT}V{bottom:g}H{LEFT}Z"/>'
+
     def inside(self, body: Sequence[str]) -> str:
         """What is drawn in the picture's own units, cut off at the frame."""
         width, height = WIDTH - LEFT - RIGHT, self.height - TOP - BOTTOM

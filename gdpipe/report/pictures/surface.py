@@ -36,7 +36,9 @@ DOTS = 40
 
 
 def contours(plane: Plane, labels: tuple[str, str]) -> str:
-    """Lines of equal loss from above, which are ellipses, the descent on them; empty if it started at the optimum.
+    """Lines of equal loss from above, which are ellipses, the descent on them.
+
+    Empty if it started at the optimum, or so near that float64 has no numbers between.
 
     Args:
         plane: The slice.
@@ -47,16 +49,18 @@ def contours(plane: Plane, labels: tuple[str, str]) -> str:
         return ""
     half = plane.half_widths(farthest * RIM)
     low, high = plane.optimum - half, plane.optimum + half
+    if not (low < high).all():
+        return ""
     frame = Frame(Axis(low[0], high[0], labels[0]), Axis(low[1], high[1], labels[1]), SQUARE)
     angles = np.linspace(0, 2 * math.pi, 73)[:-1]
-    # the outermost reaches the corners of the box
+    # in a narrow valley the corners of the box lie many rings up the slope: beyond RINGS all is drawn as one
     corner = float(np.linalg.norm(np.linalg.solve(plane.axes, np.array([half, half * [1, -1]]).T), axis=0).max())
-    radii = [farthest * k / (RINGS - 2) for k in range(1, math.ceil(corner / farthest * (RINGS - 2)) + 1)]
-    radii = [*radii[:RINGS], *([corner] if len(radii) > RINGS else [])]
-    body = []
+    radii = [farthest * k / (RINGS - 2) for k in range(1, RINGS + 1) if farthest * (k - 1) / (RINGS - 2) < corner]
+    body = [frame.filled(shade(1 - (RINGS + 1) / (RINGS + 2)))] if corner > radii[-1] else []
+    shades = len(radii) + len(body) + 1
     for k, radius in reversed(list(enumerate(radii))):
         ring = np.array([frame.at(*point) for point in plane.ring(radius, angles).tolist()])
-        body.append(f'<path class="ring {shade(1 - (k + 1) / (len(radii) + 1))}" d="{outline(ring)}"/>')
+        body.append(f'<path class="ring {shade(1 - (k + 1) / shades)}" d="{outline(ring)}"/>')
     steps = np.array([frame.at(*point) for point in plane.path.tolist()])
     body.append(_path(steps, steps))
     clipped = frame.inside(body)
