@@ -9,7 +9,7 @@ from flint import fmpz_mat, nmod_mat
 from numpy.typing import NDArray
 
 from gdpipe.numerics.covariance import CrossProducts, ExactProducts, power_of_two
-from gdpipe.numerics.fixed_point import to_fixed
+from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.relations import Relation, Rounding, plain_relation, rounded_relation
 from gdpipe.numerics.scaling import Scaling
@@ -32,7 +32,8 @@ class Dependencies:
         constant: Indices of features that are the same on every row.
         relations: One for each further rank that is missing.
         redundant: One feature of each relation, the last that can be spared: without these the rest is independent.
-        smallest_eigenvalue: Of the correlation matrix of the rest, where float64 cannot tell it; else None.
+        smallest_eigenvalue: Of the correlation matrix without the redundant features, where float64 cannot tell it;
+            else None.
         null_space: The relations as directions among standardized coefficients of the features that vary, one a
             column, where they were found as such; None where `null_directions` tells them from the relations.
     """
@@ -73,7 +74,7 @@ class Dependencies:
                 problem = LeastSquares.of(
                     cross.select([*independent, len(cross.sums) - 1]), scaling.select(independent)
                 )
-            found = _smallest_mode(problem)
+            found = smallest_mode(problem)
             if found is None:
                 break
             smallest, mode = found
@@ -131,25 +132,32 @@ def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relati
     return Relation(tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1)), constant, exact=True)
 
 
-def _smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:
+def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:
     """The least eigenvalue and its vector, where float64 cannot be trusted with them; else None.
 
     Inverse iteration in rational arithmetic (Golub & Van Loan, 4th ed., section 8.2.2): each solve gains the ratio of
-    the two least eigenvalues, and no digit is lost to the condition number.
+    the two least eigenvalues, and no digit is lost to the condition number. Where directions are projected out, it
+    works in the eigenvectors that are left, which are orthogonal to them to rounding: that is squared here.
     """
-    eigenvalues, mode = problem.eigenvalues, problem.modes[:, 0]
-    if eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
+    eigenvalues, modes = problem.eigenvalues, problem.modes
+    if not len(eigenvalues) or eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
         return None
     assert isinstance(problem.exact_hessian, np.ndarray)
+    p, rank = modes.shape
+    matrix, mode = problem.exact_hessian, modes[:, 0]
+    if rank < p:
+        basis = integer_matrix(to_fixed(modes.ravel().tolist()).reshape(modes.shape))
+        entries = (basis.transpose() * integer_matrix(matrix) * basis).entries()
+        matrix = np.array([int(v) >> 2 * FIXED_POINT_BITS for v in entries], object).reshape(rank, rank)
+        matrix, mode = (matrix + matrix.T) >> 1, np.eye(rank)[0]
     # half a unit of rounding in each entry may leave a singular matrix, or worse; p units more on its diagonal do not
-    p = problem.n_features
-    definite = problem.exact_hessian + np.diag(np.full(p, p, object))
+    definite = matrix + np.diag(np.full(rank, p, object))
     value = 0.0
     for _ in range(INVERSE_ITERATIONS):
         image = solve_exactly(definite, to_fixed(mode.tolist())[:, None])[:, 0].astype(np.float64)
         norm = float(np.linalg.norm(image))
         value, mode = 1.0 / norm, image / norm
-    return value, mode
+    return value, modes @ mode if rank < p else mode
 
 
 def _regression(cross: ExactProducts, independent: list[int], dependent: int) -> dict[int, Fraction]:

@@ -11,11 +11,7 @@ FORECAST_LIMIT = 2**53
 
 
 def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -> int | None:
-    """The steps until ||g|| <= stop, None if never: descent on a quadratic is known in advance.
-
-    Along an eigenvector g(t+1) = (1 + momentum)(1 - rate·λ)·g(t) - momentum·(1 - rate·λ)·g(t-1): the powers of a
-    2 x 2 matrix tell the gradient at any step.
-    """
+    """The steps until ||g|| <= stop, None if never: descent on a quadratic is known in advance, at any step."""
 
     def norm_after(steps: int) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -64,12 +60,33 @@ def _gradients_after(problem: LeastSquares, rate: float, momentum: float, steps:
 
     It is taken where the descent takes it: beyond the iterate, by the momentum.
     """
-    start = problem.modes.T @ problem.linear
-    shrink = 1.0 - rate * problem.eigenvalues
-    step = np.zeros((len(shrink), 2, 2))
-    step[:, 0, 0], step[:, 0, 1], step[:, 1, 0] = (1 + momentum) * shrink, -momentum * shrink, 1.0
-    # near a double root rounding can make powers of 10^9 and more overflow: that is as good as never
-    with np.errstate(over="ignore", invalid="ignore"):
-        state = np.linalg.matrix_power(step, steps) @ np.array([[1.0], [1.0]])
-        gradients: NDArray[np.float64] = start * ((1 + momentum) * state[:, 0, 0] - momentum * state[:, 1, 0])
-    return gradients
+    start: NDArray[np.float64] = problem.modes.T @ problem.linear
+    taken = rate * problem.eigenvalues
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        if not steps:
+            return start
+        if not momentum:
+            size = np.exp(steps * np.log1p(-np.minimum(taken, 2 - taken)))  # of (1 - taken)^steps
+            gradients: NDArray[np.float64] = start * np.where(taken > 1, -1.0, 1.0) ** (steps % 2) * size
+            return gradients
+        now, before = _remaining(taken, momentum, steps), _remaining(taken, momentum, steps - 1)
+        return start * ((1 + momentum) * now - momentum * before)
+
+
+def _remaining(taken: NDArray[np.float64], momentum: float, steps: int) -> NDArray[np.float64]:
+    """What is left of the distance along each eigenvector, shape (rank,): e(t), where e(0) = e(-1) = 1.
+
+    The roots of e(t+1) = (1 + m)·s·e(t) - m·s·e(t-1), with s = 1 - rate·λ, have modulus r = √(m·s) and angle a:
+    e(t) = rᵗ·(cos ta + s·(1 - m)/(2r) · sin ta / sin a). That Nesterov's momentum belongs to the least λ makes the
+    root there a double one, and all others complex. Powers of a matrix would lose it where rate·λ is near 1e-16.
+    """
+    taken = np.minimum(taken, 1 - np.finfo(np.float64).eps)
+    shrink = 1.0 - taken
+    lag = 1.0 - momentum
+    modulus = np.sqrt(momentum * shrink)
+    sine = np.sqrt(np.maximum(shrink * ((1 + momentum) ** 2 * taken - lag**2), 0.0)) / (2 * modulus)
+    angle = np.arctan2(sine, (1 + momentum) * shrink / (2 * modulus))
+    turned = np.where(sine > 0, np.sin(steps * angle) / sine, float(steps))
+    power = np.exp(steps * (np.log1p(-lag) + np.log1p(-taken)) / 2)
+    remaining: NDArray[np.float64] = power * (np.cos(steps * angle) + shrink * lag / (2 * modulus) * turned)
+    return remaining

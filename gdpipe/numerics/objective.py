@@ -74,36 +74,34 @@ class LeastSquares:
             modes=modes,
         )
 
-    def without(self, directions: NDArray[np.float64], smallest: float | None = None) -> "LeastSquares":
+    def without(self, directions: NDArray[np.float64]) -> "LeastSquares":
         """The same with directions of no consequence projected out.
 
         Args:
             directions: Shape (p, k), linearly independent.
-            smallest: The least eigenvalue that is left, where it is known better than float64 can find it.
         """
-        p, k = directions.shape
+        k = directions.shape[1]
         if not k:
-            return self if smallest is None else replace(self, eigenvalues=_raised(self.eigenvalues, smallest))
-        null_space = np.linalg.qr(directions)[0]
-        keep = np.eye(p) - null_space @ null_space.T
-        hessian = keep @ self.hessian @ keep
-        hessian = (hessian + hessian.T) / 2
+            return self
+        basis = np.linalg.qr(directions, mode="complete")[0]
+        null_space, rest = basis[:, :k], basis[:, k:]
+        hessian = rest.T @ self.hessian @ rest
         eigenvalues, modes = np.linalg.eigh(hessian)
-        left = np.sort(np.argsort(np.abs(eigenvalues), kind="stable")[k:])
-        eigenvalues = eigenvalues[left]
-        if smallest is not None:
-            eigenvalues = _raised(eigenvalues, smallest)
-        return LeastSquares(
-            hessian,
-            keep @ self.linear,
-            self.exact_hessian,
-            self.exact_linear,
-            self.exact_square,
-            self.variance,
-            null_space,
-            eigenvalues,
-            modes[:, left],
+        hessian = rest @ hessian @ rest.T
+        return replace(
+            self,
+            hessian=(hessian + hessian.T) / 2,
+            linear=rest @ (rest.T @ self.linear),
+            null_space=null_space,
+            eigenvalues=eigenvalues,
+            modes=rest @ modes,
         )
+
+    def with_smallest(self, eigenvalue: float) -> "LeastSquares":
+        """The same, its least eigenvalue known better than float64 can find it."""
+        eigenvalues = np.maximum(self.eigenvalues, eigenvalue)
+        eigenvalues[:1] = eigenvalue
+        return replace(self, eigenvalues=eigenvalues)
 
     @property
     def n_features(self) -> int:
@@ -192,13 +190,6 @@ class LeastSquares:
             slope = steps @ gradient
             losses[start : start + points] = np.maximum(loss + self.variance * (2 * slope + curvature), 0.0)
         return losses
-
-
-def _raised(eigenvalues: NDArray[np.float64], smallest: float) -> NDArray[np.float64]:
-    """Ascending eigenvalues, the least of which is known to be `smallest`."""
-    raised: NDArray[np.float64] = np.maximum(eigenvalues, smallest)
-    raised[:1] = smallest
-    return raised
 
 
 def _float64_correlations(cross: Float64Products, scales: list[float]) -> tuple[GridMatrix, NDArray[np.object_], int]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies, split_constant
+from gdpipe.numerics.covariance import CrossProducts, ExactProducts
+from gdpipe.numerics.dependencies import Dependencies, smallest_mode, split_constant
 from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.relations import Relation, null_directions
 from gdpipe.numerics.scaling import Scaling
@@ -55,7 +55,13 @@ class Regression:
         directions = found.null_space if relations else None
         if directions is None:
             directions = null_directions(relations, kept_scaling, list(range(len(kept))))
-        problem = problem.without(directions, found.smallest_eigenvalue)
+        problem = problem.without(directions)
+        smallest = None if relations else found.smallest_eigenvalue
+        # the redundant features count here: the least eigenvalue is not that of the others, but larger
+        if relations and isinstance(cross, ExactProducts) and (found_again := smallest_mode(problem)):
+            smallest = found_again[0]
+        if smallest is not None:
+            problem = problem.with_smallest(smallest)
         return cls(found, kept, kept_cross, kept_scaling, relations, problem)
 
 
