@@ -128,6 +128,24 @@ def test_relations_between_float32_columns_hold_to_their_rounding(train: Train) 
     assert run.convergence["dependencies"][0].tolist()[0] == "c = a + b (to rounding)"
 
 
+@pytest.mark.parametrize("collinear", ["min_norm", "drop"])
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_a_column_that_went_through_text_of_15_digits(train: Train, collinear: str, weight: str | None) -> None:
+    a, b = (np.array([float(f"{v:.15g}") for v in values]) for values in (A + 1000, B))
+    total = np.array([float(f"{v:.15g}") for v in a + b])
+    columns = {"a": a, "b": b, "c": total, "y": 2 * A - B + E, **({"w": np.arange(400) % 4 + 1.0} if weight else {})}
+    run = train(columns, collinear=collinear, weight=weight)
+    assert run.convergence["dependencies"][0].tolist() == ["c = a + b (to 15 decimal digits)"]
+    assert run.convergence["forecast_iterations"][0] == run.convergence["iterations"][0]
+    with pytest.raises(gdpipe.DataError, match=r"c = a \+ b \(to 15 decimal digits\)"):
+        train(columns, collinear="fail", weight=weight)
+
+
+def test_features_dependent_in_float64_but_not_in_the_data_are_refused_with_one_line(train: Train) -> None:
+    with pytest.raises(gdpipe.ConvergenceError, match="stopped after 10 steps"):
+        train({"a": A, "b": A + 1e-13 * B, "y": A + E}, max_iterations=10)
+
+
 @pytest.mark.parametrize("power", [-100, -77, 77, 100, 140])
 def test_targets_in_any_unit(train: Train, power: int) -> None:
     plain = train({"a": A, "b": B, "y": 2 * A - B + E})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics.covariance import CrossProducts, ExactProducts, power_of_two
 from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.objective import LeastSquares
-from gdpipe.numerics.relations import Relation, Rounding, plain_relation, rounded_relation
+from gdpipe.numerics.relations import Holds, Relation, Rounding, plain_relation, rounded_relation
 from gdpipe.numerics.scaling import Scaling
 
 # 2^61 - 1 and neighbours: a rank modulo a prime is never too large, and too small once in about 2^60 matrices;
@@ -67,7 +67,7 @@ class Dependencies:
             return cls(constant, relations, redundant, None, null_space)
         found_relations, redundant = _exact_relations(cross, varying)
         independent = [j for j in varying if j not in redundant]
-        rounded: list[int] = []
+        rounded: dict[int, Holds] = {}
         smallest = None
         while independent:
             if len(independent) < len(varying):
@@ -78,15 +78,18 @@ class Dependencies:
             if found is None:
                 break
             smallest, mode = found
-            if not rounding.explains(smallest, mode, independent):
+            holds = rounding.explains(smallest, mode, independent)
+            if holds is None:
                 break  # nearly dependent, but with something of its own to say
             spared = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
-            rounded.append(independent.pop(spared))
+            rounded[independent.pop(spared)] = holds
             smallest = None
         for j in sorted(rounded):
             weights = _regression(cross, independent, j)
-            found_relations.append(rounded_relation(cross, scaling, weights, j, rounding.of_coefficients))
-        return cls(constant, tuple(found_relations), redundant + rounded, smallest)
+            found_relations.append(
+                rounded_relation(cross, scaling, weights, j, rounding, decimal=rounded[j] is Holds.TO_15_DIGITS)
+            )
+        return cls(constant, tuple(found_relations), [*redundant, *rounded], smallest)
 
 
 def split_constant(cross: CrossProducts) -> tuple[list[int], list[int]]:
@@ -179,8 +182,9 @@ def _float64_relations(
     """
     eigenvalues, modes = problem.eigenvalues, problem.modes
     unsure = int(np.searchsorted(eigenvalues, TRUSTED_EIGENVALUE * problem.lipschitz, side="right"))
-    explained = (rounding.explains(float(eigenvalues[i]), modes[:, i], varying) for i in range(unsure))
-    deficiency = next((i for i, holds in enumerate(explained) if not holds), unsure)
+    explained = [rounding.explains(float(eigenvalues[i]), modes[:, i], varying) for i in range(unsure)]
+    deficiency = explained.index(None) if None in explained else unsure
+    decimal = Holds.TO_15_DIGITS in explained[:deficiency]
     null_space = modes[:, :deficiency]
     if not deficiency:
         return (), [], null_space
@@ -209,7 +213,8 @@ def _float64_relations(
             scaling,
             dict(zip(independent, map(Fraction, line), strict=True)),
             dependent,
-            rounding.of_coefficients,
+            rounding,
+            decimal=decimal,
         )
         for dependent, line in zip(redundant, weights.tolist(), strict=True)
     )

@@ -255,7 +255,11 @@ def _breusch_pagan(problem: LeastSquares, residuals: ResidualStatistics, n: floa
     if not spread > 0:
         return float("nan")
     hessian = problem.hessian[np.ix_(independent, independent)]
-    return float(n * (covariance @ np.linalg.solve(hessian, covariance)) / spread)
+    try:
+        explained = float(covariance @ np.linalg.solve(hessian, covariance))
+    except np.linalg.LinAlgError:  # nearly dependent features: in float64 nothing is left of the least eigenvalue
+        return float("nan")
+    return n * explained / spread
 
 
 def _ratio(above: float, below: float) -> float:

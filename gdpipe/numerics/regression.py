@@ -1,6 +1,6 @@
 """From sums to a problem that descent can be run on: which features take part, and in which directions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,4 +66,4 @@ class Regression:
 
 
 def _among(relation: Relation, kept: list[int]) -> Relation:
-    return Relation(tuple(relation.coefficients[j] for j in kept), relation.constant, relation.exact)
+    return replace(relation, coefficients=tuple(relation.coefficients[j] for j in kept))

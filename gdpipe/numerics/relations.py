@@ -1,5 +1,6 @@
 """Linear relations among features, in lowest terms, and how exactly they hold."""
 
+import enum
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +13,8 @@ from gdpipe.numerics.scaling import Scaling
 
 # a combination is constant to rounding when its spread is at most this many roundings of its terms
 ROUNDINGS = 4.0
+# what text of 15 significant digits rounds at most, relative to a value: half a unit where the first digit is 1
+DECIMAL_ROUNDING = 5e-15
 LARGEST_DENOMINATOR = 1000
 
 
@@ -23,11 +26,13 @@ class Relation:
         coefficients: Shape (p,), in original units, in lowest terms: integers where the relation is exact.
         constant: In the same unit as the terms.
         exact: False where it holds only to the rounding of the data.
+        decimal: Whether that is more than float64 rounds: what text of 15 digits leaves.
     """
 
     coefficients: tuple[Fraction, ...]
     constant: Fraction
     exact: bool
+    decimal: bool = False
 
     @property
     def features(self) -> list[int]:
@@ -35,11 +40,18 @@ class Relation:
         return [i for i, c in enumerate(self.coefficients) if c]
 
 
+class Holds(enum.Enum):
+    """How a combination of features can be constant though its variance is not 0."""
+
+    TO_ROUNDING = "to rounding"
+    TO_15_DIGITS = "to 15 decimal digits"
+
+
 class Rounding:
     """What the rounding of the data, or of the sums, can do to a combination of features.
 
     A combination of float64 columns that is constant but for rounding moves by a few units in the last place of
-    its terms.
+    its terms; one of columns that went through text of 15 digits by half a unit in the last digit of each besides.
     """
 
     def __init__(self, cross: CrossProducts, scaling: Scaling, resolution: NDArray[np.float64] | None) -> None:
@@ -49,14 +61,26 @@ class Rounding:
         ]
         magnitudes = np.array([square_root(Fraction(s)) for s in squares])
         units = np.full(p, np.finfo(np.float64).eps) if resolution is None else resolution
-        self.of_coefficients = max(1e-9, 100 * float(units.max(initial=0.0)))
-        self._per_weight = units * magnitudes / scaling.scales
+        self._of_coefficients = max(1e-9, 100 * float(units.max(initial=0.0)))
+        self.of_values = ROUNDINGS * float(units.max(initial=0.0)) + DECIMAL_ROUNDING
+        self._sizes = magnitudes / scaling.scales
+        self._units = units
+        self._scales = scaling.scales
         self._noise = cross.noise * p
 
-    def explains(self, eigenvalue: float, mode: NDArray[np.float64], features: list[int]) -> bool:
-        """Whether a combination with this variance may be constant."""
-        spread = float(np.abs(mode) @ self._per_weight[features])
-        return eigenvalue <= max((ROUNDINGS * spread) ** 2, self._noise)
+    def explains(self, eigenvalue: float, mode: NDArray[np.float64], features: list[int]) -> Holds | None:
+        """How a combination with this variance may be constant; None where it cannot be."""
+        sizes = np.abs(mode) * self._sizes[features]
+        spread = ROUNDINGS * float(sizes @ self._units[features])
+        if eigenvalue <= max(spread**2, self._noise):
+            return Holds.TO_ROUNDING
+        return Holds.TO_15_DIGITS if eigenvalue <= (spread + DECIMAL_ROUNDING * float(sizes.sum())) ** 2 else None
+
+    def of_weights(self, weights: dict[int, Fraction], dependent: int) -> float:
+        """How far the weights of features in the dependent one may be off, relative to the largest."""
+        terms = (float(abs(w)) * self._scales[j] * self._sizes[j] for j, w in weights.items())
+        size = self._sizes[dependent] + math.fsum(terms) / self._scales[dependent]
+        return max(self._of_coefficients, self.of_values * float(size))
 
 
 def rounded_relation(
@@ -64,7 +88,9 @@ def rounded_relation(
     scaling: Scaling,
     weights: dict[int, Fraction],
     dependent: int,
-    rounding: float,
+    rounding: Rounding,
+    *,
+    decimal: bool,
 ) -> Relation:
     """What a feature is of the independent ones, to rounding: cleaned of noise.
 
@@ -73,27 +99,31 @@ def rounded_relation(
         scaling: Of the same columns.
         weights: Of each independent feature in the dependent one, in original units.
         dependent: The feature that they give.
-        rounding: Relative rounding of the weights.
+        rounding: Of the data.
+        decimal: Whether it holds to 15 decimal digits only.
     """
     terms = {dependent: Fraction(1)}
     means = cross.means()
-    constant = means[dependent]
+    of_weights, of_constant = rounding.of_weights(weights, dependent), rounding.of_values
     for j, weight in weights.items():
-        constant -= weight * means[j]
         # a term that moves the combination by no more than rounding does not belong to it
-        if abs(weight) * Fraction(float(scaling.scales[j])) > 10 * Fraction(rounding) * Fraction(
+        if abs(weight) * Fraction(float(scaling.scales[j])) > 10 * Fraction(of_weights) * Fraction(
             float(scaling.scales[dependent])
         ):
-            terms[j] = -simplest_near(weight, rounding)
+            terms[j] = -simplest_near(weight, of_weights)
+            if terms[j].denominator > LARGEST_DENOMINATOR:
+                of_constant = of_weights  # a weight that is no simple number is known no better
     common = math.lcm(*(t.denominator for t in terms.values()))
     if common <= LARGEST_DENOMINATOR:
         terms = {j: t * common for j, t in terms.items()}
     size = sum((abs(t * means[j]) for j, t in terms.items()), Fraction(0))
-    constant *= terms[dependent]
     coefficients = tuple(terms.get(j, Fraction(0)) for j in range(len(scaling.scales)))
-    if not cross.centred or abs(constant) <= size * Fraction(rounding):
-        constant = Fraction(0)
-    return Relation(coefficients, constant, exact=False)
+    constant = sum((t * means[j] for j, t in terms.items()), Fraction(0)) if cross.centred else Fraction(0)
+    for simple in (Fraction(0), Fraction(round(constant)), constant.limit_denominator(LARGEST_DENOMINATOR)):
+        if abs(simple - constant) <= size * Fraction(of_constant):
+            constant = simple
+            break
+    return Relation(coefficients, constant, exact=False, decimal=decimal)
 
 
 def plain_relation(means: list[float], weights: dict[int, float], dependent: int) -> Relation:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.dependencies import Dependencies
-from gdpipe.numerics.relations import Relation
+from gdpipe.numerics.relations import Holds, Relation
 
 LARGEST_SHOWN = 10**15
 
@@ -42,7 +42,8 @@ def _equation(relation: Relation, names: Sequence[str]) -> str:
     if constant:
         text += f" {'-' if constant < 0 else '+'} {_number(abs(constant))}"
     text = text.removeprefix(" - ") if not text.startswith(" - ") else "-" + text.removeprefix(" - ")
-    return f"{_term(abs(alone[0]), alone[1])} = {text}" + ("" if relation.exact else " (to rounding)")
+    held = "" if relation.exact else f" ({(Holds.TO_15_DIGITS if relation.decimal else Holds.TO_ROUNDING).value})"
+    return f"{_term(abs(alone[0]), alone[1])} = {text}{held}"
 
 
 def _term(coefficient: Fraction, name: str) -> str:

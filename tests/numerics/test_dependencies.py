@@ -51,6 +51,40 @@ def test_relations_that_hold_to_rounding_are_named_as_such(free: Floats) -> None
     assert lines(X, "a b mix c d") == ("a = 3 mix - 3 b (to rounding)", "10 d = 11 c (to rounding)")
 
 
+def to_15_digits(values: Floats) -> Floats:
+    return np.array([float(f"{v:.15g}") for v in values.tolist()])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("exact", [True, False])
+def test_relations_through_text_of_15_digits_are_found_and_named(free: Floats, offset: float, exact: bool) -> None:
+    a, b, c = (to_15_digits(v) for v in free)
+    a = to_15_digits(a + offset)
+    X = np.column_stack([a, b, to_15_digits(2 * a + 3), c, to_15_digits(b + c)])
+    built = problem(X, np.random.default_rng(9).normal(size=200), exact=exact)
+    named = describe(dependencies(built), built.cross, ["a", "b", "twice", "c", "sum"])
+    assert [line.split(" (to ")[0] for line in named] == ["twice = 2 a + 3", "sum = b + c"]
+    assert {line.split(" (to ")[1] for line in named} <= {"rounding)", "15 decimal digits)"}
+
+
+def test_what_only_15_digits_round_is_named_so(free: Floats) -> None:
+    a, b = to_15_digits(free[0] + 1000), to_15_digits(free[1])
+    assert lines(np.column_stack([a, b, to_15_digits(a + b)]), "a b c") == ("c = a + b (to 15 decimal digits)",)
+    # without an intercept likewise, and where only few decimals were written
+    assert lines(np.column_stack([a, b, to_15_digits(a + b)]), "a b c", centred=False) == (
+        "c = a + b (to 15 decimal digits)",
+    )
+    few = np.round(a, 2)
+    assert lines(np.column_stack([few, to_15_digits(0.1 * few + 1.5)]), "a b") == ("a = 10 b - 15 (to rounding)",)
+
+
+@pytest.mark.parametrize("own", [1e-9, 1e-12, 2e-14])
+def test_little_of_its_own_beyond_the_rounding_of_15_digits_is_no_relation(free: Floats, own: float) -> None:
+    # with ROUNDINGS = 40 the last of these would be one
+    a, _, c = free
+    assert lines(np.column_stack([a, a + own * c]), "a b") == ()
+
+
 def test_near_dependence_with_something_of_its_own_to_say_is_no_relation(free: Floats) -> None:
     a, b, c = free
     X = np.column_stack([a, b, a + 1e-7 * c])
