@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, TrainingConfig
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.numerics import linear, ols
+from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.array_types import why_not_numbers
 from gdpipe.numerics.convergence import certify
 from gdpipe.numerics.covariance import CrossProducts
@@ -54,7 +55,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         loss_history_: Mean squared error at the steps in `history_iterations_`, in the target's unit squared.
         history_iterations_: The steps kept, ascending: 0, the last, and at most some 10,000 in all.
         certificate_: How far the descent stopped from the optimum, and whether that is near enough. What takes
-            single rows or standard errors to know (`row_gradient`, `coef_gap_se`) is NaN.
+            single rows to know (`row_gradient`) is NaN.
         ols_coef_: Shape (n_features_in_,), the exact least-squares coefficients, rounded once.
         ols_intercept_: Likewise.
         rank_: Independent features, constants not counted.
@@ -192,11 +193,14 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         descent = GradientDescent(
             config.method, config.learning_rate, config.tolerance, config.max_iterations, config.max_seconds
         )
-        solution = minimize(problem, descent.plan(problem, cross.total_weight))
-        baseline = ols.solve(regression.cross, regression.scaling, problem, regression.relations)
-        self.certificate_ = certify(
-            problem, solution, baseline.coef_scaled, np.full(problem.n_features, np.nan), np.nan, 0.0
-        )
+        relations, scaling = regression.relations, regression.scaling
+        foreseen = Agreement.foreseen(problem, scaling, relations, cross.total_weight, centred=cross.centred)
+        solution = minimize(problem, descent.plan(problem, foreseen))
+        baseline = ols.solve(regression.cross, scaling, problem, relations)
+        std_error = np.full(problem.n_features + 1, np.nan) if foreseen is None else foreseen.std_error
+        agreement = Agreement.of(problem, scaling, baseline.coef_scaled, std_error)
+        terms = ["intercept", *(self._names[j] for j in regression.kept)]
+        self.certificate_ = certify(problem, solution, baseline.coef_scaled, agreement, terms, np.nan, 0.0)
         self.coef_, self.intercept_ = _in_original_units(regression, p, solution.coef_scaled.tolist())
         self.ols_coef_, self.ols_intercept_ = _in_original_units(regression, p, baseline.coef_scaled)
         self.n_iter_ = solution.iterations

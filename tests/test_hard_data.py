@@ -55,6 +55,22 @@ def test_residuals_that_are_tiny_beside_the_values(train: Train, noise: float) -
     assert ((table["ci_lower"] < table["estimate"]) & (table["estimate"] < table["ci_upper"])).all()
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e9])
+@pytest.mark.parametrize("noise", [0.0, 1e-8, 1e-4])
+def test_each_published_estimate_agrees_with_ols_or_the_verdict_says_why(
+    train: Train, noise: float, offset: float
+) -> None:
+    columns = {"a": A + offset, "b": A + 0.1 * B, "c": B}
+    # a loose tolerance is an upper limit, and no more
+    run = train({**columns, "y": 2 * A + 1e-7 * B + 3 + noise * E}, tolerance=1e-2)
+    table = run.parameters
+    gaps = (table["estimate"] - table["ols_estimate"]).abs()
+    limits = np.maximum(1e-9 * table["ols_estimate"].abs(), 1.01e-3 * table["std_error"])
+    told = "coefficients rounded to float64 come no nearer" in run.manifest["verdict"]["reason"]
+    assert told == bool((gaps > limits).any())
+    assert not (gaps > limits)[1:].any()
+
+
 @pytest.mark.parametrize("offset", [1e6, 1e9])
 def test_features_far_from_zero(train: Train, offset: float) -> None:
     columns = {"a": A + offset, "b": B + offset, "y": 2 * A - B + E}

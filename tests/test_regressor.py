@@ -19,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -263,6 +264,10 @@ def test_the_descent_leaves_its_history_and_its_certificate() -> None:
     assert model.loss_history_[-1] == pytest.approx(np.mean((y - model.predict(X)) ** 2))
     assert model.certificate_.passed
     assert 0 < model.certificate_.coef_gap <= 1e-8
+    assert 0 < model.certificate_.disagreement <= 1
+    fit = sm.OLS(y, sm.add_constant(X)).fit()
+    gaps = np.abs(model.coef_ - model.ols_coef_) / fit.bse[1:]
+    assert model.certificate_.coef_gap_se == pytest.approx(gaps.max(), rel=1e-4)
     assert np.isnan(model.certificate_.row_gradient)
     assert model.rank_ == 2
     oracle = LinearRegression().fit(X, y)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.errors import ConfigError
+from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.fixed_point import to_fixed
 from gdpipe.numerics.forecast import forecast
 from gdpipe.numerics.history import History
@@ -63,13 +64,13 @@ class GradientDescent:
     max_iterations: int = 100_000
     max_seconds: float | None = None
 
-    def plan(self, problem: LeastSquares, total_weight: float | None = None) -> "Plan":
+    def plan(self, problem: LeastSquares, agreement: Agreement | None = None) -> "Plan":
         """Choose method and rate for a problem and forecast the steps.
 
         Args:
             problem: What to descend on.
-            total_weight: Rows behind it. Where it is known, and the data are so certain that the tolerance would be
-                visible beside the standard errors, the descent goes on until it is not.
+            agreement: What each term is held to. Where that is stricter than the tolerance, the descent goes on until
+                it is met.
 
         Raises:
             ConfigError: The learning rate would diverge.
@@ -80,7 +81,7 @@ class GradientDescent:
                 f"learning_rate {self.learning_rate:g} would diverge: it must be below 2/L = {limit:.10g} "
                 "on these data; learning_rate='auto' finds the best one"
             )
-        target = self._distance_aimed_at(problem, total_weight)
+        target = self._distance_aimed_at(agreement)
         if self.method == "gd":
             return self._planned(problem, "gd", target)
         if self.method == "accelerated":
@@ -114,18 +115,11 @@ class GradientDescent:
         stop = smallest * target
         return Plan(method, rate, momentum, stop, forecast(problem, rate, momentum, stop), self)
 
-    def _distance_aimed_at(self, problem: LeastSquares, total_weight: float | None) -> float:
-        """Half the tolerance, or less where that is more than a hundredth of a standard error.
-
-        A standardized coefficient's standard error is at least sqrt(loss / (variance · n)), since (A⁻¹)ⱼⱼ >= 1.
-        """
+    def _distance_aimed_at(self, agreement: Agreement | None) -> float:
+        """Half the tolerance, or of what the terms are held to, or of a hundredth of the least standard error."""
         aim = self.tolerance
-        if total_weight is not None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                optimum = problem.modes @ (problem.modes.T @ problem.linear / problem.eigenvalues)
-            if np.isfinite(optimum).all():
-                least_error = math.sqrt(problem.loss(optimum) / problem.variance / total_weight)
-                aim = min(aim, max(MAX_GAP_SE * least_error, NEGLIGIBLE_GAP))
+        if agreement is not None:
+            aim = min(aim, agreement.distance, max(MAX_GAP_SE * agreement.least_std_error, NEGLIGIBLE_GAP))
         return max(aim / 2, FINEST)
 
 

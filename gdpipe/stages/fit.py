@@ -10,8 +10,13 @@ from gdpipe.stages.standardize import Standardized
 logger = logging.getLogger(__name__)
 
 
-def fit(config: TrainingConfig, standardized: Standardized) -> Solution:
+def fit(config: TrainingConfig, standardized: Standardized, total_weight: float | None = None) -> Solution:
     """Forecast the descent, say so, and descend.
+
+    Args:
+        config: The settings.
+        standardized: The problem.
+        total_weight: Of all rows, where the problem is that of a sample.
 
     Raises:
         ConfigError: The learning rate would diverge.
@@ -23,7 +28,7 @@ def fit(config: TrainingConfig, standardized: Standardized) -> Solution:
         max_iterations=config.max_iterations,
         max_seconds=config.max_seconds,
     )
-    plan = settings.plan(standardized.problem, standardized.cross.total_weight)
+    plan = settings.plan(standardized.problem, standardized.agreement(total_weight))
     forecast = "never" if plan.forecast_iterations is None else f"{plan.forecast_iterations:,} steps"
     logger.info(
         "descent: %s, learning rate %.6g, condition number %.6g, forecast %s",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
+from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.descent import GradientDescent
 from gdpipe.numerics.objective import LeastSquares
 from gdpipe.stages.ingest import Ingested
@@ -51,18 +52,25 @@ def outlook(
     if len(vif) > 1 and not standardized.relations and np.nanmax(np.append(vif, 0.0)) > LARGE_VIF:
         cases.append((config.tolerance, int(np.nanargmax(vif))))
     names = [ingested.columns.features[j] for j in standardized.kept]
-    found = []
+    found: list[Forecast] = []
     for tolerance, left_out in cases:
-        problem = standardized.problem if left_out is None else _without(standardized, left_out)
+        problem, agreement = standardized.problem, standardized.agreement()
+        if left_out is not None:
+            problem, agreement = _without(standardized, left_out)
         without = None if left_out is None else names[left_out]
         for method in ("gd", "accelerated"):
-            plan = GradientDescent(method=method, tolerance=tolerance).plan(problem, standardized.cross.total_weight)
-            found.append(Forecast(method, tolerance, without, plan.forecast_iterations))
+            plan = GradientDescent(method=method, tolerance=tolerance).plan(problem, agreement)
+            steps = plan.forecast_iterations
+            # a larger tolerance that is held to the same distance, for the standard errors, is no way out
+            if all((f.method, f.without, f.iterations) != (method, without, steps) for f in found):
+                found.append(Forecast(method, tolerance, without, steps))
     return tuple(found)
 
 
-def _without(standardized: Standardized, feature: int) -> LeastSquares:
-    """The problem of the other features."""
+def _without(standardized: Standardized, feature: int) -> tuple[LeastSquares, Agreement | None]:
+    """The problem of the other features, and what they would be held to."""
     others = [j for j in range(len(standardized.kept)) if j != feature]
     cross, scaling = standardized.cross, standardized.kept_scaling
-    return LeastSquares.of(cross.select([*others, len(standardized.kept)]), scaling.select(others))
+    cross, scaling = cross.select([*others, len(standardized.kept)]), scaling.select(others)
+    problem = LeastSquares.of(cross, scaling)
+    return problem, Agreement.foreseen(problem, scaling, (), cross.total_weight, centred=cross.centred)

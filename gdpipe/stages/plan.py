@@ -71,7 +71,8 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
             opened = time.perf_counter() - began - sampler.elapsed
             standardized = standardize(config, ingested)
             began = time.perf_counter()
-            solution = fit(trial, standardized)
+            # more rows have smaller standard errors, which a descent must come nearer for
+            solution = fit(trial, standardized, standardized.cross.total_weight * wanted / decoded)
             descended = time.perf_counter() - began
     except (ConfigError, DataError) as error:
         if len(chosen) == len(groups):

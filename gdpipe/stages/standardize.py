@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError
+from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.dependencies import Dependencies
 from gdpipe.numerics.objective import LeastSquares
@@ -57,6 +58,12 @@ class Standardized:
     def intercept_identified(self) -> bool:
         """Whether the intercept is the same whichever of the dependent features carries the weight."""
         return not any(relation.constant for relation in self.relations)
+
+    def agreement(self, total_weight: float | None = None) -> Agreement | None:
+        """What the terms will be held to; `total_weight` where more rows will be read than these."""
+        cross = self.cross
+        weight = cross.total_weight if total_weight is None else total_weight
+        return Agreement.foreseen(self.problem, self.kept_scaling, self.relations, weight, centred=cross.centred)
 
 
 def standardize(config: TrainingConfig, ingested: Ingested) -> Standardized:

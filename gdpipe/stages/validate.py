@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConvergenceError, QualityError
 from gdpipe.numerics import ols
+from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.convergence import Certificate, certify
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.descent import Solution
@@ -87,11 +88,14 @@ def validate(
     )
     fit = fit_statistics(cross, scaling, problem, residuals, solution.loss, standardized.independent)
     rounding = _row_rounding(ingested, standardized, predicted)
+    std_error = np.array([terms.std_error[0] / scaling.target_scale, *terms.std_error_scaled[1:]])
+    names = [ingested.columns.features[j] for j in standardized.kept]
     certificate = certify(
         problem,
         solution,
         baseline.coef_scaled,
-        terms.std_error_scaled[1:],
+        Agreement.of(problem, scaling, baseline.coef_scaled, std_error),
+        ["intercept", *names],
         _row_gradient(residuals, predicted) * (residuals.unit / scaling.target_scale),
         rounding,
     )
@@ -117,7 +121,6 @@ def validate(
         about = manifest(config, ingested, standardized, certificate, comparison, files, forecasts)
         optimum = np.array([float(w) for w in baseline.coef_scaled])
         landscape = Landscape.of(problem, solution, optimum, baseline.loss, scaling, centred=config.fit_intercept)
-        names = [ingested.columns.features[j] for j in standardized.kept]
         html = page(about, *tables.values(), landscape=landscape, kept=names, density=predicted.density)
         files.append(write_text(staging.folder, "report.html", html))
     gate = comparison.gate

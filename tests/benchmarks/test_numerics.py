@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from gdpipe.numerics import ols
+from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.convergence import certify
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.dependencies import Dependencies
@@ -111,9 +112,12 @@ def test_wide_data_beside_the_one_product(p: int) -> None:
         scaling = Scaling.of(cross)
         loss = LeastSquares.of(cross, scaling)
         Dependencies.of(cross, scaling, loss)
-        solution = minimize(loss, GradientDescent().plan(loss, cross.total_weight))
+        agreement = Agreement.foreseen(loss, scaling, (), cross.total_weight, centred=True)
+        assert agreement is not None
+        solution = minimize(loss, GradientDescent().plan(loss, agreement))
         baseline = ols.solve(cross, scaling, loss, ())
-        certificate = certify(loss, solution, baseline.coef_scaled, np.full(p, np.nan), 0.0, 0.0)
+        agreement = Agreement.of(loss, scaling, baseline.coef_scaled, agreement.std_error)
+        certificate = certify(loss, solution, baseline.coef_scaled, agreement, [""] * (p + 1), 0.0, 0.0)
         assert certificate.passed, certificate.reason
 
     plain, sums, rest = medians(lambda: [np.dot(b, b.T, out=product) for b in blocks], gather, learn, runs=3)

@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from gdpipe.numerics import ols
+from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.convergence import Certificate, certify
 from gdpipe.numerics.descent import GradientDescent, Solution, Status, minimize
 from gdpipe.numerics.fixed_point import GridMatrix, to_fixed
@@ -29,9 +30,14 @@ def solved(
         found = dependencies(built)
         assert found.null_space is not None
         loss = built.loss.without(found.null_space)
-        solution = minimize(loss, GradientDescent(tolerance=tolerance, max_iterations=max_iterations).plan(loss, 1e3))
+        agreement = Agreement.foreseen(loss, built.scaling, found.relations, 1e3, centred=True)
+        settings = GradientDescent(tolerance=tolerance, max_iterations=max_iterations)
+        solution = minimize(loss, settings.plan(loss, agreement))
         baseline = ols.solve(built.cross, built.scaling, loss, found.relations)
-        verdict = certify(loss, solution, baseline.coef_scaled, np.full(loss.n_features, np.nan), 0.0, 0.0)
+        std_error = np.full(loss.n_features + 1, np.nan) if agreement is None else agreement.std_error
+        held = Agreement.of(loss, built.scaling, baseline.coef_scaled, std_error)
+        terms = ["intercept", *(f"x{j}" for j in range(loss.n_features))]
+        verdict = certify(loss, solution, baseline.coef_scaled, held, terms, 0.0, 0.0)
     return solution, baseline, verdict
 
 

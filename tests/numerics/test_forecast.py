@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.descent import GradientDescent, Status, minimize
 from gdpipe.numerics.forecast import FORECAST_LIMIT
@@ -27,10 +28,10 @@ def doubled() -> tuple[Floats, Floats]:
     return np.column_stack([X, X[:, :2]]), X[:, 0] + rng.normal(size=60)
 
 
-def regression(X: Floats, y: Floats, *, centred: bool, exact: bool, drop: bool) -> tuple[Regression, float]:
+def regression(X: Floats, y: Floats, *, centred: bool, exact: bool, drop: bool) -> Regression:
     columns = np.column_stack([X, y]).T
     cross = CrossProducts.of(moments(columns) if exact else rounded_moments(columns), centred=centred)
-    return Regression.of(cross, Scaling.of(cross), np.full(X.shape[1], EPSILON), drop=drop), cross.total_weight
+    return Regression.of(cross, Scaling.of(cross), np.full(X.shape[1], EPSILON), drop=drop)
 
 
 @pytest.mark.parametrize("method", ["gd", "accelerated"])
@@ -41,9 +42,11 @@ def regression(X: Floats, y: Floats, *, centred: bool, exact: bool, drop: bool) 
 def test_a_descent_that_arrives_takes_the_steps_it_was_forecast(
     data: tuple[Floats, Floats], method: str, exact: bool, centred: bool, drop: bool
 ) -> None:
-    found, rows = regression(*data, centred=centred, exact=exact, drop=drop)
+    found = regression(*data, centred=centred, exact=exact, drop=drop)
     settings = GradientDescent(method=method, max_iterations=5_000)  # type: ignore[arg-type]  # a parameter is a str
-    plan = settings.plan(found.problem, rows)
+    weight = found.cross.total_weight
+    agreement = Agreement.foreseen(found.problem, found.scaling, found.relations, weight, centred=centred)
+    plan = settings.plan(found.problem, agreement)
     solution = minimize(found.problem, plan)
     if method == "accelerated":  # however flat: √κ steps are never out of reach here
         assert plan.forecast_iterations is not None
@@ -57,8 +60,8 @@ def test_a_descent_that_arrives_takes_the_steps_it_was_forecast(
 @pytest.mark.parametrize("rows", [5, 10])
 def test_all_features_together_are_no_worse_conditioned_than_the_independent_ones_alone(rows: int) -> None:
     data = wide(rows, 40)
-    together = regression(*data, centred=False, exact=True, drop=False)[0].problem
-    alone = regression(*data, centred=False, exact=True, drop=True)[0].problem
+    together = regression(*data, centred=False, exact=True, drop=False).problem
+    alone = regression(*data, centred=False, exact=True, drop=True).problem
     # the eigenvalues of ZᵀZ are the squared singular values of Z, which has these few rows
     Z = data[0] / np.sqrt(np.mean(data[0] ** 2, axis=0)) / np.sqrt(rows)
     least = float(np.linalg.svd(Z)[1][-1] ** 2)

@@ -107,6 +107,17 @@ def test_rows_of_no_weight_are_left_out(tmp_path: Path) -> None:
     assert planned(in_groups(tmp_path, columns, 100), sample_rows=500, weight="w").rows_left_out == 1_000
 
 
+def test_more_rows_than_the_sample_are_more_certain_and_the_forecast_knows_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x1, extra, noise = rng.normal(size=(3, 100_000))
+    columns = {"x1": x1, "x2": x1 + 0.2 * extra, "y": 2 * x1 + 0.2 * extra + 1e-6 * noise}
+    file = in_groups(tmp_path, columns, 1_000)
+    found = planned(file, sample_rows=1_000)
+    run = gdpipe.train(source=str(file), target="y", output=str(tmp_path / "runs"), report=False)
+    # standard errors ten times smaller than the sample's are a hundred steps more
+    assert found.forecast_iterations == pytest.approx(run.convergence["iterations"][0], rel=0.05)
+
+
 def test_dependent_features_are_named(tmp_path: Path) -> None:
     columns = line_columns()
     found = planned(in_groups(tmp_path, {**columns, "twin": columns["x1"]}, 100))
