@@ -157,6 +157,20 @@ def test_a_column_that_went_through_text_of_15_digits(train: Train, collinear: s
         train(columns, collinear="fail", weight=weight)
 
 
+def test_a_polynomial_beyond_all_digits_is_fitted_or_refused_with_one_line(train: Train) -> None:
+    x = np.linspace(-1, 1, 60)
+    columns = {f"x{k}": x**k for k in range(1, 31)}
+    with pytest.raises(gdpipe.ConvergenceError, match="stopped after 10 steps") as caught:
+        train({**columns, "y": np.cos(5 * x)}, max_iterations=10)
+    assert "\n" not in str(caught.value)
+
+
+def test_float32_relations_far_from_zero_keep_their_small_terms(train: Train) -> None:
+    a, b = (A + 1000).astype(np.float32), B.astype(np.float32)
+    run = train({"a": a, "b": b, "c": a + np.float32(0.25) * b, "y": 2 * A - B + E}, collinear="drop")
+    assert run.convergence["dependencies"][0].tolist() == ["b = 4 c - 4 a (to rounding)"]
+
+
 def test_features_dependent_in_float64_but_not_in_the_data_are_refused_with_one_line(train: Train) -> None:
     with pytest.raises(gdpipe.ConvergenceError, match="stopped after 10 steps"):
         train({"a": A, "b": A + 1e-13 * B, "y": A + E}, max_iterations=10)

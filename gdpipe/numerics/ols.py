@@ -92,11 +92,16 @@ def refined(problem: LeastSquares) -> tuple[Fraction, ...]:
     """A float64 solution, refined on exactly evaluated residuals (Higham 2002, section 12.1)."""
     modes, eigenvalues = problem.modes, problem.eigenvalues
     total = np.full(problem.n_features, Fraction(0), object)
+    before = np.inf
     for _ in range(REFINEMENTS):
         step = -(modes @ (modes.T @ problem.gradient_at(to_fixed(total)) / eigenvalues))
+        size = float(np.abs(step).max(initial=0))
+        if size > before:
+            break  # beyond float64's reach: each step would be wilder than the one before
         total = total + np.array([Fraction(s) for s in step.tolist()], object)
-        if np.abs(step).max(initial=0) <= SETTLED:
+        if size <= SETTLED:
             break
+        before = size
     return tuple(total)
 
 

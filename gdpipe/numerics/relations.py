@@ -61,7 +61,7 @@ class Rounding:
         ]
         magnitudes = np.array([square_root(Fraction(s)) for s in squares])
         units = np.full(p, np.finfo(np.float64).eps) if resolution is None else resolution
-        self._of_coefficients = max(1e-9, 100 * float(units.max(initial=0.0)))
+        self.of_coefficients = max(1e-9, 100 * float(units.max(initial=0.0)))
         self.of_values = ROUNDINGS * float(units.max(initial=0.0)) + DECIMAL_ROUNDING
         self._sizes = magnitudes / scaling.scales
         self._units = units
@@ -76,11 +76,11 @@ class Rounding:
             return Holds.TO_ROUNDING
         return Holds.TO_15_DIGITS if eigenvalue <= (spread + DECIMAL_ROUNDING * float(sizes.sum())) ** 2 else None
 
-    def of_weights(self, weights: dict[int, Fraction], dependent: int) -> float:
-        """How far the weights of features in the dependent one may be off, relative to the largest."""
-        terms = (float(abs(w)) * self._scales[j] * self._sizes[j] for j, w in weights.items())
-        size = self._sizes[dependent] + math.fsum(terms) / self._scales[dependent]
-        return max(self._of_coefficients, self.of_values * float(size))
+    def of_combination(self, weights: dict[int, Fraction], dependent: int) -> float:
+        """What rounding does to a feature and what the others make of it, in its standard deviations."""
+        each = (ROUNDINGS * self._units + DECIMAL_ROUNDING) * self._sizes * self._scales
+        terms = (float(abs(weight)) * each[j] for j, weight in weights.items())
+        return float((each[dependent] + math.fsum(terms)) / self._scales[dependent])
 
 
 def rounded_relation(
@@ -104,12 +104,12 @@ def rounded_relation(
     """
     terms = {dependent: Fraction(1)}
     means = cross.means()
-    of_weights, of_constant = rounding.of_weights(weights, dependent), rounding.of_values
+    of_all, of_constant = rounding.of_combination(weights, dependent), rounding.of_values
+    of_weights = max(rounding.of_coefficients, of_all)
+    negligible = max(10 * rounding.of_coefficients, of_all) * scaling.scales[dependent]
     for j, weight in weights.items():
         # a term that moves the combination by no more than rounding does not belong to it
-        if abs(weight) * Fraction(float(scaling.scales[j])) > 10 * Fraction(of_weights) * Fraction(
-            float(scaling.scales[dependent])
-        ):
+        if abs(weight) * Fraction(float(scaling.scales[j])) > Fraction(float(negligible)):
             terms[j] = -simplest_near(weight, of_weights)
             if terms[j].denominator > LARGEST_DENOMINATOR:
                 of_constant = of_weights  # a weight that is no simple number is known no better
