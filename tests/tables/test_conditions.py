@@ -81,7 +81,7 @@ def floats(kind: pa.DataType) -> Kind:
         if width == 64:
             return rational(literal)
         with np.errstate(over="ignore"):
-            near = float(dtype(float(literal) if abs(literal) < 1e308 else math.copysign(math.inf, literal)))
+            near = float(dtype(float(literal) if abs(literal) < 1e308 else math.inf if literal > 0 else -math.inf))
         # what overflows is not infinite for that
         return rational(literal) if math.isinf(near) and literal != near else near
 
