@@ -30,15 +30,14 @@ class RowFilter:
         return filter_columns(self.filters)
 
     def compiled(self, schema: pa.Schema) -> Compiled:
-        """The conditions for columns of these types.
+        """The conditions for columns of these types; alternatives that ask for others are those that cannot hold.
 
         Raises:
             ConfigError: A value cannot be compared with a column.
         """
-        return [
-            [(column, _condition(schema.field(column).type, column, operator, value)) for column, operator, value in g]
-            for g in filter_groups(self.filters)
-        ]
+        kinds = {field.name: field.type for field in schema}
+        there = [group for group in filter_groups(self.filters) if all(column in kinds for column, _, _ in group)]
+        return [[(c, _condition(kinds[c], c, operator, value)) for c, operator, value in group] for group in there]
 
     def needs(self, file: SourceFile, partitions: pa.Schema) -> list[str]:
         """The columns that the file itself must have: those of alternatives that its partition does not rule out."""
@@ -64,9 +63,8 @@ class RowFilter:
         Raises:
             ConfigError: A value cannot be compared with a column.
         """
-        kinds = {**{f.name: f for f in file.schema}, **{f.name: f for f in partitions}}
-        there = [g for g in filter_groups(self.filters) if all(column in kinds for column, _, _ in g)]
-        compiled = [[(c, _condition(kinds[c].type, c, operator, value)) for c, operator, value in g] for g in there]
+        own = [field for field in file.schema if field.name not in partitions.names]
+        compiled = self.compiled(pa.schema([*own, *partitions]))
         wanted, filtered = [], False
         for g, rows in enumerate(file.group_rows):
             if not rows:

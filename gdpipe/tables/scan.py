@@ -93,7 +93,8 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
     file = source.files[shard.file]
     row_filter = source.row_filter() if file.filtered else None
     compiled = None
-    wanted = list(dict.fromkeys([*columns, *filter_columns(source.filters)])) if file.filtered else columns
+    asked = [n for n in filter_columns(source.filters) if n in file.partition or n in file.schema.names]
+    wanted = list(dict.fromkeys([*columns, *asked])) if file.filtered else columns
     # partition columns have no rows of their own to count: some column must be read with them
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
     starts = [0, *itertools.accumulate(file.group_rows)]

@@ -295,6 +295,9 @@ def test_a_column_that_the_partition_rules_out_need_not_be_there(tmp_path: Path)
     write_parquet(tmp_path / "year=2026" / "a.parquet", {"x": [1.0, 2.0], "kind": ["a", "b"]})
     source = Source.open(str(tmp_path), "year = 2026 AND kind = 'a'")
     assert [len(f.wanted_groups) for f in source.files] == [0, 1]
+    source = Source.open(str(tmp_path), "year = 2025 AND x > 0 OR year = 2026 AND kind = 'a'")
+    found = [b.num_rows for shard in shards(source, 1) for b in read(source, shard, ["x"], Room(4))]
+    assert found == [1, 1]
     with pytest.raises(SchemaError, match=r"year=2025/a\.parquet: filter column 'kind' is not there"):
         Source.open(str(tmp_path), "kind = 'a'")
 
