@@ -174,7 +174,7 @@ def test_infinity(tmp_path: Path, refused: Refused) -> None:
 
 def test_no_usable_row(tmp_path: Path, refused: Refused) -> None:
     file = write_parquet(tmp_path / "d.parquet", {**line_columns(30), "x1": np.full(30, np.nan)})
-    refused("DataError", "ingest", file, file, "x1", "30")
+    refused("DataError", "ingest", file, file, "x1", "30", features=["x1", "x2"])
 
 
 # target, features and weights
