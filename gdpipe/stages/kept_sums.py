@@ -87,7 +87,8 @@ class KeptSums:
             "weighted": self.columns.weight is not None,
             # a filter that keeps every row of a file is no filter: a year of monthly windows reads every file once
             "filters": _plain(filters) if filters else None,
-            "filtered_by": [_column(file, name) for name in filter_columns(filters) if _has(file, name)],
+            # what it lacks is asked for in alternatives that its partition rules out
+            "filtered_by": [_column(file, name) for name in filter_columns(filters) if file.has(name)],
             "grid": self.exponents.tolist(),
         }
 
@@ -123,11 +124,6 @@ def sums_by_file(
             if kept:
                 kept.store(source.files[f], sums)
             yield f, sums, False
-
-
-def _has(file: SourceFile, name: str) -> bool:
-    # a column may be asked for in alternatives that other files' partitions alone admit
-    return name in file.partition or name in file.schema.names
 
 
 def _column(file: SourceFile, name: str) -> list[Any]:

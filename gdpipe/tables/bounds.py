@@ -47,7 +47,9 @@ def bounds(statistics: Any, physical: str, kind: pa.DataType, rows: int) -> Boun
     nan = is_float(kind)
     if pa.types.is_null(kind):
         return Bounds(None, None, rows, rows)
-    if statistics is None:
+    # what is told of a nested column is its first leaf's: a row that has a value may well have no leaf
+    nested = pa.types.is_nested(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+    if statistics is None or nested:
         return Bounds(None, None, None, rows, nan)
     nulls = statistics.null_count if statistics.has_null_count else None
     if not statistics.has_min_max or physical == "INT96":

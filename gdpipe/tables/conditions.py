@@ -166,11 +166,10 @@ def _comparable(column: pa.Array, kind: pa.DataType, values: tuple[Any, ...]) ->
         column = column.view(pa.int64())
     if is_float(kind):
         column = pc.add(column, pa.scalar(0.0, column.type))  # -0.0 becomes 0.0
-    if t.is_decimal32(kind) or t.is_decimal64(kind):  # Arrow looks up no lists of them
-        kind = pa.decimal128(kind.precision, kind.scale)
-        column = column.cast(kind)
+    if t.is_decimal32(kind) or t.is_decimal64(kind):  # which Arrow finds in no list
+        column = column.cast(pa.decimal128(kind.precision, kind.scale))
     if t.is_decimal(kind):
-        return column, [pa.scalar(_unscaled(v, kind.scale), kind) for v in values]
+        return column, [pa.scalar(_unscaled(v, kind.scale), column.type) for v in values]
     if t.is_string(column.type) or t.is_large_string(column.type):
         return column, [pa.scalar(v.decode(), column.type) for v in values]
     if t.is_fixed_size_binary(column.type):  # a value of another length is never equal

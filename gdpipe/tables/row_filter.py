@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gdpipe.errors import ConfigError
+from gdpipe.filters import Condition as Filter
 from gdpipe.filters import Filters, filter_columns, filter_groups
 from gdpipe.tables.bounds import Bounds
 from gdpipe.tables.conditions import Condition
@@ -29,42 +30,56 @@ class RowFilter:
         """Those that are asked for."""
         return filter_columns(self.filters)
 
-    def compiled(self, schema: pa.Schema) -> Compiled:
-        """The conditions for columns of these types; alternatives that ask for others are those that cannot hold.
+    def of_file(self, file: SourceFile, partitions: pa.Schema) -> list[list[Filter]]:
+        """The alternatives that the file's partition does not rule out: of the others it may lack the columns.
+
+        Raises:
+            ConfigError: A value cannot be compared with a partition column.
+        """
+        known = _of_partition(file, partitions, 1)
+        return [
+            group
+            for group in filter_groups(self.filters)
+            if all(
+                _condition(partitions.field(name).type, name, operator, value).may_pass(known[name])
+                for name, operator, value in group
+                if name in file.partition
+            )
+        ]
+
+    def compiled(self, file: SourceFile, partitions: pa.Schema) -> Compiled:
+        """The conditions of those alternatives, for the types that the columns have in the file.
 
         Raises:
             ConfigError: A value cannot be compared with a column.
         """
-        kinds = {field.name: field.type for field in schema}
-        there = [group for group in filter_groups(self.filters) if all(column in kinds for column, _, _ in group)]
-        return [[(c, _condition(kinds[c], c, operator, value)) for c, operator, value in group] for group in there]
+        kinds = {
+            name: (partitions if name in file.partition else file.schema).field(name).type
+            for name in self.columns
+            if file.has(name)
+        }
+        return [
+            [(column, _condition(kinds[column], column, operator, value)) for column, operator, value in group]
+            for group in self.of_file(file, partitions)
+        ]
 
     def needs(self, file: SourceFile, partitions: pa.Schema) -> list[str]:
         """The columns that the file itself must have: those of alternatives that its partition does not rule out."""
-        needed = set()
-        for group in filter_groups(self.filters):
-            of_folder = [c for c in group if c[0] in file.partition]
-            known = _of_partition(file, partitions, 1)
-            if all(
-                _condition(partitions.field(name).type, name, operator, value).may_pass(known[name])
-                for name, operator, value in of_folder
-            ):
-                needed |= {column for column, _, _ in group if column not in file.partition}
-        return sorted(needed)
+        there = {column for group in self.of_file(file, partitions) for column, _, _ in group}
+        return sorted(there - file.partition.keys())
 
     def pruned(self, file: SourceFile, partitions: pa.Schema, known: Sequence[Mapping[str, Bounds]]) -> SourceFile:
         """The file, told which of its row groups may hold rows that pass, and whether all of its rows do.
 
         Args:
-            file: With the columns that it `needs`.
+            file: With the columns that it `needs`, if it has rows.
             partitions: The partition columns' types.
             known: Of each row group, the bounds of the columns that are asked for.
 
         Raises:
             ConfigError: A value cannot be compared with a column.
         """
-        own = [field for field in file.schema if field.name not in partitions.names]
-        compiled = self.compiled(pa.schema([*own, *partitions]))
+        compiled = self.compiled(file, partitions) if any(file.group_rows) else []
         wanted, filtered = [], False
         for g, rows in enumerate(file.group_rows):
             if not rows:

@@ -93,8 +93,8 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
     file = source.files[shard.file]
     row_filter = source.row_filter() if file.filtered else None
     compiled = None
-    asked = [n for n in filter_columns(source.filters) if n in file.partition or n in file.schema.names]
-    wanted = list(dict.fromkeys([*columns, *asked])) if file.filtered else columns
+    asked = [name for name in filter_columns(source.filters) if file.has(name)] if file.filtered else []
+    wanted = list(dict.fromkeys([*columns, *asked]))
     # partition columns have no rows of their own to count: some column must be read with them
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
     starts = [0, *itertools.accumulate(file.group_rows)]
@@ -110,7 +110,7 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
                         continue
                     from gdpipe.tables.row_filter import passes  # noqa: PLC0415  # loads pyarrow.compute: for filters only
 
-                    compiled = compiled or row_filter.compiled(batch.schema)
+                    compiled = compiled or row_filter.compiled(file, source.partitions)
                     yield batch.select([*columns, ROW]).filter(passes(compiled, batch))
     finally:
         # the pool has a part a thread, which would otherwise keep what its fullest moment took

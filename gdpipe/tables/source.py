@@ -215,6 +215,9 @@ def _pruned(
             raise _not_there(where, name, "filter", names)
     files = []
     for file, known in opened:
+        for name in row_filter.columns:
+            if name not in file.partition and file.schema.names.count(name) > 1:
+                raise SchemaError(f"{file.path}: filter column {name!r} is there twice; rename one of them")
         lacking = [name for name in row_filter.needs(file, partitions) if name not in file.schema.names]
         if lacking and any(file.group_rows):
             has = next(f.path for f, _ in opened if lacking[0] in f.schema.names)
@@ -301,7 +304,8 @@ def _bounds(
 ) -> dict[str, Bounds]:
     found = {}
     for name in asked:
-        if name in places and name not in file.partition:
+        # of two columns of one name none can be asked for: `_pruned` says so
+        if file.schema.names.count(name) == 1 and name not in file.partition:
             at, kind = places[name], file.schema.field(name).type
             found[name] = bounds(group.column(at).statistics, schema.column(at).physical_type, kind, group.num_rows)
     return found

@@ -74,6 +74,10 @@ class SourceFile:
     filtered: bool = False
     index: tuple[str, ...] = ()
 
+    def has(self, name: str) -> bool:
+        """Whether the file has a column, itself or by its folder."""
+        return name in self.partition or name in self.schema.names
+
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What tells this file from any other, and from itself before a change."""
