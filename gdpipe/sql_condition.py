@@ -32,12 +32,14 @@ def read(text: str, number: Callable[[str], Any]) -> list[Any]:
     """
     try:
         parsed = sqlglot.parse_one(text, dialect="duckdb", into=exp.Condition)
+        groups = _Reader(number).groups(parsed, negated=False)
+    except RecursionError:
+        raise ValueError("is nested too deeply; write it with fewer parentheses and NOTs") from None
     except sqlglot.errors.SqlglotError:
         raise ValueError(
             "is no condition in SQL, such as month <= 6 AND carrier IN ('UA', 'AA'), nor a JSON list, such as "
             '[["month", "<=", 6]]'
         ) from None
-    groups = _Reader(number).groups(parsed, negated=False)
     return groups[0] if len(groups) == 1 else groups
 
 
@@ -51,22 +53,26 @@ class _Reader:
         """The alternatives, each a list of conditions."""
         if isinstance(node, (exp.Paren, exp.Not)):
             return self.groups(node.this, negated=negated != isinstance(node, exp.Not))
-        if isinstance(node, exp.Between):
+        if isinstance(node, exp.Between) and not node.args.get("symmetric"):
             column, low, high = self._column(node.this), self._value(node.args["low"]), self._value(node.args["high"])
             if negated:
                 return [[[column, "<", low]], [[column, ">", high]]]
             return [[[column, ">=", low], [column, "<=", high]]]
         if isinstance(node, (exp.And, exp.Or)):
-            left, right = (self.groups(side, negated=negated) for side in (node.left, node.right))
+            # a row of ANDs, or of ORs, is as deep as it is long
+            sides = [self.groups(side, negated=negated) for side in node.flatten()]
             if isinstance(node, exp.Or) != negated:
-                return left + right
-            if len(left) * len(right) > MOST_GROUPS:
-                raise ValueError(f"unfolds into more than {MOST_GROUPS:,} alternatives; write it with fewer ORs")
-            return [a + b for a in left for b in right]
+                return [group for side in sides for group in side]
+            joined: list[Any] = [[]]
+            for side in sides:
+                if len(joined) * len(side) > MOST_GROUPS:
+                    raise ValueError(f"unfolds into more than {MOST_GROUPS:,} alternatives; write it with fewer ORs")
+                joined = [a + b for a in joined for b in side]
+            return joined
         return [[self._condition(node, negated=negated)]]
 
     def _condition(self, node: exp.Expr, *, negated: bool) -> list[Any]:
-        if isinstance(node, exp.In) and node.args.get("query") is None:
+        if isinstance(node, exp.In) and not any(node.args.get(other) for other in ("query", "unnest", "field")):
             return [self._column(node.this), _IN[negated], [self._value(each) for each in node.expressions]]
         if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
             return [self._column(node.this), _NULL[negated]]
@@ -74,11 +80,12 @@ class _Reader:
         if operators is None:
             raise _unread(node)
         left, right = node.args["this"], node.args["expression"]
-        if isinstance(right, exp.Column) and not isinstance(left, exp.Column):
+        if isinstance(right.unnest(), exp.Column) and not isinstance(left.unnest(), exp.Column):
             return [self._column(right), operators[2 + negated], self._value(left)]
         return [self._column(left), operators[negated], self._value(right)]
 
     def _column(self, node: exp.Expr) -> str:
+        node = node.unnest()
         if not isinstance(node, exp.Column):
             raise _unread(node)
         if node.table:
@@ -86,6 +93,7 @@ class _Reader:
         return node.name
 
     def _value(self, node: exp.Expr) -> Any:
+        node = node.unnest()
         if isinstance(node, exp.Cast) and node.to.is_type(*exp.DataType.TEMPORAL_TYPES):
             node = node.this  # DATE '2024-01-05': the column knows what it is
         if isinstance(node, exp.Boolean):
@@ -106,6 +114,6 @@ class _Reader:
 
 def _unread(node: exp.Expr) -> ValueError:
     return ValueError(
-        f"{node.sql()!r} compares no column with a value; conditions are such as month <= 6, carrier IN ('UA', 'AA'), "
-        "day BETWEEN 1 AND 7, tailnum IS NOT NULL, joined by AND, OR, NOT"
+        f"{node.sql('duckdb')!r} compares no column with a value; conditions are such as month <= 6, "
+        "carrier IN ('UA', 'AA'), day BETWEEN 1 AND 7, tailnum IS NOT NULL, joined by AND, OR, NOT"
     )
