@@ -5,6 +5,7 @@ What a condition means for a column is said in `gdpipe.tables.conditions`.
 
 import datetime
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,8 @@ Condition = tuple[str, str, Any]
 COMPARISONS = ("=", "==", "!=", "<", ">", "<=", ">=")
 LISTS = ("in", "not in")
 NULL_TESTS = ("is null", "is not null")
+# of NumPy's units of time those whose text is no date, or no date and time, and the next that is
+_WHOLE_UNITS = {"Y": "D", "M": "D", "W": "D", "h": "m"}
 EXAMPLES = """[["month", "<=", 6]], or in SQL: "month <= 6 AND carrier IN ('UA', 'AA')\""""
 
 
@@ -89,17 +92,20 @@ def _condition(condition: Any) -> list[Any]:
 
 
 def _plain(value: Any, column: str) -> Any:
-    """A value as JSON holds it: dates and times as ISO text, decimals as numbers where these say as much."""
+    """A value as JSON holds it: dates and times as ISO text, decimals as text where no number says as much."""
     if _is_null(value):
         raise ConfigError(
             f'filters: nothing is equal to null, nor less or greater; write ["{column}", "is null"] or "is not null"'
         )
     if isinstance(value, np.datetime64):
-        return str(value)
+        unit, _ = np.datetime_data(value)
+        return str(value.astype(f"M8[{_WHOLE_UNITS[unit]}]") if unit in _WHOLE_UNITS else value)
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
+    if isinstance(value, (float, Decimal)) and abs(value) == math.inf:
+        return "inf" if value > 0 else "-inf"  # which JSON does not hold
     if isinstance(value, Decimal):
         return _number(str(value))
     if isinstance(value, bytes):
@@ -110,8 +116,12 @@ def _plain(value: Any, column: str) -> Any:
 
 
 def _is_null(value: Any) -> bool:
-    # NaN and NaT are the values that differ from themselves
-    return value is None or (isinstance(value, (float, np.generic, datetime.datetime)) and bool(value != value))  # noqa: PLR0124
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    # NaN and NaT are the values that differ from themselves; pandas' NA does not even tell
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return isinstance(value, (float, np.generic, datetime.datetime)) and bool(value != value)  # noqa: PLR0124
 
 
 def _number(text: str) -> int | float | str:

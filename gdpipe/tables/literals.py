@@ -19,6 +19,8 @@ import pyarrow as pa
 # per second
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY_SECONDS = 86_400
+# a power of ten that no type reaches
+BEYOND = 1000
 _TIME = r"(?P<time>\d\d:\d\d(:\d\d)?)([.,](?P<fraction>\d{1,18}))?"
 _INSTANT = re.compile(rf"(?P<date>\d{{4}}-\d\d-\d\d)([T ]{_TIME}\s*(?P<zone>Z|z|[+-]\d\d(:?\d\d)?)?)?")
 _TIME_OF_DAY = re.compile(_TIME)
@@ -79,14 +81,18 @@ def exact_value(kind: pa.DataType, value: Any) -> Fraction:
         return _time_of_day(value) * UNITS[kind.unit]
     if pa.types.is_decimal(kind):
         scale: int = kind.scale
-        return _decimal(value) * (Fraction(10**scale) if scale >= 0 else Fraction(1, 10**-scale))
+        try:
+            number = Decimal(value if isinstance(value, (int, str)) else repr(value))
+        except InvalidOperation:
+            raise NotComparableError("write a number, such as 6.10") from None
+        if number.is_nan():
+            raise NotComparableError("write a number, such as 6.10")
+        return _fraction(number) * (Fraction(10**scale) if scale >= 0 else Fraction(1, 10**-scale))
     if isinstance(value, str):
-        wanted = "true or false" if pa.types.is_boolean(kind) else "a number without quotes"
-        raise NotComparableError(f"write {wanted}")
-    # infinity lies beyond every integer
-    beyond = isinstance(value, float) and math.isinf(value)
-    number: int | float = math.copysign(2.0**1000, value) if beyond else value
-    return Fraction(number)
+        if pa.types.is_boolean(kind):
+            raise NotComparableError("write true or false")
+        return _fraction(_number_as_text(value))
+    return Fraction(value)
 
 
 def float_value(kind: pa.DataType, value: Any) -> tuple[float, int]:
@@ -95,20 +101,21 @@ def float_value(kind: pa.DataType, value: Any) -> tuple[float, int]:
     Raises:
         NotComparableError: It is no number.
     """
-    if isinstance(value, str):
-        raise NotComparableError("write a number without quotes")
+    number = _number_as_text(value) if isinstance(value, str) else value
     try:
-        wide = float(value)
+        wide = float(number)
     except OverflowError:
-        wide = math.inf if value > 0 else -math.inf
+        wide = math.inf if number > 0 else -math.inf
     with np.errstate(over="ignore"):
         near = float(np.dtype(kind.to_pandas_dtype()).type(wide))
+    side = 1 if number > 0 else -1
     if math.isinf(near):  # finite numbers lie between the largest float and infinity
-        finite = isinstance(value, int) or math.isfinite(value)
-        return near, (-1 if near > 0 else 1) if finite else 0
-    if not pa.types.is_float64(kind) or isinstance(value, float):
+        return near, 0 if abs(number) == math.inf else -side
+    if not near and number:  # between 0 and the least float
+        return 0.0, side
+    if not pa.types.is_float64(kind) or not isinstance(number, int):
         return near, 0
-    return near, (value > near) - (value < near)
+    return near, (number > near) - (number < near)
 
 
 def text_value(value: Any) -> bytes:
@@ -119,19 +126,36 @@ def text_value(value: Any) -> bytes:
     """
     if not isinstance(value, str):
         raise NotComparableError(f"write a text: '{value}'")
-    return value.encode()
-
-
-def _decimal(value: Any) -> Fraction:
-    """A number in decimal: 6, "6.10" and 6.1 stand for what they say, not for the nearest float64."""
     try:
-        number = Decimal(value if isinstance(value, (int, str)) else repr(value))
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise NotComparableError(f"write a text of Unicode characters ({error.reason})") from None
+
+
+def _number_as_text(text: str) -> Decimal:
+    """A number that stands as text because JSON would not hold it: infinite, or of more digits than a float64.
+
+    Raises:
+        NotComparableError: It is another text, that of another number among them: quotes make a text of it.
+    """
+    try:
+        number = Decimal(text)
     except InvalidOperation:
-        raise NotComparableError("write a number, such as 6.10") from None
-    if number.is_infinite():
-        return Fraction(math.copysign(2.0**1000, number))
-    if number.is_nan():
-        raise NotComparableError("write a number, such as 6.10")
+        number = Decimal("nan")
+    if number.is_nan() or (number.is_finite() and Decimal(repr(float(number))) == number):
+        raise NotComparableError("write a number without quotes")
+    return number
+
+
+def _fraction(number: Decimal) -> Fraction:
+    """A number in decimal, which stands for what it says, not for the nearest float64.
+
+    Beyond the values of any type, and between 0 and all others, one number is as good as another.
+    """
+    if number.is_infinite() or (number and number.adjusted() > BEYOND):
+        return Fraction(10**BEYOND) * (1 if number > 0 else -1)
+    if number and number.adjusted() < -BEYOND:
+        return Fraction(1 if number > 0 else -1, 10**BEYOND)
     return Fraction(number)
 
 
