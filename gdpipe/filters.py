@@ -6,6 +6,7 @@ What a condition means for a column is said in `gdpipe.tables.conditions`.
 import datetime
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,7 @@ LISTS = ("in", "not in")
 NULL_TESTS = ("is null", "is not null")
 # of NumPy's units of time those whose text is no date, or no date and time, and the next that is
 _WHOLE_UNITS = {"Y": "D", "M": "D", "W": "D", "h": "m"}
+_MIDNIGHT = re.compile(r"T[0:.]+$")
 EXAMPLES = """[["month", "<=", 6]], or in SQL: "month <= 6 AND carrier IN ('UA', 'AA')\""""
 
 
@@ -99,11 +101,11 @@ def _plain(value: Any, column: str) -> Any:
         )
     if isinstance(value, np.datetime64):
         unit, _ = np.datetime_data(value)
-        return str(value.astype(f"M8[{_WHOLE_UNITS[unit]}]") if unit in _WHOLE_UNITS else value)
+        return _day_or_time(str(value.astype(f"M8[{_WHOLE_UNITS[unit]}]") if unit in _WHOLE_UNITS else value))
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (datetime.date, datetime.time)):
-        return value.isoformat()
+        return _day_or_time(value.isoformat())
     if isinstance(value, (float, Decimal)) and abs(value) == math.inf:
         return "inf" if value > 0 else "-inf"  # which JSON does not hold
     if isinstance(value, Decimal):
@@ -122,6 +124,11 @@ def _is_null(value: Any) -> bool:
     if value is None or type(value).__name__ == "NAType":
         return True
     return isinstance(value, (float, np.generic, datetime.datetime)) and bool(value != value)  # noqa: PLR0124
+
+
+def _day_or_time(text: str) -> str:
+    """A date and time in ISO 8601, midnight without the time: a folder `day=2024-01-05` is text, compared as such."""
+    return text.split("T", 1)[0] if _MIDNIGHT.search(text) else text
 
 
 def _number(text: str) -> int | float | str:

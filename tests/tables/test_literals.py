@@ -1,5 +1,6 @@
 """What a person wrote, as the values of a column's type: numbers of many digits, infinite ones, times of every unit."""
 
+import datetime
 import json
 import math
 from decimal import Decimal
@@ -15,6 +16,7 @@ import gdpipe
 from gdpipe.errors import ConfigError
 from gdpipe.filters import normalized
 from gdpipe.tables.conditions import Condition
+from gdpipe.tables.source import Source
 from tests.conftest import write_parquet
 
 DIGITS = "0.30000000000000000000001"
@@ -105,6 +107,33 @@ def test_a_text_is_no_number(kind: str, value: str) -> None:
 def test_numpys_times_of_every_unit(value: Any, text: str) -> None:
     assert normalized([["t", ">=", value]]) == [["t", ">=", text]]
     Condition.of(pa.timestamp("us"), ">=", text)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        datetime.date(2024, 1, 6),
+        datetime.datetime(2024, 1, 6),
+        pd.Timestamp("2024-01-06"),
+        pd.Timestamp("2024-01-06").as_unit("ns"),
+        np.datetime64("2024-01-06T00", "h"),
+        np.datetime64("2024-01-06", "ns"),
+        "2024-01-06",
+    ],
+)
+def test_a_day_is_a_day_also_in_the_names_of_folders(day: Any, tmp_path: Path) -> None:
+    for number in (5, 6, 7):
+        write_parquet(tmp_path / f"day=2024-01-0{number}" / "a.parquet", {"x": [1]})
+    for operator, found in (("=", [6]), (">=", [6, 7]), ("<", [5]), ("<=", [5, 6])):
+        files = Source.open(str(tmp_path), [["day", operator, day]]).files
+        assert [int(f.partition["day"][-2:]) for f in files if f.wanted_groups] == found
+
+
+@pytest.mark.parametrize(
+    "moment", [datetime.datetime(2024, 1, 6, 0, 0, 0, 1), datetime.datetime(2024, 1, 6, tzinfo=datetime.UTC)]
+)
+def test_a_moment_of_a_day_keeps_its_time(moment: Any) -> None:
+    assert normalized([["t", "=", moment]]) == [["t", "=", moment.isoformat()]]
 
 
 @pytest.mark.parametrize("null", [None, math.nan, pd.NA, pd.NaT, np.datetime64("NaT"), Decimal("NaN"), Decimal("sNaN")])
