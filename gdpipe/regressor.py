@@ -21,7 +21,7 @@ from gdpipe.numerics.array_types import why_not_numbers
 from gdpipe.numerics.convergence import certify
 from gdpipe.numerics.covariance import CrossProducts
 from gdpipe.numerics.descent import GradientDescent, minimize
-from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
+from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments, beyond_float64
 from gdpipe.numerics.moments import Moments
 from gdpipe.numerics.regression import Regression
 from gdpipe.numerics.scaling import LARGEST_SCALE, Scaling
@@ -100,7 +100,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
 
         Raises:
             ConfigError: A setting is out of range, or the learning rate would diverge.
-            DataError: A column's squares are no float64, or `collinear` is `fail` and a feature is dependent.
+            DataError: A column is too large or too small to compute with, or `collinear` is `fail` and a feature is
+                dependent.
             ValueError: The arrays are not fit for use, as scikit-learn says it.
         """
         return self._learn(X, y, sample_weight, reset=True)
@@ -160,7 +161,14 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         resolution = float(np.finfo(X.dtype).eps)
         exact = config.arithmetic == "exact" or (config.arithmetic == "auto" and X.shape[1] <= EXACT_FEATURES)
         rows = np.vstack([X.T, y], dtype=np.float64)
-        self._check_sizes(np.abs(rows).max(axis=1), most=float(np.sqrt(np.finfo(np.float64).max)))
+        self._check_sizes(np.abs(rows).max(axis=1), "a magnitude", most=float(np.sqrt(np.finfo(np.float64).max)))
+        if weights is not None and not exact:
+            largest, weight = np.abs(rows).max(axis=1), float(weights.max())
+            for j in beyond_float64(largest, weight) if weight else ():
+                raise DataError(
+                    f"column {[*self._names, 'y'][j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
+                    "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
+                )
         # BLAS is held to one thread: the descent must not depend on how it splits its sums
         with threadpool_limits(1, user_api="blas"):
             moments: Any = unrounded_moments(rows, weights) if exact else _float64_moments(rows, weights)
@@ -183,7 +191,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         cross = CrossProducts.of(moments, centred=config.fit_intercept)
         scaling = Scaling.of(cross)
         scales = np.array([*scaling.scales, scaling.target_scale])
-        self._check_sizes(scales, least=1 / LARGEST_SCALE, most=LARGEST_SCALE)
+        self._check_sizes(scales, "a standard deviation", least=1 / LARGEST_SCALE, most=LARGEST_SCALE)
         regression = Regression.of(cross, scaling, np.full(p, resolution), drop=config.collinear == "drop")
         found = regression.dependencies
         described = describe(found, cross, self._names)
@@ -219,10 +227,13 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         names: Sequence[str] = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
         return names
 
-    def _check_sizes(self, sizes: NDArray[np.float64], *, least: float = 0.0, most: float) -> None:
+    def _check_sizes(self, sizes: NDArray[np.float64], what: str, *, least: float = 0.0, most: float) -> None:
         for name, size in zip([*self._names, "y"], sizes.tolist(), strict=True):
             if not least <= size <= most:
-                raise DataError(f"column {name!r} is of size {size:g}, whose square is no float64; use another unit")
+                limits = f"{least:g} to {most:g}" if least else f"at most {most:g}"
+                raise DataError(
+                    f"column {name!r} has {what} of {size:g}, and gdpipe computes with {limits}; use another unit"
+                )
 
 
 def _check_numbers(**arrays: Any) -> None:

@@ -1,16 +1,22 @@
 """Data on which other programs publish a wrong number without a word: a right answer or a clear error."""
 
+import os
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 import statsmodels.api as sm
+from sklearn.exceptions import ConvergenceWarning
+from statsmodels.stats.diagnostic import het_breuschpagan
 
 import gdpipe
+from gdpipe.terminal import summary
 
 RNG = np.random.default_rng(0)
 A, B, E = RNG.normal(size=(3, 400))
@@ -195,6 +201,27 @@ def test_units_beyond_float64_are_refused(train: Train, scale: float, column: st
         train(columns)
 
 
+@pytest.mark.parametrize("column", ["a", "y"])
+@pytest.mark.parametrize("arithmetic", ["exact", "float64"])
+def test_standard_deviations_are_refused_by_the_limits_that_are_named(
+    train: Train, column: str, arithmetic: Literal["exact", "float64"]
+) -> None:
+    """1.02e150 squared is a float64; what is refused is what lies beyond the limits, and nothing else is said."""
+    columns = {"a": A / A.std(), "y": (A + E) / (A + E).std()}
+    for scale, fits in ((0.98e150, True), (1.02e150, False), (1.02e-150, True), (0.98e-150, False)):
+        scaled = {**columns, column: columns[column] * scale}
+        named = f"column '{column}' has a standard deviation of {scale:g}, and gdpipe computes with 1e-150 to 1e+150"
+        if fits:
+            run = train(scaled, arithmetic=arithmetic, run_id=f"r{scale:g}".replace(".", "_").replace("+", "_"))
+            assert run.metrics["r2"][0] == pytest.approx(train(columns).metrics["r2"][0], rel=1e-9)
+            continue
+        with pytest.raises(gdpipe.DataError, match=re.escape(named)):
+            train(scaled, arithmetic=arithmetic)
+        X, y = scaled["a"][:, None], scaled["y"]
+        with pytest.raises(gdpipe.DataError, match=re.escape(named.replace("'a'", "'x0'"))):
+            gdpipe.GradientDescentRegressor(arithmetic=arithmetic).fit(X, y)
+
+
 @pytest.mark.parametrize("weight", [1e12, 1e150, 5e-324])
 def test_weights_too_far_apart_for_one_grid_are_refused(train: Train, weight: float) -> None:
     weights = np.ones(400)
@@ -226,3 +253,108 @@ def test_nearly_equal_columns_are_fitted_or_refused_but_never_wrong(train: Train
         by_hand = np.linalg.lstsq(np.column_stack([np.ones(400), A, B]), columns["y"])[0]
         effect = run.parameters["ols_estimate"][2] * tiny
         assert effect == pytest.approx(by_hand[2], rel=1e-4)
+
+
+@pytest.mark.parametrize(("scale", "weight"), [(1e100, 1e120), (1e-100, 1e-120), (1e100, 1.0), (1e-100, 1e100)])
+def test_weights_whose_products_float64_does_not_hold(train: Train, scale: float, weight: float) -> None:
+    columns = {"a": A, "w": np.arange(1.0, 401.0) * weight, "y": (A + E) * scale}
+    exact = train(columns, weight="w", arithmetic="exact")
+    if scale**2 * weight in {1e200, 1e-100}:
+        rounded = train(columns, weight="w", arithmetic="float64")
+        np.testing.assert_allclose(rounded.parameters["estimate"], exact.parameters["estimate"], rtol=1e-7)
+        return
+    with pytest.raises(gdpipe.DataError, match=r"column 'y' reaches .* with weights up to .* set arithmetic to exact"):
+        train(columns, weight="w", arithmetic="float64")
+    with pytest.raises(gdpipe.DataError, match=r"column 'y' reaches .* with weights up to .* set arithmetic to exact"):
+        gdpipe.GradientDescentRegressor(arithmetic="float64").fit(A[:, None], columns["y"], columns["w"])
+
+
+def nearly_dependent(rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Columns whose correlation matrix has a condition number between 1 and 1e30, and settings."""
+    n, p, tiny = int(rng.choice([3, 5, 12, 40, 200])), int(rng.integers(2, 6)), 10.0 ** -rng.uniform(0, 15)
+    X = rng.normal(size=(n, p))
+    for j, kind in enumerate(rng.integers(0, 6, p - 1).tolist(), start=1):
+        if kind == 0:
+            X[:, j] = X[:, 0] + tiny * rng.normal(size=n)
+        elif kind == 1:
+            X[:, j] = X[:, :j] @ rng.normal(size=j) + tiny * rng.normal(size=n)
+        elif kind == 2:  # start and end as epoch seconds
+            X[:, j - 1] = 1.7e9 + 10.0 ** rng.uniform(2, 8) * rng.random(n)
+            X[:, j] = X[:, j - 1] + 10.0 ** rng.uniform(-3, 2) * rng.random(n)
+        elif kind == 3:
+            X[:, j] = np.rint(X[:, j - 1]) + np.rint(10 * rng.random(n))
+    if rng.random() < 0.2:
+        X *= 10.0 ** rng.integers(-140, 140, p)
+    noise = 0.0 if rng.random() < 0.2 else 10.0 ** rng.uniform(-12, 3)
+    columns = {f"x{j}": X[:, j] for j in range(p)}
+    columns["y"] = X @ (rng.normal(size=p) / np.abs(X).max(axis=0)) + noise * rng.normal(size=n)
+    chosen: dict[str, list[Any]] = {
+        "arithmetic": ["exact", "float64"],
+        "collinear": ["min_norm", "drop"],
+        "fit_intercept": [True, True, False],
+        "max_iterations": [1, 5, 2000],
+        "method": ["auto", "gd", "accelerated"],
+        "tolerance": [1e-3, 1e-8, 1e-14],
+    }
+    settings = {name: values[rng.integers(len(values))] for name, values in chosen.items()}
+    if rng.random() < 0.3:
+        columns["w"] = rng.integers(1, 4, n) * 10.0 ** rng.integers(-140, 140) if rng.random() < 0.5 else rng.random(n)
+        settings["weight"] = "w"
+    return columns, settings
+
+
+def test_no_condition_number_ends_a_run_without_its_verdict(train: Train) -> None:
+    """Whatever the conditioning: a verdict with all its evidence, or a DataError, from `train` and the regressor."""
+    conditions, rejected, without = [], 0, 0
+    for seed in range(int(os.environ.get("GDPIPE_FUZZ", "20"))):
+        columns, settings = nearly_dependent(np.random.default_rng(seed))
+        try:
+            run = train(columns, **settings, report=True, run_id=f"r{seed}")
+        except gdpipe.ConvergenceError as error:
+            run, rejected = gdpipe.run.Run.at(error.evidence), rejected + 1
+            assert run.place.exists("report.html")
+            assert run.verify() == []
+            assert summary(run).count("verdict     NOT PASSED") == 1
+        except gdpipe.DataError:
+            continue
+        conditions.append(run.convergence["condition_number"][0])
+        r2 = run.metrics["breusch_pagan"][0] / run.metrics["total_weight"][0]
+        without += np.isnan(r2)
+        assert np.isnan(r2) or -1e-3 <= r2 <= 1 + 1e-3, seed
+        X = np.column_stack([values for name, values in columns.items() if name.startswith("x")])
+        weight = settings.pop("weight", None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            gdpipe.GradientDescentRegressor(**settings).fit(X, columns["y"], columns[weight] if weight else None)
+    assert rejected > len(conditions) / 4
+    assert 0 < without < len(conditions)
+    assert min(conditions) < 1e3
+    assert max(conditions) > 1e20
+
+
+def test_nearly_duplicate_features_are_rejected_with_their_evidence(train: Train) -> None:
+    for columns in (
+        {"a": A, "b": A + 1e-9 * B, "y": 2 * A - B + E},
+        {"start": 1.7e9 + 1e7 * RNG.random(400), "y": E},
+    ):
+        if "start" in columns:
+            columns["end"] = columns["start"] + RNG.uniform(1, 30, 400)
+        with pytest.raises(gdpipe.ConvergenceError, match="max_iterations was reached first") as raised:
+            train(columns, report=True)
+        run = gdpipe.run.Run.at(raised.value.evidence)
+        assert "which the other features nearly make up" in summary(run)
+        assert run.parameters["vif"][1] > 1e10
+        assert np.isfinite(run.parameters["std_error"]).all()
+        assert run.place.exists("report.html")
+
+
+@pytest.mark.parametrize("tiny", [0.3, 0.02])
+def test_breusch_pagan_and_hc1_as_far_as_float64_tells_them(train: Train, tiny: float) -> None:
+    """As statsmodels has them on the orthogonal columns a and b - a, of which they are the same."""
+    columns = {"a": A, "b": A + tiny * B, "y": 2 * A - B + E * (1 + np.abs(A))}
+    run = train(columns)
+    fit = statsmodels_of({"a": A, "c": B, "y": columns["y"]})
+    by_hand = het_breuschpagan(fit.resid, sm.add_constant(np.column_stack([A, B])))[0]
+    assert run.metrics["breusch_pagan"][0] == pytest.approx(by_hand, rel=1e-4)
+    hc1 = fit.get_robustcov_results("HC1").bse[2] / tiny
+    assert run.parameters["std_error_hc1"][2] == pytest.approx(hc1, rel=1e-3)

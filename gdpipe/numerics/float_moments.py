@@ -16,6 +16,9 @@ BLOCK_ROWS = 1024
 # lines of the sums that are worked on at once: the triangle is cut into strips of them
 STRIP = 256
 
+# powers of ten between which a weight times a square must lie, for sums over 10^15 rows and differences of 1e-14
+LEAST_POWER, MOST_POWER = -270, 290
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Float64Moments:
@@ -115,3 +118,17 @@ def mirror(matrix: NDArray[np.float64]) -> None:
         corner = matrix[start:stop, start:stop]
         corner[:] = np.tril(corner) + np.tril(corner, -1).T
         matrix[start:stop, stop:] = matrix[stop:, start:stop].T
+
+
+def beyond_float64(largest: NDArray[np.float64], weight: float) -> NDArray[np.intp]:
+    """The columns whose squares, times a weight, may overflow or underflow; shape (number of them,).
+
+    A spread of 1e-14 of the column's size is the least that is not taken for a constant: its square must not underflow.
+
+    Args:
+        largest: Largest magnitude of each column, shape (k,).
+        weight: The largest weight.
+    """
+    with np.errstate(divide="ignore"):
+        powers = np.log10(weight) + 2 * np.log10(largest)
+    return np.flatnonzero((largest > 0) & ((powers < LEAST_POWER) | (powers > MOST_POWER)))

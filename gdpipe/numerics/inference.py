@@ -3,7 +3,7 @@
 What belongs to a coefficient is that of the OLS optimum, from the exact sums. What belongs to the fit uses the loss of
 the published coefficients, and what needs single residuals (HC1, Breusch-Pagan, Jarque-Bera, Durbin-Watson, MAE) comes
 from the predict scan, which uses them too.
-Where rank or degrees of freedom allow no answer it is NaN.
+Where rank, degrees of freedom or the condition number allow no answer it is NaN.
 """
 
 import math
@@ -27,6 +27,8 @@ from gdpipe.numerics.scaling import Scaling
 SIGNIFICANCE = 0.05
 # working precision of the inverse; doubled until its certified radius is below a float64's
 INVERSE_BITS = (256, 1024, 4096)
+# of a number from the inverse and from means over residuals, which are float64: relative
+LARGEST_ERROR = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +115,8 @@ def infer_terms(
     if df > 0:
         inverse = _inverse(problem.exact_hessian, independent)
         meat = residuals.meat[np.ix_(independent, independent)]
+        if not _holds_in_float64(problem):
+            meat = np.full_like(meat, np.nan)
         robust = inverse @ meat @ inverse / df
         places = [independent.index(j) for j in identified]
         variance = ols_loss / df  # s²/n
@@ -169,7 +173,7 @@ def fit_statistics(
     parameters = rank + cross.centred
     skewness, kurtosis = _shape(residuals.powers)
     jarque_bera = n / 6 * (skewness**2 + (kurtosis - 3) ** 2 / 4)
-    breusch_pagan = _breusch_pagan(problem, residuals, n, independent) if cross.centred and df > 0 else nan
+    breusch_pagan = _breusch_pagan(problem, residuals, n) if cross.centred and df > 0 else nan
     return FitStatistics(
         r2=r2,
         adjusted_r2=1.0 - (1.0 - r2) * (n - cross.centred) / df if df > 0 else nan,
@@ -242,24 +246,26 @@ def _shape(powers: tuple[float, float, float, float]) -> tuple[float, float]:
     """Skewness and kurtosis from raw moments."""
     m, m2, m3, m4 = powers
     spread = m2 - m * m
-    if spread <= 0:
+    if spread**2 <= 0:  # its powers are what is divided by
         return float("nan"), float("nan")
     third = m3 - 3 * m * m2 + 2 * m**3
     fourth = m4 - 4 * m * m3 + 6 * m * m * m2 - 3 * m**4
     return third / spread**1.5, fourth / spread**2
 
 
-def _breusch_pagan(problem: LeastSquares, residuals: ResidualStatistics, n: float, independent: list[int]) -> float:
-    covariance = residuals.square_by_feature[independent]
+def _breusch_pagan(problem: LeastSquares, residuals: ResidualStatistics, n: float) -> float:
+    """n·bᵀA⁻¹b / var(e²) with b = mean(e²z), along the eigenvectors of A."""
     spread = residuals.powers[3] - residuals.powers[1] ** 2
-    if not spread > 0:
+    if not spread > 0 or not _holds_in_float64(problem):
         return float("nan")
-    hessian = problem.hessian[np.ix_(independent, independent)]
-    try:
-        explained = float(covariance @ np.linalg.solve(hessian, covariance))
-    except np.linalg.LinAlgError:  # nearly dependent features: in float64 nothing is left of the least eigenvalue
-        return float("nan")
-    return n * explained / spread
+    along = problem.modes.T @ residuals.square_by_feature
+    return float(n * (along**2 @ (1.0 / problem.eigenvalues)) / spread)
+
+
+def _holds_in_float64(problem: LeastSquares) -> bool:
+    """Whether A⁻¹ times float64 means keeps three digits: p·eps·κ is their error (Higham 2002, section 7.1)."""
+    error = problem.n_features * float(np.finfo(np.float64).eps) * problem.condition_number
+    return error <= LARGEST_ERROR
 
 
 def _ratio(above: float, below: float) -> float:

@@ -151,9 +151,10 @@ def _slice(
     steepest = _steepest_beside(problem, toward)
     basis = np.column_stack([toward, steepest])
     curvature = problem.variance * (basis.T @ problem.hessian @ basis)
-    if not np.linalg.eigvalsh(curvature)[0] > 0:
+    try:
+        axes = np.linalg.inv(np.linalg.cholesky(curvature).T)
+    except np.linalg.LinAlgError:  # flat to rounding in one direction: no ellipse to draw
         return None
-    axes = np.linalg.inv(np.linalg.cholesky(curvature).T)
     return Plane(np.array([distance, 0.0]), axes, path @ basis, floor, steepest)
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.covariance import CrossProducts, square_root
 
-# standard deviations beyond this, or below its inverse, have squares that are no longer a float64
+# standard deviations beyond this, or below its inverse, are refused: their squares are still float64 down to 1e-162 and
+# up to 1e154, but not what is made of them, such as sums over 10^8 rows or a loss a million times smaller
 LARGEST_SCALE = 1e150
 
 

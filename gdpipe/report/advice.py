@@ -1,6 +1,7 @@
 """What to try next with a run that was not published, with the forecast for each."""
 
 import math
+import sys
 from typing import Any
 
 # a mean this many standard deviations from zero leaves float64 too few digits for what varies
@@ -91,7 +92,7 @@ def _some(lines: list[str]) -> str:
 
 def _round_up(value: float) -> float:
     """To two digits, never down: 0.1675 -> 0.17."""
-    if not value > 0:
-        return 0.0
+    if not sys.float_info.min < value < math.inf:  # no two digits to round to
+        return max(value, 0.0)
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return math.ceil(value / unit) * unit

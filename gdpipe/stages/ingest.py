@@ -13,7 +13,7 @@ from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.engine import at_most, worker_count
 from gdpipe.errors import DataError
 from gdpipe.numerics.covariance import CrossProducts, square_root
-from gdpipe.numerics.float_moments import Float64Moments
+from gdpipe.numerics.float_moments import Float64Moments, beyond_float64
 from gdpipe.numerics.moments import Moments, grid_exponents
 from gdpipe.numerics.scaling import LARGEST_SCALE
 from gdpipe.stages.columns import Columns, choose_columns
@@ -124,6 +124,8 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     room = room_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, worker_count(executor))
     work = SumShard(source, columns, room, np.minimum(bound, LARGEST_VALUE), exact)
     check_usable(work, bound)
+    if config.weight and not exact:
+        _check_products(columns, source, bound)
     gathering = _Gathering(parts, entries, files_to_predict(config, source), at_most(room.readers, executor))
     sums = gathering.sums(work)
     empty = _empty_features(config, columns, sums)
@@ -238,6 +240,16 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: RowSu
             f"all weights are zero or rows incomplete ({gaps or 'no nulls'})" if columns.weight else f"null in: {gaps}"
         )
         raise DataError(f"{source.location}: none of {sums.read:,} rows can be used; {reason}")
+
+
+def _check_products(columns: Columns, source: Source, largest: NDArray[np.float64]) -> None:
+    """Weights and values together, where sums are float64 and weights have no grid of their own."""
+    weight = float(largest[-1])
+    for j in beyond_float64(largest[:-1], weight) if weight else ():
+        raise DataError(
+            f"{source.location}: column {columns.fitted[j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
+            "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
+        )
 
 
 def _check_weights(name: str, source: Source, sums: RowSums) -> tuple[str, ...]:

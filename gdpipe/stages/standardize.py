@@ -108,6 +108,6 @@ def _check_scales(where: str, columns: Columns, scaling: Scaling) -> None:
     for name, scale in zip(columns.fitted, [*scaling.scales.tolist(), scaling.target_scale], strict=False):
         if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
             raise DataError(
-                f"{where}: column {name!r} has a standard deviation of {scale:g}, whose square is no float64; "
-                "use another unit"
+                f"{where}: column {name!r} has a standard deviation of {scale:g}, and gdpipe computes with "
+                f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}; use another unit"
             )

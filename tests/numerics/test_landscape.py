@@ -1,10 +1,13 @@
 """The ground of a descent against the loss itself, row by row, and the forecast against the descent."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from gdpipe.numerics.descent import GradientDescent, minimize
-from gdpipe.numerics.landscape import Landscape
+from gdpipe.numerics.landscape import Landscape, Plane
+from gdpipe.report.pictures.surface import RINGS, contours
 from tests.numerics.build import Floats, Problem, problem, random_data
 
 
@@ -81,3 +84,17 @@ def test_the_steepest_other_direction_of_alike_features() -> None:
     assert plane.direction is not None
     np.testing.assert_allclose(plane.direction, [0.8, -0.6], atol=1e-12)
     np.testing.assert_allclose(plane.half_widths(5.0), [1.0, 1.0], rtol=1e-12)
+
+
+def test_a_narrow_valley_is_drawn_with_few_rings() -> None:
+    """Nearly dependent features: millions of rings would lead from the descent to the corners of the picture."""
+    axes = np.array([[1.0, 1e9], [0.0, 1.0]])
+    plane = Plane(np.zeros(2), axes, np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1e-9]]), 0.0, np.array([1.0, 0.0]))
+    tracemalloc.start()
+    try:
+        drawn = contours(plane, ("a", "b"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0 < drawn.count('class="ring') <= RINGS + 1
+    assert peak < 2**20
