@@ -35,7 +35,7 @@ kills: .venv/test-ready
 
 # 2,000 strange tables, damaged files and condition numbers, 20,000 filters
 fuzz: .venv/test-ready
-	GDPIPE_FUZZ=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/tables/test_conditions.py \
+	GDPIPE_FUZZ=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/test_fuzz_outputs.py tests/tables/test_conditions.py \
 		tests/test_hard_data.py::test_no_condition_number_ends_a_run_without_its_verdict
 
 # tables in bench/; make bench GDPIPE_BENCH_ROWS=5000000 GDPIPE_BENCH_RUNS=5 for more than a million rows, three times

@@ -1,6 +1,7 @@
 """Past windows: `python -m flows.backfill month 1..12`, one run of a deployment for each that is not published yet."""
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -113,12 +114,11 @@ def published(output: str) -> dict[str, str]:
     place, found = place_at(output), {}
     for run_id in place.folders(RUNS):
         folder = place.below(f"{RUNS}/{run_id}")
-        try:
+        # whatever cannot be read, or has settings of no run, is not published
+        with contextlib.suppress(PublishError, ConfigError):
             manifest = read_manifest(folder)
-        except PublishError:  # whatever that is, it is not published
-            continue
-        if manifest["kind"] == "training":
-            found[identity(manifest["settings"])] = str(folder)
+            if manifest["kind"] == "training":
+                found[identity(manifest["settings"])] = str(folder)
     return found
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gdpipe.errors import PublishError
 from gdpipe.numerics import linear
@@ -17,8 +16,9 @@ from gdpipe.stages.predict_shard import Model
 from gdpipe.tables import catalog
 from gdpipe.tables.columns import numbers
 from gdpipe.tables.disk import DiskPlace
-from gdpipe.tables.files import is_transient
+from gdpipe.tables.files import first_line
 from gdpipe.tables.frames import numeric_columns
+from gdpipe.tables.parquet import REMEDY, read_artifact
 from gdpipe.tables.place import Place
 from gdpipe.tables.store import damaged_files, latest_folder, place_at, read_manifest
 
@@ -119,14 +119,9 @@ class Run:
         if not paths:
             raise PublishError(f"{self.location}: the run has no {artifact}")
         try:
-            return pa.concat_tables([self._read(path) for path in paths])
-        except (pa.ArrowException, OSError) as error:
-            transient = isinstance(error, OSError) and is_transient(error)
-            raise PublishError(f"{self.location}: {artifact} cannot be read ({error})", transient=transient) from error
-
-    def _read(self, path: str) -> pa.Table:
-        with self.place.open(path) as handle:
-            return pq.ParquetFile(handle).read()
+            return pa.concat_tables([read_artifact(self.place, path) for path in paths])
+        except pa.ArrowException as error:
+            raise PublishError(f"{self.location}: the parts of {artifact} differ ({first_line(error)})") from error
 
     def verify(self) -> list[str]:
         """What is not as the manifest says, one line a file; empty where every checksum holds."""
@@ -134,12 +129,28 @@ class Run:
 
     @functools.cached_property
     def model(self) -> Model:
-        """The fitted line."""
+        """The fitted line.
+
+        Raises:
+            PublishError: The run has none, or it cannot be read.
+        """
+        if self.manifest["kind"] != "training":
+            raise PublishError(f"{self.location} holds {self.manifest['kind']}, not a model; name a training run")
         table = self.table(catalog.PARAMETERS)
         terms: list[str] = table["term"].to_pylist()
         estimates = table["estimate"].to_numpy()
         # the manifest knows whether the first row is the intercept: a feature may have that name too
         start = 1 if self.manifest["settings"]["fit_intercept"] else 0
+        damage = (
+            f"estimate is {estimates[unknown[0]]:g} in row {unknown[0]}"
+            if (unknown := np.flatnonzero(~np.isfinite(estimates))).size
+            else f"its terms are not the {len(self.manifest['features']):,} features of manifest.json"
+            if terms[start:] != self.manifest["features"]
+            else None
+        )
+        if damage:
+            where = self.place.below(f"{catalog.PARAMETERS}.parquet")
+            raise PublishError(f"{where}: {damage}; {REMEDY}")
         return Model(tuple(terms[start:]), estimates[start:], float(estimates[0]) if start else 0.0)
 
     def predict(self, frame: Any) -> pd.Series:

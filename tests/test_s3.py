@@ -22,7 +22,7 @@ from gdpipe.tables import bucket as buckets
 from gdpipe.tables.files import reading
 from gdpipe.tables.store import Staging, place_at
 from gdpipe.tables.writer import write_text
-from tests.conftest import gdpipe_cli, line_columns, write_parquet
+from tests.conftest import SCORES, gdpipe_cli, line_columns, write_parquet
 from tests.s3 import Line, Server
 
 KEY, SECRET = "AKIAPLANTEDKEY", "planted-Secret"
@@ -56,14 +56,14 @@ def staged(s3: Server, output: str) -> list[str]:
 
 def publish(output: str, run_id: str, text: str = "content") -> None:
     with Staging(output, run_id) as staging:
-        record = write_text(staging.folder, "x.txt", text)
+        record = write_text(staging.folder, "predictions/x.txt", text)
         staging.publish(manifest(run_id, record))
 
 
 def manifest(run_id: str, *files: Any) -> dict[str, Any]:
     listed = [{"path": f.path, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256} for f in files]
     created = datetime.datetime.now(datetime.UTC).isoformat()
-    return {"schema_version": 1, "kind": "training", "run_id": run_id, "created": created, "files": listed}
+    return {"schema_version": 1, "kind": "scores", "run_id": run_id, "created": created, "files": listed, **SCORES}
 
 
 def test_a_run_from_bucket_to_bucket_is_the_local_run_to_the_bit(
@@ -232,7 +232,7 @@ def test_a_name_that_is_taken_or_being_written(s3: Server, bucket: str) -> None:
     with pytest.raises(gdpipe.ConfigError, match="there already"), Staging(output, "r1"):
         pass
     with Staging(output, "r2") as staging:
-        record = write_text(staging.folder, "x.txt", "")
+        record = write_text(staging.folder, "predictions/x.txt", "")
         with pytest.raises(gdpipe.ConfigError, match="being written"), Staging(output, "r2"):
             pass
         # taken in the very instant by another run, which must not be torn by this one
@@ -262,7 +262,7 @@ def test_prune_in_a_bucket(s3: Server, bucket: str) -> None:
     for run_id in ("c", "b", "a"):
         publish(output, run_id)
     with Staging(output, "alive") as staging:
-        record = write_text(staging.folder, "x.txt", "")
+        record = write_text(staging.folder, "predictions/x.txt", "")
         done = gdpipe_cli("prune", output, "--keep", 2)
         assert (done.code, done.out.split()[:2], done.out.split()[-1]) == (0, ["1", "removed"], "c")
         staging.publish(manifest("alive", record))

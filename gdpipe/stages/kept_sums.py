@@ -55,7 +55,7 @@ class KeptSums:
             if json.loads((table.schema.metadata or {})[_OF]) != of:
                 raise DataError("it is of something else")
             sums = RowSums.from_table(table, self._summed, self.columns.fitted)
-        except (DataError, KeyError, ValueError) as error:
+        except (DataError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             self.kept.discard(key, f"damaged ({error})")
             return None
         return sums

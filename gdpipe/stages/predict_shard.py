@@ -181,6 +181,12 @@ class PredictShard:
 
 def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Array]:
     if keys:
+        for key in keys:
+            try:
+                batch.column(key.name).validate(full=True)
+            except pa.ArrowInvalid as error:
+                reason = f"holds text that is not UTF-8 ({first_line(error)})"
+                raise DataError(f"{file}: key column {key.name!r} {reason}; correct it or leave it out") from error
         try:
             return [batch.column(key.name).cast(key.type) for key in keys]
         except pa.ArrowInvalid as error:

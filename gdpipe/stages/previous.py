@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gdpipe.errors import PublishError
 from gdpipe.filters import Filters, filter_groups
 from gdpipe.numerics.drift import Fitted
 from gdpipe.tables import catalog
-from gdpipe.tables.files import is_transient
+from gdpipe.tables.files import first_line
+from gdpipe.tables.parquet import read_artifact
 from gdpipe.tables.store import find_latest, place_at, read_manifest
 
 # characters; the whole is in that run's manifest
@@ -138,11 +138,8 @@ def latest_fit(output: str) -> PublishedFit | None:
     manifest = read_manifest(folder)
     if manifest["kind"] != "training":
         raise PublishError(f"{folder} holds {manifest['kind']}, not a fit")
+    parameters, metrics = (read_artifact(folder, f"{name}.parquet") for name in (catalog.PARAMETERS, catalog.METRICS))
     try:
-        parameters, metrics = (
-            pq.ParquetFile(folder.open(f"{name}.parquet"), page_checksum_verification=True).read()
-            for name in (catalog.PARAMETERS, catalog.METRICS)
-        )
         return PublishedFit.of(
             str(manifest["run_id"]),
             str(manifest["target"]),
@@ -150,6 +147,5 @@ def latest_fit(output: str) -> PublishedFit | None:
             metrics,
             manifest["settings"],
         )
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, IndexError) as error:
-        transient = isinstance(error, OSError) and is_transient(error)
-        raise PublishError(f"{folder} cannot be read ({error})", transient=transient) from error
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise PublishError(f"{folder} cannot be read ({first_line(error)})") from error

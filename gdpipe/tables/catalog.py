@@ -142,6 +142,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("value", _F, "target/feature", "what the data were made with"),
     ),
 }
+ARTIFACTS = tuple(_COLUMNS)
 ROW_KEY = (
     Column("file", _S, "text", "the input file, relative to the source"),
     Column("row", _I, "rows", "position of the row in its file, from 0"),

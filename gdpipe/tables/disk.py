@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from gdpipe.tables.files import is_utf8
 from gdpipe.tables.place import STAGING, Hold, Place, Sink
 
 LOCK = ".lock"
@@ -94,6 +95,16 @@ class DiskPlace(Place):
         if Path(self.top, STAGING).is_dir():
             with _one_at_a_time(self._staging()):
                 _clear_unlocked(self._staging())
+
+    def _list(self, path: str, *, recursive: bool = True) -> list[pafs.FileInfo]:
+        listed = super()._list(path, recursive=recursive)
+        try:
+            _ = [info.path for info in listed]
+        except UnicodeDecodeError:  # a name that is not UTF-8 is none of ours, and Arrow cannot tell it from others
+            walk = os.walk(self.full(path)) if recursive else [next(os.walk(self.full(path)))]
+            found = [f"{folder}/{name}" for folder, folders, names in walk for name in (*folders, *names)]
+            listed = list(self.filesystem.get_file_info([name for name in found if is_utf8(name)]))
+        return listed
 
     def _staging(self) -> Path:
         staging = Path(self.top, STAGING)

@@ -38,6 +38,8 @@ UNSUPPORTED = (
         "a column of a type that PyArrow does not know ({}), or damaged; write it again",
     ),
 )
+# of a name in a message; paths may be long
+LONGEST_NAME = 500
 # what a URI may hold as it is; '%' too, since a URI may be encoded already
 URI_CHARACTERS = "%:/?#@!$&'()*+,;=~"
 
@@ -104,6 +106,15 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a path is text: Python has bytes that are not UTF-8 as halves of surrogate pairs."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def reading(path: str, row_group: int | None = None) -> Iterator[None]:
     """Say which file, and which part of it, could not be read.
@@ -117,6 +128,8 @@ def reading(path: str, row_group: int | None = None) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         if isinstance(error, OSError) and (error.errno is not None or "AWS Error" in str(error)):
             raise DataError(f"{where}: cannot be read ({first_line(error)})", transient=is_transient(error)) from error
+        if isinstance(error, (UnicodeEncodeError, UnicodeDecodeError)):
+            raise DataError(f"{where}: a name that is not UTF-8, {error.object[:LONGEST_NAME]!r}; rename it") from error
         unsupported = _unsupported(error)
         reason = unsupported or f"not Parquet, damaged, or changed meanwhile ({first_line(error)})"
         raise DataError(f"{where}: {reason}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 
 from gdpipe.tables.files import reading
+from gdpipe.tables.parquet import open_as_listed
 from gdpipe.tables.source import Source
 
 
@@ -32,7 +33,7 @@ def read_footers(source: Source, names: Sequence[str]) -> Footers:
     """
     nulls, least, silent = dict.fromkeys(names, 0), 0, set()
     for file in source.files:
-        with reading(file.path), pq.ParquetFile(source.filesystem.open_input_file(file.path)) as parquet:
+        with reading(file.path), pq.ParquetFile(open_as_listed(source.filesystem, file)) as parquet:
             metadata = parquet.metadata
             leaves = [metadata.schema.column(i) for i in range(metadata.num_columns)]
             # a part of a nested column may be named like a plain one

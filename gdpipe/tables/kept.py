@@ -15,7 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gdpipe.errors import DataError
 from gdpipe.tables.files import first_line
+from gdpipe.tables.parquet import open_parquet
 from gdpipe.tables.place import Place
 from gdpipe.tables.writer import output_errors
 
@@ -52,10 +54,10 @@ class Kept:
                 if path != _path(key, content):
                     raise ValueError("its sha256 is not the one in its name")
                 # a thread would take longer to wake than a table this small to read
-                return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+                return open_parquet(path, pa.BufferReader(content)).read(use_threads=False)
             except FileNotFoundError:
                 continue  # emptied meanwhile
-            except (OSError, ValueError, pa.ArrowException) as error:
+            except (OSError, ValueError, DataError, pa.ArrowException) as error:
                 self._remove(path, f"damaged ({first_line(error)})")
         return None
 

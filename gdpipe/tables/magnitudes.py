@@ -13,6 +13,7 @@ from gdpipe.tables.arrays import to_table
 from gdpipe.tables.columns import numbers
 from gdpipe.tables.files import reading
 from gdpipe.tables.kept import Kept, key_of
+from gdpipe.tables.parquet import open_as_listed
 from gdpipe.tables.room import LARGEST_BATCH, STORE_READ_BYTES
 from gdpipe.tables.source_file import SourceFile
 
@@ -36,9 +37,7 @@ def largest_in_file(
     silent: dict[int, list[str]] = {}
     with (
         reading(file.path),
-        pq.ParquetFile(
-            filesystem.open_input_file(file.path), pre_buffer=False, buffer_size=STORE_READ_BYTES
-        ) as parquet,
+        pq.ParquetFile(open_as_listed(filesystem, file), pre_buffer=False, buffer_size=STORE_READ_BYTES) as parquet,
     ):
         places = dict(zip(parquet.schema_arrow.names, first_leaves(parquet.schema_arrow), strict=True))
         for g in range(parquet.metadata.num_row_groups):
@@ -61,7 +60,7 @@ def _largest_read(
     """The largest magnitudes in those row groups and columns that the footer says nothing about."""
     key = key_of({"largest": VERSION, "file": file.fingerprint, "silent": sorted(silent.items())})
     known = kept.load(key) if kept else None
-    if known is not None:
+    if known is not None and known.schema.names == ["column", "largest"]:
         return dict(zip(known["column"].to_pylist(), known["largest"].to_pylist(), strict=True))
     largest: dict[str, float] = {}
     for g, names in silent.items():

@@ -13,6 +13,7 @@ from gdpipe.errors import DataError
 from gdpipe.filters import filter_columns
 from gdpipe.tables.arrays import repeated, to_arrow
 from gdpipe.tables.files import reading
+from gdpipe.tables.parquet import open_as_listed
 from gdpipe.tables.room import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Room, batch_rows, read_needs
 from gdpipe.tables.source import Source
 from gdpipe.tables.source_file import SourceFile
@@ -129,7 +130,7 @@ def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:
     with reading(file.path):
         # pages are read as they are decoded: a row group is never in memory whole, however large it is
         parquet = pq.ParquetFile(
-            source.filesystem.open_input_file(file.path),
+            open_as_listed(source.filesystem, file),
             metadata=metadata if known == key else None,
             page_checksum_verification=True,
             pre_buffer=False,

@@ -24,6 +24,7 @@ from gdpipe.tables.formats import refuse_deletes
 from gdpipe.tables.kept import Kept
 from gdpipe.tables.listing import ENCRYPTED, find_files, nothing_found
 from gdpipe.tables.magnitudes import first_leaves, largest_in_file
+from gdpipe.tables.parquet import read_footer
 from gdpipe.tables.schemas import TypesDifferError, Variant
 from gdpipe.tables.source_file import SourceFile, listed, pandas_index, stored_fields
 from gdpipe.tables.thrift import check_footer
@@ -261,10 +262,7 @@ def _read_footer(
             raise DataError(f"{info.path}: an encrypted Parquet file, which gdpipe cannot read; write it unencrypted")
         metadata = pq.read_metadata(handle)
         written = metadata.schema.to_arrow_schema()
-        handle.seek(max(info.size - 8, 0))
-        length = int.from_bytes(handle.read(4), "little")
-        handle.seek(max(info.size - 8 - length, 0))
-        footer = handle.read()[:-8]
+        footer = read_footer(info.path, handle)
         check_footer(info.path, footer)
         refuse_deletes(info.path, metadata.metadata, written)
     groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))

@@ -17,8 +17,9 @@ from gdpipe.location import is_uri, shown
 from gdpipe.tables.bucket import BucketPlace
 from gdpipe.tables.catalog import SCHEMA_VERSION
 from gdpipe.tables.disk import DiskPlace
-from gdpipe.tables.files import is_transient, open_location
+from gdpipe.tables.files import first_line, is_transient, is_utf8, open_location
 from gdpipe.tables.place import MANIFEST, REJECTED, RUNS, Hold, Place
+from gdpipe.tables.shape import BY_KIND, HEADER, misfit, read_json, unlisted
 from gdpipe.tables.writer import digest, output_errors, write_text
 
 LATEST = "latest.json"
@@ -31,9 +32,11 @@ def place_at(location: str | os.PathLike[str]) -> Place:
 
     Raises:
         ConfigError: It is no URI that PyArrow can open.
-        PublishError: The object store does not say in which region the bucket is.
+        PublishError: The path is not UTF-8, or the object store does not say in which region the bucket is.
     """
     location = os.fspath(location)
+    if not is_utf8(location):
+        raise PublishError(f"{location!r}: a path that is not UTF-8, which gdpipe cannot open; rename it")
     if not is_uri(location):
         return DiskPlace.of(location)
     try:
@@ -215,34 +218,43 @@ def find_latest(output: Place) -> Place | None:
 def _latest_run_id(place: Place) -> str | None:
     where = place.below(LATEST)
     try:
-        run_id = json.loads(place.read(LATEST))["run_id"]
+        run_id = read_json(place.read(LATEST))["run_id"]
         check_run_id(run_id)
     except FileNotFoundError:
         return None
     except ConfigError:
-        raise PublishError(f"{where}: names {run_id!r}, which is no run's name") from None
+        raise PublishError(f"{where}: names {run_id!r:.100}, which is no run's name") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(where, error) from error
     return str(run_id)
 
 
 def read_manifest(folder: Place) -> dict[str, Any]:
-    """A run's manifest.
+    """A run's manifest, with every field that gdpipe reads there and of its type.
 
     Raises:
         PublishError: It is missing or damaged, or names files that are not the run's.
     """
     where = folder.below(MANIFEST)
     try:
-        manifest: dict[str, Any] = json.loads(folder.read(MANIFEST))
-        version, _, _ = manifest["schema_version"], manifest["kind"], manifest["run_id"]
+        manifest: dict[str, Any] = read_json(folder.read(MANIFEST))
+        if fault := misfit(manifest, {"schema_version": int}):
+            raise ValueError(fault)
+        if (version := manifest["schema_version"]) != SCHEMA_VERSION:
+            raise PublishError(f"{where}: schema version {version} is not known to this program")
+        if fault := misfit(manifest, HEADER):
+            raise ValueError(fault)
+        if (kind := manifest["kind"]) not in BY_KIND:
+            raise PublishError(f"{where}: kind {kind!r:.100} is not known to this program")
+        if fault := misfit(manifest, BY_KIND[kind]):
+            raise ValueError(fault)
         for entry in manifest["files"]:
             folder.below(entry["path"])
-            _ = entry["bytes"], entry["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        paths = [entry["path"] for entry in manifest["files"]]
+        if len(set(paths)) < len(paths):
+            raise ValueError("a file is listed twice")
+    except (OSError, ValueError, TypeError) as error:
         raise _unreadable(where, error) from error
-    if version != SCHEMA_VERSION:
-        raise PublishError(f"{where}: schema version {version} is not known to this program")
     return manifest
 
 
@@ -252,7 +264,7 @@ def damaged_files(folder: Place, manifest: dict[str, Any]) -> list[str]:
     Raises:
         PublishError: The object store does not answer, so that nothing can be said.
     """
-    complaints = []
+    complaints = [f"{MANIFEST}: does not list {name}" for name in unlisted(manifest)]
     for entry in manifest["files"]:
         try:
             size, sha256 = digest(folder, entry["path"])
@@ -270,4 +282,4 @@ def damaged_files(folder: Place, manifest: dict[str, Any]) -> list[str]:
 
 def _unreadable(where: Place | str, error: Exception) -> PublishError:
     transient = isinstance(error, OSError) and is_transient(error)
-    return PublishError(f"{where}: cannot be read ({error})", transient=transient)
+    return PublishError(f"{where}: cannot be read ({first_line(error)})", transient=transient)

@@ -18,7 +18,7 @@ from gdpipe.tables import store
 from gdpipe.tables.disk import DiskPlace
 from gdpipe.tables.store import Staging, place_at
 from gdpipe.tables.writer import TableWriter, output_errors, write_table, write_text
-from tests.conftest import gdpipe_cli, snapshot, staged
+from tests.conftest import SCORES, gdpipe_cli, snapshot, staged
 
 TABLE = pa.table(
     {"x": [1.5, None], "t": ["a", "b"]},
@@ -31,12 +31,12 @@ TABLE = pa.table(
 
 def manifest(*files: Any) -> dict[str, Any]:
     listed = [{"path": f.path, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256} for f in files]
-    return {"schema_version": 1, "kind": "training", "run_id": "r1", "files": listed}
+    return {"schema_version": 1, "kind": "scores", "run_id": "r1", "files": listed, **SCORES}
 
 
 def publish(output: Path, run_id: str, table: pa.Table = TABLE) -> Path:
     with Staging(output, run_id) as staging:
-        return on_disk(staging.publish(manifest(write_table(staging.folder, "t/x.parquet", table))))
+        return on_disk(staging.publish(manifest(write_table(staging.folder, "predictions/x.parquet", table))))
 
 
 def on_disk(place: object) -> Path:
@@ -145,7 +145,7 @@ def test_only_an_interrupted_write_is_worth_repeating() -> None:
 def test_a_published_run_is_whole_and_the_latest(tmp_path: Path) -> None:
     folder = publish(tmp_path / "deep" / "runs", "r1")
     assert folder == tmp_path / "deep" / "runs" / "runs" / "r1"
-    assert sorted(snapshot(folder)) == ["manifest.json", "t/x.parquet"]
+    assert sorted(snapshot(folder)) == ["manifest.json", "predictions/x.parquet"]
     assert damage(folder) == []
     assert json.loads((tmp_path / "deep" / "runs" / "latest.json").read_text()) == {
         "schema_version": 1,
@@ -228,7 +228,7 @@ def test_a_name_that_is_taken(kind: str, tmp_path: Path) -> None:
 
 def test_a_name_that_is_being_written(tmp_path: Path) -> None:
     with Staging(tmp_path, "r1") as staging:
-        record = write_table(staging.folder, "x.parquet", TABLE)
+        record = write_table(staging.folder, "predictions/x.parquet", TABLE)
         with pytest.raises(ConfigError, match=r"'r1'.*being written"), Staging(tmp_path, "r1"):
             pass
         folder = on_disk(staging.publish(manifest(record)))
@@ -237,7 +237,7 @@ def test_a_name_that_is_being_written(tmp_path: Path) -> None:
 
 def test_runs_beside_each_other_leave_each_other_alone(tmp_path: Path) -> None:
     with Staging(tmp_path, "r1") as first, Staging(tmp_path, "r2") as second:
-        records = [write_table(staging.folder, "x.parquet", TABLE) for staging in (first, second)]
+        records = [write_table(staging.folder, "predictions/x.parquet", TABLE) for staging in (first, second)]
         publish(tmp_path, "r3")
         second.publish(manifest(records[1]))
         first.publish(manifest(records[0]))
@@ -266,7 +266,7 @@ def test_leftovers_of_the_dead_are_cleared_and_those_of_the_living_are_not(tmp_p
 def test_a_name_whose_first_run_died_can_be_used_again(tmp_path: Path) -> None:
     write_table(DiskPlace.of(tmp_path / ".staging" / "r1"), "old.parquet", TABLE)
     (tmp_path / ".staging" / "r1.lock").touch()
-    assert sorted(snapshot(publish(tmp_path, "r1"))) == ["manifest.json", "t/x.parquet"]
+    assert sorted(snapshot(publish(tmp_path, "r1"))) == ["manifest.json", "predictions/x.parquet"]
 
 
 def test_what_a_failed_switch_left_is_cleared_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +374,7 @@ def test_a_run_that_is_pruned_while_it_is_opened(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("gdpipe.run.latest_folder", meanwhile)
     run = open_run(tmp_path)
-    assert run.place.exists("t/x.parquet")
+    assert run.place.exists("predictions/x.parquet")
     assert run.folder.name == "r2"
 
 
@@ -383,16 +383,16 @@ def test_a_run_that_is_pruned_while_it_is_opened(tmp_path: Path, monkeypatch: py
 
 def test_damage_is_named_file_by_file(tmp_path: Path) -> None:
     with Staging(tmp_path, "r1") as staging:
-        records = [write_table(staging.folder, f"{name}.parquet", TABLE) for name in "abcd"]
+        records = [write_table(staging.folder, f"predictions/{name}.parquet", TABLE) for name in "abcd"]
         folder = on_disk(staging.publish(manifest(*records)))
     assert damage(folder) == []
-    content = bytearray((folder / "a.parquet").read_bytes())
+    content = bytearray((folder / "predictions/a.parquet").read_bytes())
     content[50] ^= 1
-    (folder / "a.parquet").write_bytes(content)
-    (folder / "b.parquet").write_bytes(content[:-1])
-    (folder / "c.parquet").unlink()
+    (folder / "predictions/a.parquet").write_bytes(content)
+    (folder / "predictions/b.parquet").write_bytes(content[:-1])
+    (folder / "predictions/c.parquet").unlink()
     complaints = damage(folder)
-    assert [line.split(":")[0] for line in complaints] == ["a.parquet", "b.parquet", "c.parquet"]
+    assert [line.split(":")[0] for line in complaints] == [f"predictions/{name}.parquet" for name in "abc"]
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
