@@ -37,6 +37,7 @@ kills: .venv/test-ready
 fuzz: .venv/test-ready
 	GDPIPE_FUZZ=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/test_fuzz_outputs.py tests/tables/test_conditions.py \
 		tests/test_hard_data.py::test_no_condition_number_ends_a_run_without_its_verdict
+	GDPIPE_FUZZ=200 $(BIN)/python -m pytest tests/test_rows_refute.py
 
 # tables in bench/; make bench GDPIPE_BENCH_ROWS=5000000 GDPIPE_BENCH_RUNS=5 for more than a million rows, three times
 # (GDPIPE_BENCH_FEATURES, GDPIPE_BENCH_FILES: else 20 and 4);

@@ -49,7 +49,15 @@ CONTRACT: dict[str, dict[str, pa.DataType]] = {
     },
 }
 # columns that came after the contract was written stand behind its own
-LATER: dict[str, dict[str, pa.DataType]] = {"parameters": {"std_error_hc1": F}}
+ROW_GAPS = ("row_mean_gap", "row_loss_gap", "row_probe_gap")
+LATER: dict[str, dict[str, pa.DataType]] = {
+    "parameters": {"std_error_hc1": F},
+    "convergence": {
+        "row_count_gap": I,
+        "row_weight_gap": F,
+        **{f"{name}{end}": F for name in ROW_GAPS for end in ("", "_limit")},
+    },
+}
 METRICS = {"r2": F, "adjusted_r2": F, "rmse": F, "mae": F, "n_samples": I, "f_statistic": F}
 PREDICTED = {"target": F, "prediction": F, "residual": F}
 
@@ -337,6 +345,8 @@ def test_the_verdict_is_that_of_its_numbers(run: gdpipe.Run) -> None:
     assert verdict["coef_gap_se"] < 1e-3
     assert abs(verdict["row_gradient"]) < 1e-7
     assert verdict["excess_loss"] >= 0
+    assert verdict["row_count_gap"] == verdict["row_weight_gap"] == 0
+    assert all(verdict[name] <= verdict[f"{name}_limit"] < 1e-8 for name in ROW_GAPS)
     assert verdict["loss"] == pytest.approx(verdict["ols_loss"])
     assert verdict["rank"] == 3
     assert sorted(verdict["dependencies"]) == ["double = 2 intercept", "seven is constant (7)"]

@@ -12,6 +12,7 @@ from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.descent import MAX_GAP_SE, NEGLIGIBLE_GAP, Solution, Status
 from gdpipe.numerics.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.objective import LeastSquares
+from gdpipe.numerics.row_checks import RowCheck
 
 # predictions that round away more than this of a target SD cannot vouch for anything
 MAX_ROW_ROUNDING = 1e-4
@@ -53,6 +54,7 @@ def certify(
     terms: Sequence[str],
     row_gradient: float,
     row_rounding: float,
+    row_checks: Sequence[RowCheck] = (),
 ) -> Certificate:
     """Measure a solution against the exact optimum.
 
@@ -64,6 +66,7 @@ def certify(
         terms: Their names, the intercept's first, shape (p + 1,).
         row_gradient: max |mean(e·z)| / target_scale from the raw rows; NaN where none was read again.
         row_rounding: What rounding of the predictions can add to it.
+        row_checks: What else the raw rows say of the sums; none where no row was read again.
     """
     tolerance = solution.plan.settings.tolerance
     # the difference is taken before anything is rounded: no cancellation
@@ -88,6 +91,7 @@ def certify(
             row_rounding,
             MAX_ROW_ROUNDING,
         ),
+        *((check.name, check.value, check.limit) for check in row_checks),
     )
     failures = [f"{name} {value:.3g} is above its limit {limit:.3g}" for name, value, limit in checks if value > limit]
     if solution.status is not Status.CONVERGED:

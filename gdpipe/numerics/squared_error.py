@@ -1,9 +1,21 @@
-"""What any line would have lost on the rows that were summed, without reading them again."""
+"""The errors that any line would have made on the rows that were summed, without reading them again."""
 
 from collections.abc import Sequence
 from fractions import Fraction
 
 from gdpipe.numerics.covariance import CrossProducts
+
+
+def mean_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
+    """mean(y - Σ coefⱼ·xⱼ - intercept), exactly; in the target's unit.
+
+    Args:
+        cross: Of z = [features..., target].
+        coef: Shape (p,), target units per feature unit, finite.
+        intercept: In target units.
+    """
+    *of_features, of_target = cross.means()
+    return sum((-Fraction(c) * m for c, m in zip(coef, of_features, strict=True)), of_target - Fraction(intercept))
 
 
 def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:

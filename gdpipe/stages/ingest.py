@@ -77,6 +77,7 @@ class Ingested:
         notices: What a person should know, one line each.
         scanned: Indices of the files whose sums were made from their rows.
         predicted: Indices of the files whose rows are to be predicted.
+        to_predict: What the first scan learned of their rows.
         unpredicted: Sums over the rows used of all other files.
     """
 
@@ -92,6 +93,7 @@ class Ingested:
     notices: tuple[str, ...]
     scanned: frozenset[int]
     predicted: frozenset[int]
+    to_predict: RowSums
     unpredicted: Moments | Float64Moments
 
     def sums_of(self, file: int) -> str | None:
@@ -164,6 +166,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
         notices,
         frozenset(gathering.scanned),
         gathering.predicted,
+        gathering.to_predict,
         gathering.unpredicted.moments,
     )
 
@@ -174,6 +177,7 @@ class _Gathering:
     Attributes:
         predicted: Indices of the files whose rows are to be predicted.
         scanned: Rows that passed in the files that were read for it, by index.
+        to_predict: The last sums over their rows.
         unpredicted: The last sums over all other files.
     """
 
@@ -185,19 +189,21 @@ class _Gathering:
         self._executor = executor
         self.predicted = predicted
         self.scanned: dict[int, int] = {}
+        self.to_predict: RowSums
         self.unpredicted: RowSums
 
     def sums(self, work: SumShard) -> RowSums:
         source = work.source
         kept = KeptSums(self._entries, source, work.columns, work.exponents) if self._entries else None
-        total = self.unpredicted = work.nothing()
+        self.to_predict = self.unpredicted = work.nothing()
         for f, of_file, is_kept in sums_by_file(work, source, self._parts, kept, self._executor):
-            total += of_file
-            if f not in self.predicted:
+            if f in self.predicted:
+                self.to_predict += of_file
+            else:
                 self.unpredicted += of_file
             if not is_kept:
                 self.scanned[f] = of_file.read
-        return total
+        return self.to_predict + self.unpredicted
 
 
 def _empty_features(config: TrainingConfig, columns: Columns, sums: RowSums) -> list[int]:

@@ -5,6 +5,7 @@ import functools
 import itertools
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 
 from gdpipe.errors import DataError
 from gdpipe.filters import Filters, filter_columns, filter_groups
+from gdpipe.numerics.contradictions import contradictions
+from gdpipe.numerics.moments import Moments
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.progress import reported
 from gdpipe.stages.row_sums import VERSION, RowSums
+from gdpipe.tables.files import first_line
 from gdpipe.tables.kept import Kept, key_of
 from gdpipe.tables.scan import Shard
 from gdpipe.tables.source import Source
@@ -55,20 +59,47 @@ class KeptSums:
             if json.loads((table.schema.metadata or {})[_OF]) != of:
                 raise DataError("it is of something else")
             sums = RowSums.from_table(table, self._summed, self.columns.fitted)
-        except (DataError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            self.kept.discard(key, f"damaged ({error})")
+            for reason in self._contradictions(file, sums):
+                raise DataError(f"no rows have such sums: {reason}")
+        except (ArithmeticError, DataError, LookupError, RecursionError, TypeError, ValueError) as error:
+            self.kept.discard(key, f"damaged ({first_line(error)})")
             return None
         return sums
 
+    def _contradictions(self, file: SourceFile, sums: RowSums) -> Iterator[str]:
+        """Reasons why these cannot be the sums of a file's rows; none where they may be."""
+        moments, account, weighted = sums.moments, sums.account, self.columns.weight is not None
+        assert isinstance(moments, Moments)
+        grid = self.exponents.tolist()
+        if [*moments.exponents.tolist(), moments.weight_exponent] != (grid if weighted else [*grid, 0]):
+            yield "their grid is another"
+        complete, missing = account.used + account.zero_weight, account.missing.tolist()
+        rows = sum(file.group_rows[g] for g in file.wanted_groups)
+        if account.read > rows or (account.read < rows and not file.filtered):
+            yield f"{account.read:,} rows read of {rows:,}"
+        # a row left out misses one column at least, and may miss all
+        if not complete + max(missing) <= account.read <= complete + sum(missing):
+            yield f"{account.read:,} rows read, {account.used:,} used, {sum(missing):,} values missing"
+        if (sums.first_missing is not None) != any(missing):
+            yield "a first missing value is named where there is none, or none where there is one"
+        if first := sums.first_missing:
+            in_column = dict(zip(self.columns.fitted, missing, strict=True)).get(first.column)
+            if first.path != file.path or first.row >= sum(file.group_rows) or not in_column:
+                yield f"no value is missing in column {first.column!r} of {first.path}, row {first.row}"
+        if not weighted and (account.zero_weight or moments.weight != account.used or math.isfinite(sums.least_weight)):
+            yield f"{account.used:,} rows without weights weigh {moments.weight:,}"
+        if weighted and account.used and sums.whole_weights:
+            ends = sums.least_weight, float(sums.largest[-1])
+            if not all(end.is_integer() for end in ends):
+                yield f"weights from {ends[0]:g} to {ends[1]:g} are not whole"
+        yield from contradictions(moments, sums.largest, sums.least_weight)
+
     def store(self, file: SourceFile, sums: RowSums) -> None:
-        """Keep a file's sums; but not those of a file that was changed while it was read.
+        """Keep a file's sums.
 
         Raises:
             PublishError: They cannot be written.
         """
-        if not self.source.is_as_listed(file):
-            logger.warning("%s was changed while it was read; its sums are not kept", file.path)
-            return
         of = self._of(file)
         table = sums.to_table(self._summed, self.columns.fitted)
         self.kept.store(key_of(of), table.replace_schema_metadata({**table.schema.metadata, _OF: json.dumps(of)}))
@@ -101,7 +132,7 @@ def sums_by_file(
     A file's sums are kept as soon as its last shard is summed: a run that is killed leaves them to the next.
 
     Raises:
-        DataError: A file is damaged.
+        DataError: A file is damaged, or was changed while it was read.
         PublishError: Sums cannot be kept.
     """
     waiting: list[Shard] = []
@@ -121,6 +152,7 @@ def sums_by_file(
         # not strict: a plan's executor leaves shards out, and then only the sums of all files together mean anything
         for f, pairs in itertools.groupby(zip(waiting, results, strict=False), key=lambda pair: pair[0].file):
             sums = functools.reduce(RowSums.__add__, (result for _, result in pairs))
+            source.check_as_listed(source.files[f])
             if kept:
                 kept.store(source.files[f], sums)
             yield f, sums, False

@@ -61,10 +61,14 @@ def from_table(table: pa.Table, columns: Sequence[str]) -> Moments:
         n_samples = int(metadata[_N_SAMPLES])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"kept sums are damaged ({error}); remove them") from error
+    if table["exponent"].type != pa.int64() or table["exponent"].null_count:
+        raise DataError("kept sums are damaged (an exponent is missing); remove them")
     powers = values_of(table["exponent"].combine_chunks())
     products = np.full((k, k), 0, object)
     upper = np.triu_indices(k)
     products[upper] = values[1 + k :]
     products.T[upper] = values[1 + k :]
     exponents = powers[1 : 1 + k] - powers[0]
+    if (powers[1 + k :] != powers[0] + exponents[upper[0]] + exponents[upper[1]]).any():
+        raise DataError("kept sums are damaged (their exponents do not belong together); remove them")
     return Moments(n_samples, values[0], np.array(values[1 : 1 + k], object), products, exponents, int(powers[0]))

@@ -10,14 +10,16 @@ import pyarrow as pa
 
 from gdpipe.engine import at_most
 from gdpipe.numerics.covariance import square_root
-from gdpipe.numerics.density import Density, DensityGrid
+from gdpipe.numerics.density import DensityGrid
 from gdpipe.numerics.descent import Solution
 from gdpipe.numerics.moments import Moments, grid_exponents
-from gdpipe.numerics.residuals import ResidualGrids, ResidualSums
+from gdpipe.numerics.probe import Probe
+from gdpipe.numerics.residuals import ResidualGrids
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
-from gdpipe.stages.predict_shard import Check, Model, PredictShard
+from gdpipe.stages.predict_shard import Model, PredictShard
 from gdpipe.stages.progress import reported
+from gdpipe.stages.rows_again import Check, RowsAgain
 from gdpipe.stages.standardize import Standardized
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
@@ -31,16 +33,16 @@ class Predicted:
     Attributes:
         model: What predicted.
         files: The parts of predictions, in input order.
-        residuals: Sums over the rows that were fitted.
-        grids: On which they were summed.
-        density: Where those rows lie, for the report's pictures; None without a report.
+        rows: What the rows say of the sums; where they lie, for the report's pictures, is in it.
+        grids: On which the residuals were summed.
+        probe: The line beside the model on which rows and sums are compared.
     """
 
     model: Model
     files: tuple[WrittenFile, ...]
-    residuals: ResidualSums
+    rows: RowsAgain
     grids: ResidualGrids
-    density: Density | None = None
+    probe: Probe
 
 
 def predict(
@@ -80,7 +82,10 @@ def predict(
         standardized.scaling.target_scale,
         exact=isinstance(ingested.moments, Moments),
     )
+    constant = standardized.dependencies.constant
+    probe = Probe.of(standardized.scaling, constant, ingested.largest, grids.unit, grids.weight_exponent)
     density_grid = _density_grid(standardized, solution) if with_density else None
+    check = Check(tuple(kept), means_float, 1.0 / scales, grids, probe, columns.weight is not None, density_grid)
     work = PredictShard(
         ingested.source,
         columns,
@@ -89,17 +94,18 @@ def predict(
         staging.folder,
         staging.run_id,
         ingested.room,
-        Check(tuple(kept), means_float, 1.0 / scales, grids, density_grid),
+        check,
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
-    files, residuals, density = [], grids.zero(), density_grid.zero() if density_grid else None
+    files, rows = [], RowsAgain.zero(check, len(columns.fitted))
     results = at_most(ingested.room.readers, executor).map(work, shards)
     for part in reported(results, ingested.source, shards, "predicted"):
         files.append(part.file)
         # joined at once: small for one shard, not for ten thousand
-        residuals = residuals + part.residuals if part.residuals else residuals
-        density = density + part.density if density and part.density else density
-    return Predicted(model, tuple(files), residuals, grids, density)
+        rows = rows + part.rows if part.rows else rows
+    for f in sorted({shard.file for shard in shards}):
+        ingested.source.check_as_listed(ingested.source.files[f])
+    return Predicted(model, tuple(files), rows, grids, probe)
 
 
 def _model(standardized: Standardized, solution: Solution, features: tuple[str, ...]) -> Model:
@@ -131,7 +137,11 @@ def _density_grid(standardized: Standardized, solution: Solution) -> DensityGrid
 
 
 def _weight_exponent(ingested: Ingested) -> int | None:
-    return int(grid_exponents(ingested.largest)[-1]) if ingested.columns.weight else None
+    if not ingested.columns.weight:
+        return None
+    # the grid of the first scan, so that both scans have the same weights to the last bit
+    moments = ingested.moments
+    return moments.weight_exponent if isinstance(moments, Moments) else int(grid_exponents(ingested.largest)[-1])
 
 
 def key_fields(source: Source, columns: Columns) -> list[pa.Field]:

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from gdpipe.errors import DataError, PublishError
 from gdpipe.numerics import linear
-from gdpipe.numerics.density import Density, DensityAccumulator, DensityGrid
 from gdpipe.numerics.digits import GridOverflow
-from gdpipe.numerics.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.stages.columns import Columns
+from gdpipe.stages.rows_again import Check, RowsAgain, RowsAgainAccumulator
 from gdpipe.stages.score_sums import ScoreSums, no_target
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import repeated, to_arrow
-from gdpipe.tables.columns import Numbers, numbers
+from gdpipe.tables.columns import numbers
 from gdpipe.tables.files import first_line
 from gdpipe.tables.place import Place
 from gdpipe.tables.room import Room
@@ -47,30 +46,17 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Check:
-    """How residuals are gathered: which features count, standardized how, on which grids."""
-
-    kept: tuple[int, ...]
-    means: NDArray[np.float64]
-    per_scale: NDArray[np.float64]
-    grids: ResidualGrids
-    density: DensityGrid | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """What a shard's work leaves and learns.
 
     Attributes:
         file: A part of predictions.
-        residuals: Of the rows fitted; None in scores.
-        density: Where those rows lie; None in scores, and where nobody asked.
+        rows: What the rows say of the sums; None in scores.
         scores: Of the rows scored; None in training.
     """
 
     file: WrittenFile
-    residuals: ResidualSums | None
-    density: Density | None
+    rows: RowsAgain | None
     scores: ScoreSums | None
 
 
@@ -109,8 +95,7 @@ class PredictShard:
                     f"{self.folder}: no such folder on {platform.node()}; all workers must share the output"
                 )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
-        accumulator = ResidualAccumulator(check.grids, check.means, check.per_scale) if check else None
-        density = DensityAccumulator(check.density) if check and check.density else None
+        accumulator = RowsAgainAccumulator(check, len(names)) if check else None
         p = len(self.columns.features)
         scores = None if check else ScoreSums.zero(p)
         waiting: list[pa.Table] = []
@@ -140,25 +125,20 @@ class PredictShard:
                     waiting = []
                 if scores is not None:
                     scores += ScoreSums.of(block, actual if has_target else None, residual)
-                if accumulator is not None and check is not None:
-                    used = self._used(block)
-                    features = [_rows(block.columns[j], used) for j in check.kept]
-                    weights = _rows(block.columns[-1], used) if weight else None
-                    accumulator.add(features, _rows(residual, used), weights)
-                    if density is not None:
-                        density.add(*(_rows(line, used) for line in (prediction, actual, residual)))
+                if accumulator is not None:
+                    accumulator.add(block, prediction, residual)
             if waiting:
                 writer.write(pa.concat_tables(waiting))
         except BaseException as error:
             writer.abandon()
             if isinstance(error, GridOverflow):
-                reason = "holds values beyond the largest that its footer announces; its statistics are wrong"
-                raise DataError(f"{source_file.path}: {reason}, write it again") from error
+                reason = "holds values beyond what its footer or the sums allow"
+                remedy = "write it again, for its statistics are wrong, or remove moments/ of the output"
+                raise DataError(f"{source_file.path}: {reason}; {remedy}") from error
             raise
         return Part(
             writer.close(),
-            accumulator.sums() if accumulator else None,
-            density.counts() if density else None,
+            accumulator.rows() if accumulator else None,
             scores,
         )
 
@@ -169,14 +149,6 @@ class PredictShard:
             if not finite.all():
                 path, row = self.source.files[shard.file].path, batch.column(ROW)[int(np.argmin(finite))].as_py()
                 raise DataError(f"{path}: column {name!r} is infinite in row {row}; correct it or make it null")
-
-    def _used(self, block: Numbers) -> NDArray[np.bool_] | None:
-        """The rows that the model was fitted on; None where all were."""
-        complete = block.complete
-        if not self.columns.weight:
-            return complete
-        weighted: NDArray[np.bool_] = block.columns[-1] > 0
-        return weighted if complete is None else complete & weighted
 
 
 def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Array]:
@@ -196,7 +168,3 @@ def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Arra
                 "write all files with one type"
             ) from error
     return [repeated(file, pa.string(), batch.num_rows), batch.column(ROW)]
-
-
-def _rows(column: NDArray[np.float64], used: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    return column if used is None else column[used]

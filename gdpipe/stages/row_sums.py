@@ -15,7 +15,7 @@ from gdpipe.numerics.moments import Moments
 from gdpipe.stages import moments_table
 
 # of an entry's metadata; another meaning of a number there is another version
-VERSION = 3
+VERSION = 4
 _ACCOUNT = b"gdpipe.rows"
 
 
@@ -26,6 +26,41 @@ class Position:
     path: str
     row: int
     column: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    """What became of some rows; joined by +.
+
+    Attributes:
+        read: Rows that passed the filters.
+        used: Complete rows of positive weight.
+        zero_weight: Complete rows of weight 0.
+        missing: By column, rows in which it is null or NaN, shape (k,).
+    """
+
+    read: int
+    used: int
+    zero_weight: int
+    missing: NDArray[np.int64]
+
+    @classmethod
+    def zero(cls, n_columns: int) -> "Account":
+        """That of no rows."""
+        return cls(0, 0, 0, np.zeros(n_columns, np.int64))
+
+    def __add__(self, other: "Account") -> "Account":
+        return Account(
+            self.read + other.read,
+            self.used + other.used,
+            self.zero_weight + other.zero_weight,
+            self.missing + other.missing,
+        )
+
+    def gap(self, other: "Account") -> int:
+        """The largest difference between two accounts of the same columns, in rows."""
+        gaps = [self.read - other.read, self.used - other.used, self.zero_weight - other.zero_weight]
+        return max(map(abs, [*gaps, *(int(gap) for gap in self.missing - other.missing)]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +100,11 @@ class RowSums:
             np.maximum(self.largest, other.largest),
         )
 
+    @property
+    def account(self) -> Account:
+        """What became of the rows."""
+        return Account(self.read, self.moments.n_samples, self.zero_weight, self.missing)
+
     def to_table(self, columns: Sequence[str], fitted: Sequence[str]) -> pa.Table:
         """Exact sums as `moments_table` writes them, the account in the metadata.
 
@@ -98,13 +138,20 @@ class RowSums:
             first, least = account["first_missing"], account["least_weight"]
             return cls(
                 moments,
-                int(account["read"]),
-                np.array([account["missing"][name] for name in fitted], np.int64),
-                int(account["zero_weight"]),
+                _count(account["read"]),
+                np.array([_count(account["missing"][name]) for name in fitted], np.int64),
+                _count(account["zero_weight"]),
                 math.inf if least is None else float(least),
                 bool(account["whole_weights"]),
-                Position(**first) if first else None,
-                np.array([account["largest"][name] for name in fitted], np.float64),
+                Position(str(first["path"]), _count(first["row"]), str(first["column"])) if first else None,
+                np.array([float(account["largest"][name]) for name in fitted], np.float64),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise DataError(f"kept sums are damaged ({error}); remove them") from error
+
+
+def _count(value: object) -> int:
+    """A count of rows as JSON has it: 1.5 and true are none."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ValueError(f"{value!r} is no count of rows")
+    return value

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,9 @@ from gdpipe.numerics.inference import FitStatistics, TermInference, fit_statisti
 from gdpipe.numerics.landscape import Landscape
 from gdpipe.numerics.ols import Baseline
 from gdpipe.numerics.residuals import ResidualStatistics
+from gdpipe.numerics.row_checks import RowCheck
 from gdpipe.report.page import page
+from gdpipe.stages.check_rows import REMEDY, as_columns, check_rows
 from gdpipe.stages.compare import Comparison, compare
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
@@ -90,6 +93,7 @@ def validate(
     rounding = _row_rounding(ingested, standardized, predicted)
     std_error = np.array([terms.std_error[0] / scaling.target_scale, *terms.std_error_scaled[1:]])
     names = [ingested.columns.features[j] for j in standardized.kept]
+    checks = check_rows(ingested, standardized, predicted)
     certificate = certify(
         problem,
         solution,
@@ -98,11 +102,14 @@ def validate(
         ["intercept", *names],
         _row_gradient(residuals, predicted) * (residuals.unit / scaling.target_scale),
         rounding,
+        checks,
     )
+    if any(check.failed for check in checks):
+        certificate = dataclasses.replace(certificate, reason=f"{certificate.reason}; {REMEDY}")
     columns = {
         catalog.PARAMETERS: _parameters(config, ingested, standardized, solution, predicted, ols_estimate, terms),
         catalog.LOSS_HISTORY: _loss_history(standardized, solution),
-        catalog.CONVERGENCE: _convergence(config, standardized, solution, baseline, certificate),
+        catalog.CONVERGENCE: _convergence(config, standardized, solution, baseline, certificate, checks),
         catalog.METRICS: _metrics(ingested, standardized, fit, centred=config.fit_intercept),
     }
     tables = {name: to_table(c, catalog.schema(name, staging.run_id)) for name, c in columns.items()}
@@ -121,7 +128,7 @@ def validate(
         about = manifest(config, ingested, standardized, certificate, comparison, files, forecasts)
         optimum = np.array([float(w) for w in baseline.coef_scaled])
         landscape = Landscape.of(problem, solution, optimum, baseline.loss, scaling, centred=config.fit_intercept)
-        html = page(about, *tables.values(), landscape=landscape, kept=names, density=predicted.density)
+        html = page(about, *tables.values(), landscape=landscape, kept=names, density=predicted.rows.density)
         files.append(write_text(staging.folder, "report.html", html))
     gate = comparison.gate
     if not certificate.passed or (gate and not gate.passed):
@@ -138,9 +145,9 @@ def validate(
 
 def _residuals(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> ResidualStatistics:
     """What the predict scan says of all rows; NaN where it takes every row and not every row was read."""
-    read, not_read = predicted.residuals.powers, ingested.unpredicted
+    read, not_read = predicted.rows.residuals.powers, ingested.unpredicted
     if read.n_samples and not not_read.n_samples:
-        return ResidualStatistics.of(predicted.residuals, predicted.grids)
+        return ResidualStatistics.of(predicted.rows.residuals, predicted.grids)
     p, nan, unit = len(standardized.kept), math.nan, predicted.grids.unit
     gradient = np.full(p, nan)
     if read.n_samples:
@@ -149,14 +156,14 @@ def _residuals(ingested: Ingested, standardized: Standardized, predicted: Predic
         scaling, model = standardized.kept_scaling, predicted.model
         means = np.array([float(m) for m in scaling.means])
         by_sums = gradient_of_sums(cross, model.coef[standardized.kept], model.intercept, means, scaling.scales)
-        by_rows = ResidualStatistics.of(predicted.residuals, predicted.grids).gradient
+        by_rows = ResidualStatistics.of(predicted.rows.residuals, predicted.grids).gradient
         total, apart = standardized.cross.total_weight, cross.total_weight
         gradient = (by_rows * (total - apart) + by_sums / unit) / total
     return ResidualStatistics(gradient, np.full((p, p), nan), np.full(p, nan), nan, (nan, nan, nan, nan), unit, nan)
 
 
 def _row_gradient(residuals: ResidualStatistics, predicted: Predicted) -> float:
-    return float(np.abs(residuals.gradient).max(initial=0.0)) if predicted.residuals.powers.n_samples else math.nan
+    return float(np.abs(residuals.gradient).max(initial=0.0)) if predicted.rows.residuals.powers.n_samples else math.nan
 
 
 def _row_rounding(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> float:
@@ -231,6 +238,7 @@ def _convergence(
     solution: Solution,
     baseline: Baseline,
     certificate: Certificate,
+    checks: Sequence[RowCheck],
 ) -> dict[str, Any]:
     row = {
         "status": solution.status.name.lower(),
@@ -251,6 +259,7 @@ def _convergence(
         "row_gradient": certificate.row_gradient,
         "tolerance": config.tolerance,
         "dependencies": list(standardized.described),
+        **as_columns(checks),
     }
     return {name: [value] for name, value in row.items()}
 

@@ -86,6 +86,16 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("row_gradient", _F, "target SD", "largest |mean(residual x standardized feature)|, from the raw rows"),
         Column("tolerance", _F, "target SD/feature SD", "largest accepted coef_gap"),
         Column("dependencies", pa.list_(_S), "text", "relations among the features, one line each"),
+        Column(
+            "row_count_gap", _I, "rows", "largest difference between both scans in rows read, used, missing a value"
+        ),
+        Column("row_weight_gap", _F, "1", "difference in the sum of weights between rows and sums, as a part of it"),
+        Column("row_mean_gap", _F, "target", "difference in the mean residual between rows and sums"),
+        Column("row_mean_gap_limit", _F, "target", "what rounding allows of row_mean_gap"),
+        Column("row_loss_gap", _F, "target^2", "difference in the mean squared residual between rows and sums"),
+        Column("row_loss_gap_limit", _F, "target^2", "what rounding allows of row_loss_gap"),
+        Column("row_probe_gap", _F, "target SD^2", "the same for a fixed line through all columns, the probe"),
+        Column("row_probe_gap_limit", _F, "target SD^2", "what rounding allows of row_probe_gap"),
     ),
     METRICS: (
         Column("r2", _F, "1", "share of the target's variance explained"),

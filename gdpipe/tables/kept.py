@@ -1,9 +1,10 @@
 """What is kept between runs, in `OUTPUT/moments/`: small tables, each under a key that says all it depends on.
 
-An entry is one Parquet file, named by its key and by the sha256 of its bytes. So one switch makes it whole; what is
-torn, damaged or not ours is known before Parquet's reader, which a flipped bit in a footer can abort, sees a byte of
-it; and two runs that keep the same thing at once write the same file. Nothing is ever changed in place, and the
-folder may be emptied at any time: it costs one full read.
+An entry is one Parquet file, named by its key and by a checksum: the sha256 of key and bytes. So one switch makes it
+whole; what is torn, damaged, of another key or not ours is known before Parquet's reader, which a flipped bit in a
+footer can abort, sees a byte of it; and two runs that keep the same thing at once write the same file. Nothing is ever
+changed in place, and the folder may be emptied at any time: it costs one full read. The checksum has no secret: it
+finds accidents, not somebody who may write to the folder and makes it anew.
 """
 
 import contextlib
@@ -52,7 +53,7 @@ class Kept:
             try:
                 content = self._output.read(path)
                 if path != _path(key, content):
-                    raise ValueError("its sha256 is not the one in its name")
+                    raise ValueError("its checksum is not the one in its name")
                 # a thread would take longer to wake than a table this small to read
                 return open_parquet(path, pa.BufferReader(content)).read(use_threads=False)
             except FileNotFoundError:
@@ -87,4 +88,4 @@ class Kept:
 
 
 def _path(key: str, content: bytes) -> str:
-    return f"{FOLDER}/{key}-{hashlib.sha256(content).hexdigest()}{SUFFIX}"
+    return f"{FOLDER}/{key}-{hashlib.sha256(key.encode() + content).hexdigest()}{SUFFIX}"

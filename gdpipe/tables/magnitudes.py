@@ -1,7 +1,7 @@
 """The largest magnitudes in a file: from its footer, and where that is silent from its rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,8 @@ from gdpipe.tables.room import LARGEST_BATCH, STORE_READ_BYTES
 from gdpipe.tables.source_file import SourceFile
 
 # of an entry that is kept: another meaning is another version
-VERSION = 2
+VERSION = 3
+_KEPT = pa.schema({"column": pa.string(), "largest": pa.float64()})
 
 
 def largest_in_file(
@@ -59,10 +60,9 @@ def _largest_read(
 ) -> dict[str, float]:
     """The largest magnitudes in those row groups and columns that the footer says nothing about."""
     key = key_of({"largest": VERSION, "file": file.fingerprint, "silent": sorted(silent.items())})
-    known = kept.load(key) if kept else None
-    if known is not None and known.schema.names == ["column", "largest"]:
-        return dict(zip(known["column"].to_pylist(), known["largest"].to_pylist(), strict=True))
-    largest: dict[str, float] = {}
+    largest = _kept(kept, key, {name for names in silent.values() for name in names}) if kept else {}
+    if largest:
+        return largest
     for g, names in silent.items():
         for name in names:  # one by one: what is held is a page and a batch, however many there are
             with reading(file.path, g):
@@ -71,8 +71,21 @@ def _largest_read(
                     largest[name] = max(largest.get(name, 0.0), size)
     if kept:
         columns = {"column": list(largest), "largest": list(largest.values())}
-        kept.store(key, to_table(columns, pa.schema({"column": pa.string(), "largest": pa.float64()})))
+        kept.store(key, to_table(columns, _KEPT))
     return largest
+
+
+def _kept(kept: Kept, key: str, names: Set[str]) -> dict[str, float]:
+    """The magnitudes kept under a key; none where they are not there, or cannot be those of these columns."""
+    table = kept.load(key)
+    if table is None:
+        return {}
+    if table.schema.equals(_KEPT):
+        largest = dict(zip(table["column"].to_pylist(), table["largest"].to_pylist(), strict=True))
+        if largest.keys() == names and all(size is not None and size >= 0 for size in largest.values()):
+            return largest
+    kept.discard(key, "damaged (no columns have such magnitudes)")
+    return {}
 
 
 def _ends(statistics: pq.Statistics | None, rows: int) -> list[float] | None:

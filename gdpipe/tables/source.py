@@ -155,11 +155,16 @@ class Source:
             totals = np.maximum(totals, largest_in_file(self.filesystem, file, names, kept))
         return totals
 
-    def is_as_listed(self, file: SourceFile) -> bool:
-        """Whether a file still has the size and time of its fingerprint."""
+    def check_as_listed(self, file: SourceFile) -> None:
+        """See that a file that was read still has the size and time of its fingerprint.
+
+        Raises:
+            DataError: It was changed, or is gone.
+        """
         with reading(file.path):
             info = self.filesystem.get_file_info(file.path)
-        return (info.size, info.mtime_ns or 0) == (file.size, file.modified_ns)
+        if (info.size, info.mtime_ns or 0) != (file.size, file.modified_ns):
+            raise DataError(f"{file.path}: changed while this run read it; train again when nobody writes to it")
 
     def unified(self, name: str) -> pa.Field:
         """A column with a type that holds the values of every file: int32 and int64 give int64.

@@ -1,0 +1,56 @@
+"""Check rows: what the second scan found against what the first one, or an earlier run, says of the same rows."""
+
+import math
+from collections.abc import Sequence
+
+from gdpipe.numerics.row_checks import LineGaps, RowCheck, weight_check
+from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.predict import Predicted
+from gdpipe.stages.standardize import Standardized
+
+REMEDY = (
+    "the rows read for the predictions are not those of the sums: train again when no file of the source changes, "
+    "with moments/ of the output removed"
+)
+
+
+def check_rows(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> tuple[RowCheck, ...]:
+    """Counts, weights, and the means of residuals, their squares and the probe's, over the rows that were read again.
+
+    Rows that were not read again are taken by their sums, on both sides: they add nothing to a gap.
+
+    Returns:
+        None where no row was to be read again.
+    """
+    rows, expected = predicted.rows, ingested.to_predict
+    if not (rows.account.read or expected.read):
+        return ()
+    counts = RowCheck("row_count_gap", float(rows.account.gap(expected.account)), 0.0)
+    weights = weight_check(rows.residuals.powers, expected.moments)
+    if not (rows.residuals.powers.weight and expected.moments.weight):
+        return (counts, weights)
+    model, probe, scale = predicted.model, predicted.probe, standardized.scaling.target_scale
+    fit = LineGaps.of(
+        rows.residuals.powers, predicted.grids.unit, expected.moments, model.coef, model.intercept, ingested.largest
+    )
+    beside = LineGaps.of(rows.probe, probe.unit, expected.moments, probe.coef, probe.intercept, ingested.largest)
+    return (
+        counts,
+        weights,
+        RowCheck("row_mean_gap", fit.mean, fit.mean_limit),
+        RowCheck("row_loss_gap", fit.square, fit.square_limit),
+        RowCheck("row_probe_gap", beside.square / scale / scale, beside.square_limit / scale / scale),
+    )
+
+
+def as_columns(checks: Sequence[RowCheck]) -> dict[str, float | int | None]:
+    """Their values and limits by the names of `convergence`; NaN, and null for a count, where there are none."""
+    found = {check.name: check for check in checks}
+    columns: dict[str, float | int | None] = {
+        "row_count_gap": int(found["row_count_gap"].value) if found else None,
+        "row_weight_gap": found["row_weight_gap"].value if found else math.nan,
+    }
+    for name in ("row_mean_gap", "row_loss_gap", "row_probe_gap"):
+        columns[name] = found[name].value if name in found else math.nan
+        columns[f"{name}_limit"] = found[name].limit if name in found else math.nan
+    return columns
