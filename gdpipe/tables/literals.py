@@ -19,6 +19,7 @@ import pyarrow as pa
 # per second
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY_SECONDS = 86_400
+NUMBER = "a number without quotes"
 # a power of ten that no type reaches
 BEYOND = 1000
 _TIME = r"(?P<time>\d\d:\d\d(:\d\d)?)([.,](?P<fraction>\d{1,18}))?"
@@ -89,9 +90,8 @@ def exact_value(kind: pa.DataType, value: Any) -> Fraction:
             raise NotComparableError("write a number, such as 6.10")
         return _fraction(number) * (Fraction(10**scale) if scale >= 0 else Fraction(1, 10**-scale))
     if isinstance(value, str):
-        if pa.types.is_boolean(kind):
-            raise NotComparableError("write true or false")
-        return _fraction(_number_as_text(value))
+        wanted = "true or false" if pa.types.is_boolean(kind) else NUMBER
+        return _fraction(_number_as_text(value, wanted))
     return Fraction(value)
 
 
@@ -132,7 +132,7 @@ def text_value(value: Any) -> bytes:
         raise NotComparableError(f"write a text of Unicode characters ({error.reason})") from None
 
 
-def _number_as_text(text: str) -> Decimal:
+def _number_as_text(text: str, wanted: str = NUMBER) -> Decimal:
     """A number that stands as text because JSON would not hold it: infinite, or of more digits than a float64.
 
     Raises:
@@ -143,7 +143,7 @@ def _number_as_text(text: str) -> Decimal:
     except InvalidOperation:
         number = Decimal("nan")
     if number.is_nan() or (number.is_finite() and Decimal(repr(float(number))) == number):
-        raise NotComparableError("write a number without quotes")
+        raise NotComparableError(f"write {wanted}")
     return number
 
 

@@ -26,6 +26,7 @@ VALUES: dict[str, pa.Array] = {
     "float32": pa.array([0.0, 0.3, 3.4e38, math.inf], pa.float32()),
     "float16": HALVES,
     "int64": pa.array([0, 1, 2**63 - 1]),
+    "bool": pa.array([True, False]),
     "decimal": pa.array([Decimal("0.0"), Decimal("0.3"), Decimal("9.9")], pa.decimal128(2, 1)),
 }
 
@@ -65,6 +66,7 @@ def test_such_a_number_in_sql() -> None:
         ("float32", "=", [3]),
         ("float16", "!=", [0, 1, 2]),
         ("int64", "<", [0, 1, 2]),
+        ("bool", "<", [0, 1]),
         ("decimal", ">=", []),
     ],
 )
