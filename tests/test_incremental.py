@@ -1,5 +1,6 @@
 """A retrain reads only what is new, gives the bits of a full one, and does nothing where nothing changed."""
 
+import itertools
 import json
 import logging
 import os
@@ -256,11 +257,11 @@ def test_a_file_that_changes_while_it_is_read_ends_the_run_and_its_sums_are_not_
 ) -> None:
     data, output = tmp_path / "data", tmp_path / "runs"
     paths = [write_day(data, day) for day in range(2)]
-    decode = scan._decode
+    decode, moments = scan._decode, itertools.count(1)
 
     def changed(source: Any, file: Any, *rest: Any) -> Iterator[pa.RecordBatch]:
         yield from decode(source, file, *rest)
-        os.utime(paths[0], ns=(1, 1))
+        os.utime(paths[0], ns=(next(moments),) * 2)
 
     monkeypatch.setattr(scan, "_decode", changed)
     for settings in ({"predict": "none"}, {"arithmetic": "float64"}, {"weight": "x2"}):

@@ -24,12 +24,14 @@ class Column:
         type: A plain Arrow type.
         unit: `target` and `feature` stand for the units of those columns; `1` is a pure number.
         meaning: One line.
+        optional: Whether it may be null, or missing in a run of an earlier version.
     """
 
     name: str
     type: pa.DataType
     unit: str
     meaning: str
+    optional: bool = False
 
     def field(self) -> pa.Field:
         """As Arrow writes it."""
@@ -72,7 +74,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("passed", _B, "yes/no", "whether the run passed validation"),
         Column("method", _S, "text", "gd or accelerated"),
         Column("iterations", _I, "steps", "steps taken"),
-        Column("forecast_iterations", _I, "steps", "steps forecast before the descent; null: never"),
+        Column("forecast_iterations", _I, "steps", "steps forecast before the descent; null: never", True),
         Column("learning_rate", _F, "1", "factor of the gradient in each step"),
         Column("condition_number", _F, "1", "of the correlation matrix of the features, dependent directions left out"),
         Column("rank", _I, "columns", "independent features"),
@@ -87,15 +89,19 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("tolerance", _F, "target SD/feature SD", "largest accepted coef_gap"),
         Column("dependencies", pa.list_(_S), "text", "relations among the features, one line each"),
         Column(
-            "row_count_gap", _I, "rows", "largest difference between both scans in rows read, used, missing a value"
+            "row_count_gap",
+            _I,
+            "rows",
+            "largest difference between the scans in rows read, used, missing a value",
+            True,
         ),
-        Column("row_weight_gap", _F, "1", "difference in the sum of weights between rows and sums, as a part of it"),
-        Column("row_mean_gap", _F, "target", "difference in the mean residual between rows and sums"),
-        Column("row_mean_gap_limit", _F, "target", "what rounding allows of row_mean_gap"),
-        Column("row_loss_gap", _F, "target^2", "difference in the mean squared residual between rows and sums"),
-        Column("row_loss_gap_limit", _F, "target^2", "what rounding allows of row_loss_gap"),
-        Column("row_probe_gap", _F, "target SD^2", "the same for a fixed line through all columns, the probe"),
-        Column("row_probe_gap_limit", _F, "target SD^2", "what rounding allows of row_probe_gap"),
+        Column("row_weight_gap", _F, "1", "difference in the sum of weights, as a part of it", True),
+        Column("row_mean_gap", _F, "target", "difference in the mean residual between rows and sums", True),
+        Column("row_mean_gap_limit", _F, "target", "what rounding allows of row_mean_gap", True),
+        Column("row_loss_gap", _F, "target^2", "difference in the mean squared residual between rows and sums", True),
+        Column("row_loss_gap_limit", _F, "target^2", "what rounding allows of row_loss_gap", True),
+        Column("row_probe_gap", _F, "target SD^2", "the same for a fixed line through all columns, the probe", True),
+        Column("row_probe_gap_limit", _F, "target SD^2", "what rounding allows of row_probe_gap", True),
     ),
     METRICS: (
         Column("r2", _F, "1", "share of the target's variance explained"),
@@ -157,6 +163,11 @@ ROW_KEY = (
     Column("file", _S, "text", "the input file, relative to the source"),
     Column("row", _I, "rows", "position of the row in its file, from 0"),
 )
+
+
+def optional(artifact: str) -> set[str]:
+    """Columns that may be null, or missing in a run of an earlier version."""
+    return {column.name for column in _COLUMNS[artifact] if column.optional}
 
 
 def schema(artifact: str, run_id: str) -> pa.Schema:

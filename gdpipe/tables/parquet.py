@@ -17,9 +17,8 @@ from gdpipe.tables.thrift import check_footer
 MAGIC = b"PAR1"
 # after the footer: its length and the magic
 TAIL_BYTES = 8
-# artifacts of one row a run, and columns that may be null
+# artifacts of one row a run
 ONE_ROW = (catalog.CONVERGENCE, catalog.METRICS)
-NULLABLE = {(catalog.CONVERGENCE, "forecast_iterations")}
 REMEDY = "restore the run's folder from a copy, or train again"
 
 
@@ -99,14 +98,18 @@ def read_artifact(place: Place, path: str) -> pa.Table:
 
 def _fault(artifact: str, table: pa.Table) -> str | None:
     """What of a table is not as the catalog says, in words; more columns than it has may be there."""
-    for field in catalog.schema(artifact, "") if artifact in catalog.ARTIFACTS else ():
+    known = artifact in catalog.ARTIFACTS
+    optional = catalog.optional(artifact) if known else set()
+    for field in catalog.schema(artifact, "") if known else ():
         times = table.schema.names.count(field.name)
+        if not times and field.name in optional:
+            continue
         if times != 1:
             return f"column {field.name!r} is {'there twice' if times else 'not there'}"
         column = table[field.name]
         if column.type != field.type:
             return f"column {field.name!r} is {column.type}, not {field.type}"
-        if artifact != catalog.PREDICTIONS and (artifact, field.name) not in NULLABLE and column.null_count:
+        if artifact != catalog.PREDICTIONS and field.name not in optional and column.null_count:
             return f"column {field.name!r} is null in row {column.is_null().to_pylist().index(True)}"
     if artifact in ONE_ROW and table.num_rows != 1:
         return f"{table.num_rows:,} rows, not one"
