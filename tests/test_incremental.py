@@ -257,14 +257,14 @@ def test_a_file_that_changes_while_it_is_read_ends_the_run_and_its_sums_are_not_
 ) -> None:
     data, output = tmp_path / "data", tmp_path / "runs"
     paths = [write_day(data, day) for day in range(2)]
-    decode, moments = scan._decode, itertools.count(1)
+    decode, times = scan._decode, itertools.count(1)
 
     def changed(source: Any, file: Any, *rest: Any) -> Iterator[pa.RecordBatch]:
         yield from decode(source, file, *rest)
-        os.utime(paths[0], ns=(next(moments),) * 2)
+        os.utime(paths[0], ns=(1, next(times)))
 
     monkeypatch.setattr(scan, "_decode", changed)
-    for settings in ({"predict": "none"}, {"arithmetic": "float64"}, {"weight": "x2"}):
+    for settings in ({"predict": "none"}, {"predict": "new"}, {"arithmetic": "float64"}):
         with pytest.raises(gdpipe.DataError, match=r"day-000\.parquet: changed while this run read it"):
             train(data, output, features=["x1"], **settings)
     assert not (output / "latest.json").exists()
