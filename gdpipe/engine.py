@@ -2,14 +2,20 @@
 
 import itertools
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
 from gdpipe.errors import ConfigError
 
 THREADS = "threads"
+
+
+# shards on their way beyond those worked on: enough that no thread waits for the next, few enough that the sums which
+# wait for their turn do not grow with the source
+SHARDS_A_THREAD = 4
 
 
 def worker_count(executor: Executor | None = None) -> int:
@@ -40,6 +46,22 @@ class _AtMost(Executor):
             yield from self._executor.map(fn, *zip(*stretch, strict=True), **options)
 
 
+class _Threads(ThreadPoolExecutor):
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
+        """Results in order; a stretch of calls is on its way at any time, not all of them."""
+        waiting: deque[Future[Any]] = deque()
+        try:
+            for arguments in zip(*iterables, strict=False):
+                while len(waiting) >= SHARDS_A_THREAD * self._max_workers:
+                    yield waiting.popleft().result()
+                waiting.append(self.submit(fn, *arguments))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
 def open_executor(engine: str = THREADS) -> AbstractContextManager[Executor]:
     """A thread a core, since NumPy and Arrow let go of the interpreter while they work; or a cluster's workers.
 
@@ -51,7 +73,7 @@ def open_executor(engine: str = THREADS) -> AbstractContextManager[Executor]:
         EngineError: No scheduler answers.
     """
     if engine == THREADS:
-        return ThreadPoolExecutor(worker_count(), thread_name_prefix="gdpipe")
+        return _Threads(worker_count(), thread_name_prefix="gdpipe")
     try:
         from gdpipe.cluster import DaskExecutor
     except ImportError as error:

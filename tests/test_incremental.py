@@ -431,6 +431,31 @@ def test_a_month_that_the_filters_have_just_let_in_is_new(tmp_path: Path) -> Non
         assert set(run.predictions["file"]) == {f"month={month}/line.parquet"}
 
 
+def test_months_that_the_filters_rule_out_are_listed_and_not_opened(tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "runs"
+    files = [
+        write_parquet(data / f"month={month}" / "line.parquet", line_columns(60, seed=month)) for month in (1, 2, 3)
+    ]
+    files[0].write_bytes(b"no Parquet at all")
+    settings = {"features": ["x1", "x2"], "filters": [["month", ">", 1]]}
+    first = train(data, output, **settings)
+    known = [
+        [entry[name] is not None for name in ("footer_sha256", "rows", "sums")] for entry in first.manifest["inputs"]
+    ]
+    assert known == [[False] * 3, [True] * 3, [True] * 3]
+    assert train(data, output, **settings).run_id == first.run_id  # nothing to do
+    os.utime(files[0], (0, 0))
+    touched = train(data, output, **settings, predict="new")
+    assert touched.run_id != first.run_id
+    assert not any(
+        "predictions" in entry["path"] for entry in touched.manifest["files"]
+    )  # the other months are as before
+    write_parquet(files[0], line_columns(60, seed=1))
+    assert set(train(data, output, features=["x1", "x2"], predict="new").predictions["file"]) == {
+        "month=1/line.parquet"
+    }
+
+
 def test_kept_sums_that_are_not_those_of_the_rows_do_not_pass_where_the_rows_are_read(tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "runs"
     for day in range(3):

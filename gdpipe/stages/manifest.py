@@ -88,4 +88,7 @@ def header(kind: str, run_id: str, files: Iterable[WrittenFile]) -> dict[str, An
 
 def inputs(source: Source) -> list[dict[str, Any]]:
     """The input files and their fingerprints."""
-    return [{"file": file.name, **file.fingerprint, "rows": sum(file.group_rows)} for file in source.files]
+    return [
+        {"file": file.name, **file.fingerprint, "rows": sum(file.group_rows) if file.is_opened else None}
+        for file in source.files
+    ]

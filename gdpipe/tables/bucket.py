@@ -38,7 +38,7 @@ class BucketPlace(Place):
         """It is, for all who may use it."""
         return True
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
         """Put an object, in one go."""
         with self.filesystem.open_output_stream(self.full(path)) as stream:
             stream.write(content)

@@ -63,7 +63,7 @@ class DiskPlace(Place):
         """Whether the folder is there, as it is for whoever runs on the machine that made it."""
         return Path(self.top).is_dir()
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
         """Write beside, flush, and replace."""
         file = Path(self.full(path))
         make_folder(file.parent)
@@ -74,11 +74,13 @@ class DiskPlace(Place):
         try:
             with handle:
                 handle.write(content)
-                _flush(handle)
+                _flush(handle) if outlasts_power_cut else handle.flush()
                 os.replace(part, file)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+        if not outlasts_power_cut:
+            return
         # the switch has happened, and readers see the new file: what is left can only be late
         with contextlib.suppress(OSError):
             sync_folder(file.parent)

@@ -86,6 +86,15 @@ def partitions_of(names: list[PurePosixPath]) -> list[dict[str, Any]]:
     return [{k: int(v) if v is not None and whole[k] else v for k, v in row.items()} for row in texts]
 
 
+def partition_schema(partitions: list[dict[str, Any]]) -> pa.Schema:
+    """The partition columns: integers where a value is one, else text."""
+    kinds = {
+        name: pa.int64() if any(isinstance(row[name], int) for row in partitions) else pa.string()
+        for name in partitions[0]
+    }
+    return pa.schema(list(kinds.items()))
+
+
 def _is_int(text: str | None) -> bool:
     return text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) is not None
 

@@ -84,7 +84,8 @@ class Kept:
         pq.write_table(table, sink, compression="zstd")
         content = sink.getvalue().to_pybytes()
         with output_errors(f"cannot write to {self._output.below(FOLDER)}"):
-            self._output.write(_path(key, content), content)
+            # what a power cut tears, its name tells
+            self._output.write(_path(key, content), content, outlasts_power_cut=False)
 
 
 def _path(key: str, content: bytes) -> str:

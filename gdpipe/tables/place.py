@@ -140,8 +140,15 @@ class Place(ABC):
         """Whether a process that was handed this place, perhaps on another machine, sees the output there."""
 
     @abstractmethod
-    def write(self, path: str, content: bytes) -> None:
-        """Write or replace a file that others may be reading: they see the old or the new one, whole."""
+    def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
+        """Write or replace a file that others may be reading: they see the old or the new one, whole.
+
+        Args:
+            path: Of the file.
+            content: All of it.
+            outlasts_power_cut: Whether the disk must have it on return, which takes milliseconds. If not, a power cut
+                may leave the file torn or empty; a killed process may not.
+        """
 
     @abstractmethod
     def hold(self, run_id: str) -> Hold | None:

@@ -36,7 +36,7 @@ class RowFilter:
         Raises:
             ConfigError: A value cannot be compared with a partition column.
         """
-        known = _of_partition(file, partitions, 1)
+        known = _of_partition(file.partition, partitions, 1)
         return [
             group
             for group in filter_groups(self.filters)
@@ -63,6 +63,29 @@ class RowFilter:
             for group in self.of_file(file, partitions)
         ]
 
+    def of_folders(self, partitions: pa.Schema) -> Compiled:
+        """Of each alternative, the conditions on partition columns, which a folder's name answers.
+
+        Raises:
+            ConfigError: A value cannot be compared with a column.
+        """
+        return [
+            [(c, _condition(partitions.field(c).type, c, operator, value)) for c, operator, value in g if c in names]
+            for names in [partitions.names]
+            for g in filter_groups(self.filters)
+        ]
+
+    def may_match(self, partition: dict[str, Any], partitions: pa.Schema, of_folders: Compiled) -> bool:
+        """Whether some row in a folder of these partition values may pass.
+
+        Args:
+            partition: The values.
+            partitions: The partition columns' types.
+            of_folders: The conditions on them.
+        """
+        known = _of_partition(partition, partitions, 1)
+        return any(all(condition.may_pass(known[c]) for c, condition in group) for group in of_folders)
+
     def needs(self, file: SourceFile, partitions: pa.Schema) -> list[str]:
         """The columns that the file itself must have: those of alternatives that its partition does not rule out."""
         there = {column for group in self.of_file(file, partitions) for column, _, _ in group}
@@ -84,7 +107,7 @@ class RowFilter:
         for g, rows in enumerate(file.group_rows):
             if not rows:
                 continue
-            bounds = {**known[g], **_of_partition(file, partitions, rows)}
+            bounds = {**known[g], **_of_partition(file.partition, partitions, rows)}
             if any(all(condition.may_pass(bounds[c]) for c, condition in group) for group in compiled):
                 wanted.append(g)
             filtered |= not any(not any(condition.may_fail(bounds[c]) for c, condition in group) for group in compiled)
@@ -114,10 +137,10 @@ def _condition(kind: pa.DataType, column: str, operator: str, value: Any) -> Con
         raise ConfigError(f"filters {[column, operator, value]!r}: column {column!r} is {kind}; {error}") from None
 
 
-def _of_partition(file: SourceFile, partitions: pa.Schema, rows: int) -> dict[str, Bounds]:
+def _of_partition(partition: dict[str, Any], partitions: pa.Schema, rows: int) -> dict[str, Bounds]:
     """A partition column has one value in all rows of a file."""
     found = {}
-    for name, value in file.partition.items():
+    for name, value in partition.items():
         if value is None:
             found[name] = Bounds(None, None, rows, rows)
         else:

@@ -120,7 +120,7 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
 
 # the footer parsed last, for the next shard of the same file: one of thousands of row groups takes longer to parse than
 # a row group to read, and tens of megabytes
-_footer: tuple[tuple[str, str], pq.FileMetaData | None] = (("", ""), None)
+_footer: tuple[tuple[str, str | None], pq.FileMetaData | None] = (("", ""), None)
 
 
 def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:

@@ -33,7 +33,7 @@ class TypesDifferError(Exception):
 
 def variants(files: Iterable[SourceFile]) -> tuple[Variant, ...]:
     """The different schemas of the files that rows are read of; a file without rows has no say unless none has any."""
-    every = list(files)
+    every = [file for file in files if file.is_opened]
     told = [f for f in every if f.wanted_groups] or [f for f in every if any(f.group_rows)] or every
     found: dict[pa.Schema, str] = {}
     for file in told:

@@ -1,6 +1,6 @@
 """Parquet in: which files there are, and what their footers say."""
 
-import difflib
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gdpipe.errors import DataError, SchemaError
-from gdpipe.filters import Filters, filter_columns, normalized
+from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
 from gdpipe.tables import schemas
 from gdpipe.tables.bounds import Bounds, bounds
 from gdpipe.tables.columns import is_numeric, resolution
-from gdpipe.tables.files import partitions_of, reading
+from gdpipe.tables.files import partition_schema, partitions_of, reading
 from gdpipe.tables.formats import refuse_deletes
 from gdpipe.tables.kept import Kept
 from gdpipe.tables.listing import ENCRYPTED, find_files, nothing_found
 from gdpipe.tables.magnitudes import first_leaves, largest_in_file
 from gdpipe.tables.parquet import read_footer
 from gdpipe.tables.schemas import TypesDifferError, Variant
-from gdpipe.tables.source_file import SourceFile, listed, pandas_index, stored_fields
+from gdpipe.tables.selection import Selection, not_there, row_filter
+from gdpipe.tables.source_file import NO_COLUMNS, SourceFile, listed, pandas_index, stored_fields
 from gdpipe.tables.thrift import check_footer
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Source:
     Attributes:
         location: As the user gave it, without credentials.
         filesystem: Where the files are.
-        files: At least one.
+        files: At least one; with filters some may be known by name only.
         schema: All columns of the files that rows are read of, each with a type that holds the values of all, and the
             partition columns.
         partitions: The partition columns.
@@ -60,7 +61,7 @@ class Source:
 
     @classmethod
     def open(cls, location: str, filters: Any = None) -> "Source":
-        """Find the files and read their footers.
+        """Find the files, and read the footers of those that their partition values do not rule out.
 
         Args:
             location: A file, a folder, a glob or a URI.
@@ -80,27 +81,21 @@ class Source:
             raise nothing_found(where, listing)
         names = [PurePosixPath(path).relative_to(listing.base) for path in listing.paths]
         partitions = partitions_of(names)
-        of_folders = _partition_schema(partitions)
-        asked = filter_columns(filters)
-        opened = [
-            _read_footer(listing.filesystem, info, str(name), partition, asked)
-            for info, name, partition in zip(infos, names, partitions, strict=True)
-        ]
-        files = [file for file, _ in opened]
-        if filters is not None:
-            files = _pruned(where, opened, of_folders, filters)
+        of_folders = partition_schema(partitions)
+        selection = Selection(where, of_folders, filters)
+        files = _opened(listing.filesystem, infos, [str(name) for name in names], partitions, selection)
         found = schemas.variants(files)
         schema = schemas.union(found, of_folders)
         return cls(where, listing.filesystem, tuple(files), schema, of_folders, found, filters, listing.passed_over)
 
     @property
     def n_rows(self) -> int:
-        """Rows in all files, before filters."""
+        """Rows in the files that were opened, before filters."""
         return sum(sum(f.group_rows) for f in self.files)
 
     def row_filter(self) -> "RowFilter | None":
         """The filters at work."""
-        return None if self.filters is None else _row_filter(self.filters)
+        return None if self.filters is None else row_filter(self.filters)
 
     def check_columns(self, names: Iterable[str], role: str) -> None:
         """See that columns are there, in every file, with types that agree.
@@ -129,7 +124,7 @@ class Source:
             SchemaError: None has.
         """
         if name not in self.schema.names:
-            raise _not_there(self.location, name, role, self.schema.names)
+            raise not_there(self.location, name, role, self.schema.names)
 
     def without(self, name: str) -> str | None:
         """The first file, of those that rows are read of, that lacks a column; None where all have it."""
@@ -138,7 +133,7 @@ class Source:
         return next((v.path for v in self.variants if name not in v.schema.names), None)
 
     def largest(self, names: Sequence[str], kept: Kept | None = None) -> NDArray[np.float64]:
-        """A bound on the magnitude of each numeric column over all rows, filters or not; NaN does not count.
+        """A bound on the magnitude of each numeric column over all rows of the files opened; NaN does not count.
 
         From the footers; a column of which a footer says nothing is read. Shape (len(names),); infinite where an
         infinity is in the data.
@@ -151,7 +146,7 @@ class Source:
             PublishError: It cannot be kept.
         """
         totals = np.zeros(len(names))
-        for file in self.files:
+        for file in filter(lambda file: file.is_opened, self.files):
             totals = np.maximum(totals, largest_in_file(self.filesystem, file, names, kept))
         return totals
 
@@ -201,43 +196,6 @@ class Source:
         return schemas.types_of(self.variants, name)
 
 
-def _row_filter(filters: Filters) -> "RowFilter":
-    from gdpipe.tables.row_filter import RowFilter
-
-    return RowFilter(filters)
-
-
-def _pruned(
-    where: str,
-    opened: Sequence[tuple[SourceFile, Sequence[Mapping[str, Bounds]]]],
-    partitions: pa.Schema,
-    filters: Filters,
-) -> list[SourceFile]:
-    """Each file with the row groups that can hold rows that pass, by partition values and statistics."""
-    row_filter = _row_filter(filters)
-    names = list(dict.fromkeys([*(n for file, _ in opened for n in file.schema.names), *partitions.names]))
-    for name in row_filter.columns:
-        if name not in names:
-            raise _not_there(where, name, "filter", names)
-    files = []
-    for file, known in opened:
-        for name in row_filter.columns:
-            if name not in file.partition and file.schema.names.count(name) > 1:
-                raise SchemaError(f"{file.path}: filter column {name!r} is there twice; rename one of them")
-        lacking = [name for name in row_filter.needs(file, partitions) if name not in file.schema.names]
-        if lacking and any(file.group_rows):
-            has = next(f.path for f, _ in opened if lacking[0] in f.schema.names)
-            raise SchemaError(f"{file.path}: filter column {lacking[0]!r} is not there, but {has} has it")
-        files.append(row_filter.pruned(file, partitions, known))
-    return files
-
-
-def _not_there(where: str, name: str, role: str, names: Sequence[str]) -> SchemaError:
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return SchemaError(f"{where}: {role} column {name!r} is not there (there are: {', '.join(names)}){hint}")
-
-
 def list_files(location: str) -> list[dict[str, Any]]:
     """The fingerprints of a source's files, as far as they are known without opening one.
 
@@ -250,12 +208,38 @@ def list_files(location: str) -> list[dict[str, Any]]:
     return [listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
 
 
-def _partition_schema(partitions: list[dict[str, Any]]) -> pa.Schema:
-    kinds = {
-        name: pa.int64() if any(isinstance(row[name], int) for row in partitions) else pa.string()
-        for name in partitions[0]
-    }
-    return pa.schema(list(kinds.items()))
+def _opened(
+    filesystem: pafs.FileSystem,
+    infos: Sequence[pafs.FileInfo],
+    names: Sequence[str],
+    partitions: Sequence[dict[str, Any]],
+    selection: Selection,
+) -> list[SourceFile]:
+    """Each file with the row groups that can hold rows that pass; what its partition values rule out is not opened.
+
+    A footer is let go of before the next is read, and a schema that many files have is kept once: there may be a
+    hundred thousand. Where no file is left, files are opened until one has rows, whose columns are the source's.
+    """
+    schemas_met: dict[pa.Schema, pa.Schema] = {}
+
+    def opened(f: int) -> SourceFile:
+        file, known = _read_footer(filesystem, infos[f], names[f], partitions[f], selection.columns)
+        file = dataclasses.replace(file, schema=schemas_met.setdefault(file.schema, file.schema))
+        return selection.pruned(file, known)
+
+    files = [
+        SourceFile(info.path, name, info.size, info.mtime_ns or 0, None, NO_COLUMNS, partition, (), (), True)
+        if selection.rules_out(partition)
+        else opened(f)
+        for f, (info, name, partition) in enumerate(zip(infos, names, partitions, strict=True))
+    ]
+    if not any(file.is_opened for file in files):
+        for f in range(len(files)):
+            files[f] = opened(f)
+            if any(files[f].group_rows):
+                break
+    selection.check()
+    return files
 
 
 def _read_footer(

@@ -7,6 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+# of a file that was not opened
+NO_COLUMNS = pa.schema([])
+
 
 def listed(path: str, size: int, modified_ns: int) -> dict[str, Any]:
     """What a listing says of a file: its part of a fingerprint."""
@@ -46,14 +49,15 @@ def pandas_index(schema: pa.Schema) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One Parquet file, as its footer describes it.
+    """One Parquet file, as its footer describes it, or as its name does: what filters rule out is not opened.
 
     Attributes:
         path: Where the filesystem finds it.
         name: Relative to the source, as predictions and messages name it.
         size: Bytes.
         modified_ns: Time of the last change, in nanoseconds since 1970.
-        footer_sha256: Of the file's metadata: it changes when any value does that a footer knows of.
+        footer_sha256: Of the file's metadata: it changes when any value does that a footer knows of. None where its
+            partition values rule out all of its rows, and nobody opened it: then it has no columns and row groups here.
         schema: Names and types of the columns in the file itself.
         partition: Values of the hive partition columns.
         group_rows: Rows of each row group.
@@ -66,7 +70,7 @@ class SourceFile:
     name: str
     size: int
     modified_ns: int
-    footer_sha256: str
+    footer_sha256: str | None
     schema: pa.Schema
     partition: dict[str, Any]
     group_rows: tuple[int, ...]
@@ -77,6 +81,11 @@ class SourceFile:
     def has(self, name: str) -> bool:
         """Whether the file has a column, itself or by its folder."""
         return name in self.partition or name in self.schema.names
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether its footer was read."""
+        return self.footer_sha256 is not None
 
     @property
     def fingerprint(self) -> dict[str, Any]:

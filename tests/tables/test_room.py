@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gdpipe.engine import at_most, worker_count
+from gdpipe.engine import SHARDS_A_THREAD, at_most, open_executor, worker_count
 from gdpipe.errors import DataError
 from gdpipe.tables.room import BATCH_COPIES, BYTES_PER_NUMBER, DISK_READ_BYTES, PAGE_BYTES, Room, batch_rows, read_needs
 from gdpipe.tables.scan import ROW, read, room_for, shards
@@ -73,6 +73,19 @@ def test_what_has_not_begun_when_something_breaks_is_not_begun() -> None:
     with ThreadPoolExecutor(4) as four, pytest.raises(ValueError, match="broken"):
         list(at_most(1, four).map(work, range(20)))
     assert begun == [0]
+
+
+def test_results_that_wait_for_their_turn_do_not_grow_with_the_calls() -> None:
+    begun: list[int] = []
+    with open_executor() as threads:
+        results = threads.map(begun.append, range(1000))
+        for _ in range(3):
+            next(iter(results))
+        threads.submit(int).result()  # calls are begun in order: when this one is done, all before it have begun
+        assert begun[:3] == [0, 1, 2]
+        assert len(begun) <= 3 + SHARDS_A_THREAD * worker_count()
+        assert list(results) == [None] * 997
+        assert sorted(begun) == list(range(1000))
 
 
 def one_group(path: Path, rows: int = 5000) -> Source:
