@@ -1,6 +1,7 @@
 """What the tests share: small data, the command line in this process, and a look at an output folder."""
 
 import logging
+import pty
 import sys
 import uuid
 from collections.abc import Iterator
@@ -47,6 +48,14 @@ def gdpipe_cli(*args: object) -> Outcome:
 def gdpipe_command(*args: object, options: tuple[str, ...] = ()) -> list[str]:
     """The same command for a process of its own."""
     return [sys.executable, *options, "-m", "gdpipe.cli", *map(str, args)]
+
+
+def open_terminal() -> tuple[int, int]:
+    """A pseudo-terminal's two ends; skips the test on a machine that has none, such as a container without /dev/pts."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        pytest.skip(f"no pseudo-terminal can be opened here ({error})")
 
 
 def write_parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:

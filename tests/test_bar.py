@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import pty
 import struct
 import subprocess
 import termios
@@ -14,7 +13,7 @@ import pytest
 
 import gdpipe
 from gdpipe.stages import progress
-from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, write_parquet
+from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, open_terminal, write_parquet
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -28,7 +27,7 @@ def data(tmp_path: Path) -> Path:
 
 def on_terminal(*args: object, term: str = "xterm", columns: int = 120) -> tuple[int, str, str]:
     """Run a command with stderr on a terminal; returns its exit code, stdout, and what the terminal received."""
-    ours, theirs = pty.openpty()
+    ours, theirs = open_terminal()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     env = {**os.environ, "TERM": term, "PYTHONPATH": str(REPO), "NO_COLOR": "1"}
     env.pop("COLUMNS", None)

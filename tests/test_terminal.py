@@ -15,7 +15,7 @@ import pytest
 import gdpipe
 from gdpipe.report.document import dumps
 from gdpipe.report.summary import table_lines
-from tests.conftest import REPO, Outcome, gdpipe_cli, gdpipe_command
+from tests.conftest import REPO, Outcome, gdpipe_cli, gdpipe_command, open_terminal
 
 
 def strict_json(text: str) -> dict[str, Any]:
@@ -123,6 +123,8 @@ def test_a_table_for_a_file_has_every_column() -> None:
 
 def in_a_terminal(columns: int, *args: object) -> list[str]:
     """The lines a command prints where stdout is a terminal of so many columns."""
+    for end in open_terminal():  # the script opens its own
+        os.close(end)
     script = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
     environment = {**os.environ, "COLUMNS": str(columns), "PYTHONPATH": str(REPO)}
     command = [sys.executable, "-c", script, *gdpipe_command(*args)]
