@@ -1,7 +1,6 @@
 """What a flow reads and leaves, as Prefect's assets: so lineage shows. Only for show, too."""
 
 import functools
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,11 +10,13 @@ from prefect import Task
 from prefect.assets import Asset, AssetProperties, add_asset_metadata
 from prefect.tasks import MaterializingTask
 
+from gdpipe.exits import one_line
 from gdpipe.location import is_uri, shown
+from gdpipe.printable import logger_named, printable
 from gdpipe.run import Run
 from gdpipe.tables import catalog
 
-logger = logging.getLogger("gdpipe.flows")
+logger = logger_named("gdpipe.flows")
 
 TRAINING = (catalog.PARAMETERS, catalog.LOSS_HISTORY, catalog.PREDICTIONS, catalog.CONVERGENCE, catalog.METRICS)
 SCORES = (catalog.PREDICTIONS,)
@@ -58,19 +59,19 @@ def _note(made: Sequence[Asset], result: Any) -> None:
     try:
         run = result if isinstance(result, Run) else Run(result)
         for asset in made:
-            facts = {"run": run.run_id, "folder": run.location, "rows": run.manifest["rows"]["read"]}
+            facts = {"run": run.run_id, "folder": printable(run.location), "rows": run.manifest["rows"]["read"]}
             add_asset_metadata(asset, facts)
     except Exception as error:  # the run is published, and lineage is not worth it
         logger.info("not noted with the assets: %s", error)
 
 
 def _asset(path: str, artifact: str = "") -> Asset | None:
-    """A path as an asset; none where Prefect cannot take it as a key (a blank in it, or a glob)."""
-    path = shown(path)
+    """A path as an asset; none where Prefect cannot take it as a key (a blank in it, a glob, a control character)."""
+    path = printable(shown(path))  # with a backslash, which no key has, where a character was escaped
     uri = path if is_uri(path) else f"file://{os.path.abspath(path)}"
     name = f"{Path(path).name}/{artifact}" if artifact else path
     try:
         return Asset(key=f"{uri}/{artifact}" if artifact else uri, properties=AssetProperties(name=name))
     except ValueError as error:
-        logger.info("not an asset: %s", error)
+        logger.info("not an asset: %s", one_line(str(error)))
         return None

@@ -11,18 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NoReturn
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
-from flows.script import exit_codes, parameters_of
+from flows.script import exit_codes, parameters_of, refuse
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, PublishError
-from gdpipe.exits import complain, tell
+from gdpipe.exits import one_line, tell
 from gdpipe.filters import normalized
-from gdpipe.location import is_uri
+from gdpipe.location import is_uri, without_credentials
+from gdpipe.printable import printable
 from gdpipe.tables.place import RUNS
 from gdpipe.tables.store import place_at, read_manifest
 
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     given = _parse(arguments)
     try:
+        for text in (given.column, given.values):
+            if without_credentials(text) != text:
+                raise ValueError("a URI with credentials stands where a column and its values are wanted")
         values = windows(given.values)
         own = parameters_of(given.parameters)
         if own.get("latest", False) is not False:
@@ -64,9 +68,9 @@ def main(arguments: Sequence[str]) -> int:
         done = published(output if is_uri(output) else str(PROJECT / output))
         missing = {value: parameters for value, parameters in every.items() if identity(parameters) not in done}
     except ObjectNotFound:
-        return _refuse(f"there is no deployment {given.deployment!r}: prefect --no-prompt deploy --all")
+        return refuse(f"there is no deployment {given.deployment!r}: prefect --no-prompt deploy --all")
     except (ValueError, ConfigError) as error:
-        return _refuse(str(error))
+        return refuse(str(error))
     stop = Event()
 
     def work(value: Any) -> Window:
@@ -157,17 +161,18 @@ def _filters(parameters: dict[str, Any], column: str, value: Any) -> list[list[A
 
 
 def _said(window: Window) -> Window:
-    tell(f"{window.name:<20} {window.outcome:<10} {window.reason}")
+    tell(f"{printable(window.name):<20} {window.outcome:<10} {one_line(window.reason)}")
     return window
 
 
-def _refuse(message: str) -> int:
-    complain(message)
-    return 2
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as of every other error."""
+        sys.exit(refuse(message))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m flows.backfill", description=__doc__)
+    parser = _Parser(prog="python -m flows.backfill", description=__doc__)
     parser.add_argument("column", help="the partition column, such as month")
     parser.add_argument("values", help="1..12, 2026-01-01..2026-01-31, or a,b,c")
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="settings beside the deployment's own")

@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from gdpipe.errors import ConfigError
 from gdpipe.filters import filter_groups, normalized
 from gdpipe.location import shown
+from gdpipe.printable import printable
 
 LONGEST_WINDOW = 80
 
@@ -16,14 +17,15 @@ LONGEST_WINDOW = 80
 def training_name() -> str:
     """Target, source and window, such as "arr_delay from data/flights where month <= 6"."""
     parameters = flow_run.parameters
-    return f"{parameters.get('target')} from {shown(str(parameters.get('source')))}{window(parameters.get('filters'))}"
+    source = shown(str(parameters.get("source")))
+    return printable(f"{parameters.get('target')} from {source}{window(parameters.get('filters'))}")
 
 
 def scoring_name() -> str:
     """Source, run and window, such as "data/flights with runs where month > 6"."""
     parameters = flow_run.parameters
     source, run = (shown(str(parameters.get(name))) for name in ("source", "run"))
-    return f"{source} with {run}{window(parameters.get('filters'))}"
+    return printable(f"{source} with {run}{window(parameters.get('filters'))}")
 
 
 def window(filters: Sequence[Any] | None) -> str:

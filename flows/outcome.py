@@ -1,7 +1,6 @@
 """How a flow ends: as a state with its reason; and where nobody is left to be told, as an exit code."""
 
 import contextlib
-import logging
 import os
 import sys
 import time
@@ -17,9 +16,10 @@ from prefect.states import Completed, Failed
 from flows.credentials import credentials_of
 from flows.page import show
 from gdpipe.errors import GdpipeError, RejectedError
+from gdpipe.printable import logger_named, printable
 from gdpipe.run import Run
 
-logger = logging.getLogger("gdpipe.flows")
+logger = logger_named("gdpipe.flows")
 
 # how long a run that is done waits for an API that does not answer; prefect.yaml gives its runs longer
 PATIENCE_SECONDS = float(os.environ.get("GDPIPE_API_PATIENCE_SECONDS", "25"))
@@ -51,7 +51,7 @@ def settled(work: Callable[[], Run], block: str | None = None) -> State[Any]:
         else:
             # what the run said of itself; scores are always the latest
             beside = "" if shown.manifest["settings"].get("latest", True) else ", not as the latest"
-            state = Completed(message=f"published {shown.location}{beside}", data=shown.location)
+            state = Completed(message=f"published {printable(shown.location)}{beside}", data=shown.location)
         if not api_answers(PATIENCE_SECONDS):
             _leave(state)
         if shown is not None:

@@ -2,21 +2,23 @@
 
 import base64
 import contextvars
-import logging
 import re
 from collections.abc import Callable
 from threading import Thread
+from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from flows.markdown import escaped, fenced, in_code
 from gdpipe.location import is_uri
+from gdpipe.printable import logger_named
 from gdpipe.report.pictures.loss import loss_curve
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, summarize, summarize_scores
 from gdpipe.run import Run
 from gdpipe.tables import catalog
 
-logger = logging.getLogger("gdpipe.flows")
+logger = logger_named("gdpipe.flows")
 
 SHOW_SECONDS = 8.0
 
@@ -62,30 +64,37 @@ def _show_training(run: Run) -> None:
     name = f"train-{slug(run.manifest['target'])}"
     report = f"\n\n{_link(run, 'report.html')}" if run.place.exists("report.html") else ""
     create_markdown_artifact(
-        f"```\n{training_summary(run.location)}\n```\n\n{_link(run)}{report}",
+        f"{fenced(training_summary(run.location))}\n\n{_link(run)}{report}",
         key=f"{name}-summary",
-        description=str(run.manifest["verdict"]["reason"]),
+        description=escaped(str(run.manifest["verdict"]["reason"])),
     )
     rows = run.table(catalog.PARAMETERS).select(SHOWN).to_pylist()
     create_table_artifact(
-        [{column: cell(value) for column, value in row.items()} for row in rows],
+        [{column: _cell(value) for column, value in row.items()} for row in rows],
         key=f"{name}-parameters",
-        description=f"The fitted parameters of run {run.run_id}",
+        description=f"The fitted parameters of run {escaped(run.run_id)}",
     )
     create_markdown_artifact(_picture(run), key=f"{name}-loss", description="The loss at each step of the descent")
 
 
 def _show_scores(run: Run) -> None:
-    text = f"```\n{scores_summary(run.location)}\n```\n\n{_link(run)}"
-    create_markdown_artifact(text, key="score-summary", description=f"Scored with {run.manifest['scored_with']}")
+    text = f"{fenced(scores_summary(run.location))}\n\n{_link(run)}"
+    create_markdown_artifact(
+        text, key="score-summary", description=f"Scored with {escaped(run.manifest['scored_with'])}"
+    )
 
 
 def _link(run: Run, file: str = "") -> str:
     """The run's folder or a file in it; what an object store has is named, but no browser opens it by its URI."""
     if is_uri(run.location):
-        return f"`{run.place.below(file)}`"
+        return in_code(str(run.place.below(file)))
     path = (run.folder / file).resolve()
-    return f"[{file or path}]({path.as_uri()})"
+    return f"[{escaped(file or str(path))}]({path.as_uri()})"
+
+
+def _cell(value: Any) -> str:
+    """A value in a table, whose texts the page reads as Markdown."""
+    return escaped(value) if isinstance(value, str) else cell(value)
 
 
 def _picture(run: Run) -> str:

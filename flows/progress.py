@@ -1,7 +1,6 @@
 """How far a run has come, as progress artifacts on its page."""
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +9,10 @@ from typing import Any
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from gdpipe.printable import logger_named
 from gdpipe.stages.progress import Activity, listening, log_lines
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 # each is a request to the server
 SECONDS_BETWEEN_UPDATES = 5.0

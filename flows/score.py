@@ -26,7 +26,7 @@ def score(
     key: form.Names | None = None,
     filters: form.Filters | None = None,
     run_id: form.RunId | None = None,
-    credentials: form.Text | None = None,
+    credentials: form.Block | None = None,
 ) -> State[Any]:
     """Score the Parquet in `source` with a published run.
 

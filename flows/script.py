@@ -12,10 +12,13 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
 
+from flows import form
 from gdpipe.errors import GdpipeError
-from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, tell, unforeseen
+from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, one_line, tell, unforeseen
+from gdpipe.location import without_credentials
 
 LISTS = ("features", "exclude", "key")
+LOCATIONS = ("source", "output", "run", "engine")
 
 
 def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
@@ -45,7 +48,8 @@ def exit_codes() -> Iterator[None]:
         sys.exit(INTERRUPTED)
     except Exception as error:
         if isinstance(error, httpx.TransportError) or "Failed to reach API" in str(error):
-            complain(f"Prefect's API does not answer ({error}): start its server, or set PREFECT_API_URL to it")
+            reason = one_line(str(error))
+            complain(f"Prefect's API does not answer ({reason}): start its server, or set PREFECT_API_URL to it")
             sys.exit(1)
         complain(unforeseen(error))
         sys.exit(UNFORESEEN)
@@ -55,18 +59,18 @@ def _run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     try:
         given = parameters_of(sys.argv[1:])
     except ValueError as error:
-        sys.exit(_refuse(str(error)))
+        sys.exit(refuse(str(error)))
     try:
         state = _run(flow, flow.validate_parameters(given))
     except (ParameterBindError, ParameterTypeError, SignatureMismatchError) as error:
-        sys.exit(_refuse(str(error)))
+        sys.exit(refuse(str(error)))
     if not state.is_completed():
         # our own errors are states with a message; an exception is there where nobody foresaw it
         fault = state.result(raise_on_failure=False)
         if isinstance(fault, Exception):
             complain(unforeseen(fault, traceback_is="please report it with the traceback in the log above"))
             sys.exit(UNFORESEEN)
-        complain(str(state.message))
+        complain(one_line(str(state.message)))
         sys.exit(1)
     try:
         text = summary(state.result())
@@ -84,14 +88,19 @@ def parameters_of(arguments: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE, one or more, as parameters.
 
     Raises:
-        ValueError: One of them is not of that form.
+        ValueError: One of them is not of that form, or holds credentials, which Prefect would keep.
     """
     parameters: dict[str, Any] = {}
     for argument in arguments:
         name, equals, text = argument.partition("=")
         if not equals:
             raise ValueError(f"{argument!r}: parameters are given as NAME=VALUE")
-        parameters[name] = _value(name, text)
+        parameters[name] = value = _value(name, text)
+        if name in LOCATIONS and isinstance(value, str):
+            try:
+                form.without_credentials(value)
+            except ValueError as error:
+                raise ValueError(f"{name} {error}") from None
     return parameters
 
 
@@ -105,6 +114,7 @@ def _value(name: str, text: str) -> Any:
         return text
 
 
-def _refuse(message: str) -> int:
-    complain(message)
+def refuse(message: str) -> int:
+    """Say in one line what is wrong with the command, which may hold credentials; its exit code."""
+    complain(one_line(without_credentials(message)))
     return 2

@@ -62,7 +62,7 @@ def train(
     latest: bool = True,
     force: bool = False,
     run_id: form.RunId | None = None,
-    credentials: form.Text | None = None,
+    credentials: form.Block | None = None,
 ) -> State[Any]:
     """Fit the Parquet in `source` by gradient descent, hold it against OLS, and publish the run.
 

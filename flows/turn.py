@@ -7,14 +7,16 @@ API, and is free the moment its holder is dead.
 
 import contextlib
 import fcntl
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from prefect.runtime import flow_run
 
-logger = logging.getLogger("gdpipe.flows")
+from gdpipe.location import is_uri
+from gdpipe.printable import logger_named
+
+logger = logger_named("gdpipe.flows")
 
 # a tag of the deployment, and so of its runs
 ONE_AT_A_TIME = "one-at-a-time"
@@ -26,7 +28,7 @@ def turn(output: str) -> Iterator[None]:
 
     The lock is on the folder itself: nothing is left in it.
     """
-    if ONE_AT_A_TIME not in flow_run.tags or "://" in output:
+    if ONE_AT_A_TIME not in flow_run.tags or is_uri(output):
         yield
         return
     with contextlib.suppress(OSError):  # an output that cannot be made is for the run to say

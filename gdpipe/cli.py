@@ -18,7 +18,9 @@ from gdpipe.config import TrainingConfig, fraction
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
 from gdpipe.filters import normalized
+from gdpipe.location import is_mistyped, is_uri, shown
 from gdpipe.pipeline import score_source, train
+from gdpipe.printable import printable
 from gdpipe.report.plan import describe
 from gdpipe.report.summary import table_lines
 from gdpipe.run import Run, open_run
@@ -169,12 +171,13 @@ def predict_command(say: Callable[[str], None], /, source: str, in_json: bool, *
 @click.option("--dialect", type=click.Choice(DIALECTS), default=DIALECTS[0], help="Who is to read it.")
 @click.option("--table", help="Print a query of this table, as a FROM clause names it, instead of the expression.")
 @click.pass_obj
-def sql_command(say: Callable[[str], None], run: str, dialect: str, table: str | None) -> None:
+def sql_command(say: Callable[..., None], run: str, dialect: str, table: str | None) -> None:
     """Print the model of RUN (an output folder, or one run's) as a SELECT expression."""
     from gdpipe.stages.sql import as_sql
 
     opened = open_run(run)
-    say(as_sql(opened.model, opened.manifest, dialect, table))
+    # also to a terminal: a name of which a character is changed is another name
+    say(as_sql(opened.model, opened.manifest, dialect, table), exact=True)
 
 
 @main.command("show")
@@ -204,7 +207,7 @@ def verify_command(say: Callable[[str], None], output: str, in_json: bool) -> No
     if damaged:
         raise PublishError(f"{run.location}: {'; '.join(damaged)}")
     if not in_json:
-        say(f"{run.location}: {len(run.manifest['files'])} files, every checksum holds")
+        say(f"{printable(run.location)}: {len(run.manifest['files'])} files, every checksum holds")
 
 
 @main.command("prune")
@@ -217,11 +220,12 @@ def prune_command(say: Callable[[str], None], output: str, keep: int, rejected: 
     place = place_at(output)
     for kind in (RUNS, REJECTED) if rejected else (RUNS,):
         removed = prune(place, keep, kind)
-        say("\n".join([f"{len(removed)} removed from {place.below(kind)}", *(f"  {run_id}" for run_id in removed)]))
+        lines = [f"{len(removed)} removed from {place.below(kind)}", *(f"  {run_id}" for run_id in removed)]
+        say("\n".join(map(printable, lines)))
 
 
 @main.command("simulate")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=click.Path(file_okay=False))
 @click.option("--weights", help="True weights, as 2,-3,0.5; drawn from a normal distribution if not given.")
 @click.option("--features", default=3, type=click.IntRange(1), help="How many, where no weights are given.")
 @click.option("--bias", default=4.0, help="True intercept.")
@@ -233,9 +237,11 @@ def prune_command(say: Callable[[str], None], output: str, keep: int, rejected: 
 @click.option("--seed", default=0, help="The same seed makes the same data.")
 @click.pass_obj
 def simulate_command(
-    say: Callable[[str], None], /, folder: Path, weights: str | None, features: int, **settings: Any
+    say: Callable[[str], None], /, folder: str, weights: str | None, features: int, **settings: Any
 ) -> None:
     """Write the classic dummy data into FOLDER: y = bias + weights . x + noise, with the truth beside it."""
+    if is_uri(folder) or is_mistyped(folder):
+        raise ConfigError(f"folder {shown(folder)!r}: simulate writes to disks only; name a folder on this machine")
     if settings["seed"] < 0:
         raise ConfigError(f"seed {settings['seed']}: must be 0 or more")
     if weights is None:
@@ -245,13 +251,14 @@ def simulate_command(
             drawn = [float(w) for w in weights.split(",")]
         except ValueError:
             raise ConfigError(f"weights {weights!r}: must be numbers, as 2,-3,0.5") from None
-    files = simulate(Simulation(weights=drawn, **settings), folder)
+    files = simulate(Simulation(weights=drawn, **settings), Path(folder))
     truth = [{"term": "intercept", "value": settings["bias"]}]
     truth += [{"term": f"x{j + 1}", "value": w} for j, w in enumerate(drawn)]
-    say("\n".join([f"{settings['rows']:,} rows in {len(files)} files in {folder}", *table_lines(truth)]))
+    lines = [f"{settings['rows']:,} rows in {len(files)} files in {printable(folder)}", *table_lines(truth)]
+    say("\n".join(lines))
 
 
-def _say_nothing(text: str) -> None:
+def _say_nothing(text: str, *, exact: bool = False) -> None:
     """Swallow what is only for a person."""
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
-from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, drop, is_unread, one_line, unforeseen
+from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, drop, is_unread, unforeseen
+from gdpipe.location import without_credentials
+from gdpipe.printable import printable, printable_lines
 
 EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
 # of every command: they hold wherever they stand
@@ -24,14 +26,14 @@ def _ended(debug: bool) -> Iterator[None]:
     except click.exceptions.NoArgsIsHelpError:
         raise
     except click.UsageError as error:
-        complain(f"gdpipe: {one_line(error.format_message())} (see --help)")
+        complain(f"gdpipe: {_usage(error)} (see --help)")
         raise SystemExit(EXIT_CODES[ConfigError]) from error
     except (click.ClickException, click.exceptions.Exit):
         raise
     except GdpipeError as error:
         _show_traceback(debug)
-        where = f" (evidence: {error.evidence})" if isinstance(error, RejectedError) else ""
-        complain(f"gdpipe: {one_line(str(error))}{where}")
+        where = f" (evidence: {printable(error.evidence)})" if isinstance(error, RejectedError) else ""
+        complain(f"gdpipe: {error}{where}")
         raise SystemExit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))) from error
     except (KeyboardInterrupt, click.Abort) as error:
         _show_traceback(debug)
@@ -48,9 +50,14 @@ def _ended(debug: bool) -> Iterator[None]:
         raise SystemExit(UNFORESEEN) from error
 
 
+def _usage(error: click.ClickException) -> str:
+    """What click says of an argument, which it repeats."""
+    return printable(without_credentials(error.format_message()))
+
+
 def _show_traceback(debug: bool) -> None:
     if debug:
-        complain(traceback.format_exc().rstrip())
+        complain(printable_lines(without_credentials(traceback.format_exc().rstrip())))
 
 
 class Commands(click.Group):
@@ -71,7 +78,7 @@ class Commands(click.Group):
             with _ended(debug=False):  # of what happens while the command's context is closed
                 code = super().main(*args, **{**more, "standalone_mode": False})
         except click.ClickException as error:
-            complain(error.format_message())
+            complain(_usage(error))
             code = error.exit_code
         raise SystemExit(code or 0)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from gdpipe.errors import ConfigError
 from gdpipe.filters import Filters, normalized
-from gdpipe.location import shown
+from gdpipe.location import shown, without_credentials
 
 NullPolicy = Literal["drop", "fail"]
 MethodSetting = Literal["auto", "gd", "accelerated"]
@@ -27,6 +27,8 @@ Predict = Literal["all", "new", "none"]
 
 EXACT_FEATURES = 256
 MAX_ITERATIONS = 10**9
+# also the form's; a host has no ':' and no '@' in it, or it stands in brackets
+ENGINE = r"threads|(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^/\s@?:]+):[0-9]+"
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _MIN_MEMORY = 8 * 2**20
 
@@ -115,10 +117,10 @@ class TrainingConfig:
             _check(isinstance(getattr(self, name), bool), name, self, "true or false")
         _check(self.memory_bytes >= _MIN_MEMORY, "memory", self, "at least 8MiB")
         _check(
-            self.engine == "threads" or re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", self.engine) is not None,
+            re.fullmatch(ENGINE, self.engine) is not None,
             "engine",
             self,
-            "threads, or a Dask scheduler's address such as tcp://10.0.0.5:8786",
+            "threads, or a Dask scheduler's address such as tcp://10.0.0.5:8786, with no user or password in it",
         )
         if self.run_id is not None:
             check_run_id(self.run_id)
@@ -253,4 +255,6 @@ def _is_integer(value: Any) -> bool:
 
 def _check(condition: bool, name: str, config: TrainingConfig, wanted: str) -> None:
     if not condition:
-        raise ConfigError(f"{name} {getattr(config, name)!r}: must be {wanted}")
+        value = getattr(config, name)
+        said = repr(shown(value)) if isinstance(value, str) else without_credentials(repr(value))
+        raise ConfigError(f"{name} {said}: must be {wanted}")

@@ -12,12 +12,14 @@
     └── PublishError         the output could not be written; what was published before is untouched
         └── EngineError      ... because those who work on the shards are out of reach
 
-Every message says what is wrong, where (path, column, row) and what to do about it.
+Every message is one line and says what is wrong, where (path, column, row) and what to do about it.
 """
 
 import functools
 from pathlib import PurePath
 from typing import Any
+
+from gdpipe.printable import printable
 
 
 class GdpipeError(Exception):
@@ -28,7 +30,8 @@ class GdpipeError(Exception):
     """
 
     def __init__(self, message: str, *, transient: bool = False) -> None:
-        super().__init__(message)
+        # a name in it may hold line breaks and terminal commands, wherever the message is shown
+        super().__init__(printable(message))
         self.transient = transient
 
 

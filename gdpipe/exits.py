@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import select
 import signal
 import sys
@@ -10,19 +9,19 @@ import tempfile
 import traceback
 from typing import TextIO
 
-from gdpipe.location import shown
+from gdpipe.location import without_credentials
+from gdpipe.printable import printable, printable_lines
 
 # EX_SOFTWARE in sysexits.h: 1 is "rejected", and Python's own 1 for a traceback would say so, too
 UNFORESEEN = 70
 INTERRUPTED = 128 + signal.SIGINT
 LONGEST_MESSAGE = 300
 UNWRITTEN = "its traceback could not be written: set TMPDIR to a folder that can be written, and run again"
-URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks."""
-    return " ".join(text.split())
+    """Text of a library as one line that can be shown: its line breaks become blanks."""
+    return printable(" ".join(text.split()))
 
 
 def unforeseen(error: BaseException, *, traceback_is: str | None = None, otherwise: str = UNWRITTEN) -> str:
@@ -33,7 +32,7 @@ def unforeseen(error: BaseException, *, traceback_is: str | None = None, otherwi
         traceback_is: Where the traceback was printed; if not given, it is written to a temporary file.
         otherwise: How to get the traceback, where that file cannot be written.
     """
-    message = one_line(_without_credentials(str(error)))
+    message = one_line(without_credentials(str(error)))
     what = type(error).__name__ + (f": {message[:LONGEST_MESSAGE]}" if message else "")
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
@@ -41,7 +40,7 @@ def unforeseen(error: BaseException, *, traceback_is: str | None = None, otherwi
 
 
 def _written(error: BaseException) -> str | None:
-    text = _without_credentials("".join(traceback.format_exception(error)))
+    text = printable_lines(without_credentials("".join(traceback.format_exception(error))))
     try:
         descriptor, path = tempfile.mkstemp(".txt", "gdpipe-traceback-")
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -49,10 +48,6 @@ def _written(error: BaseException) -> str | None:
     except OSError:
         return None
     return f"please report it with the traceback in {path}"
-
-
-def _without_credentials(text: str) -> str:
-    return URI.sub(lambda found: shown(found[0]), text)
 
 
 def is_unread(stream: TextIO | None) -> bool:
@@ -71,14 +66,22 @@ def drop(stream: TextIO | None) -> None:
         os.dup2(nowhere.fileno(), stream.fileno())  # type: ignore[union-attr]  # None is the AttributeError
 
 
-def tell(text: str) -> None:
+def tell(text: str, *, exact: bool = False) -> None:
     """Print on stdout; who has closed the pipe (`gdpipe show | head -1`) has read enough.
+
+    Args:
+        text: Without the line break at its end. What the stream's encoding lacks is escaped.
+        exact: Whether the bytes are the text's in UTF-8, whatever the stream's encoding, as a database reads them.
 
     Raises:
         OSError: It cannot be printed for another reason, as where the disk is full.
     """
     try:
-        print(text, flush=True)  # noqa: T201  # the one place where a command prints
+        stream = sys.stdout
+        encoding, errors = ("utf-8", "surrogateescape") if exact else (stream.encoding, "backslashreplace")
+        stream.flush()
+        stream.buffer.write(f"{text}\n".encode(encoding, errors))
+        stream.buffer.flush()
     except OSError as error:
         drop(sys.stdout)
         if not isinstance(error, BrokenPipeError):

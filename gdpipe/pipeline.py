@@ -1,6 +1,5 @@
 """The wiring: the one place that knows in which order the stages run."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError
 from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
+from gdpipe.printable import logger_named
 from gdpipe.run import Run, open_run
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.fit import fit
@@ -30,7 +30,7 @@ from gdpipe.tables.scan import room_for, shards
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 Stage = Callable[..., Any]
 

@@ -101,13 +101,17 @@ def print_json(value: dict[str, Any]) -> None:
     say(documents.dumps(value))
 
 
-def say(text: str) -> None:
+def say(text: str, *, exact: bool = False) -> None:
     """Print it, as long as somebody reads.
+
+    Args:
+        text: Lines for a person, printable; or, for a program, text whose bytes must arrive as they are.
+        exact: Whether it is the latter.
 
     Raises:
         PublishError: It cannot be printed, as where the disk is full.
     """
     try:
-        tell(text)
+        tell(text, exact=exact)
     except OSError as error:
         raise PublishError(f"standard output: cannot be written ({error.strerror}); send it elsewhere") from error

@@ -1,6 +1,5 @@
 """The pictures of the page, each with the words that belong to it."""
 
-import html
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from gdpipe.numerics.density import Density
 from gdpipe.numerics.landscape import Landscape, Plane
 from gdpipe.report.drift import in_words
+from gdpipe.report.markup import markup
 from gdpipe.report.pictures.axes import number
 from gdpipe.report.pictures.bars import Bar, bars
 from gdpipe.report.pictures.densities import predicted_and_actual, residual_histogram, residuals_and_predictions
@@ -70,13 +70,13 @@ def about_features_and_rows(
         said = "constant" if term["status"] == "constant" else number(float(f"{term['estimate_scaled']:.3g}"))
         shown.append(Bar(term["term"], term["estimate_scaled"], said, interval))
     found = verdict["dependencies"]
-    lines = "".join(f"<li>{html.escape(line)}</li>" for line in found[:MOST_BARS])
+    lines = "".join(f"<li>{markup(line)}</li>" for line in found[:MOST_BARS])
     more = f"<li>and {len(found) - MOST_BARS:,} more, in convergence.parquet</li>" if len(found) > MOST_BARS else ""
     dependent = f"<p>Dependent features:</p><ul>{lines}{more}</ul>" if found else ""
     return dependent + _pictures(
         _figure(
             "Standardized coefficients",
-            f"How many of its SDs {html.escape(target)} changes with one SD of a feature, the others held; with "
+            f"How many of its SDs {markup(target)} changes with one SD of a feature, the others held; with "
             f"95 % intervals of the exact answer.{_left_out(len(scaled))}",
             bars(shown, "Standardized coefficients with 95 % intervals", "target SDs per feature SD"),
         ),
@@ -143,7 +143,7 @@ def _ground(plane: Plane, kept: Sequence[str], unit: str) -> list[str]:
         _figure(
             "A slice of the cost surface",
             "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
-            f"{html.escape('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected.",
+            f"{markup('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected.",
             contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
         )
     ]
@@ -195,4 +195,4 @@ def _pictures(*figures: str) -> str:
 
 def _figure(title: str, said: str, drawn: str) -> str:
     """A picture under its caption; nothing where there is none to draw."""
-    return f"<figure><figcaption><b>{html.escape(title)}</b>{said}</figcaption>{drawn}</figure>" if drawn else ""
+    return f"<figure><figcaption><b>{markup(title)}</b>{said}</figcaption>{drawn}</figure>" if drawn else ""

@@ -1,6 +1,5 @@
 """report.html: a run for a person, in one file that needs no network."""
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from gdpipe.numerics.landscape import Landscape
 from gdpipe.report.advice import advise
 from gdpipe.report.drift import in_words
 from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_fit, about_the_descent
+from gdpipe.report.markup import markup
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, is_beside_the_latest
 
@@ -48,13 +48,13 @@ def page(
     settings, target = manifest["settings"], manifest["target"]
     title = f"{target} from {settings['source']}"
     sections = [
-        f"<h1>{html.escape(title)}</h1>",
-        f'<p class="soft">Run {manifest["run_id"]}, {manifest["created"][:16].replace("T", " ")} UTC, '
+        f"<h1>{markup(title)}</h1>",
+        f'<p class="soft">Run {markup(manifest["run_id"])}, {manifest["created"][:16].replace("T", " ")} UTC, '
         f"gdpipe {manifest['versions']['gdpipe']}"
         f"{', published beside the latest run' if is_beside_the_latest(manifest) else ''}</p>",
         _verdict(manifest, verdict, quality, terms),
         _tiles(verdict, quality, manifest["rows"]),
-        *(f'<p class="soft">{html.escape(_cut(notice))}</p>' for notice in manifest["notices"][:LONGEST_TABLE]),
+        *(f'<p class="soft">{markup(_cut(notice))}</p>' for notice in manifest["notices"][:LONGEST_TABLE]),
         "<h2>How well it fits</h2>",
         about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None),
         "<h2>Features and rows</h2>",
@@ -66,8 +66,8 @@ def page(
     if drift is not None:
         moved = drift.to_pylist()
         sections += [
-            f"<h2>Drift since run {html.escape(manifest['drift']['since'])}</h2>",
-            *(f"<p>That run used {html.escape(line)}.</p>" for line in manifest["drift"].get("differences", [])),
+            f"<h2>Drift since run {markup(manifest['drift']['since'])}</h2>",
+            *(f"<p>That run used {markup(line)}.</p>" for line in manifest["drift"].get("differences", [])),
             about_drift(moved),
             _table([{**row, **in_words(row)} for row in moved]),
         ]
@@ -82,7 +82,7 @@ def page(
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+        f"<title>{markup(title)}</title><style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
     )
 
 
@@ -90,7 +90,7 @@ def _verdict(
     manifest: dict[str, Any], verdict: dict[str, Any], quality: dict[str, Any], terms: list[dict[str, Any]]
 ) -> str:
     """The outcome in sentences that anyone understands, and what to do if it is not the one that was hoped for."""
-    reason, gate, target = manifest["verdict"]["reason"], manifest.get("gate"), html.escape(manifest["target"])
+    reason, gate, target = manifest["verdict"]["reason"], manifest.get("gate"), markup(manifest["target"])
     # where not every row was read again, nobody knows by how much
     off = f"; a prediction is off by {quality['mae']:.4g} on average" if math.isfinite(quality["mae"]) else ""
     share = f"The features explain {quality['r2']:.1%} of how {target} varies{off}."
@@ -98,20 +98,20 @@ def _verdict(
     if verdict["passed"] and held:
         head = "Passed: this is the best line there is for these rows."
         said = (
-            f"{html.escape(reason[:1].upper() + reason[1:])}: against the exact least-squares answer no coefficient "
+            f"{markup(reason[:1].upper() + reason[1:])}: against the exact least-squares answer no coefficient "
             f"is off by more than {verdict['coef_gap']:.2g} (in standard deviations; {verdict['tolerance']:g} is "
             "allowed). "
             f"{share} Whether a straight line suits the data is another question, for the pictures of the residuals."
         )
-        more = f"<p>The gate was passed: {html.escape(gate['reason'])}.</p>" if gate else ""
+        more = f"<p>The gate was passed: {markup(gate['reason'])}.</p>" if gate else ""
     elif gate and verdict["passed"]:
         head = "Not published: the line is the best for these rows, but worse than was asked for."
-        said = f"This fit passed, but not the gate: {html.escape(gate['reason'])}. {share}"
+        said = f"This fit passed, but not the gate: {markup(gate['reason'])}. {share}"
         more = ""
     else:
         head = "Not published: the descent did not reach the best line."
-        said, more = f"{html.escape(reason[:1].upper() + reason[1:])}.", ""
-    tries = "".join(f"<li>{html.escape(_cut(line))}</li>" for line in advise(manifest, verdict, terms))
+        said, more = f"{markup(reason[:1].upper() + reason[1:])}.", ""
+    tries = "".join(f"<li>{markup(_cut(line))}</li>" for line in advise(manifest, verdict, terms))
     style = "verdict" if verdict["passed"] and held else "verdict rejected"
     tried = f"<p>What to try next:</p><ul>{tries}</ul>" if tries else ""
     return f'<div class="{style}"><p><strong>{head}</strong></p><p>{said}</p>{more}{tried}</div>'
@@ -144,9 +144,9 @@ def _pairs(title: str, row: dict[str, Any]) -> str:
 def _table(rows: list[dict[str, Any]], style: str = "scroll") -> str:
     if not rows:
         return ""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
+    head = "".join(f"<th>{markup(name)}</th>" for name in rows[0])
     body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(_cut(cell(value)))}</td>' for value in row.values())}</tr>"
+        f"<tr>{''.join(f'<td>{markup(_cut(cell(value)))}</td>' for value in row.values())}</tr>"
         for row in rows[:LONGEST_TABLE]
     )
     more = len(rows) - LONGEST_TABLE

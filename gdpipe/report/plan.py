@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from gdpipe.printable import printable
+
 NAMES_SHOWN = 8
 
 
@@ -111,7 +113,7 @@ def describe(planned: RunPlan) -> str:
     ]
     lines += [f"dependent   {line}" for line in planned.dependencies]
     lines += [f"notice      {line}" for line in planned.notices]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _size(size: float) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 from gdpipe.errors import ConfigError
+from gdpipe.location import without_credentials
 
 PREDICTION = "prediction"
 # whose names are the same in capitals and in small letters, also where they are quoted; DuckDB takes ASCII so alone
@@ -50,7 +51,7 @@ def expression(line: Line, dialect: str) -> str:
 
 
 def select(line: Line, dialect: str, table: str, columns: Iterable[str] = ()) -> str:
-    """A query for every column of a table and the prediction beside them.
+    """A query for every column of a table and the prediction beside them, in a column `prediction`.
 
     Args:
         line: The model.
@@ -59,13 +60,19 @@ def select(line: Line, dialect: str, table: str, columns: Iterable[str] = ()) ->
         columns: Its columns, as far as they are known.
 
     Raises:
-        ConfigError: The table is no table, or two columns have the same name in that dialect.
+        ConfigError: The table is no table, has a column `prediction` itself, or two columns have the same name in that
+            dialect.
     """
     source = _parsed(table, dialect)
     predicted = exp.alias_(_prediction(line, dialect), PREDICTION, copy=False)
     same: dict[str, list[str]] = {}
     for name in sorted(set(columns)):
         same.setdefault(_folded(name, dialect), []).append(name)
+    if own := same.get(_folded(PREDICTION, dialect)):
+        raise ConfigError(
+            f"table {without_credentials(table)!r}: has a column {own[0]!r} itself, and the query would give two "
+            "of that name; rename it in the table, or print the expression (without --table) and name it yourself"
+        )
     for feature in line.features:
         names = same.get(_folded(feature, dialect), [])
         if len(names) > 1:
@@ -96,7 +103,9 @@ def _parsed(table: str, dialect: str) -> exp.Expression:
     try:
         return sqlglot.parse_one(table, into=exp.Table, dialect=dialect)
     except sqlglot.errors.SqlglotError as error:
-        raise ConfigError(f"table {table!r}: is no table in {dialect}; quote a name with odd characters") from error
+        raise ConfigError(
+            f"table {without_credentials(table)!r}: is no table in {dialect}; quote a name with odd characters"
+        ) from error
 
 
 def _prediction(line: Line, dialect: str) -> exp.Expression:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gdpipe.printable import printable
 from gdpipe.report.advice import advise
 
 NOT_NUMBERS = ("term", "status")
@@ -61,13 +62,13 @@ def summarize(
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"]]
     lines += [f"try         {line}" for line in advise(manifest, verdict, parameters.to_pylist())]
-    lines = [part for line in lines for part in _wrapped(line, width)]
+    lines = [part for line in lines for part in _wrapped(printable(line), width)]
     lines += table_lines(parameters.select(SHOWN)[:MOST_TERMS].to_pylist(), width)
     if more := max(0, parameters.num_rows - MOST_TERMS):
         lines.append(f"{INDENT}and {more:,} terms more, in parameters.parquet")
     if is_beside_the_latest(manifest):
         lines.append("latest      no: published with latest=false, which leaves latest.json as it was")
-    lines.append(f"files       {folder}")
+    lines.append(f"files       {printable(folder)}")
     return "\n".join(lines)
 
 
@@ -96,7 +97,7 @@ def summarize_scores(folder: str, manifest: dict[str, Any], *, width: int | None
         lines.append(f"training    {_error(trained)}, on {trained['n_samples']:,} rows")
     lines += [f"notice      {line}" for line in manifest.get("notices", [])]
     lines.append(f"files       {folder}")
-    return "\n".join(part for line in lines for part in _wrapped(line, width))
+    return "\n".join(part for line in lines for part in _wrapped(printable(line), width))
 
 
 def _error(metrics: dict[str, Any]) -> str:
@@ -148,7 +149,7 @@ def _wrapped(line: str, width: int | None) -> list[str]:
 
 
 def cell(value: Any) -> str:
-    """A value as a table shows it: six digits, '-' where there is none."""
+    """A value as a table shows it: printable, six digits, '-' where there is none."""
     if value is None or value != value:  # noqa: PLR0124  # only NaN differs from itself
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))

@@ -1,7 +1,6 @@
 """Compare a new fit with the one that is published: the gate and the drift, from tables and sums; no row is read."""
 
 import json
-import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import PublishError
+from gdpipe.printable import logger_named
 from gdpipe.report.drift import largest_shifts
 from gdpipe.stages.drift import drift_columns
 from gdpipe.stages.gate import Gate, judge, missing_columns
@@ -17,7 +17,7 @@ from gdpipe.stages.previous import PublishedFit, latest_fit
 from gdpipe.tables import catalog
 from gdpipe.tables.arrays import to_table
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

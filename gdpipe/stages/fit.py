@@ -1,13 +1,12 @@
 """Fit: gradient descent from zero to within tolerance of the optimum."""
 
-import logging
-
 from gdpipe.config import TrainingConfig
 from gdpipe.numerics.descent import GradientDescent, Plan, Solution, Status, minimize
+from gdpipe.printable import logger_named
 from gdpipe.stages.progress import Activity, telling
 from gdpipe.stages.standardize import Standardized
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 
 def fit(config: TrainingConfig, standardized: Standardized, total_weight: float | None = None) -> Solution:

@@ -1,7 +1,6 @@
 """Ingest: from Parquet files to exact sums."""
 
 import dataclasses
-import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from gdpipe.numerics.covariance import CrossProducts, square_root
 from gdpipe.numerics.float_moments import Float64Moments, beyond_float64
 from gdpipe.numerics.moments import Moments, grid_exponents
 from gdpipe.numerics.scaling import LARGEST_SCALE
+from gdpipe.printable import logger_named
 from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.kept_sums import KeptSums, sums_by_file
 from gdpipe.stages.published import files_to_predict
@@ -28,7 +28,7 @@ from gdpipe.tables.scan import Shard, room_for, shards
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import place_at
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 # weights farther apart than this would lose digits on their common grid
 WEIGHT_RANGE = 1e9

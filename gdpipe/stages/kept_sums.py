@@ -4,7 +4,6 @@ import contextlib
 import functools
 import itertools
 import json
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -18,6 +17,7 @@ from gdpipe.errors import DataError
 from gdpipe.filters import Filters, filter_columns, filter_groups
 from gdpipe.numerics.contradictions import contradictions
 from gdpipe.numerics.moments import Moments
+from gdpipe.printable import logger_named
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.progress import reported
 from gdpipe.stages.row_sums import VERSION, RowSums
@@ -27,7 +27,7 @@ from gdpipe.tables.scan import Shard
 from gdpipe.tables.source import Source
 from gdpipe.tables.source_file import SourceFile
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 _OF = b"gdpipe.of"
 

@@ -4,7 +4,6 @@ Here as log lines; `gdpipe.bar` draws it on a terminal, `flows.progress` shows i
 """
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
+from gdpipe.printable import logger_named
 from gdpipe.tables.scan import Shard
 from gdpipe.tables.source import Source
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 # what is done sooner says nothing
 SECONDS_BETWEEN_LINES = 5.0

@@ -1,8 +1,7 @@
 """Publish: make a validated run the one that readers see."""
 
-import logging
-
 from gdpipe.config import TrainingConfig
+from gdpipe.printable import logger_named
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
@@ -11,7 +10,7 @@ from gdpipe.stages.validate import ConvergenceReport
 from gdpipe.tables.place import Place
 from gdpipe.tables.store import Staging
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 
 def publish(

@@ -1,18 +1,18 @@
 """What the published run was made of, and so what is left to do."""
 
 import json
-import logging
 import platform
 from importlib.metadata import version
 from typing import Any
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError, PublishError
+from gdpipe.printable import logger_named
 from gdpipe.tables.place import Place
 from gdpipe.tables.source import Source, list_files
 from gdpipe.tables.store import find_latest, place_at, read_manifest
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
 # settings that no published number depends on; `output` is where the run was found, by whatever name

@@ -1,6 +1,5 @@
 """Score: predict rows that no fit has seen, and hold the predictions against the target where it is known."""
 
-import logging
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -12,6 +11,7 @@ import pyarrow as pa
 from gdpipe.engine import at_most
 from gdpipe.errors import SchemaError
 from gdpipe.numerics.prediction_error import PredictionError
+from gdpipe.printable import logger_named
 from gdpipe.stages.columns import Columns, check_key
 from gdpipe.stages.predict import key_fields
 from gdpipe.stages.predict_shard import Model, PredictShard
@@ -25,7 +25,7 @@ from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
 from gdpipe.tables.writer import WrittenFile, write_table
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,8 @@ def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | No
         table: As it stands in a FROM clause of that dialect; None for the expression alone.
 
     Raises:
-        ConfigError: The table is no table, or two columns have the same name in that dialect.
+        ConfigError: The table is no table, has a column `prediction` itself, or two columns have the same name in that
+            dialect.
     """
     line = Line(model.features, model.coef, model.intercept, frozenset(manifest.get("boolean_features", ())))
     if table is None:

@@ -1,6 +1,5 @@
 """Standardize: from sums to a problem in standard deviations."""
 
-import logging
 from dataclasses import dataclass
 
 from gdpipe.config import TrainingConfig
@@ -12,11 +11,12 @@ from gdpipe.numerics.objective import LeastSquares
 from gdpipe.numerics.regression import Regression
 from gdpipe.numerics.relations import Relation
 from gdpipe.numerics.scaling import LARGEST_SCALE, Scaling
+from gdpipe.printable import logger_named
 from gdpipe.report.relations import describe
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

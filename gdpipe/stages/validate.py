@@ -1,7 +1,6 @@
 """Validate: hold the descent against the exact baseline, write the evidence, and refuse what does not pass."""
 
 import dataclasses
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from gdpipe.numerics.landscape import Landscape
 from gdpipe.numerics.ols import Baseline
 from gdpipe.numerics.residuals import ResidualStatistics
 from gdpipe.numerics.row_checks import RowCheck
+from gdpipe.printable import logger_named
 from gdpipe.report.page import page
 from gdpipe.stages.check_rows import REMEDY, as_columns, check_rows
 from gdpipe.stages.compare import Comparison, compare
@@ -36,7 +36,7 @@ from gdpipe.tables.arrays import to_table
 from gdpipe.tables.store import Staging
 from gdpipe.tables.writer import WrittenFile, write_table, write_text
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 EPSILON = float(np.finfo(np.float64).eps)
 

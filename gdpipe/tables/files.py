@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from gdpipe.errors import DataError, SchemaError
-from gdpipe.location import is_uri
+from gdpipe.location import MISTYPED_REASON, is_mistyped, is_uri, shown
 
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 # what the AWS SDK calls errors that pass, after it has tried again by itself
@@ -52,12 +52,14 @@ def open_location(location: str) -> tuple[pafs.FileSystem, str]:
     Raises:
         ValueError: It is no URI that PyArrow knows; the message holds no credentials.
     """
+    if is_mistyped(location):
+        raise ValueError(MISTYPED_REASON)
     if not is_uri(location):
         return pafs.LocalFileSystem(), os.path.abspath(location)
     try:
         filesystem, path = pafs.FileSystem.from_uri(urllib.parse.quote(location, safe=URI_CHARACTERS))
     except (pa.ArrowException, ValueError) as error:
-        if "@" not in location and "?" not in location:
+        if shown(location) == location:
             raise ValueError(first_line(error)) from None
         # PyArrow repeats the URI
         reason = "not a URI that PyArrow can open; '/' and '@' in a key are written %2F and %40"

@@ -10,19 +10,19 @@ finds accidents, not somebody who may write to the folder and makes it anew.
 import contextlib
 import hashlib
 import json
-import logging
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdpipe.errors import DataError
+from gdpipe.printable import logger_named
 from gdpipe.tables.files import first_line
 from gdpipe.tables.parquet import open_parquet
 from gdpipe.tables.place import Place
 from gdpipe.tables.writer import output_errors
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 FOLDER = "moments"
 SUFFIX = ".parquet"

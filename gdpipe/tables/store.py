@@ -6,14 +6,14 @@ previous run or the new one.
 """
 
 import json
-import logging
 import os
 from types import TracebackType
 from typing import Any
 
 from gdpipe.config import check_run_id
 from gdpipe.errors import ConfigError, PublishError
-from gdpipe.location import is_uri, shown
+from gdpipe.location import is_mistyped, is_uri, shown
+from gdpipe.printable import logger_named
 from gdpipe.tables.bucket import BucketPlace
 from gdpipe.tables.catalog import SCHEMA_VERSION
 from gdpipe.tables.disk import DiskPlace
@@ -24,7 +24,7 @@ from gdpipe.tables.writer import digest, output_errors, write_text
 
 LATEST = "latest.json"
 
-logger = logging.getLogger(__name__)
+logger = logger_named(__name__)
 
 
 def place_at(location: str | os.PathLike[str]) -> Place:
@@ -37,7 +37,7 @@ def place_at(location: str | os.PathLike[str]) -> Place:
     location = os.fspath(location)
     if not is_utf8(location):
         raise PublishError(f"{location!r}: a path that is not UTF-8, which gdpipe cannot open; rename it")
-    if not is_uri(location):
+    if not is_uri(location) and not is_mistyped(location):
         return DiskPlace.of(location)
     try:
         filesystem, path = open_location(location)

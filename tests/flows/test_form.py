@@ -6,10 +6,22 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]  # Prefect brings it, without types
 import pytest
 from prefect import Flow
+from prefect.exceptions import ParameterTypeError
 
 from flows.names import window
 from flows.score import score
 from flows.train import train
+
+# what a location may hold, and what it may not: by the form and by the flow itself
+PLACES = ["s3://bucket/a@b", "data/a@b", "s3://b/x?region=eu&scheme=http", "s3://h:9000/x", "file:///a@b", "./a:b@c"]
+WITH_CREDENTIALS = [
+    "s3://key:secret@bucket/data",
+    "s3://key:sec/ret@bucket/data",
+    "s3://key:secret",
+    "s3:///key:secret@bucket",
+    "s3://bucket/x?session_token=secret",
+    "s3://bucket/x?region=eu&client_secret=secret",
+]
 
 
 def properties(flow: Flow[..., Any]) -> dict[str, Any]:
@@ -40,7 +52,11 @@ def test_every_field_is_typed_and_no_text_may_be_empty(flow: Flow[..., Any]) -> 
         ("tolerance", [1e-8], [0, "small"]),
         ("max_iterations", [1, 10**9], [0, 10**9 + 1, 1.5]),
         ("max_seconds", [None, 0.5], [0]),
-        ("source", ["data", "s3://bucket/a@b", "data/a@b"], ["", "s3://key:secret@bucket/data"]),
+        (
+            "source",
+            [*PLACES, "data"],
+            ["", *WITH_CREDENTIALS, "s3:/key:secret@bucket", "key:secret@bucket", "s3//key:secret@bucket"],
+        ),
         ("output", ["runs"], ["s3://key:secret@bucket/runs"]),
         ("features", [None, ["a"]], [[], "a", [""], [3], ["a", "a"]]),
         (
@@ -49,7 +65,12 @@ def test_every_field_is_typed_and_no_text_may_be_empty(flow: Flow[..., Any]) -> 
             [[], [["a", "=>", 1]], [["a"]], [["a", "in", 3]], [["a", "<"]], [["a", "is null", 1]], ""],
         ),
         ("memory", ["512MiB", "2 GB", "10000000"], ["plenty", "", "5 bananas"]),
-        ("engine", ["threads", "tcp://127.0.0.1:8786"], ["abacus", "tcp://", "tcp://localhost"]),
+        (
+            "engine",
+            ["threads", "tcp://127.0.0.1:8786", "tls://[::1]:8786"],
+            ["abacus", "tcp://", "tcp://localhost", "tcp://user:secret@host:8786", "tcp://key:secret:8786"],
+        ),
+        ("credentials", [None, "storage"], ["", '{"AWS_SECRET_ACCESS_KEY": "secret"}', "pLaNtEdSeCrEt/012"]),
         ("run_id", [None, "a-1"], ["a/b", ""]),
         ("report", [True], ["maybe"]),
         ("latest", [True, False], ["maybe", None]),
@@ -64,6 +85,20 @@ def test_each_bound_takes_what_is_right_and_refuses_what_is_wrong(
     for value in wrong:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(value, schema)
+
+
+@pytest.mark.parametrize("location", PLACES)
+def test_a_flow_takes_the_places_that_the_form_takes(location: str) -> None:
+    assert train.validate_parameters({"source": location, "target": "y"})["source"] == location
+
+
+@pytest.mark.parametrize("location", [*WITH_CREDENTIALS, "s3:/key:secret@bucket", "s3//key:secret@bucket"])
+@pytest.mark.parametrize(("flow", "setting"), [(train, "source"), (train, "output"), (score, "run"), (score, "output")])
+def test_a_flow_refuses_credentials_as_the_form_does(flow: Flow[..., Any], setting: str, location: str) -> None:
+    given = {"source": "data", **({"target": "y"} if flow is train else {}), setting: location}
+    with pytest.raises(ParameterTypeError, match="in the environment") as refused:
+        flow.validate_parameters(given)
+    assert "secret" not in str(refused.value)
 
 
 def test_nested_filters_stay_what_they_were() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flows import backfill
 from flows import train as train_module
 from flows.page import training_summary
 from flows.script import exit_codes, run_as_script
@@ -88,3 +89,66 @@ def test_the_codes_of_what_no_parameter_explains(
     said = capfd.readouterr().err
     assert len(said.splitlines()) == (0 if code == 3 else 1)
     assert [str(file) in said for file in tmp_path.iterdir()] == [True] * (code == 70)
+
+
+# a server that does not answer would make it exit code 1: with 2, nobody was asked
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("flows.train", "source=s3://KEY:SECRET@bucket/data", "target=y"),
+        ("flows.score", "source=data", 'run="s3://KEY:SEC/SECRET@bucket/runs"'),
+        ("flows.backfill", "month", "1..2", "output=s3://bucket/runs?session_token=SECRET"),
+    ],
+)
+def test_credentials_on_the_command_line_are_refused_in_one_line_before_prefect_knows(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    environment = {**os.environ, "PREFECT_API_URL": url, "PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=REPO, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "SECRET" not in done.stdout + done.stderr
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"SECRET" in file.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        ("source=data", "target=y", "output=s3:/KEY:SECRET@bucket/runs"),
+        ("source=data", "target=y", "engine=tcp://key:SECRET@host:8786"),
+        ("s3://KEY:SECRET@bucket/data", "target=y"),
+        ("s3://KEY:SECRET@bucket/data?region=eu", "target=y"),
+        ('source=["s3://KEY:SECRET@bucket/data"]', "target=y"),
+        ("sauce=s3://KEY:SECRET@bucket/data", "target=y"),
+        ("source=data", "target=y", "credentials=SECRET"),
+    ],
+)
+def test_no_credentials_are_repeated_wherever_they_stand(
+    parameters: tuple[str, ...], script: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert script(*parameters) == 2
+    printed = "".join(capfd.readouterr())
+    assert printed.count("\n") == 1, printed
+    assert "SECRET" not in printed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("month", "1..2", "source=s3:/KEY:SECRET@bucket/data"),
+        ("month", "1..2", "--source=s3://KEY:SECRET@bucket"),
+        ("source=s3://KEY:SECRET@bucket", "1..2"),
+        ("month", "s3://KEY:SECRET@bucket"),
+    ],
+)
+def test_nor_by_a_backfill(arguments: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
+    try:
+        code: object = backfill.main(arguments)
+    except SystemExit as end:
+        code = end.code
+    printed = "".join(capfd.readouterr())
+    assert (code, printed.count("\n")) == (2, 1), printed
+    assert "SECRET" not in printed

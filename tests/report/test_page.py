@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gdpipe
 from gdpipe.numerics.density import DensityAccumulator, DensityGrid
+from gdpipe.printable import printable
 from gdpipe.report.exhibits import about_fit
+from gdpipe.report.pictures.axes import picture, text
+from gdpipe.report.pictures.bars import Bar, bars
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -63,6 +68,46 @@ def said(picture: ET.Element) -> str:
 def cells(picture: ET.Element) -> int:
     """Squares drawn."""
     return sum(path.get("d", "").count("M") for path in picture.iter("path") if "cell" in path.get("class", ""))
+
+
+# every kind of character that XML forbids, or that means something in it
+HOSTILE = (
+    "\x00\x01\x1b]0;t\x07",
+    "a\nb\r\t\x0b",
+    "<b>&amp;'\"</svg>",
+    "]]><!--",
+    "\x7f\x85\x9b",
+    "\u202e\u2028\ufffe\uffff",
+)
+
+
+@given(st.text(st.characters(exclude_categories=()) | st.sampled_from("\x00\x1b<&>'\"\ufffe\ud800")))
+def test_any_text_can_stand_in_a_picture(said: str) -> None:
+    drawn = picture([text(0.0, 0.0, said)], said, said)
+    bar = bars([Bar(said, 1.0, said)], said, said)
+    for svg in (ET.fromstring(drawn), ET.fromstring(bar)):  # noqa: S314  # our own
+        title = svg.find("title")
+        assert title is not None
+        assert (title.text or "") == printable(said)
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_pictures_are_valid_xml_whatever_the_names(many: bool, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = HOSTILE if many else HOSTILE[:1]  # one alone has the cost surface
+    x = dict(zip(names, rng.normal(size=(len(names), 50)), strict=True))
+    target = "y\x1b<\x00"
+    source = tmp_path / "da\x1b<ta" / "rows.parquet"
+    for shift, run_id in enumerate("ab"):  # the second has drift
+        write_parquet(source, {**x, "c\x02": np.full(50, shift), target: sum(x.values()) + shift + rng.normal(size=50)})
+        gdpipe.train(source=str(source), target=target, output=str(tmp_path / "runs"), run_id=run_id)
+    page = tmp_path / "runs" / "runs" / "b" / "report.html"
+    drawn = pictures(page)
+    assert set(drawn) >= DRIFT | ({"Cost contours from above"} if many else {"Cost surface over weight and bias"})
+    names_drawn = {node.text for node in drawn["Standardized coefficients with 95 % intervals"].iter("title")}
+    for name in names:
+        assert any(printable(name) in (said or "") for said in names_drawn)
+    assert not re.search(r"[^\n -~\xa0-\U0010ffff]|[\u202e\u2028\ufffe]", page.read_text(encoding="utf-8"))
 
 
 # what is there

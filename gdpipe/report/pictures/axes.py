@@ -3,13 +3,14 @@
 All are 360 units wide, the width of a phone, so that their text is as large as the page's wherever they stand.
 """
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gdpipe.report.markup import markup
 
 WIDTH, HEIGHT = 360, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 40
@@ -138,16 +139,16 @@ def picture(body: Iterable[str], title: str, said: str, height: float = HEIGHT) 
         said: What it shows, for those who do not see it.
         height: In its own units.
     """
-    name = html.escape(f"{title}. {said}" if said else title)
+    name = markup(f"{title}. {said}" if said else title)
     return (
         f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{name}">'
-        f"<title>{html.escape(title)}</title>{''.join(body)}</svg>"
+        f"<title>{markup(title)}</title>{''.join(body)}</svg>"
     )
 
 
 def text(x: float, y: float, said: str, style: str = "") -> str:
     """Words: `mid` and `end` say where they hang."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{html.escape(said)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{markup(said)}</text>'
 
 
 def outline(points: NDArray[np.float64]) -> str:

@@ -1,10 +1,11 @@
 """Horizontal bars with a name and a number each: coefficients, rows, drift."""
 
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gdpipe.printable import printable
+from gdpipe.report.markup import markup
 from gdpipe.report.pictures.axes import WIDTH, picture, text
 
 LINE = 22
@@ -48,8 +49,8 @@ def bars(shown: Sequence[Bar], title: str, label: str) -> str:
     body = []
     for place, bar in enumerate(shown):
         y = 8 + LINE * place
-        body.append(f"<g><title>{html.escape(f'{bar.name}: {bar.said}')}</title>")
-        body.append(text(2, y + 13, _short(bar.name), "name"))
+        body.append(f"<g><title>{markup(f'{bar.name}: {bar.said}')}</title>")
+        body.append(text(2, y + 13, _short(printable(bar.name)), "name"))
         if not math.isnan(bar.value):
             start, end = sorted((zero, across(bar.value)))
             body.append(
