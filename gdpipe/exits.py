@@ -78,6 +78,9 @@ def tell(text: str, *, exact: bool = False) -> None:
     """
     try:
         stream = sys.stdout
+        if getattr(stream, "buffer", None) is None:  # closed, or what a notebook has instead
+            print(text, flush=True)  # noqa: T201  # the one place where a command prints
+            return
         encoding, errors = ("utf-8", "surrogateescape") if exact else (stream.encoding, "backslashreplace")
         stream.flush()
         stream.buffer.write(f"{text}\n".encode(encoding, errors))

@@ -29,10 +29,11 @@ def logger_named(name: str) -> logging.Logger:
     """The standard library's logger of that name; its messages are printable, whoever handles them."""
     logger = logging.getLogger(name)
     # on the logger, not on a handler: a script's or Prefect's handlers are not ours
-    logger.addFilter(_escape)
+    logger.addFilter(escape)
     return logger
 
 
-def _escape(record: logging.LogRecord) -> bool:
+def escape(record: logging.LogRecord) -> bool:
+    """A filter that lets every record through, with its message printable."""
     record.msg, record.args = printable(record.getMessage()), None
     return True

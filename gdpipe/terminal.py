@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from gdpipe.errors import PublishError
 from gdpipe.exits import tell
+from gdpipe.printable import escape
 from gdpipe.report import document as documents
 from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.run import Run
@@ -53,6 +54,7 @@ class _Lines(logging.StreamHandler[TextIO]):
 def log_to(stream: TextIO) -> None:
     """Print log lines there, as they are."""
     handler = _Lines(stream)
+    handler.addFilter(escape)  # of libraries' loggers, too
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], force=True)
 

@@ -1,5 +1,7 @@
 """Names that hold line breaks, terminal commands and changes of direction: shown escaped, wherever people read them."""
 
+import contextlib
+import io
 import json
 import logging
 import os
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 import gdpipe
 from gdpipe.errors import ConvergenceError, GdpipeError
+from gdpipe.exits import tell
 from gdpipe.printable import logger_named, printable
 from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, write_parquet
 
@@ -197,6 +200,14 @@ def test_a_log_line_is_printable_whoever_handles_it(caplog: pytest.LogCaptureFix
     speaking = [name for name in loggers if isinstance(logging.root.manager.loggerDict[name], logging.Logger)]
     assert len(speaking) > 5
     assert [name for name in speaking if not logging.getLogger(name).filters] == []
+
+
+def test_a_stdout_that_is_closed_or_no_file_is_printed_to(output: Path) -> None:
+    command = " ".join([*gdpipe_command("verify", output), ">&-"])
+    assert subprocess.run(["/bin/sh", "-c", command], cwd=REPO, check=False).returncode == 0
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        tell("a\nb")
+    assert text.getvalue() == "a\nb\n"
 
 
 @given(st.text(st.characters() | st.sampled_from("\n\r\t\x1b\x9b\u202e\u2028\ud800\ufffe\\`"), max_size=12))
