@@ -28,7 +28,8 @@ from gdpipe.stages.plan import SAMPLE_ROWS, plan
 from gdpipe.stages.progress import listening, log_lines, silence
 from gdpipe.stages.simulate import Simulation, simulate
 from gdpipe.tables.place import REJECTED, RUNS
-from gdpipe.tables.store import place_at, prune
+from gdpipe.tables.pruning import prune
+from gdpipe.tables.store import place_at
 from gdpipe.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, say, summary
 
 # whose SQL we have tried: sqlglot knows more

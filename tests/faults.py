@@ -101,6 +101,29 @@ def _run_until(n: int, output: Path, command: tuple[object, ...]) -> None:
         assert gdpipe_cli(*command).code == 0
 
 
+def in_another_process(work: Callable[..., Any], *args: object) -> tuple[int | None, list[Any]]:
+    """The exit code of a process of its own, None where it hangs and was killed; and what the work returned."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["gdpipe.cli", "tests.faults"])
+    answers, answer = processes.Pipe(duplex=False)
+    process = processes.Process(target=_answered, args=(answer, dict(os.environ), work, *args))
+    process.start()
+    answer.close()
+    process.join(60)  # what hangs, hangs for ever
+    code = process.exitcode
+    process.kill()
+    process.join()
+    try:
+        return code, [answers.recv()]
+    except EOFError:
+        return code, []
+
+
+def _answered(answer: Any, environment: dict[str, str], work: Callable[..., Any], *args: object) -> None:
+    os.environ.update(environment)  # the server of processes was started before the S3 server
+    answer.send(work(*args))
+
+
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
     """A disk of its own with so much room; skips the test where none can be had."""

@@ -20,6 +20,7 @@ import pytest
 import gdpipe
 from gdpipe.pipeline import Steps, train
 from gdpipe.stages.validate import validate
+from gdpipe.tables.signature import signed
 from tests.conftest import (
     REPO,
     Outcome,
@@ -736,7 +737,7 @@ def test_a_run_in_progress_keeps_its_name_and_its_files(data: Path, output: Path
     def meanwhile(*args: Any) -> Any:
         for name in ("other", "mine"):
             others.append(gdpipe_cli("train", data, "--target", "y", "--output", output, "--run-id", name))
-        assert (output / ".staging" / "mine" / "predictions" / "part-00000.parquet").is_file()
+        assert (output / ".staging" / signed("mine") / "predictions" / "part-00000.parquet").is_file()
         return validate(*args)
 
     config = gdpipe.TrainingConfig(source=str(data), target="y", output=str(output), run_id="mine")

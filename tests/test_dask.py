@@ -31,6 +31,7 @@ from gdpipe.stages.predict_shard import Model
 from gdpipe.stages.score import score
 from gdpipe.tables.room import Room
 from gdpipe.tables.scan import shards
+from gdpipe.tables.signature import signed
 from gdpipe.tables.source import Source
 from gdpipe.tables.store import Staging
 from tests import conftest
@@ -277,7 +278,7 @@ def frozen_in(scan: str, dask: Cluster, shared: Path, attempt: int = 0) -> tuple
     """A run whose first worker stands still; begun again where a busy machine looked too late."""
     name = f"killed-{scan}-{attempt}"
     run = Meanwhile(lambda: train(shared, engine=dask.address, run_id=name))
-    parts = shared / "runs" / ".staging" / name / "predictions"
+    parts = shared / "runs" / ".staging" / signed(name) / "predictions"
     until(lambda: scan == "read" or list(parts.glob("*.parquet")) or run.poll() is not None)
     if dask.freeze(dask.workers[0], run):
         return run, name

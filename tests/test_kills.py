@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import gdpipe
+from gdpipe.tables.signature import signed
 from gdpipe.tables.store import place_at
 from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, snapshot, staged, write_parquet
 from tests.faults import KILLS, killed_at
@@ -122,7 +123,7 @@ def test_a_kill_at_each_step_of_clearing_up(data: Path, output: Path) -> None:
     train = ("train", data, "--target", "y", "--output", output, "--no-report", "--run-id")
     for n in range(3, 10):
         assert killed_at(24, output, *train, "killed")
-        assert snapshot(output / ".staging" / "killed")
+        assert snapshot(output / ".staging" / signed("killed"))
         assert killed_at(n, output, *train, "killed")
     assert gdpipe_cli(*train, "killed").code == 0
     assert gdpipe.open_run(output).run_id == "killed"

@@ -1,21 +1,27 @@
 """A prefix in an object store that runs are kept in: objects appear whole, but there is no lock and no rename.
 
-A run is written below `.staging/<run_id>/`, copied object by object, and its manifest last: a run without a manifest is
-not there. A claim, `.staging/<run_id>/claim`, says that a name is taken, and by whom.
+A run is written below `.staging/<run_id>-<signature>/`, copied object by object, and its manifest last: a run without a
+manifest is not there. A claim, the object `claim` there, says that a name is taken, and by whom. What has no signature
+in its name, and what our staging does not list, is not ours, and stays.
 """
 
 import contextlib
 import datetime
+import json
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import pyarrow.fs as pafs
-
 from gdpipe.errors import PublishError
+from gdpipe.printable import logger_named
 from gdpipe.tables.place import MANIFEST, REJECTED, RUNS, STAGING, Hold, Place, Sink
+from gdpipe.tables.signature import signed, signed_name
+
+logger = logger_named(__name__)
 
 CLAIM = "claim"
+# in the staging of a run that is being removed: where it was, and what of
+RETIRED = ".retired.json"
 # Nothing tells a dead run from a slow one but its age. A run writes its parts all along; one that has written nothing
 # for a day is dead, or fails in the end, since what it wrote is gone: it is never published torn.
 DEAD_AFTER = datetime.timedelta(days=1)
@@ -51,28 +57,63 @@ class BucketPlace(Place):
         self.write(hold.claim, hold.token)
         return hold if self.read(hold.claim) == hold.token else None
 
-    def clear_dead(self) -> None:
-        """Remove what nobody has written to for long: in staging, and where copying stopped before the manifest."""
+    def clear_dead(self) -> list[str]:
+        """Remove what runs have left that have written nothing for long: in staging, and what they had copied."""
         oldest = datetime.datetime.now(datetime.UTC) - DEAD_AFTER
-        for kind in (STAGING, RUNS, REJECTED):
-            runs: dict[str, list[pafs.FileInfo]] = {}
-            for info in self._list(kind):
-                if info.is_file:
-                    run_id = info.path[len(self.full(kind)) + 1 :].partition("/")[0]
-                    runs.setdefault(run_id, []).append(info)
-            for run_id, infos in runs.items():
-                whole = self.full(f"{kind}/{run_id}/{MANIFEST}") in (info.path for info in infos)
-                if max(info.mtime for info in infos) < oldest and not whole:
-                    self.delete(f"{kind}/{run_id}")
+        written: dict[str, datetime.datetime] = {}
+        strange = set()
+        for info in self._list(STAGING):
+            folder = info.path[len(self.full(STAGING)) + 1 :].partition("/")[0]
+            if signed_name(folder) is None:
+                strange.add(folder)
+            elif info.is_file:
+                written[folder] = max(info.mtime, written.get(folder, info.mtime))
+        for folder, mtime in written.items():
+            run_id = signed_name(folder)
+            assert run_id is not None
+            if mtime < oldest and not any(time >= oldest for time in self._copied(run_id)):
+                logger.info("removing %s: left by a run that has ended", self.below(f"{STAGING}/{folder}"))
+                with contextlib.suppress(FileNotFoundError):  # another run clears the same
+                    self.withdraw(run_id, self.read(f"{STAGING}/{folder}/{CLAIM}"))
+                self.delete(f"{STAGING}/{folder}")
+        return sorted(strange)
+
+    def withdraw(self, run_id: str, token: bytes) -> None:
+        """Remove what the owner of a claim has copied of a run without a manifest; all else that is there stays.
+
+        Which objects those are is told by its staging, which therefore must be removed after them.
+        """
+        staged = self.below(f"{STAGING}/{signed(run_id)}")
+        if token.decode(errors="replace") not in staged.folders():
+            return  # it had not written anything
+        staged = staged.below(token.decode())
+        finals, files = [f"{kind}/{run_id}" for kind in (RUNS, REJECTED)], set(staged.files())
+        if RETIRED in files:
+            retired = json.loads(staged.read(RETIRED))
+            finals, files = [retired["path"]], set(retired["files"])
+        staged.delete(MANIFEST)  # were the owner alive after all, it could not publish half of a run any more
+        for final in map(self.below, finals):
+            found = set() if final.exists(MANIFEST) else set(final.files())
+            if found & files:
+                logger.info("removing %s: copied by a run that has not become visible", final)
+                if found <= files:
+                    final.delete("")
+                else:
+                    for file in found & files:
+                        final.delete(file)
+
+    def _copied(self, run_id: str) -> list[datetime.datetime]:
+        return [i.mtime for kind in (RUNS, REJECTED) for i in self._list(f"{kind}/{run_id}") if i.is_file]
 
 
 class _BucketHold(Hold):
     def __init__(self, place: BucketPlace, run_id: str) -> None:
         token = uuid.uuid4().hex
         self.token = token.encode()
-        self.claim = f"{STAGING}/{run_id}/{CLAIM}"
-        self.folder = f"{STAGING}/{run_id}/{token}"
+        self.claim = f"{STAGING}/{signed(run_id)}/{CLAIM}"
+        self.folder = f"{STAGING}/{signed(run_id)}/{token}"
         self._place = place
+        self._run_id = run_id
 
     def settle(self, path: str) -> None:
         place = self._place
@@ -96,12 +137,20 @@ class _BucketHold(Hold):
             list(threads.map(copy, files))
 
     def retire(self, path: str) -> None:
-        self._place.delete(f"{path}/{MANIFEST}")
-        self._place.delete(path)
+        place = self._place
+        retired = {
+            "path": path,
+            "files": [entry["path"] for entry in json.loads(place.read(f"{path}/{MANIFEST}"))["files"]],
+        }
+        place.write(f"{self.folder}/{RETIRED}", json.dumps(retired).encode())
+        place.delete(f"{path}/{MANIFEST}")
+        place.withdraw(self._run_id, self.token)
 
     def release(self) -> None:
         with contextlib.suppress(OSError):
             ours = self._place.read(self.claim) == self.token
+            if ours:
+                self._place.withdraw(self._run_id, self.token)
             self._place.delete(self.claim.removesuffix(f"/{CLAIM}") if ours else self.folder)
 
 

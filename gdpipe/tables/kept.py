@@ -10,6 +10,7 @@ finds accidents, not somebody who may write to the folder and makes it anew.
 import contextlib
 import hashlib
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -19,13 +20,15 @@ from gdpipe.errors import DataError
 from gdpipe.printable import logger_named
 from gdpipe.tables.files import first_line
 from gdpipe.tables.parquet import open_parquet
-from gdpipe.tables.place import Place
+from gdpipe.tables.place import MOMENTS, Place
 from gdpipe.tables.writer import output_errors
 
 logger = logger_named(__name__)
 
-FOLDER = "moments"
+FOLDER = MOMENTS
 SUFFIX = ".parquet"
+# what is named otherwise is not ours: neither read nor removed
+ENTRY = re.compile(rf"{FOLDER}/([0-9a-f]{{64}})-[0-9a-f]{{64}}{re.escape(SUFFIX)}")
 
 
 def key_of(description: Any) -> str:
@@ -45,7 +48,8 @@ class Kept:
         self._paths: dict[str, list[str]] = {}
         with contextlib.suppress(OSError):
             for path in output.files(FOLDER):
-                self._paths.setdefault(path.removeprefix(f"{FOLDER}/").partition("-")[0], []).append(path)
+                if entry := ENTRY.fullmatch(path):
+                    self._paths.setdefault(entry[1], []).append(path)
 
     def load(self, key: str) -> pa.Table | None:
         """The table kept under a key; None where there is none that is whole."""
@@ -68,7 +72,7 @@ class Kept:
             self._remove(path, complaint)
 
     def _remove(self, path: str, complaint: str) -> None:
-        logger.warning("%s: %s; it is not used, and made anew", self._output.below(path), complaint)
+        logger.warning("removing %s: %s; it is not used, and made anew", self._output.below(path), complaint)
         with contextlib.suppress(OSError):
             self._output.delete(path)
 

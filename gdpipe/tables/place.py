@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Self
@@ -12,10 +12,12 @@ import pyarrow.fs as pafs
 
 from gdpipe.errors import PublishError
 
+LATEST = "latest.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
 REJECTED = "rejected"
 STAGING = ".staging"
+MOMENTS = "moments"
 
 
 class Sink:
@@ -155,8 +157,15 @@ class Place(ABC):
         """Take a run_id; None where a living run has it."""
 
     @abstractmethod
-    def clear_dead(self) -> None:
-        """Remove what runs that are no longer alive have left, and nothing else."""
+    def clear_dead(self) -> list[str]:
+        """Remove what runs that are no longer alive have left, and nothing else; each removal is a log line.
+
+        Returns:
+            The names in staging that gdpipe did not make, sorted; they stay.
+
+        Raises:
+            OSError: It cannot be done, or a folder of the output's own is a link, which may lead to another's files.
+        """
 
     def below(self, path: str) -> Self:
         """A place inside this one."""
@@ -187,6 +196,16 @@ class Place(ABC):
     def folders(self, path: str = "") -> list[str]:
         """The names of the folders in a folder, sorted."""
         return sorted(i.base_name for i in self._list(path, recursive=False) if i.type == pafs.FileType.Directory)
+
+    def names(self, path: str = "") -> list[str]:
+        """The names of all that is in a folder, sorted."""
+        return sorted(info.base_name for info in self._list(path, recursive=False))
+
+    def strays(self, path: str, files: Iterable[str]) -> list[str]:
+        """What is below a folder beside these files, relative to it, sorted; empty folders of a store do not count."""
+        start = len(self.full(path)) + 1
+        found = {info.path[start:] for info in self._list(path) if info.type != pafs.FileType.Directory}
+        return sorted(found - set(files))
 
     def delete(self, path: str) -> None:
         """Remove a file, or a folder with all that is in it."""

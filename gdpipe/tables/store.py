@@ -5,8 +5,10 @@ replaced, which is atomic too, unless the run is not to be the latest. Whatever 
 previous run or the new one.
 """
 
+import contextlib
 import json
 import os
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -18,11 +20,9 @@ from gdpipe.tables.bucket import BucketPlace
 from gdpipe.tables.catalog import SCHEMA_VERSION
 from gdpipe.tables.disk import DiskPlace
 from gdpipe.tables.files import first_line, is_transient, is_utf8, open_location
-from gdpipe.tables.place import MANIFEST, REJECTED, RUNS, Hold, Place
+from gdpipe.tables.place import LATEST, MANIFEST, REJECTED, RUNS, STAGING, Hold, Place
 from gdpipe.tables.shape import BY_KIND, HEADER, misfit, read_json, unlisted
 from gdpipe.tables.writer import digest, output_errors, write_text
-
-LATEST = "latest.json"
 
 logger = logger_named(__name__)
 
@@ -59,7 +59,8 @@ class Staging:
 
     Raises:
         ConfigError: A run of that name exists, or is being written.
-        PublishError: The folder cannot be made.
+        PublishError: The folder cannot be made, its file system cannot do what is needed, or a link or another's file
+            is where gdpipe writes.
     """
 
     def __init__(self, output: str | os.PathLike[str], run_id: str) -> None:
@@ -68,7 +69,9 @@ class Staging:
 
     def __enter__(self) -> "Staging":
         with output_errors(f"cannot write to {self.output}"):
-            self.output.clear_dead()
+            if strange := self.output.clear_dead():
+                logger.info("not made by gdpipe, and left alone in %s: %s", self.output.below(STAGING), listed(strange))
+            _check_pointer(self.output)
             hold = self.output.hold(self.run_id)
             if hold is None:
                 raise ConfigError(f"run_id {self.run_id!r}: a run of that name is being written to {self.output}")
@@ -81,17 +84,22 @@ class Staging:
                 hold.release()
                 raise
         self._hold: Hold = hold
+        self._settled = False
         self.folder = self.output.below(hold.folder)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with contextlib.suppress(OSError):
+            if not self._settled and self.folder.exists(""):
+                logger.info("removing %s: the run has ended and is not kept", self.folder)
         self._hold.release()
 
     def drop(self, path: str) -> None:
         """Remove a file or folder of the run again."""
         with output_errors(f"cannot write to {self.folder}"):
+            logger.info("removing %s: the run is not published", self.folder.below(path))
             self.folder.delete(path)
 
     def publish(self, manifest: dict[str, Any], *, latest: bool = True) -> Place:
@@ -125,6 +133,7 @@ class Staging:
                 self._check_whole(manifest)
                 write_text(self.folder, MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
             self._hold.settle(path)
+        self._settled = True
         return final
 
     def _check_whole(self, manifest: dict[str, Any]) -> None:
@@ -132,49 +141,6 @@ class Staging:
         for entry in manifest["files"]:
             if there.get(entry["path"]) != entry["bytes"]:
                 raise PublishError(f"{self.folder.below(entry['path'])} is not there as written; run again")
-
-
-def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
-    """Remove the oldest runs, and what dead ones left; never the latest, nor one that is just being published.
-
-    A run disappears at once, not file by file. Who has opened it keeps the tables that were read; asking for another
-    one is a PublishError then. A run whose manifest cannot be read is left alone.
-
-    Args:
-        output: Where runs are kept.
-        keep: How many stay; the latest is one of them, and runs that never were the latest count like all others.
-        kind: `runs` or `rejected`.
-
-    Returns:
-        The names of the runs that were removed, oldest first.
-
-    Raises:
-        PublishError: `latest.json` is damaged, or something cannot be removed.
-    """
-    removed = []
-    with output_errors(f"cannot prune {output}"):
-        output.clear_dead()
-        created = {}
-        for run_id in output.folders(kind):
-            try:
-                manifest = read_manifest(output.below(f"{kind}/{run_id}"))
-                created[run_id] = (str(manifest.get("created", "")), run_id)
-            except PublishError as error:
-                logger.warning("left alone: %s", error)
-        latest = _latest_run_id(output) if kind == RUNS else None
-        others = sorted(created.keys() - {latest}, key=created.__getitem__)
-        for run_id in others[: max(len(created) - keep, 0)]:
-            hold = output.hold(run_id)
-            if hold is None:
-                continue
-            try:
-                # looked up once nobody can be publishing it any more
-                if (kind != RUNS or run_id != _latest_run_id(output)) and output.exists(f"{kind}/{run_id}"):
-                    hold.retire(f"{kind}/{run_id}")
-                    removed.append(run_id)
-            finally:
-                hold.release()
-    return removed
 
 
 def latest_folder(place: Place) -> Place:
@@ -211,11 +177,16 @@ def find_latest(output: Place) -> Place | None:
     Raises:
         PublishError: The pointer is damaged.
     """
-    run_id = _latest_run_id(output)
+    run_id = latest_run_id(output)
     return None if run_id is None else output.below(f"{RUNS}/{run_id}")
 
 
-def _latest_run_id(place: Place) -> str | None:
+def latest_run_id(place: Place) -> str | None:
+    """The name in `latest.json`; None where nothing has been published yet.
+
+    Raises:
+        PublishError: The pointer is damaged.
+    """
     where = place.below(LATEST)
     try:
         run_id = read_json(place.read(LATEST))["run_id"]
@@ -227,6 +198,23 @@ def _latest_run_id(place: Place) -> str | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(where, error) from error
     return str(run_id)
+
+
+def _check_pointer(output: Place) -> None:
+    """See that what the switch replaces is a pointer of ours, damaged or not: other programs have such files, too."""
+    with contextlib.suppress(FileNotFoundError):
+        content = output.read(LATEST)
+        with contextlib.suppress(ValueError, RecursionError):
+            pointer = json.loads(content)
+            if pointer and isinstance(pointer, dict) and "run_id" not in pointer:
+                reason = "is not gdpipe's (it has no run_id), and a run would replace it"
+                raise PublishError(f"{output.below(LATEST)} {reason}; move it away, or give another output")
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names on one line, the first few of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
 
 
 def read_manifest(folder: Place) -> dict[str, Any]:

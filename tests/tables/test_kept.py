@@ -63,6 +63,24 @@ def test_an_entry_that_cannot_be_removed_or_read_is_no_hindrance(tmp_path: Path)
     assert Kept(place_at(tmp_path)).load(KEY) == TABLE
 
 
+def test_what_is_not_named_as_an_entry_is_neither_read_nor_removed(tmp_path: Path) -> None:
+    names = [
+        f"{KEY}-{'0' * 63}.parquet",
+        f"{KEY}-mine.parquet",
+        f"{KEY}-{'0' * 64}.parquet.bak",
+        f"{KEY}-{'A' * 64}.parquet",
+    ]
+    names += [f"{KEY}-{'0' * 64}/{KEY}-{'0' * 64}.parquet", f"{KEY}.parquet", KEY]
+    for name in names:
+        path = tmp_path / "moments" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"theirs")
+    kept = Kept(place_at(tmp_path))
+    assert kept.load(KEY) is None
+    kept.discard(KEY, "it is of something else")
+    assert all((tmp_path / "moments" / name).read_bytes() == b"theirs" for name in names)
+
+
 def test_the_folder_may_be_emptied_meanwhile(tmp_path: Path) -> None:
     Kept(place_at(tmp_path)).store(KEY, TABLE)
     looking = Kept(place_at(tmp_path))

@@ -11,6 +11,7 @@ from gdpipe.errors import ConfigError, PublishError
 from gdpipe.tables.bucket import BucketPlace
 from gdpipe.tables.disk import DiskPlace
 from gdpipe.tables.place import Place, Sink
+from gdpipe.tables.signature import signed
 from gdpipe.tables.store import place_at
 from gdpipe.tables.writer import write_text
 from tests.conftest import snapshot, staged
@@ -100,12 +101,12 @@ def test_a_file_on_a_disk_is_replaced_whole_or_not_at_all(tmp_path: Path, monkey
 
 def test_what_a_killed_writer_left_is_cleared_and_a_living_one_is_not(tmp_path: Path) -> None:
     place = place_at(tmp_path)
-    place.write(".staging/dead.part", b"half")
-    place.write(".staging/without-a-lock/x", b"written by a worker after its run had ended")
+    place.write(f".staging/{signed('0123456789abcdef' * 2)}.part", b"half")
+    place.write(f".staging/{signed('without-a-lock')}/x", b"written by a worker after its run had ended")
     hold = place.hold("r1")
     assert hold is not None
     place.clear_dead()
     assert place.hold("r1") is None
-    assert staged(tmp_path) == ["r1.lock"]
+    assert staged(tmp_path) == [f"{signed('r1')}.lock"]
     hold.release()
     assert staged(tmp_path) == []

@@ -16,6 +16,8 @@ from gdpipe.errors import ConfigError, PublishError
 from gdpipe.run import open_run
 from gdpipe.tables import store
 from gdpipe.tables.disk import DiskPlace
+from gdpipe.tables.pruning import prune
+from gdpipe.tables.signature import signed
 from gdpipe.tables.store import Staging, place_at
 from gdpipe.tables.writer import TableWriter, output_errors, write_table, write_text
 from tests.conftest import SCORES, gdpipe_cli, snapshot, staged
@@ -29,14 +31,15 @@ TABLE = pa.table(
 )
 
 
-def manifest(*files: Any) -> dict[str, Any]:
+def manifest(*files: Any, run_id: str = "r1") -> dict[str, Any]:
     listed = [{"path": f.path, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256} for f in files]
-    return {"schema_version": 1, "kind": "scores", "run_id": "r1", "files": listed, **SCORES}
+    return {"schema_version": 1, "kind": "scores", "run_id": run_id, "files": listed, **SCORES}
 
 
 def publish(output: Path, run_id: str, table: pa.Table = TABLE) -> Path:
     with Staging(output, run_id) as staging:
-        return on_disk(staging.publish(manifest(write_table(staging.folder, "predictions/x.parquet", table))))
+        table_file = write_table(staging.folder, "predictions/x.parquet", table)
+        return on_disk(staging.publish(manifest(table_file, run_id=run_id)))
 
 
 def on_disk(place: object) -> Path:
@@ -250,22 +253,23 @@ def test_runs_beside_each_other_leave_each_other_alone(tmp_path: Path) -> None:
 
 def test_leftovers_of_the_dead_are_cleared_and_those_of_the_living_are_not(tmp_path: Path) -> None:
     staging = tmp_path / ".staging"
-    for name in ("dead", "alive"):
+    dead, alive = signed("dead"), signed("alive")
+    for name in (dead, alive):
         write_table(DiskPlace.of(staging / name), "x.parquet", TABLE)
         (staging / f"{name}.lock").touch()
-    (staging / "dead.latest").write_text("{}")
-    with (staging / "alive.lock").open() as lock:
+    (staging / f"{dead}.part").write_text("{")
+    with (staging / f"{alive}.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         publish(tmp_path, "r1")
-        assert staged(tmp_path) == ["alive", "alive.lock"]
-        assert (staging / "alive" / "x.parquet").is_file()
+        assert staged(tmp_path) == [alive, f"{alive}.lock"]
+        assert (staging / alive / "x.parquet").is_file()
     publish(tmp_path, "r2")
     assert staged(tmp_path) == []
 
 
 def test_a_name_whose_first_run_died_can_be_used_again(tmp_path: Path) -> None:
-    write_table(DiskPlace.of(tmp_path / ".staging" / "r1"), "old.parquet", TABLE)
-    (tmp_path / ".staging" / "r1.lock").touch()
+    write_table(DiskPlace.of(tmp_path / ".staging" / signed("r1")), "old.parquet", TABLE)
+    (tmp_path / ".staging" / f"{signed('r1')}.lock").touch()
     assert sorted(snapshot(publish(tmp_path, "r1"))) == ["manifest.json", "predictions/x.parquet"]
 
 
@@ -321,13 +325,13 @@ def kept(output: Path, kind: str = "runs") -> list[str]:
 def test_pruning_removes_the_oldest_and_never_the_latest(tmp_path: Path) -> None:
     for age, run_id in enumerate(["d", "b", "c", "a"]):
         with Staging(tmp_path, run_id) as staging:
-            staging.publish({**manifest(), "created": f"2026-01-0{age + 1}"})
+            staging.publish({**manifest(run_id=run_id), "created": f"2026-01-0{age + 1}"})
     place = place_at(tmp_path)
-    assert store.prune(place, 4) == []
-    assert store.prune(place, 2) == ["d", "b"]
+    assert prune(place, 4) == []
+    assert prune(place, 2) == ["d", "b"]
     pointer = json.loads((tmp_path / "latest.json").read_text())
     (tmp_path / "latest.json").write_text(json.dumps({**pointer, "run_id": "c"}))  # by hand, to an older run
-    assert store.prune(place, 1) == ["a"]
+    assert prune(place, 1) == ["a"]
     assert kept(tmp_path) == ["c"]
     assert staged(tmp_path) == []
 
@@ -339,9 +343,9 @@ def test_pruning_leaves_alone_what_is_being_published_and_what_it_cannot_read(tm
     place = place_at(tmp_path)
     hold = place.hold("r2")  # as it is between the rename and the switch
     assert hold is not None
-    assert store.prune(place, 1) == []
+    assert prune(place, 1) == []
     hold.release()
-    assert store.prune(place, 1) == ["r2"]
+    assert prune(place, 1) == ["r2"]
     assert kept(tmp_path) == ["r1", "r3"]
 
 
@@ -349,7 +353,7 @@ def test_pruning_rejected_runs_is_asked_for(tmp_path: Path) -> None:
     publish(tmp_path, "r1")
     for age, run_id in enumerate(["bad1", "bad2"]):
         with Staging(tmp_path, run_id) as staging:
-            staging.reject({**manifest(), "created": f"2026-01-0{age + 1}"})
+            staging.reject({**manifest(run_id=run_id), "created": f"2026-01-0{age + 1}"})
     assert "0 removed" in gdpipe_cli("prune", tmp_path, "--keep", 1).out
     assert kept(tmp_path, "rejected") == ["bad1", "bad2"]
     assert gdpipe_cli("prune", tmp_path, "--keep", 1, "--rejected").out.split()[-1] == "bad1"
@@ -369,7 +373,7 @@ def test_a_run_that_is_pruned_while_it_is_opened(tmp_path: Path, monkeypatch: py
         folder = real(place)
         if not next(calls):
             publish(tmp_path, "r2")
-            store.prune(place_at(tmp_path), 1)
+            prune(place_at(tmp_path), 1)
         return folder
 
     monkeypatch.setattr("gdpipe.run.latest_folder", meanwhile)
