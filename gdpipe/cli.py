@@ -171,8 +171,7 @@ def predict_command(say: Callable[[str], None], /, source: str, in_json: bool, *
 @click.argument("run", default="runs")
 @click.option("--dialect", type=click.Choice(DIALECTS), default=DIALECTS[0], help="Who is to read it.")
 @click.option("--table", help="Print a query of this table, as a FROM clause names it, instead of the expression.")
-@click.pass_obj
-def sql_command(say: Callable[..., None], run: str, dialect: str, table: str | None) -> None:
+def sql_command(run: str, dialect: str, table: str | None) -> None:
     """Print the model of RUN (an output folder, or one run's) as a SELECT expression."""
     from gdpipe.stages.sql import as_sql
 

@@ -69,6 +69,18 @@ def test_files_that_the_filters_leave_nothing_of_have_no_say(tmp_path: Path) -> 
     assert run.manifest["features"] == ["x", "z"]
 
 
+@pytest.mark.parametrize("statistics", [True, False])
+def test_which_columns_count_does_not_depend_on_statistics(statistics: bool, tmp_path: Path) -> None:
+    for day, columns in ((1, {"x": X, "z": Z, "y": GOOD.y}), (2, {"x": X, "y": GOOD.y})):
+        file = tmp_path / "d" / f"{day}.parquet"
+        write_parquet(file, {**columns, "day": np.full(N, day)}, write_statistics=statistics)
+    run = train(tmp_path / "d", tmp_path / "runs", filters="day = 1", exclude=["day"])
+    assert (run.manifest["features"], run.manifest["rows"]["read"]) == (["x"], N)
+    assert "2.parquet: feature column 'z' is not there" in refusal(
+        tmp_path / "d", tmp_path / "runs", filters="day = 1", features=["x", "z"]
+    )
+
+
 def test_files_without_rows_have_no_say(tmp_path: Path) -> None:
     every = [GOOD, EMPTY, pd.DataFrame(), EMPTY.astype("string")]
     plain = train(folder(tmp_path / "plain", GOOD), tmp_path / "right")

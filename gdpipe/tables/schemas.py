@@ -32,9 +32,13 @@ class TypesDifferError(Exception):
 
 
 def variants(files: Iterable[SourceFile]) -> tuple[Variant, ...]:
-    """The different schemas of the files that rows are read of; a file without rows has no say unless none has any."""
+    """The different schemas of the files; one without rows has no say unless none has any.
+
+    Nor has one that its partition values rule out. What else the filters leave of a file depends on its statistics, and
+    which columns count must not.
+    """
     every = [file for file in files if file.is_opened]
-    told = [f for f in every if f.wanted_groups] or [f for f in every if any(f.group_rows)] or every
+    told = [f for f in every if any(f.group_rows)] or every
     found: dict[pa.Schema, str] = {}
     for file in told:
         found.setdefault(file.schema, file.path)

@@ -57,9 +57,11 @@ class Selection:
         for name in self.columns:
             if name not in file.partition and file.schema.names.count(name) > 1:
                 raise SchemaError(f"{file.path}: filter column {name!r} is there twice; rename one of them")
-        if not self._lacking and any(file.group_rows):
-            needed = self._filter.needs(file, self._partitions)
-            self._lacking = next(((file.path, name) for name in needed if name not in file.schema.names), None)
+        needed = self._filter.needs(file, self._partitions) if any(file.group_rows) else []
+        lacking = next((name for name in needed if name not in file.schema.names), None)
+        if lacking is not None:  # which `check` will say, when it is known whether another file has it
+            self._lacking = self._lacking or (file.path, lacking)
+            return file
         return self._filter.pruned(file, self._partitions, known)
 
     def check(self) -> None:

@@ -45,7 +45,7 @@ BY_KIND: dict[str, Shape] = {
         "columns?": [str],
         "notices": [str],
         "dependencies": [str],
-        "inputs": [{"path": str, "bytes": int, "modified_ns": int, "footer_sha256": str}],
+        "inputs": [{"path": str, "bytes": int, "modified_ns": int, "footer_sha256": (str, None)}],
         "rows": {"read": int, "used": int, "left_out": int, "zero_weight": int, "null": {"*": int}},
         "verdict": {"passed": bool, "reason": str},
         "gate?": {
