@@ -5,6 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	--no-header --quiet
+# pip before 24 takes name[extra]==1 for no pin of name, nor name==1 for one of name[extra]: a pin with extras is written
+# a second time without
+WITH_PLAIN_PINS := $(PYTHON) -c 'import pathlib, re, sys; [path.write_text(re.sub( \
+	r"(?m)^([\w.-]+)(\[.*?\])(==.*\n(?:[ ].*\n)*)", r"\1\2\3\1\3", path.read_text())) \
+	for path in map(pathlib.Path, sys.argv[1:])]'
+
 # Prefect's own temporary server, whatever profile or server the machine has otherwise
 export PREFECT_HOME := $(CURDIR)/.prefect
 unexport PREFECT_API_URL PREFECT_PROFILE VIRTUAL_ENV
@@ -54,21 +62,19 @@ docs: .venv/docs-ready
 docs-figures: .venv/docs-ready .venv/test-ready
 	$(BIN)/python docs/figures.py
 
-# every pin with its hashes, for Python 3.11 to 3.13; needs uv
+# every pin with its hashes, for Python 3.11 to 3.14; needs uv
 lock:
-	uv pip compile pyproject.toml --extra prefect --group build --universal --python-version 3.11 \
-		--generate-hashes --no-header --quiet -o requirements.lock
-	uv pip compile pyproject.toml --extra prefect --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-header --quiet -c requirements.lock -o requirements-dev.lock
-	uv pip compile pyproject.toml --group docs --universal --python-version 3.11 \
-		--generate-hashes --no-header --quiet -c requirements-dev.lock -o requirements-docs.lock
+	$(COMPILE) --extra prefect --group build -o requirements.lock
+	$(COMPILE) --extra prefect --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group docs -c requirements-dev.lock -o requirements-docs.lock
+	$(WITH_PLAIN_PINS) requirements.lock requirements-dev.lock requirements-docs.lock
 
 clean:
 	rm -rf .venv .prefect runs scores bench demo demo_runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gdpipe needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "gdpipe needs Python 3.11 to 3.14: make PYTHON=python3.14 ...")'
 	$(PYTHON) -m venv .venv
 
 # the locks are complete, so nothing is resolved (--no-deps) and nothing unpinned is fetched
