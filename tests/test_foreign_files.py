@@ -18,7 +18,7 @@ from gdpipe.tables.place import Place
 from gdpipe.tables.signature import signed
 from gdpipe.tables.store import Staging, place_at
 from gdpipe.tables.writer import write_text
-from tests.conftest import Outcome, gdpipe_cli, snapshot, staged
+from tests.conftest import SCORES, Outcome, gdpipe_cli, snapshot, staged
 from tests.faults import in_another_process, killed_at
 from tests.s3 import Server
 
@@ -73,7 +73,8 @@ def published(place: Place, run_id: str) -> None:
     with Staging(place.location, run_id) as staging:
         texts = [write_text(staging.folder, path, run_id) for path in ("x.txt", "predictions/part-00000.txt")]
         files = [{"path": f.path, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256} for f in texts]
-        staging.publish({"schema_version": 1, "kind": "training", "run_id": run_id, "created": run_id, "files": files})
+        about = {"schema_version": 1, "kind": "scores", "run_id": run_id, "created": run_id, **SCORES}
+        staging.publish({**about, "files": files})
 
 
 def lost(place: Place) -> list[str]:
@@ -236,9 +237,9 @@ def _until_copied(cut: str, command: tuple[object, ...]) -> None:
             die_at(file)
             real_copy(hold, [file], staged, final)
 
-    def write(place: Any, path: str, content: bytes) -> None:
+    def write(place: Any, path: str, content: bytes, **options: Any) -> None:
         die_at(path)
-        real_write(place, path, content)
+        real_write(place, path, content, **options)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(buckets._BucketHold, "_copy", copy)

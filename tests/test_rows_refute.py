@@ -220,7 +220,7 @@ def test_sums_that_no_rows_have_are_not_used_and_made_anew(
     with caplog.at_level(logging.WARNING, logger="gdpipe"):
         run = train(data, output, predict="none", **options)
     [line] = caplog.messages
-    assert line.startswith(str(output / "moments")), line
+    assert line.startswith(f"removing {output / 'moments'}"), line
     assert "made anew" in line
     assert_not_refuted(run, honest)
     assert [entry.name for entry in entries(output)] == before

@@ -32,7 +32,7 @@ def read_footers(source: Source, names: Sequence[str]) -> Footers:
         DataError: A footer cannot be read.
     """
     nulls, least, silent = dict.fromkeys(names, 0), 0, set()
-    for file in source.files:
+    for file in filter(lambda file: file.wanted_groups, source.files):
         with reading(file.path), pq.ParquetFile(open_as_listed(source.filesystem, file)) as parquet:
             metadata = parquet.metadata
             leaves = [metadata.schema.column(i) for i in range(metadata.num_columns)]
