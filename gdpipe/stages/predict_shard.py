@@ -109,8 +109,9 @@ class PredictShard:
                     prediction = linear.predict(block.columns[:p], self.model.coef, self.model.intercept)
                     residual = actual - prediction
                 # where a feature is infinite its prediction is, or NaN
-                if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p:])):
-                    self._check_finite(block.columns, names, batch, shard)
+                needed = len(names) if check else p  # who scores needs no target
+                if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p:needed])):
+                    self._check_finite(block.columns[:needed], names[:needed], batch, shard)
                 no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)
                 numeric = [
                     to_arrow(actual, pa.float64(), block.missing_in(slice(p, p + 1)) if has_target else no_residual),

@@ -95,7 +95,7 @@ def score(
     """Write predictions of every row, in input order, one part a shard; compare with the target in files that have it.
 
     Raises:
-        DataError: A file is damaged, or a value is infinite.
+        DataError: A file is damaged, was changed meanwhile, or a feature is infinite.
         PublishError: A part cannot be written.
     """
     keys = key_fields(source, columns)
@@ -104,6 +104,9 @@ def score(
     for part in reported(at_most(room.readers, executor).map(work, shards), source, shards, "predicted"):
         files.append(part.file)
         sums = sums + part.scores if part.scores else sums
+    for file in source.files:
+        if file.wanted_groups:
+            source.check_as_listed(file)
     if not shards:  # readers find the columns all the same
         empty = catalog.predictions_schema(keys, staging.run_id).empty_table()
         files.append(write_table(staging.folder, f"{catalog.PREDICTIONS}/part-00000.parquet", empty))

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 import gdpipe
 from gdpipe.pipeline import score_source
+from gdpipe.tables import scan
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 
 COLUMNS = ["file", "row", "target", "prediction", "residual"]
@@ -201,3 +204,33 @@ def test_a_notice_is_printed_and_quiet_is_quiet(output: Path, tmp_path: Path) ->
     shown = gdpipe_cli("show", to).out
     assert "notice      no residuals: the target 'y' is string in new.parquet\n" in shown
     assert "RMSE" not in shown
+
+
+def test_an_infinite_target_is_compared_with_nothing(output: Path, tmp_path: Path) -> None:
+    columns = line_columns(40, seed=2)
+    columns["y"][3] = np.inf
+    write_parquet(tmp_path / "new" / "a.parquet", columns)
+    run = scored(tmp_path / "new", output)
+    assert run.predictions["prediction"].notna().all()
+    assert numbers(run)[1:] == (None, None, None)
+    assert "the residuals of 1 rows are too large" in run.manifest["notices"][0]
+    columns["x1"][5] = -np.inf
+    write_parquet(tmp_path / "new" / "a.parquet", columns)
+    with pytest.raises(gdpipe.DataError, match=r"column 'x1' is infinite in row 5"):
+        scored(tmp_path / "new", output)
+
+
+def test_a_file_that_changes_while_it_is_scored_is_named(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_parquet(tmp_path / "new" / "a.parquet", line_columns(40, seed=2))
+    decode = scan._decode
+
+    def changed(*arguments: Any) -> Iterator[pa.RecordBatch]:
+        yield from decode(*arguments)
+        os.utime(file, ns=(1, 1))
+
+    monkeypatch.setattr(scan, "_decode", changed)
+    with pytest.raises(gdpipe.DataError, match=r"a\.parquet: changed while this run read it"):
+        scored(tmp_path / "new", output)
+    assert not (tmp_path / "scores" / "latest.json").exists()
