@@ -34,6 +34,8 @@ TRIAL_SECONDS = 1.0
 SECOND_SCAN_SUMS, SECOND_SCAN_WRITING = 0.8, 10.5
 # Python, the libraries and what they hold after a run of few rows, measured
 INTERPRETER_BYTES = 110 * 2**20
+# what is known of a file, in a run and in its manifest, measured (docs/settings.md#memory)
+FILE_BYTES = 6 * 2**10
 
 Result = TypeVar("Result")
 
@@ -173,7 +175,11 @@ def _memory(ingested: Ingested) -> int:
     # key (or file and row), target, prediction, residual; once gathered, once encoded
     across = (max(len(ingested.columns.key), 2) + 3) * BYTES_PER_NUMBER * 2
     waiting = min(ROW_GROUP_ROWS + ingested.room.batch_rows, largest_shard) * across
-    return INTERPRETER_BYTES + ingested.room.readers * (ingested.room.needed + waiting)
+    return (
+        INTERPRETER_BYTES
+        + FILE_BYTES * len(ingested.source.files)
+        + ingested.room.readers * (ingested.room.needed + waiting)
+    )
 
 
 def _notices(ingested: Ingested, footers: Footers) -> tuple[str, ...]:
