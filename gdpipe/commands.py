@@ -51,7 +51,7 @@ def _ended(debug: bool) -> Iterator[None]:
 
 
 def _usage(error: click.ClickException) -> str:
-    """What click says of an argument, which it repeats."""
+    """The message of click about a wrong argument, which it repeats."""
     return printable(without_credentials(error.format_message()))
 
 

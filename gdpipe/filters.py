@@ -1,6 +1,6 @@
 """Filters as a person writes them: lists of conditions, or one condition in SQL; read into plain lists.
 
-What a condition means for a column is said in `gdpipe.tables.conditions`.
+The meaning of a condition for a column's type is in `gdpipe.tables.conditions`.
 """
 
 import datetime
@@ -123,7 +123,7 @@ def _is_null(value: Any) -> bool:
     # NaN and NaT are the values that differ from themselves; pandas' NA does not even tell
     if value is None or type(value).__name__ == "NAType":
         return True
-    return isinstance(value, (float, np.generic, datetime.datetime)) and bool(value != value)  # noqa: PLR0124
+    return isinstance(value, (float, np.generic, datetime.datetime)) and bool(value != value)  # noqa: PLR0124  # see above
 
 
 def _day_or_time(text: str) -> str:

@@ -1,6 +1,7 @@
 """What the tests share: small data, the command line in this process, and a look at an output folder."""
 
 import logging
+import os
 import pty
 import sys
 import uuid
@@ -56,6 +57,18 @@ def open_terminal() -> tuple[int, int]:
         return pty.openpty()
     except OSError as error:
         pytest.skip(f"no pseudo-terminal can be opened here ({error})")
+
+
+def received_from(terminal: int) -> bytes:
+    """All that a pseudo-terminal receives until its other end is closed; closes it."""
+    received = b""
+    try:
+        while chunk := os.read(terminal, 65_536):
+            received += chunk
+    except OSError:  # so a terminal ends on Linux
+        pass
+    os.close(terminal)
+    return received
 
 
 def write_parquet(path: Path, columns: dict[str, Any], **options: Any) -> Path:

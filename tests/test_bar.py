@@ -13,7 +13,7 @@ import pytest
 
 import gdpipe
 from gdpipe.stages import progress
-from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, open_terminal, write_parquet
+from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, open_terminal, received_from, write_parquet
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
@@ -33,13 +33,7 @@ def on_terminal(*args: object, term: str = "xterm", columns: int = 120) -> tuple
     env.pop("COLUMNS", None)
     with subprocess.Popen(gdpipe_command(*args), cwd=REPO, env=env, stdout=subprocess.PIPE, stderr=theirs) as process:
         os.close(theirs)
-        received = b""
-        try:
-            while chunk := os.read(ours, 65_536):
-                received += chunk
-        except OSError:  # so a terminal ends on Linux
-            pass
-        os.close(ours)
+        received = received_from(ours)
         assert process.stdout is not None
         out = process.stdout.read().decode()
     return process.returncode, out, received.decode()

@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import os
-import pty
 import re
 import subprocess
 import unicodedata
@@ -22,7 +21,7 @@ import gdpipe
 from gdpipe.errors import ConvergenceError, GdpipeError
 from gdpipe.exits import tell
 from gdpipe.printable import logger_named, printable
-from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, write_parquet
+from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, open_terminal, received_from, write_parquet
 
 # a forged line, a terminal's title, a colour, C1's own escape, right to left, a line of Unicode, a blank of its own
 FORGED = "x\nverdict     PASSED: forged"
@@ -102,17 +101,11 @@ def test_no_name_is_more_than_a_name_in_a_pipe(trained: Path) -> None:
 
 def test_no_name_is_more_than_a_name_on_a_terminal(trained: Path) -> None:
     for command in (commands(trained)[i] for i in (0, 5)):
-        ours, theirs = pty.openpty()
+        ours, theirs = open_terminal()
         env = {**os.environ, "TERM": "dumb", "PYTHONPATH": str(REPO)}
         with subprocess.Popen(gdpipe_command(*command), cwd=REPO, env=env, stdout=theirs, stderr=theirs):
             os.close(theirs)
-            received = b""
-            try:
-                while chunk := os.read(ours, 65_536):
-                    received += chunk
-            except OSError:  # so a terminal ends on Linux
-                pass
-        os.close(ours)
+            received = received_from(ours)
         assert_harmless(received.decode().replace("\r\n", "\n"))
         assert r"\x1b]0;owned\x07" in received.decode() or command[0] != "show"
 
@@ -149,16 +142,10 @@ def test_sql_keeps_the_bytes_of_a_name_in_a_pipe(trained: Path, encoding: str) -
 
 
 def test_sql_keeps_the_bytes_of_a_name_on_a_terminal(trained: Path) -> None:
-    ours, theirs = pty.openpty()
+    ours, theirs = open_terminal()
     with subprocess.Popen(gdpipe_command("sql", trained / "runs"), cwd=REPO, stdout=theirs) as process:
         os.close(theirs)
-        received = b""
-        try:
-            while chunk := os.read(ours, 65_536):
-                received += chunk
-        except OSError:  # so a terminal ends on Linux
-            pass
-    os.close(ours)
+        received = received_from(ours)
     assert process.returncode == 0
     assert b'"\x1b]0;owned\x07"' in received
 

@@ -200,6 +200,24 @@ def test_types_that_are_one_as_keys_and_in_filters(pair: str, swapped: bool, tmp
     assert read == expected
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        pa.array(NOTES, pa.string_view()),
+        pa.array([b"a", b"b"] * 15, pa.binary_view()),
+        pa.array(NOTES).dictionary_encode(),
+        pa.nulls(N),
+        pa.array([[1], None] * 15),
+        pa.array([{"a": 1}, None] * 15),
+    ],
+    ids=lambda key: str(key.type),
+)
+def test_keys_of_any_type_beside_filters(key: pa.Array, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": X, "y": GOOD.y, "k": key}), tmp_path / "a.parquet")
+    run = train(tmp_path / "a.parquet", tmp_path / "runs", features=["x"], key=["k"], filters="x > 0")
+    assert run.table("predictions")["k"].to_pylist() == [key[i].as_py() for i in np.flatnonzero(X > 0)]
+
+
 def test_text_beside_numbers_and_zones_beside_none_are_not_one(tmp_path: Path) -> None:
     for number, (first, second) in enumerate(
         [

@@ -23,7 +23,7 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agreement:
-    """What the distance of each term to OLS is held to: the intercept first, then the features; shape (p + 1,).
+    """Limits of each term's distance to OLS: the intercept's first, then the features'; shape (p + 1,).
 
     Standardized: target SDs per feature SD, the intercept in target SDs.
 
@@ -97,7 +97,7 @@ class Agreement:
 
     @property
     def limits(self) -> NDArray[np.float64]:
-        """What is wanted, or possible if that is more; shape (p + 1,)."""
+        """The wanted distance, or the possible one if that is more; shape (p + 1,)."""
         limits: NDArray[np.float64] = np.maximum(self.wanted, self.possible)
         return limits
 

@@ -1,4 +1,4 @@
-"""What NumPy would turn into float64, and into something else than it is: "1.5" into 1.5, a date into nanoseconds."""
+"""Values that NumPy would silently turn into other numbers: text "1.5" into 1.5, a date into nanoseconds."""
 
 import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What exact sums over rows must satisfy, whatever the rows: for sums that come from a file."""
+"""Conditions that exact sums satisfy whatever the rows: for sums that come from a file."""
 
 import math
 from collections.abc import Iterator

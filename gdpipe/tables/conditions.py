@@ -27,8 +27,11 @@ from gdpipe.tables.literals import (
 
 IS_NULL, IS_NOT_NULL, IN, NOT_IN = "is null", "is not null", "in", "not in"
 _COMPARE: dict[str, Callable[..., Any]] = {
-    "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal,
-}  # fmt: skip
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
 # for values from low to high: whether one may pass, and whether one may fail
 _MAY_PASS: dict[str, Callable[[Any, Any, tuple[Any, ...]], Any]] = {
     "<": lambda low, high, values: low < values[0],
@@ -158,8 +161,6 @@ def _comparable(column: pa.Array, kind: pa.DataType, values: tuple[Any, ...]) ->
         column = column.cast(pa.uint8())
     elif t.is_float16(kind):
         column = column.cast(pa.float32())
-    elif t.is_string_view(kind) or t.is_binary_view(kind):
-        column = column.cast(pa.large_string() if t.is_string_view(kind) else pa.large_binary())
     elif t.is_date32(kind) or t.is_time32(kind):
         column = column.view(pa.int32())
     elif t.is_timestamp(kind) or t.is_date64(kind) or t.is_time64(kind):

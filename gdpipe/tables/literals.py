@@ -40,9 +40,14 @@ def is_text(kind: pa.DataType) -> bool:
     """Whether values are bytes of any length, text or not."""
     t = pa.types
     return bool(
-        t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind) or t.is_binary(kind)
-        or t.is_large_binary(kind) or t.is_binary_view(kind) or t.is_fixed_size_binary(kind)
-    )  # fmt: skip
+        t.is_string(kind)
+        or t.is_large_string(kind)
+        or t.is_string_view(kind)
+        or t.is_binary(kind)
+        or t.is_large_binary(kind)
+        or t.is_binary_view(kind)
+        or t.is_fixed_size_binary(kind)
+    )
 
 
 def is_float(kind: pa.DataType) -> bool:

@@ -63,6 +63,19 @@ class RowFilter:
             for group in self.of_file(file, partitions)
         ]
 
+    def passing(self, compiled: Compiled, batch: pa.RecordBatch) -> pa.BooleanArray:
+        """A mask of the rows that pass, shape (m,); none is null.
+
+        Args:
+            compiled: The conditions, for the types of this batch.
+            batch: With all columns that they ask for.
+        """
+        of_groups = [
+            _joined(pc.and_, [condition.passes(batch.column(column)) for column, condition in group])
+            for group in compiled
+        ]
+        return _joined(pc.or_, of_groups)
+
     def of_folders(self, partitions: pa.Schema) -> Compiled:
         """Of each alternative, the conditions on partition columns, which a folder's name answers.
 
@@ -112,15 +125,6 @@ class RowFilter:
                 wanted.append(g)
             filtered |= not any(not any(condition.may_fail(bounds[c]) for c, condition in group) for group in compiled)
         return dataclasses.replace(file, wanted_groups=tuple(wanted), filtered=filtered)
-
-
-def passes(compiled: Compiled, batch: pa.RecordBatch) -> pa.BooleanArray:
-    """Which rows pass; none is null."""
-    alternatives = []
-    for group in compiled:
-        of_group = [condition.passes(batch.column(column)) for column, condition in group]
-        alternatives.append(_joined(pc.and_, of_group))
-    return _joined(pc.or_, alternatives)
 
 
 def _joined(join: Any, masks: list[Any]) -> Any:

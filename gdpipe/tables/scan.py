@@ -16,7 +16,7 @@ from gdpipe.tables.files import reading
 from gdpipe.tables.parquet import open_as_listed
 from gdpipe.tables.room import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Room, batch_rows, read_needs
 from gdpipe.tables.source import Source
-from gdpipe.tables.source_file import SourceFile
+from gdpipe.tables.source_file import SourceFile, without_views
 
 SHARD_BYTES = 128 * 2**20
 # the position of a row in its file, beside the columns that were asked for
@@ -109,10 +109,8 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
                     if row_filter is None:
                         yield batch
                         continue
-                    from gdpipe.tables.row_filter import passes  # noqa: PLC0415  # loads pyarrow.compute: for filters only
-
                     compiled = compiled or row_filter.compiled(file, source.partitions)
-                    yield batch.select([*columns, ROW]).filter(passes(compiled, batch))
+                    yield batch.select([*columns, ROW]).filter(row_filter.passing(compiled, batch))
     finally:
         # the pool has a part a thread, which would otherwise keep what its fullest moment took
         pa.default_memory_pool().release_unused()
@@ -175,4 +173,6 @@ def _complete(
 
 
 def _stored(column: pa.Array) -> pa.Array:
-    return column.storage if isinstance(column, pa.ExtensionArray) else column
+    column = column.storage if isinstance(column, pa.ExtensionArray) else column
+    kind = without_views(column.type)
+    return column if kind == column.type else column.cast(kind)

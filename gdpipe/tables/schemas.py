@@ -108,9 +108,8 @@ def _joined(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
         unit = max(first.unit, second.unit, key=lambda unit: UNITS[unit])
         return pa.timestamp(unit, first.tz if first.tz == second.tz else "UTC")
     try:
-        return pa.unify_schemas(
-            [pa.schema([("", first)]), pa.schema([("", second)])], promote_options="permissive"
-        ).field(0).type  # fmt: skip
+        both = [pa.schema([("", kind)]) for kind in (first, second)]
+        return pa.unify_schemas(both, promote_options="permissive").field(0).type
     except pa.ArrowException:
         return None
 

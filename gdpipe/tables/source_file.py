@@ -16,6 +16,13 @@ def listed(path: str, size: int, modified_ns: int) -> dict[str, Any]:
     return {"path": path, "bytes": size, "modified_ns": modified_ns}
 
 
+def without_views(kind: pa.DataType) -> pa.DataType:
+    """The type without views, of which Arrow takes no rows."""
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(kind) else kind
+
+
 def stored_fields(schema: pa.Schema, int96: Set[str]) -> list[pa.Field]:
     """The columns of a file as they are read, whatever this process has imported: extension types by what they store.
 
@@ -31,6 +38,7 @@ def stored_fields(schema: pa.Schema, int96: Set[str]) -> list[pa.Field]:
         kind, name = field.type, (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
         if isinstance(kind, pa.BaseExtensionType):
             kind, name = kind.storage_type, kind.extension_name
+        kind = without_views(kind)
         if field.name in int96:
             kind = pa.timestamp("us", kind.tz)
         is_bytes = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_fixed_size_binary(kind)
