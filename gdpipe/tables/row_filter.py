@@ -39,12 +39,8 @@ class RowFilter:
         known = _of_partition(file.partition, partitions, 1)
         return [
             group
-            for group in filter_groups(self.filters)
-            if all(
-                _condition(partitions.field(name).type, name, operator, value).may_pass(known[name])
-                for name, operator, value in group
-                if name in file.partition
-            )
+            for group, of_folder in zip(filter_groups(self.filters), self.of_folders(partitions), strict=True)
+            if all(condition.may_pass(known[name]) for name, condition in of_folder)
         ]
 
     def compiled(self, file: SourceFile, partitions: pa.Schema) -> Compiled:
