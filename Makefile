@@ -43,7 +43,7 @@ kills: .venv/test-ready
 
 # 2,000 strange tables, damaged files and condition numbers, 20,000 filters
 fuzz: .venv/test-ready
-	GDPIPE_FUZZ=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/test_fuzz_outputs.py tests/tables/test_conditions.py \
+	GDPIPE_FUZZ=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/test_fuzz_outputs.py tests/source/test_conditions.py \
 		tests/test_hard_data.py::test_no_condition_number_ends_a_run_without_its_verdict
 	GDPIPE_FUZZ=200 $(BIN)/python -m pytest tests/test_rows_refute.py
 

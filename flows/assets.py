@@ -14,7 +14,7 @@ from gdpipe.exits import one_line
 from gdpipe.location import is_uri, shown
 from gdpipe.printable import logger_named, printable
 from gdpipe.run import Run
-from gdpipe.tables import catalog
+from gdpipe.store import catalog
 
 logger = logger_named("gdpipe.flows")
 

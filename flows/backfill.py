@@ -22,10 +22,10 @@ from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, PublishError
 from gdpipe.exits import one_line, tell
 from gdpipe.filters import normalized
+from gdpipe.layout import RUNS
 from gdpipe.location import is_uri, without_credentials
 from gdpipe.printable import printable
-from gdpipe.tables.place import RUNS
-from gdpipe.tables.store import place_at, read_manifest
+from gdpipe.store.runs import place_at, read_manifest
 
 PROJECT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = 2.0

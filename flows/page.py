@@ -16,7 +16,7 @@ from gdpipe.report.pictures.loss import loss_curve
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, summarize, summarize_scores
 from gdpipe.run import Run
-from gdpipe.tables import catalog
+from gdpipe.store import catalog
 
 logger = logger_named("gdpipe.flows")
 

@@ -7,13 +7,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import assets, form
+from flows.lock import locked
 from flows.names import training_name
 from flows.outcome import settled
 from flows.page import training_summary
 from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import plain_task, retried_task
-from flows.turn import turn
 from gdpipe import pipeline
 from gdpipe.config import Arithmetic, Collinear, MethodSetting, NullPolicy, Predict, TrainingConfig
 from gdpipe.run import Run
@@ -109,7 +109,7 @@ def _train(settings: dict[str, Any]) -> Run:
         ingest=assets.reading(STEPS.ingest, config.source),
         publish=assets.leaving(STEPS.publish, config.output, assets.TRAINING),
     )
-    with progress_artifacts(), turn(config.output):
+    with progress_artifacts(), locked(config.output):
         return pipeline.train(config, steps)
 
 

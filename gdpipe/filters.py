@@ -1,6 +1,6 @@
 """Filters as a person writes them: lists of conditions, or one condition in SQL; read into plain lists.
 
-The meaning of a condition for a column's type is in `gdpipe.tables.conditions`.
+The meaning of a condition for a column's type is in `gdpipe.source.conditions`.
 """
 
 import datetime

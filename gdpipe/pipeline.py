@@ -13,6 +13,9 @@ from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
 from gdpipe.printable import logger_named
 from gdpipe.run import Run, open_run
+from gdpipe.source.listing import notices_of
+from gdpipe.source.scan import budget_for, shards
+from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import ingest
@@ -23,12 +26,9 @@ from gdpipe.stages.published import nothing_to_do
 from gdpipe.stages.score import check_columns, score
 from gdpipe.stages.standardize import standardize
 from gdpipe.stages.validate import validate
-from gdpipe.tables import catalog
-from gdpipe.tables.listing import notices_of
-from gdpipe.tables.place import Place
-from gdpipe.tables.scan import room_for, shards
-from gdpipe.tables.source import Source
-from gdpipe.tables.store import Staging
+from gdpipe.store import catalog
+from gdpipe.store.place import Place
+from gdpipe.store.runs import Staging
 
 logger = logger_named(__name__)
 
@@ -122,8 +122,8 @@ def score_source(
     n_columns = len(model.features) + 1
     with threadpool_limits(1, user_api="blas"), Staging(output, name) as staging, open_executor() as executor:
         parts = shards(opened, n_columns)
-        room = room_for(opened, parts, (*columns.fitted, *columns.key), memory_bytes, worker_count())
-        scored = score(model, opened, parts, columns, staging, room, executor)
+        budget = budget_for(opened, parts, (*columns.fitted, *columns.key), memory_bytes, worker_count())
+        scored = score(model, opened, parts, columns, staging, budget, executor)
         folder = staging.publish(
             {
                 **header("scores", name, scored.files),

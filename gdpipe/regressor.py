@@ -15,17 +15,18 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, TrainingConfig
 from gdpipe.errors import ConfigError, DataError
-from gdpipe.numerics import linear, ols
-from gdpipe.numerics.agreement import Agreement
 from gdpipe.numerics.array_types import why_not_numbers
-from gdpipe.numerics.convergence import certify
-from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.descent import GradientDescent, minimize
-from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments, beyond_float64
-from gdpipe.numerics.moments import Moments
-from gdpipe.numerics.regression import Regression
-from gdpipe.numerics.scaling import LARGEST_SCALE, Scaling
-from gdpipe.numerics.unrounded import unrounded_moments
+from gdpipe.numerics.descent.agreement import Agreement
+from gdpipe.numerics.descent.descent import GradientDescent, minimize
+from gdpipe.numerics.inference.certificate import certify
+from gdpipe.numerics.problem import baseline as ols
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.regression import Regression
+from gdpipe.numerics.problem.scaling import LARGEST_SCALE, Scaling
+from gdpipe.numerics.rows import linear
+from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, beyond_float64
+from gdpipe.numerics.sums.moments import Moments
+from gdpipe.numerics.sums.unrounded import unrounded_moments
 from gdpipe.report.relations import describe
 
 # what an array keeps of its own precision: a combination of float32 columns is constant to float32's rounding

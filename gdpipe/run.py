@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.errors import PublishError
-from gdpipe.numerics import linear
-from gdpipe.stages.predict_shard import Model
-from gdpipe.tables import catalog
-from gdpipe.tables.columns import numbers
-from gdpipe.tables.disk import DiskPlace
-from gdpipe.tables.files import first_line
-from gdpipe.tables.frames import numeric_columns
-from gdpipe.tables.parquet import REMEDY, read_artifact
-from gdpipe.tables.place import Place
-from gdpipe.tables.store import damaged_files, latest_folder, place_at, read_manifest
+from gdpipe.numerics.rows import linear
+from gdpipe.source.columns import numbers
+from gdpipe.source.files import first_line
+from gdpipe.stages.scan.predict_shard import Model
+from gdpipe.store import catalog
+from gdpipe.store.artifacts import REMEDY, read_artifact
+from gdpipe.store.disk import DiskPlace
+from gdpipe.store.frames import numeric_columns
+from gdpipe.store.place import Place
+from gdpipe.store.runs import damaged_files, latest_folder, place_at, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd

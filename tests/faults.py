@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gdpipe.tables.place import Sink
+from gdpipe.store.place import Sink
 
 # 200 and more: every single write is a step, not only the first of each file
 KILLS = int(os.environ.get("GDPIPE_KILLS", "12"))

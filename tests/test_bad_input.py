@@ -20,7 +20,7 @@ import pytest
 import gdpipe
 from gdpipe.pipeline import Steps, train
 from gdpipe.stages.validate import validate
-from gdpipe.tables.signature import signed
+from gdpipe.store.signature import signed
 from tests.conftest import (
     REPO,
     Outcome,

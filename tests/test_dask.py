@@ -25,15 +25,15 @@ import gdpipe
 from gdpipe import cluster
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, EngineError, GdpipeError, PublishError
-from gdpipe.numerics.digits import GridOverflow
+from gdpipe.numerics.sums.digits import GridOverflow
+from gdpipe.source.budget import Budget
+from gdpipe.source.scan import shards
+from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.predict_shard import Model
+from gdpipe.stages.scan.predict_shard import Model
 from gdpipe.stages.score import score
-from gdpipe.tables.room import Room
-from gdpipe.tables.scan import shards
-from gdpipe.tables.signature import signed
-from gdpipe.tables.source import Source
-from gdpipe.tables.store import Staging
+from gdpipe.store.runs import Staging
+from gdpipe.store.signature import signed
 from tests import conftest
 from tests.conftest import REPO, Outcome, gdpipe_command, line_columns, staged, write_parquet
 from tests.test_same_bits import bits, table
@@ -253,7 +253,7 @@ def test_an_output_that_workers_do_not_see(dask: Cluster, data: Path, tmp_path: 
         open_executor(dask.address) as executor,
         pytest.raises(PublishError, match="all workers must share the output"),
     ):
-        score(model, source, shards(source, 2), columns, staging, Room(1024), executor)
+        score(model, source, shards(source, 2), columns, staging, Budget(1024), executor)
     assert not output.exists()
 
 

@@ -20,12 +20,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # the command line, with a fault in it where the run is read; FAULT is the exception's source
 FAULTY = """
 import sys
-import gdpipe.cli
+import gdpipe.cli.commands
 
 def at(path):
     raise FAULT
 
-gdpipe.cli.Run.at = at
+gdpipe.cli.commands.Run.at = at
 gdpipe.cli.main(sys.argv[1:])
 """
 

@@ -13,11 +13,11 @@ import pytest
 
 import gdpipe
 from gdpipe.pipeline import Steps
-from gdpipe.tables import bucket as buckets
-from gdpipe.tables.place import Place
-from gdpipe.tables.signature import signed
-from gdpipe.tables.store import Staging, place_at
-from gdpipe.tables.writer import write_text
+from gdpipe.store import bucket as buckets
+from gdpipe.store.place import Place
+from gdpipe.store.runs import Staging, place_at
+from gdpipe.store.signature import signed
+from gdpipe.store.writer import write_text
 from tests.conftest import SCORES, Outcome, gdpipe_cli, snapshot, staged
 from tests.faults import in_another_process, killed_at
 from tests.s3 import Server
@@ -226,7 +226,7 @@ def test_what_a_killed_run_copied_in_a_bucket_is_told_from_what_is_not_its(
 
 def _until_copied(cut: str, command: tuple[object, ...]) -> None:
     """Die by SIGKILL where a file of that name would be copied to its final place, or be replaced."""
-    real_copy, real_write = buckets._BucketHold._copy, buckets.BucketPlace.write
+    real_copy, real_write = buckets._BucketLease._copy, buckets.BucketPlace.write
 
     def die_at(path: str) -> None:
         if cut in path:
@@ -242,7 +242,7 @@ def _until_copied(cut: str, command: tuple[object, ...]) -> None:
         real_write(place, path, content, **options)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(buckets._BucketHold, "_copy", copy)
+        patched.setattr(buckets._BucketLease, "_copy", copy)
         patched.setattr(buckets.BucketPlace, "write", write)
         gdpipe_cli(*command)
 
@@ -260,7 +260,7 @@ def test_a_run_that_was_being_pruned_in_a_bucket_is_removed_to_its_end(
 
     with monkeypatch.context() as patched:  # as a kill has it: neither the rest nor the staging is removed
         patched.setattr(buckets.BucketPlace, "withdraw", killed)
-        patched.setattr(buckets._BucketHold, "release", lambda _: None)
+        patched.setattr(buckets._BucketLease, "release", lambda _: None)
         assert gdpipe_cli("prune", place.location, "--keep", 1).code == 130
     assert "manifest.json" not in place.below("runs/old").files()
     assert place.files("runs/old")
@@ -276,14 +276,14 @@ def test_a_run_that_failed_while_it_was_copied_takes_its_copies_along(
     s3: Server, bucket: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = place_at(s3.uri(f"{bucket}/project"))
-    real = buckets._BucketHold._copy
+    real = buckets._BucketLease._copy
 
     def half(hold: Any, files: Any, staged: Place, final: Place) -> None:
         real(hold, list(files)[:2], staged, final)
         place.write(f"{final.inside}/theirs.txt", b"x")
         raise OSError("AWS Error ACCESS_DENIED")
 
-    monkeypatch.setattr(buckets._BucketHold, "_copy", half)
+    monkeypatch.setattr(buckets._BucketLease, "_copy", half)
     assert trained(data, place.location, "--run-id", "r1").code == 4
     assert list(place.files("runs")) == ["runs/r1/theirs.txt"]
     assert not place.files(".staging")

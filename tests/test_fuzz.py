@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import gdpipe
-from gdpipe.numerics.moments import grid_exponents
+from gdpipe.numerics.sums.moments import grid_exponents
 from gdpipe.run import Run
 from tests.conftest import gdpipe_cli, line_columns, published, snapshot, staged, write_parquet
 

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from statsmodels.stats.diagnostic import het_breuschpagan
 
 import gdpipe
-from gdpipe.terminal import summary
+from gdpipe.cli.terminal import summary
 
 RNG = np.random.default_rng(0)
 A, B, E = RNG.normal(size=(3, 400))

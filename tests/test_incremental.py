@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdpipe
-from gdpipe.tables import scan
-from gdpipe.tables.kept import Kept
-from gdpipe.tables.store import place_at
+from gdpipe.source import scan
+from gdpipe.store.cache import Cache
+from gdpipe.store.runs import place_at
 from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, write_parquet
 
 # what compares the rows read again with their sums
@@ -467,7 +467,7 @@ def test_kept_sums_that_are_not_those_of_the_rows_do_not_pass_where_the_rows_are
     values[-4] = str(int(values[-4]) * 10_001 // 10_000)  # a little more of x1·y, and sealed again
     forged = table.set_column(2, table.schema.field("value"), pa.array(values))
     entry.unlink()
-    Kept(place_at(output)).store(entry.name.partition("-")[0], forged)
+    Cache(place_at(output)).store(json.loads(table.schema.metadata[b"gdpipe.of"]), forged)
     with pytest.raises(gdpipe.ConvergenceError, match="row_gradient"):
         train(data, output, force=True)
 

@@ -9,7 +9,7 @@ import pytest
 import gdpipe
 from gdpipe.report.summary import is_beside_the_latest
 from gdpipe.run import Run
-from gdpipe.tables.store import place_at
+from gdpipe.store.runs import place_at
 from tests.conftest import gdpipe_cli, staged
 
 

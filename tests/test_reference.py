@@ -12,11 +12,11 @@ import pytest
 import sqlglot
 
 import gdpipe
-from gdpipe.commands import EXIT_CODES
+from gdpipe.cli.ends import EXIT_CODES
+from gdpipe.cli.terminal import NOTES
 from gdpipe.config import TrainingConfig
 from gdpipe.exits import INTERRUPTED, UNFORESEEN
-from gdpipe.tables import catalog
-from gdpipe.terminal import NOTES
+from gdpipe.store import catalog
 from tests.conftest import FLIGHTS, REPO, gdpipe_cli
 
 FILES, SETTINGS, COMMANDS = (REPO / "docs" / f"{page}.md" for page in ("files", "settings", "command-line"))

@@ -24,8 +24,8 @@ from gdpipe.config import TrainingConfig
 from gdpipe.pipeline import Steps
 from gdpipe.pipeline import train as train_in_steps
 from gdpipe.stages.predict import predict
-from gdpipe.tables.kept import Kept
-from gdpipe.tables.store import place_at
+from gdpipe.store.cache import Cache
+from gdpipe.store.runs import place_at
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 
 FUZZ = settings(
@@ -72,7 +72,7 @@ def rewrite(output: Path, change: Callable[[pa.Table], pa.Table], which: int = 0
     entry = entries(output)[which]
     table = pq.read_table(entry)
     entry.unlink()
-    Kept(place_at(output)).store(entry.name.partition("-")[0], change(table))
+    Cache(place_at(output)).store(json.loads(table.schema.metadata[b"gdpipe.of"]), change(table))
 
 
 def with_value(first: str | None, second: str | None, to: Callable[[int], int]) -> Callable[[pa.Table], pa.Table]:

@@ -17,12 +17,12 @@ import gdpipe
 from gdpipe.engine import open_executor
 from gdpipe.errors import DataError, PublishError
 from gdpipe.pipeline import Steps, train
+from gdpipe.source.files import reading
 from gdpipe.stages.ingest import ingest
-from gdpipe.tables import bucket as buckets
-from gdpipe.tables.files import reading
-from gdpipe.tables.signature import signed
-from gdpipe.tables.store import Staging, place_at
-from gdpipe.tables.writer import write_text
+from gdpipe.store import bucket as buckets
+from gdpipe.store.runs import Staging, place_at
+from gdpipe.store.signature import signed
+from gdpipe.store.writer import write_text
 from tests.conftest import SCORES, gdpipe_cli, line_columns, write_parquet
 from tests.s3 import Line, Server
 

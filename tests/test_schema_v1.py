@@ -13,7 +13,7 @@ import pytest
 
 import gdpipe
 from gdpipe.run import Run
-from gdpipe.tables import catalog
+from gdpipe.store import catalog
 from tests.conftest import gdpipe_cli, snapshot
 
 FIXTURE = Path(__file__).parent / "fixtures" / "schema_v1"

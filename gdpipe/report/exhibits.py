@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gdpipe.numerics.density import Density
-from gdpipe.numerics.landscape import Landscape, Plane
+from gdpipe.numerics.descent.landscape import Landscape, Plane
+from gdpipe.numerics.rows.density import Density
 from gdpipe.report.drift import in_words
 from gdpipe.report.markup import markup
 from gdpipe.report.pictures.axes import number

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from gdpipe.numerics.density import Density
-from gdpipe.numerics.landscape import Landscape
+from gdpipe.numerics.descent.landscape import Landscape
+from gdpipe.numerics.rows.density import Density
 from gdpipe.report.advice import advise
 from gdpipe.report.drift import in_words
 from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_fit, about_the_descent

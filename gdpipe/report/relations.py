@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies
-from gdpipe.numerics.relations import Holds, Relation
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.dependencies import Dependencies
+from gdpipe.numerics.problem.relations import Holds, Relation
 
 LARGEST_SHOWN = 10**15
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from gdpipe.numerics.row_checks import LineGaps, RowCheck, weight_check
+from gdpipe.numerics.rows.row_checks import LineGaps, RowCheck, weight_check
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.predict import Predicted
 from gdpipe.stages.standardize import Standardized

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, SchemaError
-from gdpipe.tables import catalog
-from gdpipe.tables.columns import is_numeric
-from gdpipe.tables.scan import ROW
-from gdpipe.tables.source import Source
+from gdpipe.source.columns import is_numeric
+from gdpipe.source.scan import ROW
+from gdpipe.source.source import Source
+from gdpipe.store import catalog
 
 
 @dataclass(frozen=True, slots=True)

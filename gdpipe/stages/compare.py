@@ -10,12 +10,12 @@ from gdpipe.config import TrainingConfig
 from gdpipe.errors import PublishError
 from gdpipe.printable import logger_named
 from gdpipe.report.drift import largest_shifts
+from gdpipe.source.arrays import to_table
 from gdpipe.stages.drift import drift_columns
 from gdpipe.stages.gate import Gate, judge, missing_columns
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.previous import PublishedFit, latest_fit
-from gdpipe.tables import catalog
-from gdpipe.tables.arrays import to_table
+from gdpipe.store import catalog
 
 logger = logger_named(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.drift import Fitted, measure
+from gdpipe.numerics.inference.drift import Fitted, measure
 from gdpipe.stages.previous import PublishedFit
 
 

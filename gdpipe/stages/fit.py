@@ -1,7 +1,7 @@
 """Fit: gradient descent from zero to within tolerance of the optimum."""
 
 from gdpipe.config import TrainingConfig
-from gdpipe.numerics.descent import GradientDescent, Plan, Solution, Status, minimize
+from gdpipe.numerics.descent.descent import GradientDescent, Plan, Solution, Status, minimize
 from gdpipe.printable import logger_named
 from gdpipe.stages.progress import Activity, telling
 from gdpipe.stages.standardize import Standardized

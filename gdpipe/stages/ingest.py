@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.engine import at_most, worker_count
 from gdpipe.errors import DataError
-from gdpipe.numerics.covariance import CrossProducts, square_root
-from gdpipe.numerics.float_moments import Float64Moments, beyond_float64
-from gdpipe.numerics.moments import Moments, grid_exponents
-from gdpipe.numerics.scaling import LARGEST_SCALE
+from gdpipe.numerics.problem.covariance import CrossProducts, square_root
+from gdpipe.numerics.problem.scaling import LARGEST_SCALE
+from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
+from gdpipe.numerics.sums.moments import Moments, grid_exponents
 from gdpipe.printable import logger_named
+from gdpipe.source.budget import Budget
+from gdpipe.source.listing import notices_of
+from gdpipe.source.scan import Shard, budget_for, shards
+from gdpipe.source.source import Source
+from gdpipe.stages.cached_sums import CachedSums, sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
-from gdpipe.stages.kept_sums import KeptSums, sums_by_file
 from gdpipe.stages.published import files_to_predict
-from gdpipe.stages.row_sums import RowSums
-from gdpipe.stages.sum_shard import LARGEST_VALUE, SumShard, check_usable
-from gdpipe.tables.kept import Kept
-from gdpipe.tables.listing import notices_of
-from gdpipe.tables.room import Room
-from gdpipe.tables.scan import Shard, room_for, shards
-from gdpipe.tables.source import Source
-from gdpipe.tables.store import place_at
+from gdpipe.stages.scan.row_sums import RowSums
+from gdpipe.stages.scan.sum_shard import LARGEST_VALUE, SumShard, check_usable
+from gdpipe.store.cache import Cache
+from gdpipe.store.runs import place_at
 
 logger = logger_named(__name__)
 
@@ -68,7 +68,7 @@ class Ingested:
         source: The files.
         columns: Their parts.
         shards: How the rows were shared out.
-        room: What a process may hold of the source.
+        budget: What a process may hold of the source.
         largest: Largest magnitude of each of `columns.fitted` in the rows used.
         least_weight: The smallest positive weight used; 1 where rows are unweighted.
         whole_weights: Whether every weight is an integer, and so may stand for repeated rows.
@@ -84,7 +84,7 @@ class Ingested:
     source: Source
     columns: Columns
     shards: tuple[Shard, ...]
-    room: Room
+    budget: Budget
     largest: NDArray[np.float64]
     least_weight: float
     whole_weights: bool
@@ -120,15 +120,15 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     columns, notices = choose_columns(config, source)
     notices += notices_of(source.passed_over)
     exact = _is_exact(config, columns)
-    entries = Kept(place_at(config.output)) if keep and exact else None
+    entries = Cache(place_at(config.output)) if keep and exact else None
     bound = source.largest(columns.fitted, entries)
     parts = tuple(shards(source, len(columns.fitted)))
-    room = room_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, worker_count(executor))
-    work = SumShard(source, columns, room, np.minimum(bound, LARGEST_VALUE), exact)
+    budget = budget_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, worker_count(executor))
+    work = SumShard(source, columns, budget, np.minimum(bound, LARGEST_VALUE), exact)
     check_usable(work, bound)
     if config.weight and not exact:
         _check_products(columns, source, bound)
-    gathering = _Gathering(parts, entries, files_to_predict(config, source), at_most(room.readers, executor))
+    gathering = _Gathering(parts, entries, files_to_predict(config, source), at_most(budget.readers, executor))
     sums = gathering.sums(work)
     empty = _empty_features(config, columns, sums)
     if empty:
@@ -143,7 +143,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     if config.weight:
         notices += _check_weights(config.weight, source, sums)
     notices += _notices_of_rounding(columns, source, sums.largest)
-    notices += _notices_of_memory(config, room)
+    notices += _notices_of_memory(config, budget)
     rows = RowCount(
         read=sums.read,
         used=sums.moments.n_samples,
@@ -157,7 +157,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
         source,
         columns,
         parts,
-        room,
+        budget,
         sums.largest,
         sums.least_weight if config.weight else 1.0,
         sums.whole_weights,
@@ -182,7 +182,7 @@ class _Gathering:
     """
 
     def __init__(
-        self, parts: tuple[Shard, ...], entries: Kept | None, predicted: frozenset[int], executor: Executor
+        self, parts: tuple[Shard, ...], entries: Cache | None, predicted: frozenset[int], executor: Executor
     ) -> None:
         self._parts = parts
         self._entries = entries
@@ -194,7 +194,7 @@ class _Gathering:
 
     def sums(self, work: SumShard) -> RowSums:
         source = work.source
-        kept = KeptSums(self._entries, source, work.columns, work.exponents) if self._entries else None
+        kept = CachedSums(self._entries, source, work.columns, work.exponents) if self._entries else None
         self.to_predict = self.unpredicted = work.nothing()
         for f, of_file, is_kept in sums_by_file(work, source, self._parts, kept, self._executor):
             if f in self.predicted:
@@ -280,10 +280,12 @@ def _notices_of_rounding(columns: Columns, source: Source, largest: NDArray[np.f
     return (f"integers beyond 2^53 are rounded to float64: {', '.join(beyond)}",) if beyond else ()
 
 
-def _notices_of_memory(config: TrainingConfig, room: Room) -> tuple[str, ...]:
-    if room.needed <= config.memory_bytes:
+def _notices_of_memory(config: TrainingConfig, budget: Budget) -> tuple[str, ...]:
+    if budget.needed <= config.memory_bytes:
         return ()
-    return (f"memory={config.memory!r} is less than one read of so many columns takes, {room.needed / 2**20:,.0f} MiB",)
+    return (
+        f"memory={config.memory!r} is less than one read of so many columns takes, {budget.needed / 2**20:,.0f} MiB",
+    )
 
 
 def _is_exact(config: TrainingConfig, columns: Columns) -> bool:

@@ -8,15 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
-from gdpipe.numerics.convergence import Certificate
+from gdpipe.numerics.inference.certificate import Certificate
+from gdpipe.source.source import Source
+from gdpipe.stages.alternatives import Forecast
 from gdpipe.stages.compare import Comparison
 from gdpipe.stages.ingest import Ingested
-from gdpipe.stages.outlook import Forecast
 from gdpipe.stages.published import versions
 from gdpipe.stages.standardize import Standardized
-from gdpipe.tables.catalog import SCHEMA_VERSION
-from gdpipe.tables.source import Source
-from gdpipe.tables.writer import WrittenFile
+from gdpipe.store.catalog import SCHEMA_VERSION
+from gdpipe.store.writer import WrittenFile
 
 
 def manifest(

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.errors import DataError
-from gdpipe.numerics.moments import Moments
-from gdpipe.tables.arrays import to_arrow, values_of
+from gdpipe.numerics.sums.moments import Moments
+from gdpipe.source.arrays import to_arrow, values_of
 
 SCHEMA = pa.schema(
     [

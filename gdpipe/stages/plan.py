@@ -13,16 +13,16 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.report.plan import RunPlan
+from gdpipe.source.budget import BYTES_PER_NUMBER
+from gdpipe.source.null_counts import Footers, read_footers
+from gdpipe.source.scan import Shard
+from gdpipe.source.source import Source
 from gdpipe.stages.columns import choose_columns
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import Ingested, ingest
-from gdpipe.stages.predict_shard import ROW_GROUP_ROWS
 from gdpipe.stages.progress import listening, silence
+from gdpipe.stages.scan.predict_shard import ROW_GROUP_ROWS
 from gdpipe.stages.standardize import standardize
-from gdpipe.tables.footers import Footers, read_footers
-from gdpipe.tables.room import BYTES_PER_NUMBER
-from gdpipe.tables.scan import Shard
-from gdpipe.tables.source import Source
 
 SAMPLE_ROWS = 200_000
 # places in the source that a sample is taken from, however large the row groups are
@@ -86,7 +86,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     steps = config.max_iterations if forecast is None else min(forecast, config.max_iterations)
     descent_seconds = descended * max(steps / max(solution.iterations, 1), 1.0)
     scale = wanted / decoded
-    first_scan = sampler.busy * scale / ingested.room.readers
+    first_scan = sampler.busy * scale / ingested.budget.readers
     least = footers.least_left_out if config.filters is None else None
     condition = standardized.problem.condition_number
     return RunPlan(
@@ -112,8 +112,8 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         descent_seconds=min(descent_seconds, config.max_seconds or math.inf),
         second_scan_seconds=first_scan * (SECOND_SCAN_SUMS + SECOND_SCAN_WRITING / len(columns.fitted)),
         memory_bytes=_memory(ingested),
-        workers=ingested.room.readers,
-        batch_rows=ingested.room.batch_rows,
+        workers=ingested.budget.readers,
+        batch_rows=ingested.budget.batch_rows,
         dependencies=standardized.described,
         notices=_notices(ingested, footers),
     )
@@ -174,11 +174,11 @@ def _memory(ingested: Ingested) -> int:
     largest_shard = max(sum(ingested.source.files[s.file].group_rows[g] for g in s.row_groups) for s in ingested.shards)
     # key (or file and row), target, prediction, residual; once gathered, once encoded
     across = (max(len(ingested.columns.key), 2) + 3) * BYTES_PER_NUMBER * 2
-    waiting = min(ROW_GROUP_ROWS + ingested.room.batch_rows, largest_shard) * across
+    waiting = min(ROW_GROUP_ROWS + ingested.budget.batch_rows, largest_shard) * across
     return (
         INTERPRETER_BYTES
         + FILE_BYTES * len(ingested.source.files)
-        + ingested.room.readers * (ingested.room.needed + waiting)
+        + ingested.budget.readers * (ingested.budget.needed + waiting)
     )
 
 

@@ -9,21 +9,21 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.engine import at_most
-from gdpipe.numerics.covariance import square_root
-from gdpipe.numerics.density import DensityGrid
-from gdpipe.numerics.descent import Solution
-from gdpipe.numerics.moments import Moments, grid_exponents
-from gdpipe.numerics.probe import Probe
-from gdpipe.numerics.residuals import ResidualGrids
+from gdpipe.numerics.descent.descent import Solution
+from gdpipe.numerics.problem.covariance import square_root
+from gdpipe.numerics.rows.density import DensityGrid
+from gdpipe.numerics.rows.probe import Probe
+from gdpipe.numerics.rows.residuals import ResidualGrids
+from gdpipe.numerics.sums.moments import Moments, grid_exponents
+from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
-from gdpipe.stages.predict_shard import Model, PredictShard
 from gdpipe.stages.progress import reported
-from gdpipe.stages.rows_again import Check, RowsAgain
+from gdpipe.stages.scan.predict_shard import Model, PredictShard
+from gdpipe.stages.scan.rows_again import Check, RowsAgain
 from gdpipe.stages.standardize import Standardized
-from gdpipe.tables.source import Source
-from gdpipe.tables.store import Staging
-from gdpipe.tables.writer import WrittenFile
+from gdpipe.store.runs import Staging
+from gdpipe.store.writer import WrittenFile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,12 +93,12 @@ def predict(
         model,
         staging.folder,
         staging.run_id,
-        ingested.room,
+        ingested.budget,
         check,
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
     files, rows = [], RowsAgain.zero(check, len(columns.fitted))
-    results = at_most(ingested.room.readers, executor).map(work, shards)
+    results = at_most(ingested.budget.readers, executor).map(work, shards)
     for part in reported(results, ingested.source, shards, "predicted"):
         files.append(part.file)
         # joined at once: small for one shard, not for ten thousand

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from gdpipe.errors import PublishError
 from gdpipe.filters import Filters, filter_groups
-from gdpipe.numerics.drift import Fitted
-from gdpipe.tables import catalog
-from gdpipe.tables.files import first_line
-from gdpipe.tables.parquet import read_artifact
-from gdpipe.tables.store import find_latest, place_at, read_manifest
+from gdpipe.numerics.inference.drift import Fitted
+from gdpipe.source.files import first_line
+from gdpipe.store import catalog
+from gdpipe.store.artifacts import read_artifact
+from gdpipe.store.runs import find_latest, place_at, read_manifest
 
 # characters; the whole is in that run's manifest
 LONGEST_FILTERS = 200

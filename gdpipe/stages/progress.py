@@ -1,6 +1,6 @@
 """How far a run has come: stages tell it, a listener shows it.
 
-Here as log lines; `gdpipe.bar` draws it on a terminal, `flows.progress` shows it to Prefect.
+Here as log lines; `gdpipe.cli.bar` draws it on a terminal, `flows.progress` shows it to Prefect.
 """
 
 import contextlib
@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import TypeVar
 
 from gdpipe.printable import logger_named
-from gdpipe.tables.scan import Shard
-from gdpipe.tables.source import Source
+from gdpipe.source.scan import Shard
+from gdpipe.source.source import Source
 
 logger = logger_named(__name__)
 

@@ -7,8 +7,8 @@ from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
 from gdpipe.stages.standardize import Standardized
 from gdpipe.stages.validate import ConvergenceReport
-from gdpipe.tables.place import Place
-from gdpipe.tables.store import Staging
+from gdpipe.store.place import Place
+from gdpipe.store.runs import Staging
 
 logger = logger_named(__name__)
 

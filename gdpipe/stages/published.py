@@ -8,9 +8,9 @@ from typing import Any
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError, PublishError
 from gdpipe.printable import logger_named
-from gdpipe.tables.place import Place
-from gdpipe.tables.source import Source, list_files
-from gdpipe.tables.store import find_latest, place_at, read_manifest
+from gdpipe.source.source import Source, list_files
+from gdpipe.store.place import Place
+from gdpipe.store.runs import find_latest, place_at, read_manifest
 
 logger = logger_named(__name__)
 

@@ -10,20 +10,20 @@ import pyarrow as pa
 
 from gdpipe.engine import at_most
 from gdpipe.errors import SchemaError
-from gdpipe.numerics.prediction_error import PredictionError
+from gdpipe.numerics.rows.prediction_error import PredictionError
 from gdpipe.printable import logger_named
+from gdpipe.source.budget import Budget
+from gdpipe.source.columns import is_numeric
+from gdpipe.source.scan import Shard
+from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns, check_key
 from gdpipe.stages.predict import key_fields
-from gdpipe.stages.predict_shard import Model, PredictShard
 from gdpipe.stages.progress import reported
-from gdpipe.stages.score_sums import ScoreSums, no_target
-from gdpipe.tables import catalog
-from gdpipe.tables.columns import is_numeric
-from gdpipe.tables.room import Room
-from gdpipe.tables.scan import Shard
-from gdpipe.tables.source import Source
-from gdpipe.tables.store import Staging
-from gdpipe.tables.writer import WrittenFile, write_table
+from gdpipe.stages.scan.predict_shard import Model, PredictShard
+from gdpipe.stages.scan.score_sums import ScoreSums, no_target
+from gdpipe.store import catalog
+from gdpipe.store.runs import Staging
+from gdpipe.store.writer import WrittenFile, write_table
 
 logger = logger_named(__name__)
 
@@ -89,7 +89,7 @@ def score(
     shards: Sequence[Shard],
     columns: Columns,
     staging: Staging,
-    room: Room,
+    budget: Budget,
     executor: Executor,
 ) -> Scored:
     """Write predictions of every row, in input order, one part a shard; compare with the target in files that have it.
@@ -99,9 +99,9 @@ def score(
         PublishError: A part cannot be written.
     """
     keys = key_fields(source, columns)
-    work = PredictShard(source, columns, keys, model, staging.folder, staging.run_id, room, None)
+    work = PredictShard(source, columns, keys, model, staging.folder, staging.run_id, budget, None)
     files, sums = [], ScoreSums.zero(len(model.features))
-    for part in reported(at_most(room.readers, executor).map(work, shards), source, shards, "predicted"):
+    for part in reported(at_most(budget.readers, executor).map(work, shards), source, shards, "predicted"):
         files.append(part.file)
         sums = sums + part.scores if part.scores else sums
     for file in source.files:

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.errors import ConfigError
-from gdpipe.numerics import linear
-from gdpipe.tables import catalog
-from gdpipe.tables.arrays import to_table
-from gdpipe.tables.disk import DiskPlace
-from gdpipe.tables.writer import TableWriter, write_table
+from gdpipe.numerics.rows import linear
+from gdpipe.source.arrays import to_table
+from gdpipe.store import catalog
+from gdpipe.store.disk import DiskPlace
+from gdpipe.store.writer import TableWriter, write_table
 
 CHUNK_ROWS = 1_000_000
 # a name that starts with '_' is not read as data

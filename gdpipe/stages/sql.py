@@ -4,10 +4,10 @@ import contextlib
 from typing import Any
 
 from gdpipe.errors import GdpipeError
+from gdpipe.export.sql import Line, expression, paths_in, select
 from gdpipe.location import is_uri
-from gdpipe.report.sql import Line, expression, paths_in, select
-from gdpipe.stages.predict_shard import Model
-from gdpipe.tables.source import Source
+from gdpipe.source.source import Source
+from gdpipe.stages.scan.predict_shard import Model
 
 
 def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | None) -> str:

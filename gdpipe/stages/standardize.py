@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError
-from gdpipe.numerics.agreement import Agreement
-from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies
-from gdpipe.numerics.objective import LeastSquares
-from gdpipe.numerics.regression import Regression
-from gdpipe.numerics.relations import Relation
-from gdpipe.numerics.scaling import LARGEST_SCALE, Scaling
+from gdpipe.numerics.descent.agreement import Agreement
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.dependencies import Dependencies
+from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.regression import Regression
+from gdpipe.numerics.problem.relations import Relation
+from gdpipe.numerics.problem.scaling import LARGEST_SCALE, Scaling
 from gdpipe.printable import logger_named
 from gdpipe.report.relations import describe
 from gdpipe.stages.columns import Columns

@@ -11,30 +11,30 @@ from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConvergenceError, QualityError
-from gdpipe.numerics import ols
-from gdpipe.numerics.agreement import Agreement
-from gdpipe.numerics.convergence import Certificate, certify
-from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.descent import Solution
-from gdpipe.numerics.gradient import gradient_of_sums
-from gdpipe.numerics.inference import FitStatistics, TermInference, fit_statistics, infer_terms
-from gdpipe.numerics.landscape import Landscape
-from gdpipe.numerics.ols import Baseline
-from gdpipe.numerics.residuals import ResidualStatistics
-from gdpipe.numerics.row_checks import RowCheck
+from gdpipe.numerics.descent.agreement import Agreement
+from gdpipe.numerics.descent.descent import Solution
+from gdpipe.numerics.descent.landscape import Landscape
+from gdpipe.numerics.inference.certificate import Certificate, certify
+from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms
+from gdpipe.numerics.problem import baseline as ols
+from gdpipe.numerics.problem.baseline import Baseline
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.rows.gradient import gradient_of_sums
+from gdpipe.numerics.rows.residuals import ResidualStatistics
+from gdpipe.numerics.rows.row_checks import RowCheck
 from gdpipe.printable import logger_named
 from gdpipe.report.page import page
+from gdpipe.source.arrays import to_table
+from gdpipe.stages.alternatives import alternatives
 from gdpipe.stages.check_rows import REMEDY, as_columns, check_rows
 from gdpipe.stages.compare import Comparison, compare
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
-from gdpipe.stages.outlook import outlook
 from gdpipe.stages.predict import Predicted
 from gdpipe.stages.standardize import Standardized
-from gdpipe.tables import catalog
-from gdpipe.tables.arrays import to_table
-from gdpipe.tables.store import Staging
-from gdpipe.tables.writer import WrittenFile, write_table, write_text
+from gdpipe.store import catalog
+from gdpipe.store.runs import Staging
+from gdpipe.store.writer import WrittenFile, write_table, write_text
 
 logger = logger_named(__name__)
 
@@ -123,7 +123,7 @@ def validate(
     if comparison.drift is not None:
         tables[catalog.DRIFT] = comparison.drift
     files = [write_table(staging.folder, f"{name}.parquet", table) for name, table in tables.items()]
-    forecasts = () if certificate.passed else outlook(config, ingested, standardized, terms.vif[1:])
+    forecasts = () if certificate.passed else alternatives(config, ingested, standardized, terms.vif[1:])
     if config.report:
         about = manifest(config, ingested, standardized, certificate, comparison, files, forecasts)
         optimum = np.array([float(w) for w in baseline.coef_scaled])

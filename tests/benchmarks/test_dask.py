@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig
 from gdpipe.engine import open_executor
-from gdpipe.numerics.moments import MomentsAccumulator, grid_exponents
+from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
 from gdpipe.pipeline import train
 from gdpipe.stages.ingest import ingest
 from gdpipe.stages.simulate import Simulation, simulate

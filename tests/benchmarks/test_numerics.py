@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from gdpipe.numerics import ols
-from gdpipe.numerics.agreement import Agreement
-from gdpipe.numerics.convergence import certify
-from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies
-from gdpipe.numerics.descent import GradientDescent, minimize
-from gdpipe.numerics.float_moments import BLOCK_ROWS, Float64Accumulator
-from gdpipe.numerics.moments import MomentsAccumulator, grid_exponents
-from gdpipe.numerics.objective import LeastSquares
-from gdpipe.numerics.scaling import Scaling
+from gdpipe.numerics.descent.agreement import Agreement
+from gdpipe.numerics.descent.descent import GradientDescent, minimize
+from gdpipe.numerics.inference.certificate import certify
+from gdpipe.numerics.problem import baseline as ols
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.dependencies import Dependencies
+from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.scaling import Scaling
+from gdpipe.numerics.sums.float_moments import BLOCK_ROWS, Float64Accumulator
+from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
 from tests.numerics.build import problem
 
 pytestmark = pytest.mark.benchmark

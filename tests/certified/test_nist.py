@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import gdpipe
-from gdpipe.numerics.dependencies import solve_exactly
+from gdpipe.numerics.problem.dependencies import solve_exactly
 from tests.certified.nist import ALL, Reference, filip
 
 # the descent stops within the tolerance in standardized units, and a small coefficient among large ones needs more

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.covariance import CrossProducts
-from gdpipe.numerics.dependencies import Dependencies, split_constant
-from gdpipe.numerics.float_moments import Float64Accumulator, Float64Moments
-from gdpipe.numerics.moments import Moments, MomentsAccumulator, grid_exponents
-from gdpipe.numerics.objective import LeastSquares
-from gdpipe.numerics.scaling import Scaling
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.dependencies import Dependencies, split_constant
+from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.scaling import Scaling
+from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
+from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 
 Floats = NDArray[np.float64]
 

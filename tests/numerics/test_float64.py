@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from gdpipe.numerics import ols
-from gdpipe.numerics.agreement import Agreement
-from gdpipe.numerics.convergence import Certificate, certify
-from gdpipe.numerics.descent import GradientDescent, Solution, Status, minimize
-from gdpipe.numerics.fixed_point import GridMatrix, to_fixed
-from gdpipe.numerics.inference import infer_terms
-from gdpipe.numerics.ols import Baseline
-from gdpipe.numerics.residuals import ResidualStatistics
+from gdpipe.numerics.descent.agreement import Agreement
+from gdpipe.numerics.descent.descent import GradientDescent, Solution, Status, minimize
+from gdpipe.numerics.exact.fixed_point import GridMatrix, to_fixed
+from gdpipe.numerics.inference.certificate import Certificate, certify
+from gdpipe.numerics.inference.inference import infer_terms
+from gdpipe.numerics.problem import baseline as ols
+from gdpipe.numerics.problem.baseline import Baseline
+from gdpipe.numerics.rows.residuals import ResidualStatistics
 from tests.numerics.build import Floats, Problem, dependencies, problem, random_data
 
 

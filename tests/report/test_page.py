@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdpipe
-from gdpipe.numerics.density import DensityAccumulator, DensityGrid
+from gdpipe.numerics.rows.density import DensityAccumulator, DensityGrid
 from gdpipe.printable import printable
 from gdpipe.report.exhibits import about_fit
 from gdpipe.report.pictures.axes import picture, text

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from gdpipe.numerics.descent import GradientDescent, minimize
-from gdpipe.numerics.landscape import Landscape, Plane
+from gdpipe.numerics.descent.descent import GradientDescent, minimize
+from gdpipe.numerics.descent.landscape import Landscape, Plane
 from gdpipe.report.pictures.surface import RINGS, contours, surface
 from tests.numerics.build import Floats, problem
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdpipe.errors import DataError
-from gdpipe.numerics.moments import Moments
+from gdpipe.numerics.sums.moments import Moments
 from gdpipe.stages.moments_table import from_table, to_table
 from tests.numerics.build import moments
 

@@ -14,8 +14,8 @@ import gdpipe
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, DataError, SchemaError
 from gdpipe.report.plan import RunPlan
+from gdpipe.source.scan import read
 from gdpipe.stages.plan import plan
-from gdpipe.tables.scan import read
 from tests.conftest import FLIGHTS, gdpipe_cli, line_columns, snapshot, write_parquet
 
 FEATURES = ("dep_delay", "distance", "air_time", "hour", "month", "day")
@@ -69,7 +69,7 @@ def test_only_the_row_groups_of_the_sample_are_read(tmp_path: Path, monkeypatch:
         seen.extend(shard.row_groups)
         return read(source, shard, *rest)
 
-    monkeypatch.setattr("gdpipe.stages.sum_shard.read", recorded)
+    monkeypatch.setattr("gdpipe.stages.scan.sum_shard.read", recorded)
     found = planned(file, sample_rows=500)
     assert (found.sample_groups, found.row_groups, found.sample_rows) == (5, 20, 500)
     assert seen == [2, 6, 10, 14, 18]  # spread evenly

@@ -18,7 +18,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 import gdpipe
 from gdpipe.pipeline import score_source
-from gdpipe.tables import scan
+from gdpipe.source import scan
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 
 COLUMNS = ["file", "row", "target", "prediction", "residual"]

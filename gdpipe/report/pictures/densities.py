@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.density import Density
+from gdpipe.numerics.rows.density import Density
 from gdpipe.report.pictures.axes import SHADES, Axis, Frame, number, picture
 
 SQUARE = 360

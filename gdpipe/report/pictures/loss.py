@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from gdpipe.numerics.landscape import Landscape
+from gdpipe.numerics.descent.landscape import Landscape
 from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, LEFT, TOP, Axis, Frame, number, picture, text
 
 # a loss that is smaller than the first by this factor, and what is left of it by its square, is rounding

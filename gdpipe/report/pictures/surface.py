@@ -6,7 +6,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.landscape import Plane
+from gdpipe.numerics.descent.landscape import Plane
 from gdpipe.report.pictures.axes import (
     BOTTOM,
     LEFT,

@@ -1,0 +1,5 @@
+"""`python -m gdpipe.cli`."""
+
+from gdpipe.cli import main
+
+main()

@@ -1,0 +1,262 @@
+"""gdpipe on a terminal."""
+
+import dataclasses
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+import numpy as np
+
+from gdpipe.cli.bar import bar, can_draw
+from gdpipe.cli.ends import Commands
+from gdpipe.cli.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, say, summary
+from gdpipe.config import TrainingConfig, fraction
+from gdpipe.engine import open_executor
+from gdpipe.errors import ConfigError, PublishError, RejectedError
+from gdpipe.filters import normalized
+from gdpipe.layout import REJECTED, RUNS
+from gdpipe.location import is_mistyped, is_uri, shown
+from gdpipe.pipeline import score_source, train
+from gdpipe.printable import printable
+from gdpipe.report.plan import describe
+from gdpipe.report.summary import table_lines
+from gdpipe.run import Run, open_run
+from gdpipe.stages.plan import SAMPLE_ROWS, plan
+from gdpipe.stages.progress import listening, log_lines, silence
+from gdpipe.stages.simulate import Simulation, simulate
+from gdpipe.store.pruning import prune
+from gdpipe.store.runs import place_at
+
+# whose SQL we have tried: sqlglot knows more
+DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
+
+Command = Callable[..., None]
+
+
+@click.group(
+    cls=Commands,
+    help=EXAMPLES,
+    epilog=NOTES,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
+@click.version_option(package_name="gdpipe")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_context
+def main(context: click.Context, debug: bool, quiet: bool) -> None:
+    """What holds for every command."""
+    # who is told to stop clears up what was begun
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    context.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
+    context.obj = say if not quiet else _say_nothing
+    log_to(sys.stdout)
+    logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
+    context.with_resource(listening(silence if quiet else bar if can_draw() else log_lines))
+
+
+def _settings(command: Command) -> Command:
+    """Give a command one option for each setting of a run."""
+    for field in reversed(dataclasses.fields(TrainingConfig)):
+        if field.name in {"source", "target"}:
+            continue
+        name = field.name.replace("_", "-")
+        flag = f"--{name}/--no-{name}" if field.type is bool else f"--{name}"
+        command = click.option(
+            flag, type=_option_type(field), default=_shown_default(field), help=field.metadata["help"]
+        )(command)
+    command = click.option("--target", required=True, help="The column to predict.")(command)
+    return click.argument("source")(command)
+
+
+def _option_type(field: "dataclasses.Field[Any]") -> Any:
+    own = {
+        "features": columns,
+        "key": columns,
+        "filters": condition,
+        "exclude": columns,
+        "learning_rate": auto_or_number,
+        "max_rmse_increase": fraction,
+    }
+    if field.name in own:
+        return own[field.name]
+    if get_origin(field.type) is Literal:
+        return click.Choice(get_args(field.type))
+    if field.type is bool:
+        return None
+    return next((kind for kind in (int, float) if field.type in (kind, kind | None)), str)
+
+
+def _shown_default(field: "dataclasses.Field[Any]") -> Any:
+    return None if field.default == () else field.default
+
+
+# click takes a function as an option's type, shows its name, and reports its ValueError
+def auto_or_number(text: str) -> Any:
+    """`auto`, or a number."""
+    return text if text == "auto" else float(text)
+
+
+def columns(text: str) -> tuple[str, ...]:
+    """Names separated by commas, or a JSON list where a name holds a comma."""
+    return tuple(json.loads(text)) if text.startswith("[") else tuple(n.strip() for n in text.split(","))
+
+
+def condition(text: str) -> Any:
+    """A condition in SQL, or a list of conditions in JSON."""
+    return normalized(text)
+
+
+@main.command("train", epilog=TRAIN_EXAMPLES)
+@json_option
+@_settings
+@click.pass_obj
+def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
+    """Fit the Parquet in SOURCE and publish parameters, loss history, predictions and the verdict."""
+    settings |= {name: settings[name] or () for name in ("key", "exclude")}
+    try:
+        run = train(TrainingConfig.of({"source": source, **settings}))
+    except RejectedError as error:
+        if in_json:
+            print_json(document(Run.at(error.evidence)))
+        raise
+    if in_json:
+        print_json(document(run))
+    else:
+        say(summary(run))
+
+
+@main.command("plan")
+@click.option("--sample-rows", default=SAMPLE_ROWS, type=click.IntRange(1), help="About as many rows are read.")
+@json_option
+@_settings
+@click.pass_obj
+def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, in_json: bool, **settings: Any) -> None:
+    """Say what training on SOURCE would find and cost, from footers and a sample; nothing is written."""
+    settings |= {name: settings[name] or () for name in ("key", "exclude")}
+    # the stages' own lines are about the sample, and would not be JSON
+    logging.getLogger("gdpipe").setLevel(logging.WARNING)
+    with open_executor() as executor:
+        planned = plan(TrainingConfig.of({"source": source, **settings}), executor, sample_rows)
+    if in_json:
+        print_json(planned.as_dict())
+    else:
+        say(describe(planned))
+
+
+@main.command("predict")
+@click.argument("source")
+@click.option("--run", default="runs", help="Output folder or URI of the training, or one run's.")
+@click.option("--output", default="scores", help="Folder or URI for the scores.")
+@click.option("--key", type=columns, help="Column(s) copied to predictions.")
+@click.option("--filters", type=condition, help="Rows to score, as a condition in SQL, or a list in JSON.")
+@click.option("--run-id", help="A name for these scores.")
+@json_option
+@click.pass_obj
+def predict_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
+    """Score the Parquet in SOURCE with a published run; where the target is there too, say how far off it is."""
+    config = {**settings, "key": settings["key"] or ()}
+    scores = score_source(source, **config)
+    if in_json:
+        print_json(document(scores))
+    else:
+        say(summary(scores))
+
+
+@main.command("sql")
+@click.argument("run", default="runs")
+@click.option("--dialect", type=click.Choice(DIALECTS), default=DIALECTS[0], help="Who is to read it.")
+@click.option("--table", help="Print a query of this table, as a FROM clause names it, instead of the expression.")
+def sql_command(run: str, dialect: str, table: str | None) -> None:
+    """Print the model of RUN (an output folder, or one run's) as a SELECT expression."""
+    from gdpipe.stages.sql import as_sql
+
+    opened = open_run(run)
+    # also to a terminal: a name of which a character is changed is another name
+    say(as_sql(opened.model, opened.manifest, dialect, table), exact=True)
+
+
+@main.command("show")
+@click.argument("output", default="runs")
+@json_option
+@click.pass_obj
+def show_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
+    """Print the latest run or scores in OUTPUT, or the run (also a rejected one) in that folder."""
+    run = Run.at(output)
+    if in_json:
+        print_json(document(run))
+    else:
+        say(summary(run))
+
+
+@main.command("verify")
+@click.argument("output", default="runs")
+@json_option
+@click.pass_obj
+def verify_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
+    """Check every file of the latest run in OUTPUT (or of that run) against the manifest's checksums."""
+    run = Run.at(output)
+    damaged = run.verify()
+    if in_json:
+        files = len(run.manifest["files"])
+        print_json({"run_id": run.run_id, "folder": run.location, "files": files, "damaged": damaged})
+    if damaged:
+        raise PublishError(f"{run.location}: {'; '.join(damaged)}")
+    if not in_json:
+        say(f"{printable(run.location)}: {len(run.manifest['files'])} files, every checksum holds")
+
+
+@main.command("prune")
+@click.argument("output", default="runs")
+@click.option("--keep", required=True, type=click.IntRange(1), help="How many runs stay; the latest is one of them.")
+@click.option("--rejected", is_flag=True, help="Also keep only so many rejected runs.")
+@click.pass_obj
+def prune_command(say: Callable[[str], None], output: str, keep: int, rejected: bool) -> None:
+    """Remove the oldest runs in OUTPUT, never the latest, nor one that is being written."""
+    place = place_at(output)
+    for kind in (RUNS, REJECTED) if rejected else (RUNS,):
+        removed = prune(place, keep, kind)
+        lines = [f"{len(removed)} removed from {place.below(kind)}", *(f"  {run_id}" for run_id in removed)]
+        say("\n".join(map(printable, lines)))
+
+
+@main.command("simulate")
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.option("--weights", help="True weights, as 2,-3,0.5; drawn from a normal distribution if not given.")
+@click.option("--features", default=3, type=click.IntRange(1), help="How many, where no weights are given.")
+@click.option("--bias", default=4.0, help="True intercept.")
+@click.option("--noise", default=1.0, help="Standard deviation of the noise.")
+@click.option("--rows", default=100_000, help="In all files together.")
+@click.option("--files", default=4, help="How many to write.")
+@click.option("--low", default=0.0, help="Least feature value.")
+@click.option("--high", default=50.0, help="Largest feature value.")
+@click.option("--seed", default=0, help="The same seed makes the same data.")
+@click.pass_obj
+def simulate_command(
+    say: Callable[[str], None], /, folder: str, weights: str | None, features: int, **settings: Any
+) -> None:
+    """Write the classic dummy data into FOLDER: y = bias + weights . x + noise, with the truth beside it."""
+    if is_uri(folder) or is_mistyped(folder):
+        raise ConfigError(f"folder {shown(folder)!r}: simulate writes to disks only; name a folder on this machine")
+    if settings["seed"] < 0:
+        raise ConfigError(f"seed {settings['seed']}: must be 0 or more")
+    if weights is None:
+        drawn = np.random.default_rng(settings["seed"]).normal(0.0, 2.0, features).round(2).tolist()
+    else:
+        try:
+            drawn = [float(w) for w in weights.split(",")]
+        except ValueError:
+            raise ConfigError(f"weights {weights!r}: must be numbers, as 2,-3,0.5") from None
+    files = simulate(Simulation(weights=drawn, **settings), Path(folder))
+    truth = [{"term": "intercept", "value": settings["bias"]}]
+    truth += [{"term": f"x{j + 1}", "value": w} for j, w in enumerate(drawn)]
+    lines = [f"{settings['rows']:,} rows in {len(files)} files in {printable(folder)}", *table_lines(truth)]
+    say("\n".join(lines))
+
+
+def _say_nothing(text: str, *, exact: bool = False) -> None:
+    """Swallow what is only for a person."""

@@ -1,0 +1,118 @@
+"""How near to ordinary least squares each published term must come, and how near float64 lets it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.exact.fixed_point import to_fixed
+from gdpipe.numerics.problem.baseline import refined
+from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.relations import Relation
+from gdpipe.numerics.problem.scaling import Scaling
+
+# a term agrees when it has nine digits of OLS, or lies within a thousandth of its standard error
+NINE_DIGITS, OF_STD_ERROR = 1e-9, 1e-3
+# beside the largest coefficient, or 1, less than this is zero: 16 times the last digit that an iterate has
+ZERO = 2.0**-76
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreement:
+    """Limits of each term's distance to OLS: the intercept's first, then the features'; shape (p + 1,).
+
+    Standardized: target SDs per feature SD, the intercept in target SDs.
+
+    Attributes:
+        std_error: NaN where there is none.
+        wanted: 1e-9 of the OLS estimate or 0.001 of its standard error, whichever is larger.
+        possible: What coefficients in float64 can do at best.
+        shift: mean / scale of each feature, shape (p,): what an intercept takes over from the coefficients.
+    """
+
+    std_error: NDArray[np.float64]
+    wanted: NDArray[np.float64]
+    possible: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, problem: LeastSquares, scaling: Scaling, optimum: Sequence[Fraction], std_error: NDArray[np.float64]
+    ) -> "Agreement":
+        """From the optimum.
+
+        Args:
+            problem: The loss.
+            scaling: Of the same features and target.
+            optimum: w*, shape (p,).
+            std_error: Of intercept and features, standardized, shape (p + 1,); NaN where there is none.
+        """
+        coef = np.array([float(w) for w in optimum])
+        intercept = float(scaling.to_original(optimum)[1] / Fraction(scaling.target_scale))
+        wanted = np.maximum(NINE_DIGITS * np.abs([intercept, *coef]), OF_STD_ERROR * np.nan_to_num(std_error))
+        length = float(np.linalg.norm(coef))
+        floor = np.full(len(coef), ZERO * max(length, 1.0) + problem.projection_error * length)
+        shift = np.array([float(mean / Fraction(s)) for mean, s in zip(scaling.means, scaling.scales, strict=True)])
+        # an intercept goes with the coefficients that are published, rounded
+        carried = float(np.abs(shift) @ (EPSILON * np.abs(coef) + floor)) + ZERO
+        return cls(std_error, wanted, np.array([carried, *floor]), shift)
+
+    @classmethod
+    def foreseen(
+        cls,
+        problem: LeastSquares,
+        scaling: Scaling,
+        relations: Sequence[Relation],
+        total_weight: float,
+        *,
+        centred: bool,
+    ) -> "Agreement | None":
+        """The same before a descent, from the eigenvalues; None where float64 cannot tell the least from zero.
+
+        Args:
+            problem: The loss.
+            scaling: Of the same features and target.
+            relations: Among the features: those that take part have no standard error.
+            total_weight: Rows behind it.
+            centred: Whether the fit has an intercept.
+        """
+        if not problem.strong_convexity > 0:
+            return None
+        optimum = refined(problem)
+        p, df = problem.n_features, total_weight - len(problem.eigenvalues) - centred
+        std_error = np.full(p + 1, math.nan)
+        if df > 0:
+            noise = problem.loss_at(to_fixed(optimum)) / problem.variance / df
+            inverse_root = problem.modes / np.sqrt(problem.eigenvalues)
+            std_error[1:] = np.sqrt(noise * np.sum(inverse_root**2, axis=1))
+            std_error[[j + 1 for relation in relations for j in relation.features]] = math.nan
+            if centred and not any(relation.constant for relation in relations):
+                shift = np.array([float(mean) for mean in scaling.means]) / scaling.scales
+                std_error[0] = math.sqrt(noise * (1 + float(np.sum((shift @ inverse_root) ** 2))))
+        return cls.of(problem, scaling, optimum, std_error)
+
+    @property
+    def limits(self) -> NDArray[np.float64]:
+        """The wanted distance, or the possible one if that is more; shape (p + 1,)."""
+        limits: NDArray[np.float64] = np.maximum(self.wanted, self.possible)
+        return limits
+
+    @property
+    def distance(self) -> float:
+        """The distance to w* within which every term agrees: |dⱼ| <= ||d||, and the intercept moves by shift·d."""
+        intercept, *coef = self.limits.tolist()
+        length = float(np.linalg.norm(self.shift))
+        return min([*coef, intercept / length if length else math.inf], default=math.inf)
+
+    @property
+    def least_std_error(self) -> float:
+        """The least of the features' standard errors; infinite where there is none."""
+        return float(np.nanmin(np.append(self.std_error[1:], math.inf)))
+
+    def gaps(self, difference: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The distance of each term, shape (p + 1,), from that of the coefficients, shape (p,)."""
+        return np.abs([float(self.shift @ difference), *difference])

@@ -1,0 +1,1 @@
+"""Numbers without rounding: fixed point, rational solutions, balls."""

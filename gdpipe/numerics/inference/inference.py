@@ -1,0 +1,272 @@
+"""What the fit says about the world: standard errors, tests and information criteria.
+
+What belongs to a coefficient is that of the OLS optimum, from the exact sums. What belongs to the fit uses the loss of
+the published coefficients, and what needs single residuals (HC1, Breusch-Pagan, Jarque-Bera, Durbin-Watson, MAE) comes
+from the predict scan, which uses them too.
+Where rank, degrees of freedom or the condition number allow no answer it is NaN.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from flint import arb, arb_mat
+from numpy.typing import NDArray
+
+from gdpipe.numerics.exact.balls import precision
+from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, GridMatrix
+from gdpipe.numerics.inference.distributions import chi2_upper, f_upper, t_critical, t_tails
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.dependencies import integer_matrix
+from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.scaling import Scaling
+from gdpipe.numerics.rows.residuals import ResidualStatistics
+from gdpipe.numerics.sums.float_moments import mirror
+
+# of the intervals: 95 % confidence
+SIGNIFICANCE = 0.05
+# working precision of the inverse; doubled until its certified radius is below a float64's
+INVERSE_BITS = (256, 1024, 4096)
+# of a number from the inverse and from means over residuals, which are float64: relative
+LARGEST_ERROR = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermInference:
+    """One entry a term: the intercept first (NaN without one), then the features; shape (p + 1,).
+
+    Attributes:
+        std_error: In the unit of the estimate.
+        std_error_scaled: In target SDs per feature SD.
+        std_error_hc1: Heteroskedasticity-robust, in the unit of the estimate.
+        t_value: ols_estimate / std_error.
+        p_value: Two-sided.
+        ci_lower: Lower end of the 95 % interval around the OLS estimate.
+        ci_upper: Upper end.
+        vif: Variance inflation factor, (A⁻¹)ⱼⱼ.
+    """
+
+    std_error: NDArray[np.float64]
+    std_error_scaled: NDArray[np.float64]
+    std_error_hc1: NDArray[np.float64]
+    t_value: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    ci_lower: NDArray[np.float64]
+    ci_upper: NDArray[np.float64]
+    vif: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FitStatistics:
+    """One number each, for the whole fit; units as the name says, else those of the target."""
+
+    r2: float
+    adjusted_r2: float
+    rmse: float
+    mae: float
+    residual_std_error: float
+    df_residual: float
+    f_statistic: float
+    f_p_value: float
+    log_likelihood: float
+    aic: float
+    bic: float
+    durbin_watson: float
+    jarque_bera: float
+    jarque_bera_p_value: float
+    skewness: float
+    kurtosis: float
+    breusch_pagan: float
+    breusch_pagan_p_value: float
+
+
+def infer_terms(
+    cross: CrossProducts,
+    scaling: Scaling,
+    problem: LeastSquares,
+    residuals: ResidualStatistics,
+    ols_loss: float,
+    ols_estimate: NDArray[np.float64],
+    independent: list[int],
+    identified: list[int],
+    intercept_identified: bool,
+) -> TermInference:
+    """Standard errors and what follows from them.
+
+    Var(w) = s²·A⁻¹/n with s² = n·loss/(n - rank - 1); HC1 = n/(n - rank - 1) · A⁻¹ mean(e²zzᵀ) A⁻¹ / n
+    (MacKinnon & White 1985, J. Econometrics 29:305-325). n is Σw where rows are weighted: a weight of 2 is the row
+    twice.
+
+    Args:
+        cross: Covariances of [features..., target]; no constant feature.
+        scaling: Of the same columns.
+        problem: The same as a loss.
+        residuals: From the predict scan, for the same features.
+        ols_loss: At the optimum.
+        ols_estimate: Intercept and coefficients in original units, shape (p + 1,).
+        independent: Features without a relation among them.
+        identified: Those of them that take part in no relation; the others' coefficients are not determined.
+        intercept_identified: Whether the intercept does not depend on how dependent features share their weight.
+    """
+    p, n = problem.n_features, cross.total_weight
+    df = n - len(independent) - cross.centred
+    scaled, hc1_scaled, vif = (np.full(p, np.nan) for _ in range(3))
+    intercept = intercept_hc1 = np.nan
+    if df > 0:
+        inverse = _inverse(problem.exact_hessian, independent)
+        meat = residuals.meat[np.ix_(independent, independent)]
+        if not _holds_in_float64(problem):
+            meat = np.full_like(meat, np.nan)
+        robust = inverse @ meat @ inverse / df
+        places = [independent.index(j) for j in identified]
+        variance = ols_loss / df  # s²/n
+        scaled[identified] = _root(variance * inverse.diagonal()[places]) / scaling.target_scale
+        hc1_scaled[identified] = _root(robust.diagonal()[places]) * (residuals.unit / scaling.target_scale)
+        vif[identified] = inverse.diagonal()[places]
+        if cross.centred and intercept_identified:
+            shift = (np.array([float(m) for m in scaling.means]) / scaling.scales)[independent]
+            pull: NDArray[np.float64] = inverse @ shift
+            intercept = float(_root(np.array(variance * (1.0 + float(shift @ pull)))))
+            # sandwich of the intercept's influence, 1 - shiftᵀA⁻¹z
+            square_by_feature = residuals.square_by_feature[independent]
+            spread = residuals.powers[1] - 2 * float(pull @ square_by_feature) + float(pull @ meat @ pull)
+            intercept_hc1 = math.sqrt(max(spread, 0.0) / df) * residuals.unit
+    units = scaling.target_scale / scaling.scales
+    std_error = np.array([intercept, *(scaled * units)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t_value = ols_estimate / std_error
+    p_value = np.array([t_tails(t, df) if df > 0 else np.nan for t in t_value.tolist()])
+    half = std_error * (t_critical(SIGNIFICANCE, df) if df > 0 else np.nan)
+    return TermInference(
+        std_error=std_error,
+        std_error_scaled=np.array([np.nan, *scaled]),
+        std_error_hc1=np.array([intercept_hc1, *(hc1_scaled * units)]),
+        t_value=t_value,
+        p_value=p_value,
+        ci_lower=ols_estimate - half,
+        ci_upper=ols_estimate + half,
+        vif=np.array([np.nan, *vif]),
+    )
+
+
+def fit_statistics(
+    cross: CrossProducts,
+    scaling: Scaling,
+    problem: LeastSquares,
+    residuals: ResidualStatistics,
+    loss: float,
+    independent: list[int],
+) -> FitStatistics:
+    """R² and its company, as statsmodels defines them.
+
+    R² = 1 - loss / variance, about the mean with an intercept and about zero without one.
+    Jarque & Bera (1987, Int. Stat. Rev. 55:163-172); Breusch-Pagan in the form of Koenker (1981, J. Econometrics
+    17:107-112): n times the R² of e² regressed on the features; Durbin & Watson (1950, Biometrika 37:409-428).
+    """
+    n, rank = cross.total_weight, len(independent)
+    df = n - rank - cross.centred
+    variance = float(cross.variances()[-1])
+    r2 = 1.0 - loss / variance
+    nan = float("nan")
+    f_statistic = _ratio((variance - loss) / rank, loss / df) if df > 0 and rank else nan
+    log_likelihood = -n / 2 * (math.log(2 * math.pi) + math.log(loss) + 1) if loss > 0 else nan
+    parameters = rank + cross.centred
+    skewness, kurtosis = _shape(residuals.powers)
+    jarque_bera = n / 6 * (skewness**2 + (kurtosis - 3) ** 2 / 4)
+    breusch_pagan = _breusch_pagan(problem, residuals, n) if cross.centred and df > 0 else nan
+    return FitStatistics(
+        r2=r2,
+        adjusted_r2=1.0 - (1.0 - r2) * (n - cross.centred) / df if df > 0 else nan,
+        rmse=math.sqrt(loss),
+        mae=residuals.absolute * residuals.unit,
+        residual_std_error=math.sqrt(loss * n / df) if df > 0 else nan,
+        df_residual=df,
+        f_statistic=f_statistic,
+        f_p_value=f_upper(f_statistic, rank, df) if df > 0 and rank else nan,
+        log_likelihood=log_likelihood,
+        aic=2 * parameters - 2 * log_likelihood,
+        bic=math.log(n) * parameters - 2 * log_likelihood,
+        durbin_watson=residuals.durbin_watson,
+        jarque_bera=jarque_bera,
+        jarque_bera_p_value=chi2_upper(jarque_bera, 2),
+        skewness=skewness,
+        kurtosis=kurtosis,
+        breusch_pagan=breusch_pagan,
+        breusch_pagan_p_value=chi2_upper(breusch_pagan, rank) if rank else nan,
+    )
+
+
+def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """√values; NaN where rounding on ill-conditioned data has left nothing to take the root of."""
+    return np.sqrt(np.where(values >= 0, values, np.nan))
+
+
+def _inverse(hessian: NDArray[np.object_] | GridMatrix, independent: list[int]) -> NDArray[np.float64]:
+    """A⁻¹ of the independent features, in the arithmetic that A is in; NaN where that cannot tell it."""
+    chosen = np.ix_(independent, independent)
+    return _cholesky_inverse(hessian.values[chosen]) if isinstance(hessian, GridMatrix) else _balls(hessian[chosen])
+
+
+def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By Cholesky's factors, in the place of the matrix: relative error of about eps · condition number."""
+    if not len(hessian):
+        return hessian
+    from scipy.linalg.lapack import dpotrf, dpotri
+
+    inverse, failed = dpotrf(hessian.T, overwrite_a=1)  # Fortran's order
+    if not failed:
+        inverse, failed = dpotri(inverse, overwrite_c=1)
+    if failed:
+        return np.full_like(hessian, np.nan)
+    result: NDArray[np.float64] = inverse.T
+    mirror(result)
+    return result
+
+
+def _balls(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
+    """A⁻¹ in ball arithmetic: the diagonal is right to 60 bits."""
+    size = len(hessian)
+    if not size:
+        return np.zeros((0, 0))
+    inverse = None
+    for bits in INVERSE_BITS:
+        with precision(bits):
+            try:
+                inverse = (arb_mat(integer_matrix(hessian)) * arb(2) ** -FIXED_POINT_BITS).inv()
+            except ZeroDivisionError:
+                continue  # the balls are too wide to tell the matrix from a singular one
+        if all(entry.rel_accuracy_bits() > 60 for entry in (inverse[i, i] for i in range(size))):
+            break
+    if inverse is None:
+        return np.full((size, size), np.nan)
+    return np.array([[float(inverse[i, j].mid()) for j in range(size)] for i in range(size)])
+
+
+def _shape(powers: tuple[float, float, float, float]) -> tuple[float, float]:
+    """Skewness and kurtosis from raw moments."""
+    m, m2, m3, m4 = powers
+    spread = m2 - m * m
+    if spread**2 <= 0:  # its powers are what is divided by
+        return float("nan"), float("nan")
+    third = m3 - 3 * m * m2 + 2 * m**3
+    fourth = m4 - 4 * m * m3 + 6 * m * m * m2 - 3 * m**4
+    return third / spread**1.5, fourth / spread**2
+
+
+def _breusch_pagan(problem: LeastSquares, residuals: ResidualStatistics, n: float) -> float:
+    """n·bᵀA⁻¹b / var(e²) with b = mean(e²z), along the eigenvectors of A."""
+    spread = residuals.powers[3] - residuals.powers[1] ** 2
+    if not spread > 0 or not _holds_in_float64(problem):
+        return float("nan")
+    along = problem.modes.T @ residuals.square_by_feature
+    return float(n * (along**2 @ (1.0 / problem.eigenvalues)) / spread)
+
+
+def _holds_in_float64(problem: LeastSquares) -> bool:
+    """Whether A⁻¹ times float64 means keeps three digits: p·eps·κ is their error (Higham 2002, section 7.1)."""
+    error = problem.n_features * float(np.finfo(np.float64).eps) * problem.condition_number
+    return error <= LARGEST_ERROR
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below else math.inf

@@ -1,0 +1,1 @@
+"""From sums to a least-squares problem, and its exact solution."""

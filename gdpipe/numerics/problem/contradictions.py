@@ -1,0 +1,60 @@
+"""Conditions that exact sums satisfy whatever the rows: for sums that come from a file."""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.problem.covariance import power_of_two
+from gdpipe.numerics.sums.digits import MAX_BITS
+from gdpipe.numerics.sums.moments import Moments
+
+
+def contradictions(moments: Moments, largest: NDArray[np.float64], least_weight: float) -> Iterator[str]:
+    """Reasons why no rows have these sums; none where some may. Those after the first may follow from it.
+
+    In units of the grid every value is an integer, so all of it is asked of integers, without rounding: ranges, and
+    (Σw·xᵢxⱼ·Σw - Σw·xᵢ·Σw·xⱼ)² <= the same of (i, i) times the same of (j, j), Cauchy and Schwarz about the means.
+
+    Args:
+        moments: The sums of k columns.
+        largest: Largest magnitude of each, shape (k,), and of the weights where there are any, shape (k + 1,).
+        least_weight: The smallest weight; infinite where there is no row.
+    """
+    n, weight, sums, products = moments.n_samples, moments.weight, moments.sums, moments.products
+    k = len(sums)
+    if not n:
+        if weight or sums.any() or products.any() or largest.any() or math.isfinite(least_weight):
+            yield "sums of no row"
+        return
+    exponents = moments.exponents.tolist()
+    least, most = 1, 1
+    if len(largest) > k:
+        exponents.append(moments.weight_exponent)
+        if not 0 < least_weight <= largest[k]:
+            yield f"weights from {least_weight:g} to {largest[k]:g}"
+        least = math.floor(Fraction(least_weight) / power_of_two(moments.weight_exponent))
+    for j, (size, exponent) in enumerate(zip(largest.tolist(), exponents, strict=True)):
+        # the highest digit is rounded, so that the grid takes a little more than its 62 bits
+        if not 0 <= size <= math.ldexp(1.0 + 2.0**-20, MAX_BITS + exponent):
+            yield f"largest magnitude {size:g} of column {j + 1} is outside its grid"
+    reach = [Fraction(size) / power_of_two(e) for size, e in zip(largest.tolist(), exponents, strict=True)]
+    if len(largest) > k:
+        most = math.ceil(reach[k])
+    if not max(n, 0) * least <= weight <= n * most:
+        yield f"weight {weight} of {n} rows"
+    for j in range(k):
+        low, high, square = math.floor(reach[j]), math.ceil(reach[j]), products[j, j]
+        # the row with the largest value alone has a square of that size
+        if abs(sums[j]) > weight * high or not least * low * low <= square <= weight * high * high:
+            yield f"sums of column {j + 1} are out of range"
+    centred = weight * products - np.outer(sums, sums)
+    variances = centred.diagonal()
+    if (variances < 0).any():
+        yield f"variance of column {int(np.argmax(variances < 0)) + 1} is negative"
+    beyond = centred * centred > np.outer(variances, variances)
+    if beyond.any():
+        i, j = np.argwhere(beyond)[0].tolist()
+        yield f"covariance of columns {i + 1} and {j + 1} is larger than their variances allow"

@@ -1,0 +1,196 @@
+"""Centred sums of products, whoever gathered them: the one form the rest of the numerics works on."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.moments import Moments
+
+# block sums and merges round a few dozen times
+FLOAT64_NOISE = 64 * float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrossProducts(ABC):
+    """Weighted covariances of z = [features..., target], about zero instead of the mean where not centred.
+
+    Attributes:
+        n_samples: Rows counted.
+        total_weight: Σw, rounded once; n_samples where rows are unweighted.
+        centred: Whether the means were taken out (a fit with an intercept).
+    """
+
+    n_samples: int
+    total_weight: float
+    centred: bool
+
+    @classmethod
+    def of(cls, moments: Moments | Float64Moments, *, centred: bool) -> "CrossProducts":
+        """From sums of either kind."""
+        if isinstance(moments, Moments):
+            return ExactProducts.from_moments(moments, centred)
+        return Float64Products.from_moments(moments, centred)
+
+    @property
+    @abstractmethod
+    def noise(self) -> float:
+        """Relative error of an entry, against the standard deviations of its columns; 0 for exact sums."""
+
+    @abstractmethod
+    def means(self) -> tuple[Fraction, ...]:
+        """Each column's mean; shape (k,)."""
+
+    @abstractmethod
+    def variances(self) -> tuple[Fraction, ...]:
+        """Each column's variance (mean square where not centred); shape (k,)."""
+
+    @abstractmethod
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """Each column's covariance with a linear combination: cov(z)·line, shape (k,); `line` are binary fractions."""
+
+    @abstractmethod
+    def select(self, columns: list[int]) -> "CrossProducts":
+        """The same for some of the columns, in the order given."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExactProducts(CrossProducts):
+    """Covariances as integers.
+
+    cov(zᵢ, zⱼ) = products[i, j] · 2^(exponentᵢ + exponentⱼ) / weight², and mean(zᵢ) = sums[i] · 2^exponentᵢ / weight.
+
+    Attributes:
+        weight: Σw in the units in which `sums` and `products` are written.
+        sums: Shape (k,), Python integers.
+        products: Shape (k, k), Python integers, symmetric.
+        exponents: Shape (k,), int64.
+    """
+
+    weight: int
+    sums: NDArray[np.object_]
+    products: NDArray[np.object_]
+    exponents: NDArray[np.int64]
+
+    @classmethod
+    def from_moments(cls, moments: Moments, centred: bool) -> "ExactProducts":
+        """From exact sums."""
+        products = moments.weight * moments.products
+        if centred:
+            products = products - np.outer(moments.sums, moments.sums)
+        total_weight = Fraction(moments.weight) * power_of_two(moments.weight_exponent)
+        return cls(
+            moments.n_samples,
+            float(total_weight),
+            centred,
+            moments.weight,
+            moments.sums,
+            products,
+            moments.exponents,
+        )
+
+    @property
+    def noise(self) -> float:
+        """None."""
+        return 0.0
+
+    def means(self) -> tuple[Fraction, ...]:
+        """Exactly."""
+        return tuple(
+            Fraction(int(total), self.weight) * power_of_two(e)
+            for total, e in zip(self.sums, self.exponents.tolist(), strict=True)
+        )
+
+    def variances(self) -> tuple[Fraction, ...]:
+        """Exactly."""
+        return tuple(
+            Fraction(int(square), self.weight**2) * power_of_two(2 * e)
+            for square, e in zip(self.products.diagonal(), self.exponents.tolist(), strict=True)
+        )
+
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """Exactly."""
+        units = [power_of_two(e) for e in self.exponents.tolist()]
+        # powers of two have a common denominator: the k² products are integers
+        steps = [v * unit for v, unit in zip(line, units, strict=True)]
+        below = max(step.denominator for step in steps)
+        products = self.products @ np.array([int(step * below) for step in steps], object)
+        return tuple(Fraction(int(v), below * self.weight**2) * unit for v, unit in zip(products, units, strict=True))
+
+    def select(self, columns: list[int]) -> "ExactProducts":
+        """The same for some of the columns, in the order given."""
+        return replace(
+            self,
+            sums=self.sums[columns],
+            products=self.products[np.ix_(columns, columns)],
+            exponents=self.exponents[columns],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Float64Products(CrossProducts):
+    """Covariances as float64, where p × p integers of unlimited length would not fit.
+
+    Attributes:
+        average: Each column's mean, shape (k,).
+        comoments: total_weight · cov, shape (k, k): the array that the sums were gathered in, not a copy of it.
+    """
+
+    average: NDArray[np.float64]
+    comoments: NDArray[np.float64]
+
+    @classmethod
+    def from_moments(cls, moments: Float64Moments, centred: bool) -> "Float64Products":
+        """From rounded sums."""
+        comoments = moments.comoments
+        if not centred:
+            comoments = np.multiply.outer(moments.means * moments.weight, moments.means)
+            comoments += moments.comoments
+        return cls(moments.n_samples, moments.weight, centred, moments.means, comoments)
+
+    @property
+    def noise(self) -> float:
+        """What block sums and merges round."""
+        return FLOAT64_NOISE
+
+    def means(self) -> tuple[Fraction, ...]:
+        """As rounded."""
+        return tuple(map(Fraction, self.average.tolist()))
+
+    def variances(self) -> tuple[Fraction, ...]:
+        """As rounded; 0 where a constant column leaves nothing but the rounding of its mean."""
+        variances = self.comoments.diagonal() / self.total_weight
+        if self.centred:
+            variances = np.where(np.abs(self.average) * self.noise >= np.sqrt(variances), 0.0, variances)
+        return tuple(map(Fraction, variances.tolist()))
+
+    def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """As rounded."""
+        covariances = self.comoments @ np.array([float(v) for v in line]) / self.total_weight
+        return tuple(map(Fraction, covariances.tolist()))
+
+    def select(self, columns: list[int]) -> "Float64Products":
+        """The same for some of the columns, in the order given."""
+        if columns == list(range(len(self.average))):
+            return self
+        return replace(self, average=self.average[columns], comoments=self.comoments[np.ix_(columns, columns)])
+
+
+def power_of_two(exponent: int) -> Fraction:
+    """2^exponent, exactly."""
+    return Fraction(1 << exponent) if exponent >= 0 else Fraction(1, 1 << -exponent)
+
+
+def square_root(value: Fraction) -> float:
+    """√value, rounded once: an integer root with 64 bits to spare, then one division."""
+    if value == 0:
+        return 0.0
+    # an even shift that leaves the quotient at least 2·(53 + 64) bits
+    shift = 2 * max(0, 128 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
+    root = math.isqrt((value.numerator << shift) // value.denominator)
+    return float(Fraction(root) * power_of_two(-(shift // 2)))

@@ -1,0 +1,242 @@
+"""Which features are combinations of others: exactly, or to the rounding of the data."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from flint import fmpz_mat, nmod_mat
+from numpy.typing import NDArray
+
+from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, to_fixed
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, power_of_two
+from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.relations import Holds, Relation, Rounding, plain_relation, rounded_relation
+from gdpipe.numerics.problem.scaling import Scaling
+
+# 2^61 - 1 and neighbours: a rank modulo a prime is never too large, and too small once in about 2^60 matrices;
+# each relation found this way is checked in integers afterwards
+PRIMES = (2305843009213693951, 2305843009213693921, 2305843009213693907)
+# float64 eigenvalues below this fraction of the largest are found again in rational arithmetic
+TRUSTED_EIGENVALUE = 1e-9
+INVERSE_ITERATIONS = 3
+# of features that can be spared alike the last is: so many times more readily than the first
+PREFERENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What of the features carries no information of its own.
+
+    Attributes:
+        constant: Indices of features that are the same on every row.
+        relations: One for each further rank that is missing.
+        redundant: One feature of each relation, the last that can be spared: without these the rest is independent.
+        smallest_eigenvalue: Of the correlation matrix without the redundant features, where float64 cannot tell it;
+            else None.
+        null_space: The relations as directions among standardized coefficients of the features that vary, one a
+            column, where they were found as such; None where `null_directions` tells them from the relations.
+    """
+
+    constant: list[int]
+    relations: tuple[Relation, ...]
+    redundant: list[int]
+    smallest_eigenvalue: float | None
+    null_space: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        cross: CrossProducts,
+        scaling: Scaling,
+        problem: LeastSquares,
+        resolution: NDArray[np.float64] | None = None,
+    ) -> "Dependencies":
+        """Find them all, the exact ones first.
+
+        Args:
+            cross: Covariances of [features..., target].
+            scaling: Of the same columns.
+            problem: The loss over the features that vary.
+            resolution: Relative rounding of each feature's values, shape (p,); float64's if not given.
+        """
+        constant, varying = split_constant(cross)
+        rounding = Rounding(cross, scaling, resolution)
+        if not isinstance(cross, ExactProducts):
+            relations, redundant, null_space = _float64_relations(cross, scaling, problem, rounding, varying)
+            return cls(constant, relations, redundant, None, null_space)
+        found_relations, redundant = _exact_relations(cross, varying)
+        independent = [j for j in varying if j not in redundant]
+        rounded: dict[int, Holds] = {}
+        smallest = None
+        while independent:
+            if len(independent) < len(varying):
+                problem = LeastSquares.of(
+                    cross.select([*independent, len(cross.sums) - 1]), scaling.select(independent)
+                )
+            found = smallest_mode(problem)
+            if found is None:
+                break
+            smallest, mode = found
+            holds = rounding.explains(smallest, mode, independent)
+            if holds is None:
+                break  # nearly dependent, but with something of its own to say
+            spared = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
+            rounded[independent.pop(spared)] = holds
+            smallest = None
+        for j in sorted(rounded):
+            weights = _regression(cross, independent, j)
+            found_relations.append(
+                rounded_relation(cross, scaling, weights, j, rounding, decimal=rounded[j] is Holds.TO_15_DIGITS)
+            )
+        return cls(constant, tuple(found_relations), [*redundant, *rounded], smallest)
+
+
+def split_constant(cross: CrossProducts) -> tuple[list[int], list[int]]:
+    """Indices of the features that are the same on every row, and of those that vary."""
+    variances = cross.variances()[:-1]
+    return [j for j, v in enumerate(variances) if not v], [j for j, v in enumerate(variances) if v]
+
+
+def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Relation], list[int]]:
+    """The integer null space: pivots found modulo a prime, relations solved and checked over the rationals."""
+    products = cross.products[np.ix_(varying, varying)]
+    for prime in PRIMES:
+        pivots = _pivots(nmod_mat(integer_matrix(products), prime))
+        free = [c for c in range(len(varying)) if c not in pivots]
+        if not free:
+            return [], []
+        # what each free column is of the pivot columns
+        combination = solve_exactly(products[np.ix_(pivots, pivots)], products[np.ix_(pivots, free)])
+        if (products[np.ix_(free, pivots)] @ combination != products[np.ix_(free, free)]).any():
+            continue  # the prime divides a minor: the rank modulo it is too small
+        relations = []
+        for k, column in enumerate(free):
+            weights = {varying[c]: -combination[r, k] for r, c in enumerate(pivots)}
+            relations.append(_relation(cross, {**weights, varying[column]: Fraction(1)}))
+        return relations, [varying[c] for c in free]
+    raise ArithmeticError("every prime divides a minor of the matrix")  # pragma: no cover
+
+
+def _pivots(matrix: nmod_mat) -> list[int]:
+    reduced, rank = matrix.rref()
+    columns = range(reduced.ncols())
+    return [next(c for c in columns if int(reduced[r, c])) for r in range(rank)]
+
+
+def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relation:
+    """An exact relation between grid integers, in the user's units and lowest terms."""
+    terms = {j: w * power_of_two(-int(cross.exponents[j])) for j, w in grid_weights.items() if w}
+    common = math.lcm(*(t.denominator for t in terms.values()))
+    divisor = math.gcd(*(int(t * common) for t in terms.values()))
+    terms = {j: t * common / divisor for j, t in terms.items()}
+    means = cross.means()
+    constant = sum((t * means[j] for j, t in terms.items()), Fraction(0)) if cross.centred else Fraction(0)
+    return Relation(tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1)), constant, exact=True)
+
+
+def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:
+    """The least eigenvalue and its vector, where float64 cannot be trusted with them; else None.
+
+    Inverse iteration in rational arithmetic (Golub & Van Loan, 4th ed., section 8.2.2): each solve gains the ratio of
+    the two least eigenvalues, and no digit is lost to the condition number. Where directions are projected out, it
+    works in the eigenvectors that are left, which are orthogonal to them to rounding: that is squared here.
+    """
+    eigenvalues, modes = problem.eigenvalues, problem.modes
+    if not len(eigenvalues) or eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
+        return None
+    assert isinstance(problem.exact_hessian, np.ndarray)
+    p, rank = modes.shape
+    matrix, mode = problem.exact_hessian, modes[:, 0]
+    if rank < p:
+        basis = integer_matrix(to_fixed(modes.ravel().tolist()).reshape(modes.shape))
+        entries = (basis.transpose() * integer_matrix(matrix) * basis).entries()
+        matrix = np.array([int(v) >> 2 * FIXED_POINT_BITS for v in entries], object).reshape(rank, rank)
+        matrix, mode = (matrix + matrix.T) >> 1, np.eye(rank)[0]
+    # half a unit of rounding in each entry may leave a singular matrix, or worse; p units more on its diagonal do not
+    definite = matrix + np.diag(np.full(rank, p, object))
+    value = 0.0
+    for _ in range(INVERSE_ITERATIONS):
+        image = solve_exactly(definite, to_fixed(mode.tolist())[:, None])[:, 0].astype(np.float64)
+        norm = float(np.linalg.norm(image))
+        value, mode = 1.0 / norm, image / norm
+    return value, modes @ mode if rank < p else mode
+
+
+def _regression(cross: ExactProducts, independent: list[int], dependent: int) -> dict[int, Fraction]:
+    """The weight of each independent feature in the dependent one, in original units."""
+    square = cross.products[np.ix_(independent, independent)]
+    solved = solve_exactly(square, cross.products[independent, dependent][:, None])[:, 0]
+    return {
+        j: weight * power_of_two(int(cross.exponents[dependent] - cross.exponents[j]))
+        for j, weight in zip(independent, solved, strict=True)
+    }
+
+
+def _float64_relations(
+    cross: CrossProducts, scaling: Scaling, problem: LeastSquares, rounding: Rounding, varying: list[int]
+) -> tuple[tuple[Relation, ...], list[int], NDArray[np.float64]]:
+    """The relations, all to rounding, the features spared, and the null space: from the eigenvectors of rounded sums.
+
+    Rounded sums hold no digits that rational arithmetic could find.
+    """
+    eigenvalues, modes = problem.eigenvalues, problem.modes
+    unsure = int(np.searchsorted(eigenvalues, TRUSTED_EIGENVALUE * problem.lipschitz, side="right"))
+    explained = [rounding.explains(float(eigenvalues[i]), modes[:, i], varying) for i in range(unsure)]
+    deficiency = explained.index(None) if None in explained else unsure
+    decimal = Holds.TO_15_DIGITS in explained[:deficiency]
+    null_space = modes[:, :deficiency]
+    if not deficiency:
+        return (), [], null_space
+    import scipy.linalg
+
+    readiness = np.linspace(1.0, PREFERENCE, len(varying))
+    order = scipy.linalg.qr((null_space * readiness[:, None]).T, mode="r", pivoting=True)[1]
+    spared = np.sort(order[:deficiency])
+    # the same space, but each line has one spared feature to itself; from SDs to units
+    lines = np.linalg.solve(null_space[spared].T, null_space.T)
+    redundant = [varying[i] for i in spared]
+    free = np.setdiff1d(np.arange(len(varying)), spared)
+    independent = [varying[i] for i in free]
+    weights = -lines[:, free] * scaling.scales[redundant][:, None] / scaling.scales[independent]
+    if len(independent) >= cross.n_samples - cross.centred:
+        # any features are dependent on so few rows: no simple number is behind it
+        means = [float(mean) for mean in scaling.means]
+        relations = tuple(
+            plain_relation(means, dict(zip(independent, line, strict=True)), dependent)
+            for dependent, line in zip(redundant, weights.tolist(), strict=True)
+        )
+        return relations, redundant, null_space
+    relations = tuple(
+        rounded_relation(
+            cross,
+            scaling,
+            dict(zip(independent, map(Fraction, line), strict=True)),
+            dependent,
+            rounding,
+            decimal=decimal,
+        )
+        for dependent, line in zip(redundant, weights.tolist(), strict=True)
+    )
+    return relations, redundant, null_space
+
+
+def integer_matrix(values: NDArray[np.object_]) -> fmpz_mat:
+    """A matrix of Python integers as one of flint's."""
+    rows, columns = values.shape
+    return fmpz_mat(rows, columns, values.ravel().tolist())
+
+
+def solve_exactly(matrix: NDArray[np.object_], right: NDArray[np.object_]) -> NDArray[np.object_]:
+    """The solution of matrix · x = right in rational arithmetic.
+
+    Args:
+        matrix: Shape (n, n), Python integers, not singular.
+        right: Shape (n, k), Python integers.
+
+    Returns:
+        Shape (n, k), fractions.
+    """
+    solved = integer_matrix(matrix).solve(integer_matrix(right))
+    fractions = [Fraction(int(value.p), int(value.q)) for value in solved.entries()]
+    return np.array(fractions, object).reshape(right.shape)

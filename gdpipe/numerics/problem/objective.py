@@ -1,0 +1,213 @@
+"""The mean squared error as a function of standardized coefficients."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, GridMatrix, to_fixed, to_float
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, power_of_two
+from gdpipe.numerics.problem.scaling import Scaling
+
+# points of a path whose losses are evaluated at once, times features
+PATH_NUMBERS = 2**22
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeastSquares:
+    """loss(w) = variance · (1 - 2·bᵀw + wᵀAw), the mean over rows of (y - prediction)².
+
+    A is the correlation matrix of the features, b their correlation with the target (second moments about zero
+    where there is no intercept). In units of the target's variance, half the gradient is g(w) = A w - b. One gradient
+    step on these p × p numbers is one full-batch gradient step on all the rows.
+
+    A and b are kept twice: rounded to float64, to descend on, and as integers in units of 2^-256, to tell the
+    exact gradient and the exact loss at any float64 point. From float64 sums A is rounded already, to multiples of
+    2^-60: it is kept once, and multiplies integers as exactly.
+
+    Attributes:
+        hessian: A, shape (p, p), with the `null_space` projected out.
+        linear: b, shape (p,), likewise.
+        exact_hessian: A, shape (p, p), Python integers or a matrix that multiplies them.
+        exact_linear: b, shape (p,), Python integers.
+        exact_square: The standardized target's mean square (1 but for the scale's rounding), an integer.
+        variance: The loss's unit in the target's unit squared: target_scale².
+        null_space: Orthonormal directions in which the loss does not change, shape (p, p - rank).
+        eigenvalues: Of A on the complement of the null space, ascending, shape (rank,).
+        modes: The matching eigenvectors, shape (p, rank).
+    """
+
+    hessian: NDArray[np.float64]
+    linear: NDArray[np.float64]
+    exact_hessian: NDArray[np.object_] | GridMatrix
+    exact_linear: NDArray[np.object_]
+    exact_square: int
+    variance: float
+    null_space: NDArray[np.float64]
+    eigenvalues: NDArray[np.float64]
+    modes: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, cross: CrossProducts, scaling: Scaling) -> "LeastSquares":
+        """From covariances of [features..., target]; no feature may be constant."""
+        scales = [*scaling.scales.tolist(), scaling.target_scale]
+        exact_hessian: NDArray[np.object_] | GridMatrix
+        if isinstance(cross, ExactProducts):
+            exact = _correlations(cross, scales)
+            exact_hessian, exact_linear, exact_square = exact[:-1, :-1], exact[:-1, -1], int(exact[-1, -1])
+            hessian = to_float(exact[:-1, :-1])
+        else:
+            assert isinstance(cross, Float64Products)
+            exact_hessian, exact_linear, exact_square = _float64_correlations(cross, scales)
+            hessian = exact_hessian.values
+        eigenvalues, modes = np.linalg.eigh(hessian)
+        return cls(
+            hessian=hessian,
+            linear=to_float(exact_linear),
+            exact_hessian=exact_hessian,
+            exact_linear=exact_linear,
+            exact_square=exact_square,
+            variance=scaling.target_scale**2,
+            null_space=np.zeros((len(hessian), 0)),
+            eigenvalues=eigenvalues,
+            modes=modes,
+        )
+
+    def without(self, directions: NDArray[np.float64]) -> "LeastSquares":
+        """The same with directions of no consequence projected out.
+
+        Args:
+            directions: Shape (p, k), linearly independent.
+        """
+        k = directions.shape[1]
+        if not k:
+            return self
+        basis = np.linalg.qr(directions, mode="complete")[0]
+        null_space, rest = basis[:, :k], basis[:, k:]
+        hessian = rest.T @ self.hessian @ rest
+        eigenvalues, modes = np.linalg.eigh(hessian)
+        hessian = rest @ hessian @ rest.T
+        return replace(
+            self,
+            hessian=(hessian + hessian.T) / 2,
+            linear=rest @ (rest.T @ self.linear),
+            null_space=null_space,
+            eigenvalues=eigenvalues,
+            modes=rest @ modes,
+        )
+
+    def with_smallest(self, eigenvalue: float) -> "LeastSquares":
+        """The same, its least eigenvalue known better than float64 can find it."""
+        eigenvalues = np.maximum(self.eigenvalues, eigenvalue)
+        eigenvalues[:1] = eigenvalue
+        return replace(self, eigenvalues=eigenvalues)
+
+    @property
+    def n_features(self) -> int:
+        """P."""
+        return len(self.linear)
+
+    @property
+    def lipschitz(self) -> float:
+        """L, the largest eigenvalue: a constant learning rate of 2/L or more diverges."""
+        return float(self.eigenvalues[-1]) if len(self.eigenvalues) else 1.0
+
+    @property
+    def strong_convexity(self) -> float:
+        """mu, the least eigenvalue on the complement of the null space: ||w - w*|| <= ||g(w)|| / mu.
+
+        Where nothing but float64 has told it, less what that may have rounded: p·eps·L (LAPACK Users' Guide, 4.7).
+        """
+        if not len(self.eigenvalues):
+            return 1.0
+        least = float(self.eigenvalues[0])
+        if isinstance(self.exact_hessian, GridMatrix):
+            least -= self.n_features * float(np.finfo(np.float64).eps) * self.lipschitz
+        return least
+
+    @property
+    def condition_number(self) -> float:
+        """κ = L / mu; infinite where float64 cannot tell mu from zero."""
+        return self.lipschitz / self.strong_convexity if self.strong_convexity > 0 else float("inf")
+
+    def projected(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Without its part along the null space, where descent from zero never goes but rounding would; shape (p,)."""
+        if not self.null_space.size:
+            return vector
+        along: NDArray[np.float64] = self.null_space @ (self.null_space.T @ vector)
+        return vector - along
+
+    @property
+    def projection_error(self) -> float:
+        """What is left along the null space after `projected`, relative to the vector."""
+        return 4 * self.n_features * float(np.finfo(np.float64).eps) if self.null_space.size else 0.0
+
+    def gradient(self, coef_scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """g(w) = A w - b from the exact form, rounded once (then projected); shape (p,)."""
+        return self.gradient_at(to_fixed(coef_scaled.tolist()))
+
+    def gradient_at(self, point: NDArray[np.object_]) -> NDArray[np.float64]:
+        """The same at a point in units of 2^-256."""
+        exact = self.exact_hessian @ point - (self.exact_linear << FIXED_POINT_BITS)
+        return self.projected(to_float(exact, 2 * FIXED_POINT_BITS))
+
+    def loss(self, coef_scaled: NDArray[np.float64]) -> float:
+        """The loss at w from the exact form, rounded once; in the target's unit squared."""
+        return self.loss_at(to_fixed(coef_scaled.tolist()))
+
+    def loss_at(self, point: NDArray[np.object_]) -> float:
+        """The same at a point in units of 2^-256."""
+        curved = point @ (self.exact_hessian @ point) - 2 * (self.exact_linear @ point << FIXED_POINT_BITS)
+        total = int(curved) + (self.exact_square << 2 * FIXED_POINT_BITS)
+        # a loss of zero may come out as less by the rounding of A and b, some 2^-256
+        return max(total, 0) / (1 << 3 * FIXED_POINT_BITS) * self.variance
+
+    def excess_loss(self, difference: NDArray[np.object_]) -> float:
+        """What a point loses to the optimum: dᵀAd·variance for d = w - w* in units of 2^-256, rounded once."""
+        total = int(difference @ (self.exact_hessian @ difference))
+        return max(total, 0) / (1 << 3 * FIXED_POINT_BITS) * self.variance
+
+    def losses(self, path: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Loss at each of many points that lead to the last one.
+
+        Expanded about the last point, so that near it, where losses hardly differ, the differences are still right:
+        loss(w) = loss(v) + variance · (2·g(v)ᵀ(w - v) + (w - v)ᵀA(w - v)).
+
+        Args:
+            path: Shape (n, p).
+
+        Returns:
+            Shape (n,), in the target's unit squared.
+        """
+        end = path[-1]
+        gradient, loss = self.gradient(end), self.loss(end)
+        losses = np.empty(len(path))
+        points = PATH_NUMBERS // max(self.n_features, 1)
+        for start in range(0, len(path), points):
+            steps = path[start : start + points] - end
+            curvature = np.einsum("ij,ij->i", steps @ self.hessian, steps)
+            slope = steps @ gradient
+            losses[start : start + points] = np.maximum(loss + self.variance * (2 * slope + curvature), 0.0)
+        return losses
+
+
+def _float64_correlations(cross: Float64Products, scales: list[float]) -> tuple[GridMatrix, NDArray[np.object_], int]:
+    """A, b in units of 2^-256, and the standardized target's mean square likewise."""
+    per_scale = 1.0 / np.array(scales)
+    hessian = np.multiply.outer(per_scale[:-1], per_scale[:-1])  # symmetric to the last bit, and so what follows
+    hessian *= cross.comoments[:-1, :-1]
+    hessian /= cross.total_weight
+    *linear, square = to_fixed((cross.comoments[-1] * (per_scale * per_scale[-1]) / cross.total_weight).tolist())
+    return GridMatrix.of(hessian), np.array(linear, object), square
+
+
+def _correlations(cross: ExactProducts, scales: list[float]) -> NDArray[np.object_]:
+    """products[i, j]·2^(eᵢ + eⱼ) / (weight²·scaleᵢ·scaleⱼ) in units of 2^-256."""
+    # each row and column has one factor, 2^e / scale, written as a fraction of integers
+    factors = [power_of_two(e) / Fraction(s) for e, s in zip(cross.exponents.tolist(), scales, strict=True)]
+    above = np.array([f.numerator for f in factors], object)
+    below = np.array([f.denominator for f in factors], object)
+    numerators = (cross.products * np.multiply.outer(above, above)) << FIXED_POINT_BITS
+    quotients: NDArray[np.object_] = numerators // (np.multiply.outer(below, below) * cross.weight**2)
+    return quotients

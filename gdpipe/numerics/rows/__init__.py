@@ -1,0 +1,1 @@
+"""The rows themselves, beside a model: residuals, and whether they agree with the sums."""

@@ -1,0 +1,208 @@
+"""What the predict scan learns of the residuals, summed exactly as the moments are."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics import FloatColumns
+from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
+from gdpipe.numerics.sums.moments import BLOCK_ROWS, Moments, MomentsAccumulator, grid_exponents
+
+# a score's factors in products: 42 bits of its largest possible value, which leaves a robust standard error 6 digits
+# and more, and the row gradient, which is a sum, all of them
+LOWEST_SCORE_DIGIT = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualSums:
+    """Sums over the rows of one stretch of the input; joined in input order by +. r is the residual.
+
+    Attributes:
+        scores: Of [r·z₁, ..., r·zₚ, r], z standardized features: their sums hold the row gradient, their products the
+            robust covariance.
+        powers: Of [r, |r|, r²], exact.
+        steps: Of the differences rₜ - rₜ₋₁, unweighted, within the stretch; exact.
+        ends: The first and the last residual, shape (2,), or (0,) where there is no row.
+    """
+
+    scores: Moments | Float64Moments
+    powers: Moments
+    steps: Moments
+    ends: NDArray[np.float64]
+
+    def __add__(self, other: "ResidualSums") -> "ResidualSums":
+        steps = self.steps + other.steps
+        if len(self.ends) and len(other.ends):
+            seam = MomentsAccumulator(self.steps.exponents)
+            seam.add(np.array([[other.ends[0] - self.ends[-1]]]))
+            steps = steps + seam.moments()
+        ends = np.concatenate([self.ends, other.ends])
+        return ResidualSums(
+            self.scores + other.scores,  # type: ignore[operator]  # of one kind: both come from the same grids
+            self.powers + other.powers,
+            steps,
+            ends[[0, -1]] if len(ends) else ends,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualGrids:
+    """The grids on which residuals are summed: from bounds known beforehand, so that every shard uses the same.
+
+    Attributes:
+        score_exponents: For `ResidualSums.scores`, shape (p + 1,).
+        power_exponents: For the powers.
+        step_exponents: For the differences.
+        weight_exponent: For the weights; None where rows are unweighted.
+        exact: Whether the scores are summed on their grid; else in float64, for data too wide.
+        unit: A power of two near the target's scale: residuals are summed in this unit, so that no power of them
+            overflows.
+    """
+
+    score_exponents: NDArray[np.int64]
+    power_exponents: NDArray[np.int64]
+    step_exponents: NDArray[np.int64]
+    weight_exponent: int | None
+    exact: bool
+    unit: float
+
+    @classmethod
+    def of(
+        cls,
+        largest_z: NDArray[np.float64],
+        largest_residual: float,
+        weight_exponent: int | None,
+        target_scale: float = 1.0,
+        *,
+        exact: bool = True,
+    ) -> "ResidualGrids":
+        """From bounds of |z| per feature, shape (p,), and of |residual|."""
+        unit = float(np.ldexp(1.0, np.frexp(target_scale)[1]))
+        r = largest_residual / unit
+        return cls(
+            grid_exponents(np.array([*(r * largest_z), r]), every=1),
+            grid_exponents(np.array([r, r, r * r]), every=1),
+            grid_exponents(np.array([2 * r]), every=1),
+            weight_exponent,
+            exact,
+            unit,
+        )
+
+    def zero(self) -> "ResidualSums":
+        """The sums of no rows."""
+        unknown = np.zeros(len(self.score_exponents) - 1)
+        return ResidualAccumulator(self, unknown, unknown).sums()
+
+
+class ResidualAccumulator:
+    """Gathers `ResidualSums` of consecutive rows. One thread's; not to be shared.
+
+    Args:
+        grids: On which to sum.
+        means: Of the features, shape (p,).
+        per_scale: The inverse of their scales, shape (p,).
+    """
+
+    def __init__(self, grids: ResidualGrids, means: NDArray[np.float64], per_scale: NDArray[np.float64]) -> None:
+        self._means, self._per_scale = means.tolist(), per_scale.tolist()
+        self._scores = (
+            MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT)
+            if grids.exact
+            else Float64Accumulator(len(grids.score_exponents))
+        )
+        self._powers = MomentsAccumulator(grids.power_exponents, grids.weight_exponent)
+        self._steps = MomentsAccumulator(grids.step_exponents)
+        self._ends = np.empty(0)
+        self._per_unit = 1.0 / grids.unit
+        self._block = np.empty((0, 0))
+
+    def add(self, columns: FloatColumns, residual: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
+        """Add rows.
+
+        Args:
+            columns: The features in original units, p of shape (m,).
+            residual: Shape (m,), in target units.
+            weights: Shape (m,), > 0; given exactly when there is a grid for them.
+        """
+        for start in range(0, len(residual), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            self._add_block(
+                [column[block] for column in columns],
+                residual[block] * self._per_unit,
+                None if weights is None else weights[block],
+            )
+
+    def _add_block(
+        self, columns: list[NDArray[np.float64]], residual: NDArray[np.float64], weights: NDArray[np.float64] | None
+    ) -> None:
+        m = len(residual)
+        if self._block.shape[1] < m:
+            self._block = np.empty((len(columns) + 1, m))
+        scores = self._block[:, :m]
+        for column, mean, per_scale, line in zip(columns, self._means, self._per_scale, scores[:-1], strict=True):
+            np.subtract(column, mean, out=line)
+            np.multiply(line, per_scale, out=line)
+        np.multiply(scores[:-1], residual, out=scores[:-1])
+        scores[-1] = residual
+        self._scores.add(scores, weights)
+        self._powers.add([residual, np.abs(residual), residual * residual], weights)
+        self._steps.add([np.diff(residual, prepend=self._ends[-1:])])
+        self._ends = np.concatenate([self._ends, residual])[[0, -1]]
+
+    def sums(self) -> ResidualSums:
+        """The sums so far."""
+        return ResidualSums(self._scores.moments(), self._powers.moments(), self._steps.moments(), self._ends)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualStatistics:
+    """Means over rows; e is a residual in units of `unit`, z a standardized feature.
+
+    Attributes:
+        gradient: mean(e·z), shape (p,).
+        meat: mean(e²·z·zᵀ), shape (p, p).
+        square_by_feature: mean(e²·z), shape (p,).
+        absolute: mean(|e|).
+        powers: mean(e), mean(e²), mean(e³), mean(e⁴).
+        unit: In target units.
+        durbin_watson: Σ(eₜ - eₜ₋₁)² / Σw·e², over rows in input order.
+    """
+
+    gradient: NDArray[np.float64]
+    meat: NDArray[np.float64]
+    square_by_feature: NDArray[np.float64]
+    absolute: float
+    powers: tuple[float, float, float, float]
+    unit: float
+    durbin_watson: float
+
+    @classmethod
+    def of(cls, sums: ResidualSums, grids: ResidualGrids) -> "ResidualStatistics":
+        """From sums on these grids, each mean rounded once."""
+        gradient, meat = _means(sums.scores)
+        (residual, absolute, _), products = _means(sums.powers)
+        squares = float(products[0, 0])
+        # the steps count rows, the squares weights
+        weight = sums.powers.weight
+        step = float(sums.steps.products[0, 0] / max(weight, 1)) * float(np.ldexp(1.0, sums.steps.exponents[0])) ** 2
+        steps = step / float(np.ldexp(1.0, sums.powers.weight_exponent))
+        return cls(
+            gradient=gradient[:-1],
+            meat=meat[:-1, :-1],
+            square_by_feature=meat[:-1, -1],
+            absolute=float(absolute),
+            powers=(float(residual), squares, float(products[0, 2]), float(products[2, 2])),
+            unit=grids.unit,
+            durbin_watson=steps / squares if squares else math.nan,
+        )
+
+
+def _means(sums: Moments | Float64Moments) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """mean(zᵢ) and mean(zᵢ·zⱼ), whoever summed."""
+    if isinstance(sums, Float64Moments):
+        return sums.means, sums.comoments / sums.weight + np.outer(sums.means, sums.means)
+    units = np.ldexp(1.0, sums.exponents)
+    means = (sums.sums / sums.weight).astype(np.float64) * units
+    return means, (sums.products / sums.weight).astype(np.float64) * np.multiply.outer(units, units)

@@ -1,0 +1,127 @@
+"""The rows, read a second time, against the sums: how far apart they are, and how far rounding may put them."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.problem.covariance import CrossProducts, power_of_two, square_root
+from gdpipe.numerics.rows.squared_error import mean_error, mean_squared_error
+from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.moments import Moments
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class RowCheck:
+    """One number that rows and sums must agree on.
+
+    Attributes:
+        name: As in the catalog.
+        value: How far apart they are.
+        limit: What rounding allows of it.
+    """
+
+    name: str
+    value: float
+    limit: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether no rounding explains the value."""
+        return not self.value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class LineGaps:
+    """Rows against sums, for the errors e = y - intercept - Σ coefⱼ·xⱼ of one line over the same rows.
+
+    Attributes:
+        mean: |mean(e) of the rows - mean(e) by the sums|, in the target's unit.
+        mean_limit: What rounding allows of it.
+        square: |mean(e²) of the rows - mean(e²) by the sums|, in that unit squared.
+        square_limit: Likewise.
+    """
+
+    mean: float
+    mean_limit: float
+    square: float
+    square_limit: float
+
+    @classmethod
+    def of(
+        cls,
+        errors: Moments,
+        unit: float,
+        moments: Moments | Float64Moments,
+        coef: NDArray[np.float64],
+        intercept: float,
+        largest: NDArray[np.float64],
+    ) -> "LineGaps":
+        """Compare; both sides are fractions, so that nothing is rounded but the gaps themselves.
+
+        With d a bound on |e of a row - e of that row as it was summed|, the means lie within d of each other, and by
+        Minkowski's inequality so do the roots of the mean squares: |a² - b²| <= d·(2·b + d). d adds up
+
+        - y - fl(Σ): (p + 4)·ε/2·(|intercept| + Σ|coefⱼ|·max|xⱼ| + max|y|), Higham (2002), *Accuracy and Stability of
+          Numerical Algorithms*, section 3.1;
+        - half a step of each column's grid, on which the sums have the values.
+
+        Float64 sums are rounded in addition: Higham's section 4.2 bounds a sum of n terms, added in any order, by
+        n·ε/2 of the sum of their magnitudes; a merge of two blocks rounds a few times.
+
+        Args:
+            errors: Of the rows; the first column is e / unit. Some weight is there.
+            unit: In which e was summed, in target units.
+            moments: Sums of [features..., target] over the same rows.
+            coef: Shape (p,), in target units per feature unit, as the rows were predicted with.
+            intercept: In target units.
+            largest: Largest magnitude of each column in the rows, shape (p + 1,) at least.
+        """
+        cross = CrossProducts.of(moments, centred=True)
+        by_sums = mean_error(cross, coef.tolist(), intercept), mean_squared_error(cross, coef.tolist(), intercept)
+        step = power_of_two(int(errors.exponents[0])) * Fraction(unit)
+        by_rows = (
+            Fraction(int(errors.sums[0]), errors.weight) * step,
+            Fraction(int(errors.products[0, 0]), errors.weight) * step**2,
+        )
+        slopes = np.append(np.abs(coef), 1.0)
+        size = abs(intercept) + float(slopes @ largest[: len(slopes)])
+        d = (len(coef) + 4) * EPSILON / 2 * size
+        if isinstance(moments, Moments):
+            d += float(slopes @ np.ldexp(0.5, moments.exponents))
+        of_sums = rounding_of_sums(moments, errors)
+        return cls(
+            _float(abs(by_rows[0] - by_sums[0])),
+            d + of_sums * size,
+            _float(abs(by_rows[1] - by_sums[1])),
+            d * (2 * square_root(by_sums[1]) + d) + 2 * of_sums * size * size,
+        )
+
+
+def rounding_of_sums(moments: Moments | Float64Moments, rows: Moments) -> float:
+    """How far float64 sums may lie from those of the same rows on a grid, as a part of them; 0 for exact sums."""
+    if isinstance(moments, Moments):
+        return 0.0
+    # half a step of the weights' grid on either side: in the sum of weights, and in what they weigh
+    of_grid = moments.n_samples / rows.weight if rows.weight_exponent else 0.0
+    return 4 * moments.n_samples * EPSILON + of_grid
+
+
+def weight_check(rows: Moments, moments: Moments | Float64Moments) -> RowCheck:
+    """The sums of weights, as a part of the sum; the weights of exact sums are on one grid, and equal."""
+    if isinstance(moments, Moments):
+        of_sums = Fraction(moments.weight) * power_of_two(moments.weight_exponent)
+    else:
+        of_sums = Fraction(moments.weight)
+    of_rows = Fraction(rows.weight) * power_of_two(rows.weight_exponent)
+    return RowCheck("row_weight_gap", _float(abs(of_rows - of_sums) / (of_sums or 1)), rounding_of_sums(moments, rows))
+
+
+def _float(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")

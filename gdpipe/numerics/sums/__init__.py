@@ -1,0 +1,1 @@
+"""Sums over rows: exact on a grid, or in float64."""

@@ -1,0 +1,1 @@
+"""Parquet in: which files there are, what their footers say, and the rows in them."""

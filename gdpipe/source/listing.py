@@ -1,0 +1,146 @@
+"""Which files a source means: a file, a folder, a glob or a URI. Each file counts once, whatever links there are."""
+
+import difflib
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pyarrow.fs as pafs
+
+from gdpipe.errors import DataError
+from gdpipe.location import shown
+from gdpipe.source.files import open_location, reading
+from gdpipe.source.formats import ASKED_AT_ONCE, refuse_tables_above
+from gdpipe.source.tree import DiskTree, StoreTree
+from gdpipe.source.walk import SUFFIXES, Walk, relative
+
+# what a Parquet file starts and ends with; the second kind has an encrypted footer
+MAGIC, ENCRYPTED = b"PAR1", b"PARE"
+LEAST_BYTES = 12
+SHOWN_NAMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a location stands for.
+
+    Attributes:
+        filesystem: Where the files are.
+        base: The folder that names are relative to.
+        paths: The files to read, in order.
+        passed_over: What lies among them and is not read, but for what is hidden: names relative to the base, in
+            order; a folder's name ends with '/'.
+    """
+
+    filesystem: pafs.FileSystem
+    base: str
+    paths: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
+
+
+def find_files(location: str) -> Listing:
+    """The files of a source; in folders, those that are Parquet by name or by content.
+
+    To be called while `reading`, which puts a name to what filesystems raise.
+
+    Raises:
+        DataError: There is no such place, a link leads nowhere, or files belong to a table of Delta Lake, Iceberg or
+            Hudi.
+    """
+    try:
+        filesystem, path = open_location(location)
+    except ValueError as error:
+        raise DataError(f"{shown(location)}: {error}") from None
+    path = path.rstrip("/") or path
+    on_disk = filesystem.type_name == "local"
+    info, pattern = filesystem.get_file_info(path), None
+    if info.type == pafs.FileType.NotFound:
+        if on_disk and os.path.islink(path):
+            DiskTree().kind(path)  # says where the link leads
+        if not glob.has_magic(path):
+            raise DataError(f"{shown(location)}: no such file or folder{_near(filesystem, PurePosixPath(path))}")
+        base = str(PurePosixPath(*_before_magic(PurePosixPath(path).parts)))
+        pattern = PurePosixPath(path).relative_to(base).parts
+    elif info.type != pafs.FileType.Directory:
+        refuse_tables_above(filesystem, _parents(path))
+        return Listing(filesystem, str(PurePosixPath(path).parent), (path,))
+    else:
+        base = path
+    walk = Walk(filesystem, DiskTree() if on_disk else StoreTree(filesystem, base), base, pattern)
+    refuse_tables_above(filesystem, {*_parents(base), *walk.followed})
+    return _listing(filesystem, base, walk)
+
+
+def _parents(path: str) -> set[str]:
+    """The folder of a path, and that of what it may be a link to."""
+    return {os.path.dirname(path), os.path.dirname(os.path.realpath(path) if path.startswith("/") else path)}
+
+
+def _listing(filesystem: pafs.FileSystem, base: str, walk: Walk) -> Listing:
+    # of a file's names the one without a link on the way, if it has such a name here
+    named = [
+        (min(names, key=lambda n: (n.linked, n.path)).path, any(n.sure for n in names)) for names in walk.files.values()
+    ]
+    unsure = [path for path, sure in named if not sure]
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        is_parquet = dict(zip(unsure, pool.map(lambda path: _is_parquet(filesystem, path), unsure), strict=True))
+    paths = sorted(path for path, sure in named if sure or is_parquet[path])
+    others = {relative(path, base) for path in unsure if not is_parquet[path]}
+    return Listing(filesystem, base, tuple(paths), tuple(sorted(others | walk.passed_over)))
+
+
+def _is_parquet(filesystem: pafs.FileSystem, path: str) -> bool:
+    """Whether a file starts and ends as Parquet does; one that is cut does not."""
+    try:
+        with reading(path), filesystem.open_input_file(path) as handle:
+            size = handle.size()
+            if size < LEAST_BYTES or (start := handle.read_at(4, 0)) not in {MAGIC, ENCRYPTED}:
+                return False
+            return bool(handle.read_at(4, size - 4) == start)
+    except DataError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False  # others may work in that folder
+        raise
+
+
+def notices_of(passed_over: Sequence[str]) -> tuple[str, ...]:
+    """What a person should know of what was not read, one line each."""
+    files = [name for name in passed_over if not name.endswith("/")]
+    folders = [name for name in passed_over if name.endswith("/")]
+    notices = []
+    if files:
+        notices.append(f"passed over, not Parquet or not whole: {_some(files)}")
+    if folders:
+        notices.append(f"passed over, runs of gdpipe or a link to a folder above: {_some(folders)}")
+    return tuple(notices)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN_NAMES
+    listed = ", ".join(names[:SHOWN_NAMES])
+    return f"{listed} and {more:,} more" if more > 0 else listed
+
+
+def nothing_found(where: str, listing: Listing) -> DataError:
+    """The error for a source without a Parquet file."""
+    looked_for = f"{', '.join('*' + suffix for suffix in SUFFIXES)}, and files that start and end with PAR1"
+    also = "".join(f"; {notice}" for notice in notices_of(listing.passed_over))
+    return DataError(f"{where}: no Parquet file found (looked for {looked_for}){also}")
+
+
+def _near(filesystem: pafs.FileSystem, path: PurePosixPath) -> str:
+    if not isinstance(filesystem, pafs.LocalFileSystem):
+        return ""  # a bucket may hold millions of names
+    beside = filesystem.get_file_info(pafs.FileSelector(str(path.parent), allow_not_found=True))
+    near = difflib.get_close_matches(path.name, [info.base_name for info in beside], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _before_magic(parts: Sequence[str]) -> Iterable[str]:
+    for part in parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part

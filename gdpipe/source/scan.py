@@ -1,0 +1,180 @@
+"""Parquet in: shards of a source, and the rows in them."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gdpipe.errors import DataError
+from gdpipe.filters import filter_columns
+from gdpipe.source.arrays import repeated, to_arrow
+from gdpipe.source.budget import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Budget, batch_rows, read_needs
+from gdpipe.source.files import reading
+from gdpipe.source.footer import open_as_listed
+from gdpipe.source.source import Source
+from gdpipe.source.source_file import SourceFile, without_views
+
+SHARD_BYTES = 128 * 2**20
+# the position of a row in its file, beside the columns that were asked for
+ROW = "__gdpipe_row__"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Row groups of one file that are worked on together: small enough for memory, large enough to be worth it.
+
+    Attributes:
+        number: Place in the input order, from 0.
+        file: Index among the source's files.
+        row_groups: Consecutive ones that the filters may match.
+    """
+
+    number: int
+    file: int
+    row_groups: tuple[int, ...]
+
+
+def shards(source: Source, n_columns: int, shard_bytes: int = SHARD_BYTES) -> list[Shard]:
+    """Put row groups together until a shard holds about `shard_bytes`, decoded."""
+    found: list[Shard] = []
+    for f, file in enumerate(source.files):
+        groups: list[int] = []
+        held = 0
+        for g in file.wanted_groups:
+            size = file.group_rows[g] * max(n_columns, 1) * BYTES_PER_NUMBER
+            if groups and held + size > shard_bytes:
+                found.append(Shard(len(found), f, tuple(groups)))
+                groups, held = [], 0
+            groups.append(g)
+            held += size
+        if groups:
+            found.append(Shard(len(found), f, tuple(groups)))
+    return found
+
+
+def budget_for(
+    source: Source, shards: Sequence[Shard], names: Sequence[str], memory_bytes: int, workers: int
+) -> Budget:
+    """What a process with so many workers may hold while it reads these columns of these shards."""
+    n_columns = len({*names, *filter_columns(source.filters)})
+    rows = batch_rows(memory_bytes, workers, n_columns)
+    largest = max((source.files[s.file].group_rows[g] for s in shards for g in s.row_groups), default=0)
+    needed = read_needs(n_columns, rows, largest, _read_bytes(source))
+    return Budget.of(memory_bytes, workers, len(shards), rows, needed)
+
+
+def read(source: Source, shard: Shard, columns: Sequence[str], budget: Budget) -> Iterator[pa.RecordBatch]:
+    """The rows of a shard that pass the filters, in order, with their position in the file as column `ROW`.
+
+    Args:
+        source: Where the shard is.
+        shard: Which rows.
+        columns: Names, each in the file or among its partition columns.
+        budget: How many rows are decoded at once, and whether ahead.
+
+    Raises:
+        DataError: The file has changed, or a page in it is damaged.
+    """
+    found = _read(source, shard, list(dict.fromkeys(columns)), budget.batch_rows)
+    return _ahead(found) if budget.ahead else found
+
+
+def _ahead(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same, a batch of them decoded by another thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="gdpipe-ahead") as thread:
+        coming = thread.submit(next, found, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, found, None)
+            yield batch
+
+
+def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Iterator[pa.RecordBatch]:
+    file = source.files[shard.file]
+    row_filter = source.row_filter() if file.filtered else None
+    compiled = None
+    asked = [name for name in filter_columns(source.filters) if file.has(name)] if file.filtered else []
+    wanted = list(dict.fromkeys([*columns, *asked]))
+    # partition columns have no rows of their own to count: some column must be read with them
+    stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
+    starts = [0, *itertools.accumulate(file.group_rows)]
+    try:
+        with _opened(source, file) as parquet:
+            for group in shard.row_groups:
+                row = starts[group]
+                for decoded in _decode(parquet, file, group, stored, at_once):
+                    batch = _complete(decoded, file, wanted, source.schema, row)
+                    row += decoded.num_rows
+                    if row_filter is None:
+                        yield batch
+                        continue
+                    compiled = compiled or row_filter.compiled(file, source.partitions)
+                    yield batch.select([*columns, ROW]).filter(row_filter.passing(compiled, batch))
+    finally:
+        # the pool has a part a thread, which would otherwise keep what its fullest moment took
+        pa.default_memory_pool().release_unused()
+
+
+# the footer parsed last, for the next shard of the same file: one of thousands of row groups takes longer to parse than
+# a row group to read, and tens of megabytes
+_footer: tuple[tuple[str, str | None], pq.FileMetaData | None] = (("", ""), None)
+
+
+def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:
+    global _footer  # noqa: PLW0603  # threads share it; whoever finds another file's parses its own
+    key = (file.path, file.footer_sha256)
+    known, metadata = _footer
+    with reading(file.path):
+        # pages are read as they are decoded: a row group is never in memory whole, however large it is
+        parquet = pq.ParquetFile(
+            open_as_listed(source.filesystem, file),
+            metadata=metadata if known == key else None,
+            page_checksum_verification=True,
+            pre_buffer=False,
+            buffer_size=_read_bytes(source),
+            coerce_int96_timestamp_unit="us",
+        )
+    _footer = (key, parquet.metadata)
+    return parquet
+
+
+def _read_bytes(source: Source) -> int:
+    return DISK_READ_BYTES if source.filesystem.type_name == "local" else STORE_READ_BYTES
+
+
+def _decode(
+    parquet: pq.ParquetFile, file: SourceFile, group: int, stored: list[str], at_once: int
+) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    with reading(file.path, group):
+        for batch in parquet.iter_batches(at_once, row_groups=[group], columns=stored, use_threads=False):
+            rows += batch.num_rows
+            yield batch.select(stored)
+    if rows != file.group_rows[group]:
+        raise DataError(
+            f"{file.path}: row group {group} holds {rows} rows where its footer says {file.group_rows[group]}"
+        )
+
+
+def _complete(
+    decoded: pa.RecordBatch, file: SourceFile, wanted: list[str], schema: pa.Schema, row: int
+) -> pa.RecordBatch:
+    """Add partition columns and row numbers."""
+    n = decoded.num_rows
+    arrays = [
+        repeated(file.partition[name], schema.field(name).type, n)
+        if name in file.partition
+        else _stored(decoded.column(name))
+        for name in wanted
+    ]
+    positions = to_arrow(np.arange(row, row + n), pa.int64())
+    return pa.RecordBatch.from_arrays([*arrays, positions], names=[*wanted, ROW])
+
+
+def _stored(column: pa.Array) -> pa.Array:
+    column = column.storage if isinstance(column, pa.ExtensionArray) else column
+    kind = without_views(column.type)
+    return column if kind == column.type else column.cast(kind)

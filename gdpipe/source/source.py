@@ -1,0 +1,297 @@
+"""Parquet in: which files there are, and what their footers say."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gdpipe.errors import DataError, SchemaError
+from gdpipe.filters import Filters, normalized
+from gdpipe.location import shown
+from gdpipe.source import schemas
+from gdpipe.source.bounds import Bounds, bounds
+from gdpipe.source.columns import is_numeric, resolution
+from gdpipe.source.files import partition_schema, partitions_of, reading
+from gdpipe.source.footer import read_footer
+from gdpipe.source.formats import refuse_deletes
+from gdpipe.source.listing import ENCRYPTED, find_files, nothing_found
+from gdpipe.source.magnitudes import Cache, first_leaves, largest_in_file
+from gdpipe.source.schemas import TypesDifferError, Variant
+from gdpipe.source.selection import Selection, not_there, row_filter
+from gdpipe.source.source_file import NO_COLUMNS, SourceFile, listed, pandas_index, stored_fields
+from gdpipe.source.thrift import check_footer
+
+if TYPE_CHECKING:
+    from gdpipe.source.row_filter import RowFilter  # loads pyarrow.compute, as slow to load as all else of Arrow
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """All files of a source, in input order: sorted by path.
+
+    Attributes:
+        location: As the user gave it, without credentials.
+        filesystem: Where the files are.
+        files: At least one; with filters some may be known by name only.
+        schema: All columns of the files that rows are read of, each with a type that holds the values of all, and the
+            partition columns.
+        partitions: The partition columns.
+        variants: The schemas of those files.
+        filters: Rows to use, normalized; None uses all.
+        passed_over: What lies among the files and is not read: names relative to the source.
+    """
+
+    location: str
+    filesystem: pafs.FileSystem
+    files: tuple[SourceFile, ...]
+    schema: pa.Schema
+    partitions: pa.Schema
+    variants: tuple[Variant, ...]
+    filters: Filters | None
+    passed_over: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, location: str, filters: Any = None) -> "Source":
+        """Find the files, and read the footers of those that their partition values do not rule out.
+
+        Args:
+            location: A file, a folder, a glob or a URI.
+            filters: Rows to use, as `gdpipe.filters.normalized` takes them.
+
+        Raises:
+            DataError: Nothing is there, or a file is not Parquet.
+            SchemaError: A column of the filters is not there.
+            ConfigError: The filters do not fit the columns.
+        """
+        where = shown(location)
+        filters = normalized(filters)
+        with reading(where):
+            listing = find_files(location)
+            infos = listing.filesystem.get_file_info(list(listing.paths))
+        if not infos:
+            raise nothing_found(where, listing)
+        names = [PurePosixPath(path).relative_to(listing.base) for path in listing.paths]
+        partitions = partitions_of(names)
+        of_folders = partition_schema(partitions)
+        selection = Selection(where, of_folders, filters)
+        files = _opened(listing.filesystem, infos, [str(name) for name in names], partitions, selection)
+        found = schemas.variants(files)
+        schema = schemas.union(found, of_folders)
+        return cls(where, listing.filesystem, tuple(files), schema, of_folders, found, filters, listing.passed_over)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in the files that were opened, before filters."""
+        return sum(sum(f.group_rows) for f in self.files)
+
+    def row_filter(self) -> "RowFilter | None":
+        """The filters at work."""
+        return None if self.filters is None else row_filter(self.filters)
+
+    def check_columns(self, names: Iterable[str], role: str) -> None:
+        """See that columns are there, in every file, with types that agree.
+
+        Raises:
+            SchemaError: One is missing or differs.
+        """
+        for name in names:
+            self.check_there(name, role)
+            if self.schema.names.count(name) > 1:
+                raise SchemaError(f"{self.location}: column {name!r} is there twice; rename one of them")
+            without = self.without(name)
+            if without is not None:
+                has = next(v.path for v in self.variants if name in v.schema.names)
+                raise SchemaError(
+                    f"{without}: {role} column {name!r} is not there, but {has} has it; leave one of them out of the "
+                    "source, or write all files with the column"
+                )
+            if not schemas.are_numbers(self._types(name)):
+                self.unified(name)
+
+    def check_there(self, name: str, role: str) -> None:
+        """See that a file at least has a column.
+
+        Raises:
+            SchemaError: None has.
+        """
+        if name not in self.schema.names:
+            raise not_there(self.location, name, role, self.schema.names)
+
+    def without(self, name: str) -> str | None:
+        """The first file, of those that rows are read of, that lacks a column; None where all have it."""
+        if name in self.partitions.names:
+            return None
+        return next((v.path for v in self.variants if name not in v.schema.names), None)
+
+    def largest(self, names: Sequence[str], kept: Cache | None = None) -> NDArray[np.float64]:
+        """A bound on the magnitude of each numeric column over all rows of the files opened; NaN does not count.
+
+        From the footers; a column of which a footer says nothing is read. Shape (len(names),); infinite where an
+        infinity is in the data.
+
+        Args:
+            names: The columns.
+            kept: Where to look for what had to be read, and to keep it; None reads it each time.
+
+        Raises:
+            PublishError: It cannot be kept.
+        """
+        totals = np.zeros(len(names))
+        for file in filter(lambda file: file.is_opened, self.files):
+            totals = np.maximum(totals, largest_in_file(self.filesystem, file, names, kept))
+        return totals
+
+    def check_as_listed(self, file: SourceFile) -> None:
+        """See that a file that was read still has the size and time of its fingerprint.
+
+        Raises:
+            DataError: It was changed, or is gone.
+        """
+        with reading(file.path):
+            info = self.filesystem.get_file_info(file.path)
+        if (info.size, info.mtime_ns or 0) != (file.size, file.modified_ns):
+            raise DataError(f"{file.path}: changed while this run read it; train again when nobody writes to it")
+
+    def unified(self, name: str) -> pa.Field:
+        """A column with a type that holds the values of every file: int32 and int64 give int64.
+
+        Raises:
+            SchemaError: There is no such type.
+        """
+        try:
+            kind = schemas.one_type(self._types(name))
+        except TypesDifferError as differ:
+            first = self._types(name)[0][1]
+            raise SchemaError(
+                f"{differ.path}: column {name!r} is {differ.other}, but {differ.first} in {first}; "
+                "write both files with one type"
+            ) from differ
+        return pa.field(name, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+
+    def numeric_somewhere(self) -> set[str]:
+        """Columns that are numbers in one file at least."""
+        return {field.name for v in self.variants for field in v.schema if is_numeric(field.type)}
+
+    def index_columns(self) -> set[str]:
+        """Columns that pandas wrote of a table's index."""
+        return {name for file in self.files for name in file.index}
+
+    def resolution(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """The relative rounding that each column's values carry, shape (len(names),)."""
+        return np.array([max(resolution(kind) for kind, _ in self._types(name)) for name in names])
+
+    def _types(self, name: str) -> list[tuple[pa.DataType, str]]:
+        # the values of a partition column are the folder's, whatever the file has under that name
+        if name in self.partitions.names:
+            return [(self.partitions.field(name).type, self.location)]
+        return schemas.types_of(self.variants, name)
+
+
+def list_files(location: str) -> list[dict[str, Any]]:
+    """The fingerprints of a source's files, as far as they are known without opening one.
+
+    Raises:
+        DataError: There is no such place.
+    """
+    with reading(shown(location)):
+        found = find_files(location)
+        infos = found.filesystem.get_file_info(list(found.paths))
+    return [listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
+
+
+def _opened(
+    filesystem: pafs.FileSystem,
+    infos: Sequence[pafs.FileInfo],
+    names: Sequence[str],
+    partitions: Sequence[dict[str, Any]],
+    selection: Selection,
+) -> list[SourceFile]:
+    """Each file with the row groups that can hold rows that pass; what its partition values rule out is not opened.
+
+    A footer is let go of before the next is read, and a schema that many files have is kept once: there may be a
+    hundred thousand. Where no file is left, files are opened until one has rows, whose columns are the source's.
+    """
+    schemas_met: dict[pa.Schema, pa.Schema] = {}
+
+    def opened(f: int) -> SourceFile:
+        file, known = _read_footer(filesystem, infos[f], names[f], partitions[f], selection.columns)
+        file = dataclasses.replace(file, schema=schemas_met.setdefault(file.schema, file.schema))
+        return selection.pruned(file, known)
+
+    files = [
+        SourceFile(info.path, name, info.size, info.mtime_ns or 0, None, NO_COLUMNS, partition, (), (), True)
+        if selection.rules_out(partition)
+        else opened(f)
+        for f, (info, name, partition) in enumerate(zip(infos, names, partitions, strict=True))
+    ]
+    if not any(file.is_opened for file in files):
+        for f in range(len(files)):
+            files[f] = opened(f)
+            if any(files[f].group_rows):
+                break
+    selection.check()
+    return files
+
+
+def _read_footer(
+    filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, partition: dict[str, Any], asked: Sequence[str]
+) -> tuple[SourceFile, list[dict[str, Bounds]]]:
+    """A file, and what its footer says of some columns in each row group."""
+    with reading(info.path), filesystem.open_input_file(info.path) as handle:
+        if info.size >= 4 and handle.read_at(4, info.size - 4) == ENCRYPTED:
+            raise DataError(f"{info.path}: an encrypted Parquet file, which gdpipe cannot read; write it unencrypted")
+        metadata = pq.read_metadata(handle)
+        written = metadata.schema.to_arrow_schema()
+        footer = read_footer(info.path, handle)
+        check_footer(info.path, footer)
+        refuse_deletes(info.path, metadata.metadata, written)
+    groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
+    if any(rows < 0 for rows in groups):
+        raise DataError(f"{info.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
+    # some writers leave the total at 0; the row groups count, as they do for PyArrow and DuckDB
+    if metadata.num_rows and sum(groups) != metadata.num_rows:
+        raise DataError(
+            f"{info.path}: a damaged Parquet footer ({metadata.num_rows} rows, {sum(groups)} in row groups)"
+        )
+    leaves = first_leaves(written)
+    int96 = {
+        n for n, at in zip(written.names, leaves, strict=True) if metadata.schema.column(at).physical_type == "INT96"
+    }
+    file = SourceFile(
+        info.path,
+        name,
+        info.size,
+        info.mtime_ns or 0,
+        hashlib.sha256(footer).hexdigest(),
+        pa.schema(stored_fields(written, int96)),
+        partition,
+        groups,
+        tuple(g for g, rows in enumerate(groups) if rows),
+        index=pandas_index(written),
+    )
+    places = dict(zip(written.names, leaves, strict=True))
+    return file, [_bounds(metadata.row_group(g), metadata.schema, file, places, asked) for g in range(len(groups))]
+
+
+def _bounds(
+    group: pq.RowGroupMetaData,
+    schema: pq.ParquetSchema,
+    file: SourceFile,
+    places: Mapping[str, int],
+    asked: Sequence[str],
+) -> dict[str, Bounds]:
+    found = {}
+    for name in asked:
+        # of two columns of one name none can be asked for: `_pruned` says so
+        if file.schema.names.count(name) == 1 and name not in file.partition:
+            at, kind = places[name], file.schema.field(name).type
+            found[name] = bounds(group.column(at).statistics, schema.column(at).physical_type, kind, group.num_rows)
+    return found

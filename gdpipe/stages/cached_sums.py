@@ -1,0 +1,175 @@
+"""Each input file's sums, kept from one run to the next: a retrain reads only the files that are new."""
+
+import contextlib
+import functools
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.errors import DataError
+from gdpipe.filters import Filters, filter_columns, filter_groups
+from gdpipe.numerics.problem.contradictions import contradictions
+from gdpipe.numerics.sums.moments import Moments
+from gdpipe.printable import logger_named
+from gdpipe.source.files import first_line
+from gdpipe.source.scan import Shard
+from gdpipe.source.source import Source
+from gdpipe.source.source_file import SourceFile
+from gdpipe.stages.columns import Columns
+from gdpipe.stages.progress import reported
+from gdpipe.stages.scan.row_sums import VERSION, RowSums
+from gdpipe.store.cache import Cache
+
+logger = logger_named(__name__)
+
+_OF = b"gdpipe.of"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CachedSums:
+    """The sums of a source's files, as one run wants them.
+
+    Attributes:
+        kept: Where they are.
+        source: The files.
+        columns: Which are summed.
+        exponents: The grid, shape (k,), of all that `columns.fitted` names.
+    """
+
+    kept: Cache
+    source: Source
+    columns: Columns
+    exponents: NDArray[np.int64]
+
+    def load(self, file: SourceFile) -> RowSums | None:
+        """A file's sums, if they were kept and are whole."""
+        of = self._of(file)
+        table = self.kept.load(of)
+        if table is None:
+            return None
+        try:
+            if json.loads((table.schema.metadata or {})[_OF]) != of:
+                raise DataError("it is of something else")
+            sums = RowSums.from_table(table, self._summed, self.columns.fitted)
+            for reason in self._contradictions(file, sums):
+                raise DataError(f"no rows have such sums: {reason}")
+        except (ArithmeticError, DataError, LookupError, RecursionError, TypeError, ValueError) as error:
+            self.kept.discard(of, f"damaged ({first_line(error)})")
+            return None
+        return sums
+
+    def _contradictions(self, file: SourceFile, sums: RowSums) -> Iterator[str]:
+        """Reasons why these cannot be the sums of a file's rows; none where they may be."""
+        moments, account, weighted = sums.moments, sums.account, self.columns.weight is not None
+        assert isinstance(moments, Moments)
+        grid = self.exponents.tolist()
+        if [*moments.exponents.tolist(), moments.weight_exponent] != (grid if weighted else [*grid, 0]):
+            yield "their grid is another"
+        complete, missing = account.used + account.zero_weight, account.missing.tolist()
+        rows = sum(file.group_rows[g] for g in file.wanted_groups)
+        if account.read > rows or (account.read < rows and not file.filtered):
+            yield f"{account.read:,} rows read of {rows:,}"
+        # a row left out misses one column at least, and may miss all
+        if not complete + max(missing) <= account.read <= complete + sum(missing):
+            yield f"{account.read:,} rows read, {account.used:,} used, {sum(missing):,} values missing"
+        if (sums.first_missing is not None) != any(missing):
+            yield "a first missing value is named where there is none, or none where there is one"
+        if first := sums.first_missing:
+            in_column = dict(zip(self.columns.fitted, missing, strict=True)).get(first.column)
+            if first.path != file.path or first.row >= sum(file.group_rows) or not in_column:
+                yield f"no value is missing in column {first.column!r} of {first.path}, row {first.row}"
+        if not weighted and (account.zero_weight or moments.weight != account.used or math.isfinite(sums.least_weight)):
+            yield f"{account.used:,} rows without weights weigh {moments.weight:,}"
+        if weighted and account.used and sums.whole_weights:
+            ends = sums.least_weight, float(sums.largest[-1])
+            if not all(end.is_integer() for end in ends):
+                yield f"weights from {ends[0]:g} to {ends[1]:g} are not whole"
+        yield from contradictions(moments, sums.largest, sums.least_weight)
+
+    def store(self, file: SourceFile, sums: RowSums) -> None:
+        """Keep a file's sums.
+
+        Raises:
+            PublishError: They cannot be written.
+        """
+        of = self._of(file)
+        table = sums.to_table(self._summed, self.columns.fitted)
+        self.kept.store(of, table.replace_schema_metadata({**table.schema.metadata, _OF: json.dumps(of)}))
+
+    @property
+    def _summed(self) -> Sequence[str]:
+        return (*self.columns.features, self.columns.target)
+
+    def _of(self, file: SourceFile) -> dict[str, Any]:
+        """All that a file's sums depend on, in plain words."""
+        filters = self.source.filters if file.filtered else None
+        return {
+            "version": VERSION,
+            "file": file.fingerprint,
+            "columns": [_column(file, name) for name in self.columns.fitted],
+            "weighted": self.columns.weight is not None,
+            # a filter that keeps every row of a file is no filter: a year of monthly windows reads every file once
+            "filters": _plain(filters) if filters else None,
+            # what it lacks is asked for in alternatives that its partition rules out
+            "filtered_by": [_column(file, name) for name in filter_columns(filters) if file.has(name)],
+            "grid": self.exponents.tolist(),
+        }
+
+
+def sums_by_file(
+    work: Callable[[Shard], RowSums],
+    source: Source,
+    parts: Sequence[Shard],
+    kept: CachedSums | None,
+    executor: Executor,
+) -> Iterator[tuple[int, RowSums, bool]]:
+    """Each file's index, its sums, and whether they were kept: first those that were, then the others as they come.
+
+    A file's sums are kept as soon as its last shard is summed: a run that is killed leaves them to the next.
+
+    Raises:
+        DataError: A file is damaged, or was changed while it was read.
+        PublishError: Sums cannot be kept.
+    """
+    waiting: list[Shard] = []
+    files = 0
+    for f, shards in itertools.groupby(parts, key=lambda shard: shard.file):
+        sums = kept.load(source.files[f]) if kept else None
+        files += 1
+        if sums is None:
+            waiting += shards
+        else:
+            yield f, sums, True
+    to_read = len({shard.file for shard in waiting})
+    if to_read < files:
+        logger.info("sums of %s files kept, %s to read", f"{files - to_read:,}", f"{to_read:,}")
+    # closed, so that nobody reads on where sums cannot be kept
+    with contextlib.closing(reported(executor.map(work, waiting), source, waiting, "read")) as results:
+        # not strict: a plan's executor leaves shards out, and then only the sums of all files together mean anything
+        for f, pairs in itertools.groupby(zip(waiting, results, strict=False), key=lambda pair: pair[0].file):
+            sums = functools.reduce(RowSums.__add__, (result for _, result in pairs))
+            source.check_as_listed(source.files[f])
+            if kept:
+                kept.store(source.files[f], sums)
+            yield f, sums, False
+
+
+def _column(file: SourceFile, name: str) -> list[Any]:
+    # a partition column's value is the folder's, whatever the file has under that name
+    return (
+        [name, "partition", file.partition[name]]
+        if name in file.partition
+        else [name, str(file.schema.field(name).type)]
+    )
+
+
+def _plain(filters: Filters) -> list[list[list[str]]]:
+    """Values as Python writes them: 6, '6' and 6.0 are three."""
+    return [[[column, how, repr(value)] for column, how, value in group] for group in filter_groups(filters)]

@@ -1,0 +1,1 @@
+"""The two scans: what a worker does with a shard, from rows to sums."""

@@ -1,0 +1,171 @@
+"""What the second scan does with a shard: from rows to a part of the predictions."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gdpipe.errors import DataError, PublishError
+from gdpipe.numerics.rows import linear
+from gdpipe.numerics.sums.digits import GridOverflow
+from gdpipe.source.arrays import repeated, to_arrow
+from gdpipe.source.budget import Budget
+from gdpipe.source.columns import numbers
+from gdpipe.source.files import first_line
+from gdpipe.source.scan import ROW, Shard, read
+from gdpipe.source.source import Source
+from gdpipe.stages.columns import Columns
+from gdpipe.stages.scan.rows_again import Check, RowsAgain, RowsAgainAccumulator
+from gdpipe.stages.scan.score_sums import ScoreSums, no_target
+from gdpipe.store import catalog
+from gdpipe.store.place import Place
+from gdpipe.store.writer import TableWriter, WrittenFile, output_errors
+
+# rows a row group of the predictions: few enough to gather in memory, enough to compress and scan well
+ROW_GROUP_ROWS = 131_072
+# bytes, where keys are wide
+WAITING_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A fitted line in original units.
+
+    Attributes:
+        features: Names, in the order of `coef`.
+        coef: Shape (p,), target units per feature unit.
+        intercept: In target units.
+    """
+
+    features: tuple[str, ...]
+    coef: NDArray[np.float64]
+    intercept: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What a shard's work leaves and learns.
+
+    Attributes:
+        file: A part of predictions.
+        rows: What the rows say of the sums; None in scores.
+        scores: Of the rows scored; None in training.
+    """
+
+    file: WrittenFile
+    rows: RowsAgain | None
+    scores: ScoreSums | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictShard:
+    """A shard's work: repeating it writes the same file and returns the same sums.
+
+    Without a check it scores: the target is then taken from the files that have one.
+    """
+
+    source: Source
+    columns: Columns
+    keys: list[pa.Field]
+    model: Model
+    folder: Place
+    run_id: str
+    budget: Budget
+    check: Check | None
+
+    def __call__(self, shard: Shard) -> Part:
+        """Write a shard's part, and sum its residuals.
+
+        Raises:
+            DataError: A value is infinite, or beyond what the footer announces.
+            PublishError: The part cannot be written.
+        """
+        check, source_file = self.check, self.source.files[shard.file]
+        has_target = check is not None or no_target(self.source, source_file, self.columns.target) is None
+        target = [self.columns.target] if has_target else []
+        weight = [self.columns.weight] if self.columns.weight and check else []
+        names = [*self.columns.features, *target, *weight]
+        schema = catalog.predictions_schema(self.keys, self.run_id)
+        with output_errors(f"{self.folder} on {platform.node()}"):
+            if not self.folder.is_shared():
+                raise PublishError(
+                    f"{self.folder}: no such folder on {platform.node()}; all workers must share the output"
+                )
+        writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
+        accumulator = RowsAgainAccumulator(check, len(names)) if check else None
+        p = len(self.columns.features)
+        scores = None if check else ScoreSums.zero(p)
+        waiting: list[pa.Table] = []
+        try:
+            for batch in read(self.source, shard, [*names, *self.columns.key], self.budget):
+                block = numbers(batch, names)
+                n = batch.num_rows
+                actual = block.columns[p] if has_target else np.zeros(n)
+                # what is too large for float64 is infinite, and counted by who scores
+                with np.errstate(over="ignore", invalid="ignore"):
+                    prediction = linear.predict(block.columns[:p], self.model.coef, self.model.intercept)
+                    residual = actual - prediction
+                # where a feature is infinite its prediction is, or NaN
+                needed = len(names) if check else p  # who scores needs no target
+                if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p:needed])):
+                    self._check_finite(block.columns[:needed], names[:needed], batch, shard)
+                no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)
+                numeric = [
+                    to_arrow(actual, pa.float64(), block.missing_in(slice(p, p + 1)) if has_target else no_residual),
+                    to_arrow(prediction, pa.float64(), block.missing_in(slice(p))),
+                    to_arrow(residual, pa.float64(), no_residual),
+                ]
+                waiting.append(
+                    pa.Table.from_arrays([*_key(self.keys, batch, source_file.name), *numeric], schema=schema)
+                )
+                if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS or sum(t.nbytes for t in waiting) > WAITING_BYTES:
+                    writer.write(pa.concat_tables(waiting))
+                    waiting = []
+                if scores is not None:
+                    scores += ScoreSums.of(block, actual if has_target else None, residual)
+                if accumulator is not None:
+                    accumulator.add(block, prediction, residual)
+            if waiting:
+                writer.write(pa.concat_tables(waiting))
+        except BaseException as error:
+            writer.abandon()
+            if isinstance(error, GridOverflow):
+                reason = "holds values beyond what its footer or the sums allow"
+                remedy = "write it again, for its statistics are wrong, or remove moments/ of the output"
+                raise DataError(f"{source_file.path}: {reason}; {remedy}") from error
+            raise
+        return Part(
+            writer.close(),
+            accumulator.rows() if accumulator else None,
+            scores,
+        )
+
+    def _check_finite(
+        self, columns: list[NDArray[np.float64]], names: Sequence[str], batch: pa.RecordBatch, shard: Shard
+    ) -> None:
+        for name, finite in zip(names, map(np.isfinite, columns), strict=True):
+            if not finite.all():
+                path, row = self.source.files[shard.file].path, batch.column(ROW)[int(np.argmin(finite))].as_py()
+                raise DataError(f"{path}: column {name!r} is infinite in row {row}; correct it or make it null")
+
+
+def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Array]:
+    if keys:
+        for key in keys:
+            try:
+                batch.column(key.name).validate(full=True)
+            except pa.ArrowInvalid as error:
+                reason = f"holds text that is not UTF-8 ({first_line(error)})"
+                raise DataError(f"{file}: key column {key.name!r} {reason}; correct it or leave it out") from error
+        try:
+            return [batch.column(key.name).cast(key.type) for key in keys]
+        except pa.ArrowInvalid as error:
+            kinds = ", ".join(f"{key.name!r} as {key.type}" for key in keys)
+            raise DataError(
+                f"{file}: a key does not fit the type that holds those of all files ({kinds}; {first_line(error)}); "
+                "write all files with one type"
+            ) from error
+    return [repeated(file, pa.string(), batch.num_rows), batch.column(ROW)]

@@ -1,0 +1,154 @@
+"""What the first scan does with a shard: from rows to sums."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gdpipe.errors import DataError
+from gdpipe.numerics.sums.digits import GridOverflow
+from gdpipe.numerics.sums.float_moments import Float64Accumulator
+from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
+from gdpipe.source.budget import Budget
+from gdpipe.source.columns import Numbers, numbers
+from gdpipe.source.magnitudes import largest_in_file
+from gdpipe.source.scan import ROW, Shard, read
+from gdpipe.source.source import Source
+from gdpipe.stages.columns import Columns
+from gdpipe.stages.scan.row_sums import Position, RowSums
+
+# a value whose square is no longer a float64
+LARGEST_VALUE = float(np.sqrt(np.finfo(np.float64).max))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SumShard:
+    """A shard's work: a pure function of its description, so that repeating it changes nothing."""
+
+    source: Source
+    columns: Columns
+    budget: Budget
+    largest: NDArray[np.float64]
+    exact: bool
+
+    def __call__(self, shard: Shard) -> RowSums:
+        """The sums of a shard's rows.
+
+        Raises:
+            DataError: A weight is negative, or a value beyond what the footers announce.
+        """
+        names = self.columns.fitted
+        accumulator = self._accumulator()
+        read_rows, zero_weight, least_weight, whole_weights = 0, 0, math.inf, True
+        missing = np.zeros(len(names), np.int64)
+        first_missing, largest = None, np.zeros(len(names))
+        file = self.source.files[shard.file]
+        for batch in read(self.source, shard, names, self.budget):
+            block = numbers(batch, names)
+            read_rows += batch.num_rows
+            if block.missing is not None:
+                missing += block.missing.sum(axis=1)
+                if first_missing is None:
+                    at, column = np.argwhere(block.missing.T)[0].tolist()
+                    first_missing = Position(file.path, _row(batch, at), names[column])
+            columns, weights = self._usable(block, batch, file.path)
+            if weights is not None:
+                positive = weights > 0
+                zero_weight += int((~positive).sum())
+                if not positive.all():
+                    columns, weights = [column[positive] for column in columns], weights[positive]
+                least_weight = min(least_weight, float(weights.min(initial=math.inf)))
+                whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
+            used = columns if weights is None else [*columns, weights]
+            largest = np.maximum(largest, [_largest(column) for column in used])
+            try:
+                accumulator.add(columns, weights)
+            except GridOverflow as overflow:
+                j = overflow.column
+                raise DataError(
+                    f"{file.path}: column {names[j]!r} holds values beyond {self.largest[j]:g}, the largest "
+                    "that the footers announce; the file's statistics are wrong, write it again"
+                ) from overflow
+        return RowSums(
+            accumulator.moments(), read_rows, missing, zero_weight, least_weight, whole_weights, first_missing, largest
+        )
+
+    def nothing(self) -> RowSums:
+        """The sums of no shard at all."""
+        k = len(self.columns.fitted)
+        return RowSums(self._accumulator().moments(), 0, np.zeros(k, np.int64), 0, math.inf, True, None, np.zeros(k))
+
+    def without(self, features: Sequence[int]) -> "SumShard":
+        """The same without some features, given by index."""
+        names, kept = self.columns.features, [j for j in range(len(self.columns.fitted)) if j not in features]
+        left = tuple(name for j, name in enumerate(names) if j in kept)
+        return replace(self, columns=replace(self.columns, features=left), largest=self.largest[kept])
+
+    @property
+    def exponents(self) -> NDArray[np.int64]:
+        """The grid of `columns.fitted`."""
+        return grid_exponents(self.largest)
+
+    def _accumulator(self) -> MomentsAccumulator | Float64Accumulator:
+        k = len(self.columns.features) + 1
+        if not self.exact:
+            return Float64Accumulator(k)
+        return MomentsAccumulator(self.exponents[:k], int(self.exponents[k]) if self.columns.weight else None)
+
+    def _usable(
+        self, block: Numbers, batch: pa.RecordBatch, path: str
+    ) -> tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]:
+        """The complete rows, and their weights."""
+        complete = block.complete
+        columns = block.columns if complete is None else [column[complete] for column in block.columns]
+        if not self.columns.weight:
+            return columns, None
+        if (columns[-1] < 0).any():
+            weights = block.columns[-1]
+            at = int(np.argmax(weights < 0))
+            raise DataError(
+                f"{path}: weight column {self.columns.weight!r} is {weights[at]:g} in row {_row(batch, at)}; "
+                "weights must be 0 or more"
+            )
+        return columns[:-1], columns[-1]
+
+
+def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
+    """See that no row that passes the filters holds an infinity, or a number whose square overflows.
+
+    Rows are read where a footer announces such a value: they may be those that the filters leave out.
+
+    Args:
+        work: The sums that are wanted.
+        bound: On the magnitude of each of `columns.fitted`, from the footers.
+
+    Raises:
+        DataError: One does.
+    """
+    source = work.source
+    for name in [n for n, size in zip(work.columns.fitted, bound.tolist(), strict=True) if not size <= LARGEST_VALUE]:
+        for f, file in enumerate(source.files):
+            if not file.wanted_groups or largest_in_file(source.filesystem, file, [name], None)[0] <= LARGEST_VALUE:
+                continue
+            for batch in read(source, Shard(f, f, file.wanted_groups), [name], work.budget):
+                values = numbers(batch, [name]).columns[0]
+                usable = np.abs(values) <= LARGEST_VALUE
+                if not usable.all():
+                    at = int(np.argmin(usable))
+                    value = values[at]
+                    what = "infinite" if np.isinf(value) else f"{value:g}, whose square is beyond float64,"
+                    raise DataError(
+                        f"{file.path}: column {name!r} is {what} in row {_row(batch, at)}; correct it, make it null, "
+                        "or leave it out by filters"
+                    )
+
+
+def _largest(column: NDArray[np.float64]) -> float:
+    return max(float(column.max(initial=0.0)), -float(column.min(initial=0.0)))
+
+
+def _row(batch: pa.RecordBatch, at: int) -> int:
+    return int(batch.column(ROW)[at].as_py())

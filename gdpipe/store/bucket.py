@@ -1,0 +1,159 @@
+"""A prefix in an object store that runs are kept in: objects appear whole, but there is no lock and no rename.
+
+A run is written below `.staging/<run_id>-<signature>/`, copied object by object, and its manifest last: a run without a
+manifest is not there. A claim, the object `claim` there, says that a name is taken, and by whom. What has no signature
+in its name, and what our staging does not list, is not ours, and stays.
+"""
+
+import contextlib
+import datetime
+import json
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from gdpipe.errors import PublishError
+from gdpipe.layout import MANIFEST, REJECTED, RUNS, STAGING
+from gdpipe.printable import logger_named
+from gdpipe.store.place import Lease, Place, Sink
+from gdpipe.store.signature import signed, signed_name
+
+logger = logger_named(__name__)
+
+CLAIM = "claim"
+# in the staging of a run that is being removed: where it was, and what of
+RETIRED = ".retired.json"
+# Nothing tells a dead run from a slow one but its age. A run writes its parts all along; one that has written nothing
+# for a day is dead, or fails in the end, since what it wrote is gone: it is never published torn.
+DEAD_AFTER = datetime.timedelta(days=1)
+
+
+class BucketPlace(Place):
+    """A bucket and a prefix in it, as PyArrow's filesystems know them."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        place, question, options = self.location.partition("?")
+        return "/".join(part for part in (place.rstrip("/"), self.inside) if part) + question + options
+
+    def create(self, path: str) -> Sink:
+        """Start an object; it appears when it is closed."""
+        return Sink(self.filesystem.open_output_stream(self.full(path)), _nothing, _nothing)
+
+    def is_shared(self) -> bool:
+        """It is, for all who may use it."""
+        return True
+
+    def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
+        """Put an object, in one go."""
+        with self.filesystem.open_output_stream(self.full(path)) as stream:
+            stream.write(content)
+
+    def lease(self, run_id: str) -> Lease | None:
+        """Take a run_id by putting a claim: of two that do so in one instant, the last to write has it."""
+        lease = _BucketLease(self, run_id)
+        if self.exists(lease.claim):
+            return None
+        self.write(lease.claim, lease.token)
+        return lease if self.read(lease.claim) == lease.token else None
+
+    def clear_dead(self) -> list[str]:
+        """Remove what runs have left that have written nothing for long: in staging, and what they had copied."""
+        oldest = datetime.datetime.now(datetime.UTC) - DEAD_AFTER
+        written: dict[str, datetime.datetime] = {}
+        strange = set()
+        for info in self._list(STAGING):
+            folder = info.path[len(self.full(STAGING)) + 1 :].partition("/")[0]
+            if signed_name(folder) is None:
+                strange.add(folder)
+            elif info.is_file:
+                written[folder] = max(info.mtime, written.get(folder, info.mtime))
+        for folder, mtime in written.items():
+            run_id = signed_name(folder)
+            assert run_id is not None
+            if mtime < oldest and not any(time >= oldest for time in self._copied(run_id)):
+                logger.info("removing %s: left by a run that has ended", self.below(f"{STAGING}/{folder}"))
+                with contextlib.suppress(FileNotFoundError):  # another run clears the same
+                    self.withdraw(run_id, self.read(f"{STAGING}/{folder}/{CLAIM}"))
+                self.delete(f"{STAGING}/{folder}")
+        return sorted(strange)
+
+    def withdraw(self, run_id: str, token: bytes) -> None:
+        """Remove what the owner of a claim has copied of a run without a manifest; all else that is there stays.
+
+        Which objects those are is told by its staging, which therefore must be removed after them.
+        """
+        staged = self.below(f"{STAGING}/{signed(run_id)}")
+        if token.decode(errors="replace") not in staged.folders():
+            return  # it had not written anything
+        staged = staged.below(token.decode())
+        finals, files = [f"{kind}/{run_id}" for kind in (RUNS, REJECTED)], set(staged.files())
+        if RETIRED in files:
+            retired = json.loads(staged.read(RETIRED))
+            finals, files = [retired["path"]], set(retired["files"])
+        staged.delete(MANIFEST)  # were the owner alive after all, it could not publish half of a run any more
+        for final in map(self.below, finals):
+            found = set() if final.exists(MANIFEST) else set(final.files())
+            if found & files:
+                logger.info("removing %s: copied by a run that has not become visible", final)
+                if found <= files:
+                    final.delete("")
+                else:
+                    for file in found & files:
+                        final.delete(file)
+
+    def _copied(self, run_id: str) -> list[datetime.datetime]:
+        return [i.mtime for kind in (RUNS, REJECTED) for i in self._list(f"{kind}/{run_id}") if i.is_file]
+
+
+class _BucketLease(Lease):
+    def __init__(self, place: BucketPlace, run_id: str) -> None:
+        token = uuid.uuid4().hex
+        self.token = token.encode()
+        self.claim = f"{STAGING}/{signed(run_id)}/{CLAIM}"
+        self.folder = f"{STAGING}/{signed(run_id)}/{token}"
+        self._place = place
+        self._run_id = run_id
+
+    def settle(self, path: str) -> None:
+        place = self._place
+        if place.exists(f"{path}/{MANIFEST}"):
+            return
+        if place.read(self.claim) != self.token:
+            raise PublishError(f"{place}: another run took the name of {path!r} in the same instant; run again")
+        staged, final = place.below(self.folder), place.below(path)
+        files = staged.files()
+        self._copy([file for file in files if file != MANIFEST], staged, final)
+        missing = set(files) - {MANIFEST} - set(final.files())
+        if missing:
+            raise OSError(f"{final}: {min(missing)} was copied and is not there")
+        self._copy([MANIFEST], staged, final)
+
+    def _copy(self, files: Iterable[str], staged: Place, final: Place) -> None:
+        def copy(file: str) -> None:
+            self._place.filesystem.copy_file(staged.full(file), final.full(file))
+
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(copy, files))
+
+    def retire(self, path: str) -> None:
+        place = self._place
+        retired = {
+            "path": path,
+            "files": [entry["path"] for entry in json.loads(place.read(f"{path}/{MANIFEST}"))["files"]],
+        }
+        place.write(f"{self.folder}/{RETIRED}", json.dumps(retired).encode())
+        place.delete(f"{path}/{MANIFEST}")
+        place.withdraw(self._run_id, self.token)
+
+    def release(self) -> None:
+        with contextlib.suppress(OSError):
+            ours = self._place.read(self.claim) == self.token
+            if ours:
+                self._place.withdraw(self._run_id, self.token)
+            self._place.delete(self.claim.removesuffix(f"/{CLAIM}") if ours else self.folder)
+
+
+def _nothing(_: object = None) -> None:
+    """What a store has taken is safe, and what was not closed is not there."""

@@ -1,1 +1,0 @@
-"""Parquet in, Parquet out: files, schemas, shards, artifacts and the store. No algorithm."""

@@ -1,0 +1,206 @@
+"""The command line beside its results: JSON for programs, tables that fit, help that can be tried, completion."""
+
+import json
+import math
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gdpipe
+from gdpipe.export.document import dumps
+from gdpipe.report.summary import table_lines
+from tests.conftest import REPO, Outcome, gdpipe_cli, gdpipe_command, open_terminal
+
+
+def strict_json(text: str) -> dict[str, Any]:
+    """As a parser reads it that knows no NaN."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    value: dict[str, Any] = json.loads(text, parse_constant=refuse)
+    return value
+
+
+# --json
+
+
+def test_train_prints_one_document_and_logs_beside_it(data: Path, tmp_path: Path) -> None:
+    done = gdpipe_cli("train", data, "--target", "y", "--output", tmp_path / "runs", "--json")
+    assert done.code == 0
+    assert "validated" in done.err
+    printed = strict_json(done.out)
+    run = gdpipe.open_run(tmp_path / "runs")
+    assert (printed["run_id"], printed["folder"]) == (run.run_id, str(run.folder))
+    assert printed["verdict"]["passed"] is True
+    assert printed["verdict"]["coef_gap"] == run.convergence["coef_gap"][0]
+    assert printed["metrics"]["r2"] == run.metrics["r2"][0]
+    assert [row["estimate"] for row in printed["parameters"]] == run.parameters["estimate"].to_list()
+    assert printed["parameters"][0]["vif"] is None
+    assert math.isnan(run.parameters["vif"][0])
+
+
+def test_quiet_json_is_the_document_alone(data: Path, tmp_path: Path) -> None:
+    done = gdpipe_cli("--quiet", "train", data, "--target", "y", "--output", tmp_path / "runs", "--json")
+    assert done.err == ""
+    assert strict_json(done.out)["run_id"]
+
+
+def test_a_rejected_run_is_printed_too(data: Path, tmp_path: Path) -> None:
+    slow = ("--learning-rate", "1e-9", "--max-iterations", "5", "--run-id", "slow")
+    done = gdpipe_cli("train", data, "--target", "y", "--output", tmp_path / "runs", *slow, "--json")
+    assert done.code == 1
+    printed = strict_json(done.out)
+    assert printed["verdict"]["passed"] is False
+    assert printed["folder"] == str(tmp_path / "runs" / "rejected" / "slow")
+    assert printed["verdict"]["reason"] in " ".join(done.err.split())
+
+
+def test_without_a_run_there_is_no_document(data: Path, tmp_path: Path) -> None:
+    done = gdpipe_cli("train", data, "--target", "z", "--output", tmp_path / "runs", "--json")
+    assert (done.code, done.out) == (3, "")
+
+
+def test_show_prints_what_train_printed(data: Path, tmp_path: Path) -> None:
+    trained = gdpipe_cli("train", data, "--target", "y", "--output", tmp_path / "runs", "--json")
+    assert gdpipe_cli("show", tmp_path / "runs", "--json") == Outcome(0, trained.out, "")
+
+
+def test_verify_names_what_is_damaged(output: Path) -> None:
+    done = gdpipe_cli("verify", output, "--json")
+    assert (done.code, done.err) == (0, "")
+    whole = strict_json(done.out)
+    assert (whole["run_id"], whole["damaged"]) == ("good", [])
+    (output / "runs" / "good" / "metrics.parquet").unlink()
+    done = gdpipe_cli("verify", output, "--json")
+    assert done.code == 4
+    damaged = strict_json(done.out)
+    assert damaged["files"] == whole["files"]
+    assert len(damaged["damaged"]) == 1
+    assert "metrics.parquet" in damaged["damaged"][0]
+
+
+def test_plan_keeps_warnings_out_of_its_document(data: Path) -> None:
+    done = gdpipe_cli("--quiet", "plan", data, "--target", "y", "--json")
+    assert strict_json(done.out)["rows"] == 200
+
+
+def test_what_json_cannot_say_is_null() -> None:
+    text = dumps({"a": [math.nan, 1.5], "b": {"c": math.inf}, "d": (-math.inf,)})
+    assert json.loads(text) == {"a": [None, 1.5], "b": {"c": None}, "d": [None]}
+
+
+# tables
+
+ROWS = [
+    {"term": "intercept", "estimate": -16.71834, "std_error": 0.12395, "vif": math.nan, "status": "ok"},
+    {"term": "a_name_of_some_length", "estimate": 1.020991, "std_error": 0.000695, "vif": 1.04, "status": "ok"},
+]
+
+
+@pytest.mark.parametrize("width", range(12, 80))
+def test_a_table_is_no_wider_than_the_terminal(width: int) -> None:
+    lines = table_lines(ROWS, width)
+    assert max(map(len, lines[:3])) <= width
+    assert "estimate" in lines[0]
+    assert "-16.7183" in lines[1]
+    shown = set(lines[0].split()) - {"term"}
+    left_out = set(re.findall(r"[a-z_]+", " ".join(lines[3:]))) & set(ROWS[0])
+    assert shown | left_out >= set(ROWS[0]) - {"term"}
+    assert not shown & left_out
+
+
+def test_a_table_for_a_file_has_every_column() -> None:
+    assert table_lines(ROWS) == table_lines(ROWS, 200)
+    assert table_lines(ROWS)[0].split() == list(ROWS[0])
+
+
+def in_a_terminal(columns: int, *args: object) -> list[str]:
+    """The lines a command prints where stdout is a terminal of so many columns."""
+    for end in open_terminal():  # the script opens its own
+        os.close(end)
+    script = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
+    environment = {**os.environ, "COLUMNS": str(columns), "PYTHONPATH": str(REPO)}
+    command = [sys.executable, "-c", script, *gdpipe_command(*args)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+    )
+    return done.stdout.splitlines()
+
+
+def test_show_fits_the_terminal(output: Path) -> None:
+    run = os.path.relpath(output, Path.cwd())
+    lines = [line for line in in_a_terminal(60, "show", run) if not line.endswith("/good")]
+    assert max(map(len, lines)) <= 60
+    assert any(line.startswith("not shown   vif") for line in lines)
+    assert any(line.startswith("intercept") for line in lines)
+
+
+# help
+
+
+def examples(text: str) -> list[list[str]]:
+    lines = [line.partition("  #")[0].strip() for line in text.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("gdpipe ")]
+
+
+def test_every_example_of_the_help_works_in_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = examples(gdpipe_cli("--help").out)
+    assert {"simulate", "plan", "train", "show", "verify", "predict"} == {example[0] for example in shown}
+    for example in [*shown, *examples(gdpipe_cli("train", "--help").out)]:
+        done = gdpipe_cli(*example)
+        assert done.code == 0, (example, done.err)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["trian", "data"], "'train'"),
+        (["train", "data", "--taget", "y"], "'--target'"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_near_one(typed: list[str], meant: str) -> None:
+    done = gdpipe_cli(*typed)
+    assert done.code == 2
+    assert f"Did you mean {meant}" in done.err
+
+
+def test_a_misspelt_path_is_answered_with_the_near_one(data: Path) -> None:
+    done = gdpipe_cli("train", data.with_name("dtaa"), "--target", "y")
+    assert done.code == 3
+    assert done.err.endswith("no such file or folder; did you mean 'data'?\n")
+
+
+# completion
+
+
+def complete(words: str, tmp_path: Path) -> list[str]:
+    """What bash would be offered for the last of these words, by the name that the script has when it is installed."""
+    script = tmp_path / "gdpipe"
+    script.write_text("from gdpipe.cli import main\nmain()\n")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPO),
+        "_GDPIPE_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+def test_the_shell_completes_commands_options_and_values(tmp_path: Path) -> None:
+    assert complete("gdpipe si", tmp_path) == ["simulate"]
+    assert complete("gdpipe train data --max-", tmp_path) == [
+        "--max-iterations",
+        "--max-seconds",
+        "--max-rmse-increase",
+    ]
+    assert complete("gdpipe train data --method a", tmp_path) == ["auto", "accelerated"]

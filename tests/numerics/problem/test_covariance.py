@@ -1,0 +1,79 @@
+"""Centred sums of products, and the rounding of roots."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, power_of_two, square_root
+from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
+from tests.numerics.build import moments, random_data
+
+
+def covariance(cross: CrossProducts) -> list[list[Fraction]]:
+    if isinstance(cross, Float64Products):
+        return [[Fraction(v) / Fraction(cross.total_weight) for v in row] for row in cross.comoments.tolist()]
+    assert isinstance(cross, ExactProducts)
+    units = [power_of_two(int(e)) for e in cross.exponents]
+    return [
+        [Fraction(int(v), cross.weight**2) * a * b for v, b in zip(row, units, strict=True)]
+        for row, a in zip(cross.products, units, strict=True)
+    ]
+
+
+def test_means_and_covariances_by_hand() -> None:
+    cross = CrossProducts.of(moments(np.array([[1.0, 2.0, 6.0], [1.0, 0.0, 2.0]])), centred=True)
+    assert list(cross.means()) == [3, 1]
+    assert covariance(cross) == [[Fraction(14, 3), Fraction(4, 3)], [Fraction(4, 3), Fraction(2, 3)]]
+    assert cross.variances() == (Fraction(14, 3), Fraction(2, 3))
+
+
+def test_without_centring_they_are_mean_squares() -> None:
+    cross = CrossProducts.of(moments(np.array([[1.0, 2.0, 6.0]])), centred=False)
+    assert cross.variances() == (Fraction(41, 3),)
+
+
+def test_a_huge_offset_cancels_nothing() -> None:
+    column = 1e9 + np.arange(8.0)
+    cross = CrossProducts.of(moments(column[None, :]), centred=True)
+    assert cross.variances() == (Fraction(21, 4),)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_float64_sums_agree_with_exact_ones(centred: bool, weighted: bool) -> None:
+    X, y = random_data(3)
+    columns = np.ascontiguousarray(np.column_stack([X, y]).T)
+    weights = np.random.default_rng(1).uniform(0.1, 3.0, len(y)) if weighted else None
+    parts = Float64Moments.zero(5)
+    for piece in np.array_split(np.arange(len(y)), 7):
+        accumulator = Float64Accumulator(5)
+        for rows in np.array_split(piece, 3):
+            accumulator.add(columns[:, rows], None if weights is None else weights[rows])
+        parts += accumulator.moments()
+    rounded = CrossProducts.of(parts, centred=centred)
+    exact = CrossProducts.of(moments(columns, weights), centred=centred)
+    np.testing.assert_allclose(np.array(covariance(rounded), float), np.array(covariance(exact), float), rtol=1e-9)
+    np.testing.assert_allclose(np.array(rounded.means(), float), np.array(exact.means(), float), rtol=1e-12)
+    assert rounded.total_weight == pytest.approx(exact.total_weight, rel=1e-14)
+
+
+def test_float64_sums_stay_as_they_were_handed_out() -> None:
+    columns = np.random.default_rng(0).normal(size=(3, 50))
+    accumulator = Float64Accumulator(3)
+    accumulator.add(columns[:, :20])
+    first = accumulator.moments()
+    kept = first.comoments.copy()
+    accumulator.add(columns[:, 20:])
+    np.testing.assert_array_equal(first.comoments, kept)
+    np.testing.assert_allclose(accumulator.moments().comoments / 50, np.cov(columns, bias=True), rtol=1e-13)
+
+
+@given(st.fractions(min_value=0, max_value=10**30, max_denominator=10**20))
+def test_a_root_is_rounded_once(value: Fraction) -> None:
+    root = Fraction(square_root(value))
+    above, below = (Fraction(float(np.nextafter(float(root), to))) for to in (np.inf, -np.inf))
+    # no neighbouring float64 is nearer: the midpoints' squares enclose the value
+    assert value == 0 or ((root + below) / 2) ** 2 <= value <= ((root + above) / 2) ** 2
