@@ -17,19 +17,23 @@ from flows.tasks import plain_task, retried_task
 from gdpipe import pipeline
 from gdpipe.config import Arithmetic, Collinear, MethodSetting, NullPolicy, Predict, TrainingConfig
 from gdpipe.run import Run
+from gdpipe.stages.decide import decide
+from gdpipe.stages.evidence import evidence
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import ingest
+from gdpipe.stages.measure import measure
 from gdpipe.stages.predict import predict
 from gdpipe.stages.publish import publish
 from gdpipe.stages.standardize import standardize
-from gdpipe.stages.validate import validate
 
 STEPS = pipeline.Steps(
     ingest=retried_task(ingest),
     standardize=plain_task(standardize),
     fit=plain_task(fit),
     predict=retried_task(predict),
-    validate=retried_task(validate),
+    measure=plain_task(measure),
+    evidence=retried_task(evidence),
+    decide=retried_task(decide),
     publish=retried_task(publish),
 )
 

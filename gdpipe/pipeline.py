@@ -17,15 +17,17 @@ from gdpipe.source.listing import notices_of
 from gdpipe.source.scan import budget_for, shards
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
+from gdpipe.stages.decide import decide
+from gdpipe.stages.evidence import evidence
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import ingest
 from gdpipe.stages.manifest import header, inputs
+from gdpipe.stages.measure import measure
 from gdpipe.stages.predict import predict
 from gdpipe.stages.publish import publish
 from gdpipe.stages.published import nothing_to_do
 from gdpipe.stages.score import check_columns, score
 from gdpipe.stages.standardize import standardize
-from gdpipe.stages.validate import validate
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
 from gdpipe.store.runs import Staging
@@ -43,7 +45,9 @@ class Steps:
     standardize: Stage = standardize
     fit: Stage = fit
     predict: Stage = predict
-    validate: Stage = validate
+    measure: Stage = measure
+    evidence: Stage = evidence
+    decide: Stage = decide
     publish: Stage = publish
 
 
@@ -70,11 +74,13 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         open_executor(config.engine) as executor,
     ):
         ingested = steps.ingest(config, executor)
-        standardized = steps.standardize(config, ingested)
-        solution = steps.fit(config, standardized)
-        predicted = steps.predict(ingested, standardized, solution, staging, executor, with_density=config.report)
-        report = steps.validate(config, ingested, standardized, solution, predicted, staging)
-        folder: Place = steps.publish(config, ingested, standardized, predicted, report, staging)
+        regression = steps.standardize(config, ingested)
+        solution = steps.fit(config, regression)
+        predicted = steps.predict(ingested, regression, solution, staging, executor, with_density=config.report)
+        fitted = steps.measure(ingested, regression, solution, predicted)
+        evidence = steps.evidence(config, ingested, fitted, predicted, staging)
+        steps.decide(config, ingested, fitted, evidence, staging)
+        folder: Place = steps.publish(config, ingested, fitted, predicted, evidence, staging)
     return Run(folder)
 
 
@@ -110,7 +116,7 @@ def score_source(
         logger.info(notice)
     key = column_names("key", key) or ()
     check_columns(model.features, key, opened)
-    columns = Columns(model.features, target, None, tuple(key))
+    columns = Columns(model.design, target, None, tuple(key))
     settings = {
         "source": shown(source),
         "run": shown(run),

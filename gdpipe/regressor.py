@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from fractions import Fraction
 from numbers import Real
 from typing import Any, Literal, Self
 
@@ -14,20 +13,15 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from threadpoolctl import threadpool_limits
 
 from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, TrainingConfig
+from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
+from gdpipe.fit import fit
 from gdpipe.numerics.array_types import why_not_numbers
-from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.descent import GradientDescent, minimize
-from gdpipe.numerics.inference.certificate import certify
-from gdpipe.numerics.problem import baseline as ols
-from gdpipe.numerics.problem.covariance import CrossProducts
-from gdpipe.numerics.problem.regression import Regression
-from gdpipe.numerics.problem.scaling import LARGEST_SCALE, Scaling
+from gdpipe.numerics.problem.scaling import LARGEST_VALUE
 from gdpipe.numerics.rows import linear
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, beyond_float64
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.unrounded import unrounded_moments
-from gdpipe.report.relations import describe
 
 # what an array keeps of its own precision: a combination of float32 columns is constant to float32's rounding
 FLOATS = (np.float64, np.float32, np.float16)
@@ -162,9 +156,15 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         resolution = float(np.finfo(X.dtype).eps)
         exact = config.arithmetic == "exact" or (config.arithmetic == "auto" and X.shape[1] <= EXACT_FEATURES)
         rows = np.vstack([X.T, y], dtype=np.float64)
-        self._check_sizes(np.abs(rows).max(axis=1), "a magnitude", most=float(np.sqrt(np.finfo(np.float64).max)))
+        largest = np.abs(rows).max(axis=1)
+        for name, size in zip([*self._names, "y"], largest.tolist(), strict=True):
+            if size > LARGEST_VALUE:
+                raise DataError(
+                    f"column {name!r} has a magnitude of {size:g}, and gdpipe computes with at most {LARGEST_VALUE:g}; "
+                    "use another unit"
+                )
         if weights is not None and not exact:
-            largest, weight = np.abs(rows).max(axis=1), float(weights.max())
+            weight = float(weights.max())
             for j in beyond_float64(largest, weight) if weight else ():
                 raise DataError(
                     f"column {[*self._names, 'y'][j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
@@ -189,34 +189,16 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
 
     def _solve(self, config: TrainingConfig, moments: Moments | Float64Moments, resolution: float) -> None:
         p = self.n_features_in_
-        cross = CrossProducts.of(moments, centred=config.fit_intercept)
-        scaling = Scaling.of(cross)
-        scales = np.array([*scaling.scales, scaling.target_scale])
-        self._check_sizes(scales, "a standard deviation", least=1 / LARGEST_SCALE, most=LARGEST_SCALE)
-        regression = Regression.of(cross, scaling, np.full(p, resolution), drop=config.collinear == "drop")
-        found = regression.dependencies
-        described = describe(found, cross, self._names)
-        if described and config.collinear == "fail":
-            raise DataError(f"{'; '.join(described)}; leave such features out, or set collinear to min_norm or drop")
-        problem = regression.problem
-        descent = GradientDescent(
-            config.method, config.learning_rate, config.tolerance, config.max_iterations, config.max_seconds
-        )
-        relations, scaling = regression.relations, regression.scaling
-        foreseen = Agreement.foreseen(problem, scaling, relations, cross.total_weight, centred=cross.centred)
-        solution = minimize(problem, descent.plan(problem, foreseen))
-        baseline = ols.solve(regression.cross, scaling, problem, relations)
-        std_error = np.full(problem.n_features + 1, np.nan) if foreseen is None else foreseen.std_error
-        agreement = Agreement.of(problem, scaling, baseline.coef_scaled, std_error)
-        terms = ["intercept", *(self._names[j] for j in regression.kept)]
-        self.certificate_ = certify(problem, solution, baseline.coef_scaled, agreement, terms, np.nan, 0.0)
-        self.coef_, self.intercept_ = _in_original_units(regression, p, solution.coef_scaled.tolist())
-        self.ols_coef_, self.ols_intercept_ = _in_original_units(regression, p, baseline.coef_scaled)
-        self.n_iter_ = solution.iterations
-        self.loss_history_ = solution.history_loss
-        self.history_iterations_ = solution.history_iterations
-        self.rank_ = p - len(found.constant) - len(found.redundant)
-        self.dependencies_ = described
+        found = fit(moments, Design.of_numbers(self._names), config, np.full(p, resolution))
+        dependencies = found.regression.dependencies
+        self.certificate_ = found.certificate
+        self.coef_, self.intercept_ = found.model.coef, found.model.intercept
+        self.ols_coef_, self.ols_intercept_ = found.ols.coef, found.ols.intercept
+        self.n_iter_ = found.solution.iterations
+        self.loss_history_ = found.solution.history_loss
+        self.history_iterations_ = found.solution.history_iterations
+        self.rank_ = p - len(dependencies.constant) - len(dependencies.redundant)
+        self.dependencies_ = found.dependencies
 
     def _config(self) -> TrainingConfig:
         # a grid search hands in NumPy's numbers
@@ -227,14 +209,6 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     def _names(self) -> Sequence[str]:
         names: Sequence[str] = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
         return names
-
-    def _check_sizes(self, sizes: NDArray[np.float64], what: str, *, least: float = 0.0, most: float) -> None:
-        for name, size in zip([*self._names, "y"], sizes.tolist(), strict=True):
-            if not least <= size <= most:
-                limits = f"{least:g} to {most:g}" if least else f"at most {most:g}"
-                raise DataError(
-                    f"column {name!r} has {what} of {size:g}, and gdpipe computes with {limits}; use another unit"
-                )
 
 
 def _check_numbers(**arrays: Any) -> None:
@@ -262,13 +236,3 @@ def _float64_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | N
     else:
         accumulator.add(rows[:, weights > 0], weights[weights > 0])
     return accumulator.moments()
-
-
-def _in_original_units(
-    regression: Regression, p: int, coef_scaled: Sequence[float | Fraction]
-) -> tuple[NDArray[np.float64], float]:
-    """Coefficients of all features, rounded once, and the intercept."""
-    coef, intercept = regression.scaling.to_original(coef_scaled)
-    full = np.zeros(p)
-    full[regression.kept] = [float(c) for c in coef]
-    return full, float(intercept)

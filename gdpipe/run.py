@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from gdpipe.design import Design
 from gdpipe.errors import PublishError
-from gdpipe.numerics.rows import linear
+from gdpipe.model import Model
 from gdpipe.source.columns import numbers
 from gdpipe.source.files import first_line
-from gdpipe.stages.scan.predict_shard import Model
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import REMEDY, read_artifact
 from gdpipe.store.disk import DiskPlace
@@ -137,6 +137,7 @@ class Run:
         if self.manifest["kind"] != "training":
             raise PublishError(f"{self.location} holds {self.manifest['kind']}, not a model; name a training run")
         table = self.table(catalog.PARAMETERS)
+        design = Design.from_manifest(self.manifest)
         terms: list[str] = table["term"].to_pylist()
         estimates = table["estimate"].to_numpy()
         # the manifest knows whether the first row is the intercept: a feature may have that name too
@@ -144,14 +145,14 @@ class Run:
         damage = (
             f"estimate is {estimates[unknown[0]]:g} in row {unknown[0]}"
             if (unknown := np.flatnonzero(~np.isfinite(estimates))).size
-            else f"its terms are not the {len(self.manifest['features']):,} features of manifest.json"
-            if terms[start:] != self.manifest["features"]
+            else f"its terms are not the {len(design.names):,} features of manifest.json"
+            if terms[start:] != list(design.names)
             else None
         )
         if damage:
             where = self.place.below(f"{catalog.PARAMETERS}.parquet")
             raise PublishError(f"{where}: {damage}; {REMEDY}")
-        return Model(tuple(terms[start:]), estimates[start:], float(estimates[0]) if start else 0.0)
+        return Model(design, estimates[start:], float(estimates[0]) if start else 0.0)
 
     def predict(self, frame: Any) -> pd.Series:
         """Predict the rows of a table; columns are matched by name, others are ignored.
@@ -171,7 +172,7 @@ class Run:
 
         features = self.model.features
         block = numbers(numeric_columns(frame, features), features)
-        values = linear.predict(block.columns, self.model.coef, self.model.intercept)
+        values = self.model.predict(block.columns)
         complete = block.complete
         if complete is not None:
             values = np.where(complete, values, np.nan)

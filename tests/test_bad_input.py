@@ -19,7 +19,7 @@ import pytest
 
 import gdpipe
 from gdpipe.pipeline import Steps, train
-from gdpipe.stages.validate import validate
+from gdpipe.stages.measure import measure
 from gdpipe.store.signature import signed
 from tests.conftest import (
     REPO,
@@ -738,10 +738,10 @@ def test_a_run_in_progress_keeps_its_name_and_its_files(data: Path, output: Path
         for name in ("other", "mine"):
             others.append(gdpipe_cli("train", data, "--target", "y", "--output", output, "--run-id", name))
         assert (output / ".staging" / signed("mine") / "predictions" / "part-00000.parquet").is_file()
-        return validate(*args)
+        return measure(*args)
 
     config = gdpipe.TrainingConfig(source=str(data), target="y", output=str(output), run_id="mine")
-    assert train(config, Steps(validate=meanwhile)).run_id == "mine"
+    assert train(config, Steps(measure=meanwhile)).run_id == "mine"
     assert [other.code for other in others] == [0, 2]
     assert "'mine'" in others[1].err
     assert gdpipe.open_run(output).run_id == "mine"

@@ -23,14 +23,15 @@ from distributed import Client
 
 import gdpipe
 from gdpipe import cluster
+from gdpipe.design import Design
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, EngineError, GdpipeError, PublishError
+from gdpipe.model import Model
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.budget import Budget
 from gdpipe.source.scan import shards
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.scan.predict_shard import Model
 from gdpipe.stages.score import score
 from gdpipe.store.runs import Staging
 from gdpipe.store.signature import signed
@@ -244,11 +245,11 @@ def test_only_a_stretch_of_the_calls_is_on_its_way(dask: Cluster) -> None:
 
 def test_an_output_that_workers_do_not_see(dask: Cluster, data: Path, tmp_path: Path) -> None:
     dask.grow(2)
-    source, columns = Source.open(str(data)), Columns(("x1",), "y", None, ())
+    source, columns = Source.open(str(data)), Columns(Design.of_numbers(["x1"]), "y", None, ())
     output = tmp_path / "unseen"
     staging = Staging(output, "r1")
     staging.folder = staging.output.below(".staging/r1")  # was never made
-    model = Model(("x1",), np.ones(1), 0.0)
+    model = Model(Design.of_numbers(["x1"]), np.ones(1), 0.0)
     with (
         open_executor(dask.address) as executor,
         pytest.raises(PublishError, match="all workers must share the output"),

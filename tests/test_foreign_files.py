@@ -126,7 +126,7 @@ def test_files_of_others_outlive_a_run_that_fails(place: Place, data: Path) -> N
 
     config = gdpipe.TrainingConfig(source=str(data), target="y", output=place.location, run_id="r1")
     with pytest.raises(gdpipe.PublishError, match="broken"):
-        gdpipe.pipeline.train(config, Steps(validate=broken))
+        gdpipe.pipeline.train(config, Steps(decide=broken))
     assert lost(place) == []
 
 

@@ -1,15 +1,13 @@
 """A fitted line as SQL: the same numbers in the same order, wherever the rows are."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-import numpy as np
 import sqlglot
-from numpy.typing import NDArray
 from sqlglot import exp
 
 from gdpipe.errors import ConfigError
 from gdpipe.location import without_credentials
+from gdpipe.model import Model
 
 PREDICTION = "prediction"
 # whose names are the same in capitals and in small letters, also where they are quoted; DuckDB takes ASCII so alone
@@ -18,43 +16,26 @@ IGNORE_CASE = ("duckdb", "spark", "bigquery")
 BOOLEANS_ARE_INTEGERS = ("bigquery", "postgres")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Line:
-    """A fitted line, and what of its columns' types SQL must know.
-
-    Attributes:
-        features: Names of columns.
-        coef: Shape (p,), target units per feature unit.
-        intercept: In target units.
-        booleans: The features that are booleans.
-    """
-
-    features: Sequence[str]
-    coef: NDArray[np.float64]
-    intercept: float
-    booleans: Collection[str] = ()
-
-
-def expression(line: Line, dialect: str) -> str:
+def expression(model: Model, dialect: str) -> str:
     """Intercept + Σ coefⱼ·xⱼ, added feature by feature in order, as `gdpipe.numerics.rows.linear.predict` does.
 
     Null where a feature is null or NaN.
 
     Args:
-        line: The model.
+        model: The model.
         dialect: One of sqlglot's.
 
     Raises:
         ConfigError: Two features have the same name in that dialect.
     """
-    return _prediction(line, dialect).sql(dialect)
+    return _prediction(model, dialect).sql(dialect)
 
 
-def select(line: Line, dialect: str, table: str, columns: Iterable[str] = ()) -> str:
+def select(model: Model, dialect: str, table: str, columns: Iterable[str] = ()) -> str:
     """A query for every column of a table and the prediction beside them, in a column `prediction`.
 
     Args:
-        line: The model.
+        model: The model.
         dialect: One of sqlglot's.
         table: As it stands in a FROM clause of that dialect.
         columns: Its columns, as far as they are known.
@@ -64,7 +45,7 @@ def select(line: Line, dialect: str, table: str, columns: Iterable[str] = ()) ->
             dialect.
     """
     source = _parsed(table, dialect)
-    predicted = exp.alias_(_prediction(line, dialect), PREDICTION, copy=False)
+    predicted = exp.alias_(_prediction(model, dialect), PREDICTION, copy=False)
     same: dict[str, list[str]] = {}
     for name in sorted(set(columns)):
         same.setdefault(_folded(name, dialect), []).append(name)
@@ -73,7 +54,7 @@ def select(line: Line, dialect: str, table: str, columns: Iterable[str] = ()) ->
             f"table {without_credentials(table)!r}: has a column {own[0]!r} itself, and the query would give two "
             "of that name; rename it in the table, or print the expression (without --table) and name it yourself"
         )
-    for feature in line.features:
+    for feature in model.features:
         names = same.get(_folded(feature, dialect), [])
         if len(names) > 1:
             which = " and ".join(map(repr, names))
@@ -108,21 +89,25 @@ def _parsed(table: str, dialect: str) -> exp.Expression:
         ) from error
 
 
-def _prediction(line: Line, dialect: str) -> exp.Expression:
+def _prediction(model: Model, dialect: str) -> exp.Expression:
     seen: dict[str, str] = {}
-    total: exp.Expression = _double(line.intercept)
-    for name, weight in zip(line.features, line.coef.tolist(), strict=True):
+    total: exp.Expression = _double(model.intercept)
+    for name in model.features:
         other = seen.setdefault(_folded(name, dialect), name)
         if other != name:
             raise ConfigError(
                 f"features {other!r} and {name!r} differ only in case, which {dialect} ignores: it would take one for "
                 "the other; rename one of them in the data and train again"
             )
-        column: exp.Expression = exp.column(name, quoted=True)
-        if name in line.booleans and dialect in BOOLEANS_ARE_INTEGERS:
-            column = exp.Cast(this=column, to=exp.DataType.build("int"))
-        column = exp.Cast(this=column, to=exp.DataType.build("double"))
-        total = exp.Add(this=total, expression=exp.Mul(this=column, expression=_double(weight)))
+
+    def column(name: str) -> exp.Expression:
+        found: exp.Expression = exp.column(name, quoted=True)
+        if name in model.design.booleans and dialect in BOOLEANS_ARE_INTEGERS:
+            found = exp.Cast(this=found, to=exp.DataType.build("int"))
+        return exp.Cast(this=found, to=exp.DataType.build("double"))
+
+    for term, weight in zip(model.design.terms, model.coef.tolist(), strict=True):
+        total = exp.Add(this=total, expression=exp.Mul(this=term.of(column), expression=_double(weight)))
     if dialect == "bigquery":  # where NaN = NaN is false
         return exp.If(this=exp.IsNan(this=total), true=exp.null(), false=total.copy())
     return exp.Nullif(this=total, expression=_double(float("nan")))

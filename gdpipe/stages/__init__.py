@@ -1,4 +1,4 @@
-"""The six steps of a run, one public function a file; here arrays and tables meet.
+"""The steps of a run, one public function a file; here arrays and tables meet.
 
-ingest -> standardize -> fit -> predict -> validate -> publish
+ingest -> standardize -> fit -> predict -> measure -> evidence -> decide -> publish
 """

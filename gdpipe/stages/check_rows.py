@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from gdpipe.numerics.rows.row_checks import LineGaps, RowCheck, weight_check
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.predict import Predicted
-from gdpipe.stages.standardize import Standardized
 
 REMEDY = (
     "the rows read for the predictions are not those of the sums: train again when no file of the source changes, "
@@ -14,10 +13,15 @@ REMEDY = (
 )
 
 
-def check_rows(ingested: Ingested, standardized: Standardized, predicted: Predicted) -> tuple[RowCheck, ...]:
+def check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -> tuple[RowCheck, ...]:
     """Counts, weights, and the means of residuals, their squares and the probe's, over the rows that were read again.
 
     Rows that were not read again are taken by their sums, on both sides: they add nothing to a gap.
+
+    Args:
+        ingested: The first scan.
+        predicted: The second.
+        target_scale: The target's standard deviation.
 
     Returns:
         None where no row was to be read again.
@@ -29,7 +33,7 @@ def check_rows(ingested: Ingested, standardized: Standardized, predicted: Predic
     weights = weight_check(rows.residuals.powers, expected.moments)
     if not (rows.residuals.powers.weight and expected.moments.weight):
         return (counts, weights)
-    model, probe, scale = predicted.model, predicted.probe, standardized.scaling.target_scale
+    model, probe, variance = predicted.model, predicted.probe, target_scale**2
     fit = LineGaps.of(
         rows.residuals.powers, predicted.grids.unit, expected.moments, model.coef, model.intercept, ingested.largest
     )
@@ -39,7 +43,7 @@ def check_rows(ingested: Ingested, standardized: Standardized, predicted: Predic
         weights,
         RowCheck("row_mean_gap", fit.mean, fit.mean_limit),
         RowCheck("row_loss_gap", fit.square, fit.square_limit),
-        RowCheck("row_probe_gap", beside.square / scale / scale, beside.square_limit / scale / scale),
+        RowCheck("row_probe_gap", beside.square / variance, beside.square_limit / variance),
     )
 
 

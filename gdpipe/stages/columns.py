@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from gdpipe.config import TrainingConfig
+from gdpipe.design import Design
 from gdpipe.errors import ConfigError, SchemaError
 from gdpipe.source.columns import is_numeric
 from gdpipe.source.scan import ROW
@@ -15,10 +18,15 @@ from gdpipe.store import catalog
 class Columns:
     """Which column plays which part."""
 
-    features: tuple[str, ...]
+    design: Design
     target: str
     weight: str | None
     key: tuple[str, ...]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns that terms are made of."""
+        return self.design.columns
 
     @property
     def fitted(self) -> tuple[str, ...]:
@@ -37,13 +45,15 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
         features, notices = _all_numeric(config, source)
     else:
         features = config.features
-    columns = Columns(features, config.target, config.weight, config.key)
     source.check_columns([config.target], "target")
     source.check_columns(features, "feature")
     source.check_columns([config.weight] if config.weight else [], "weight")
     check_key(config.key, source)
     if not features:
         raise SchemaError(f"{source.location}: no numeric column is left to be a feature besides {config.target!r}")
+    columns = Columns(
+        Design.of_numbers(features, _booleans(features, source)), config.target, config.weight, config.key
+    )
     for name in columns.fitted:
         kind = source.schema.field(name).type
         if not is_numeric(kind):
@@ -85,6 +95,22 @@ def _all_numeric(config: TrainingConfig, source: Source) -> tuple[tuple[str, ...
     }
     notices = tuple(f"left out, {why}: {', '.join(names)}" for why, names in reasons.items() if names)
     return tuple(features), notices
+
+
+def _booleans(names: Sequence[str], source: Source) -> list[str]:
+    """The columns that are booleans in every file; nulls alone may be any type."""
+
+    def may_be(schema: pa.Schema, name: str) -> bool:
+        kind = schema.field(name).type
+        return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
+
+    # the first file answers for nearly all columns, however many files there are
+    candidates = [name for name in names if may_be(source.schema, name)]
+    return [
+        name
+        for name in candidates
+        if all(may_be(file.schema, name) for file in source.files if name in file.schema.names)
+    ]
 
 
 def check_key(key: Sequence[str], source: Source) -> None:

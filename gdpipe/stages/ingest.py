@@ -12,7 +12,7 @@ from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.engine import at_most, worker_count
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import CrossProducts, square_root
-from gdpipe.numerics.problem.scaling import LARGEST_SCALE
+from gdpipe.numerics.problem.scaling import LARGEST_SCALE, LARGEST_VALUE
 from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
 from gdpipe.printable import logger_named
@@ -24,7 +24,7 @@ from gdpipe.stages.cached_sums import CachedSums, sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.scan.row_sums import RowSums
-from gdpipe.stages.scan.sum_shard import LARGEST_VALUE, SumShard, check_usable
+from gdpipe.stages.scan.sum_shard import SumShard, check_usable
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
 

@@ -1,20 +1,17 @@
 """What a run says about itself."""
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-import pyarrow as pa
-
 from gdpipe.config import TrainingConfig
-from gdpipe.numerics.inference.certificate import Certificate
+from gdpipe.fit import Fit
 from gdpipe.source.source import Source
 from gdpipe.stages.alternatives import Forecast
 from gdpipe.stages.compare import Comparison
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.published import versions
-from gdpipe.stages.standardize import Standardized
 from gdpipe.store.catalog import SCHEMA_VERSION
 from gdpipe.store.writer import WrittenFile
 
@@ -22,8 +19,7 @@ from gdpipe.store.writer import WrittenFile
 def manifest(
     config: TrainingConfig,
     ingested: Ingested,
-    standardized: Standardized,
-    certificate: Certificate,
+    fit: Fit,
     comparison: Comparison,
     files: Iterable[WrittenFile],
     forecasts: Iterable[Forecast] = (),
@@ -33,12 +29,11 @@ def manifest(
     return {
         **header("training", config.run_id or "", files),
         "settings": config.as_dict(),
-        "features": list(ingested.columns.features),
-        "boolean_features": _boolean(ingested.source, ingested.columns.features),
+        **fit.design.to_manifest(),
         "target": ingested.columns.target,
         "columns": list(ingested.source.schema.names),
         "notices": [*ingested.notices, *comparison.notices],
-        "dependencies": list(standardized.described),
+        "dependencies": list(fit.dependencies),
         "inputs": [
             {**entry, "sums": ingested.sums_of(f), "predicted": f in ingested.predicted}
             for f, entry in enumerate(inputs(ingested.source))
@@ -52,26 +47,10 @@ def manifest(
             "null": rows.missing,
             "zero_weight": rows.zero_weight,
         },
-        "verdict": {"passed": certificate.passed, "reason": certificate.reason},
+        "verdict": {"passed": fit.certificate.passed, "reason": fit.certificate.reason},
         **comparison.as_dict(),
         **({"forecasts": other} if (other := [asdict(forecast) for forecast in forecasts]) else {}),
     }
-
-
-def _boolean(source: Source, features: Sequence[str]) -> list[str]:
-    """The features that are booleans in every file, which a database must be told; nulls alone may be any type."""
-
-    def may_be(schema: pa.Schema, name: str) -> bool:
-        kind = schema.field(name).type
-        return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
-
-    # the first file answers for nearly all columns, however many files there are
-    candidates = [name for name in features if may_be(source.schema, name)]
-    return [
-        name
-        for name in candidates
-        if all(may_be(file.schema, name) for file in source.files if name in file.schema.names)
-    ]
 
 
 def header(kind: str, run_id: str, files: Iterable[WrittenFile]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, DataError
+from gdpipe.relations import describe
 from gdpipe.report.plan import RunPlan
 from gdpipe.source.budget import BYTES_PER_NUMBER
 from gdpipe.source.null_counts import Footers, read_footers
@@ -71,10 +72,10 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
             began = time.perf_counter()
             ingested = ingest(config, sampler, keep=False)
             opened = time.perf_counter() - began - sampler.elapsed
-            standardized = standardize(config, ingested)
+            regression = standardize(config, ingested)
             began = time.perf_counter()
             # more rows have smaller standard errors, which a descent must come nearer for
-            solution = fit(trial, standardized, standardized.cross.total_weight * wanted / decoded)
+            solution = fit(trial, regression, regression.problem.cross.total_weight * wanted / decoded)
             descended = time.perf_counter() - began
     except (ConfigError, DataError) as error:
         if len(chosen) == len(groups):
@@ -88,7 +89,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     scale = wanted / decoded
     first_scan = sampler.busy * scale / ingested.budget.readers
     least = footers.least_left_out if config.filters is None else None
-    condition = standardized.problem.condition_number
+    condition = regression.problem.condition_number
     return RunPlan(
         source=source.location,
         target=config.target,
@@ -114,7 +115,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         memory_bytes=_memory(ingested),
         workers=ingested.budget.readers,
         batch_rows=ingested.budget.batch_rows,
-        dependencies=standardized.described,
+        dependencies=describe(regression, columns.design.names),
         notices=_notices(ingested, footers),
     )
 

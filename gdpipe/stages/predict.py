@@ -9,8 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.engine import at_most
+from gdpipe.fit import descended
+from gdpipe.model import Model
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import square_root
+from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.density import DensityGrid
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualGrids
@@ -19,9 +22,8 @@ from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.progress import reported
-from gdpipe.stages.scan.predict_shard import Model, PredictShard
+from gdpipe.stages.scan.predict_shard import PredictShard
 from gdpipe.stages.scan.rows_again import Check, RowsAgain
-from gdpipe.stages.standardize import Standardized
 from gdpipe.store.runs import Staging
 from gdpipe.store.writer import WrittenFile
 
@@ -47,7 +49,7 @@ class Predicted:
 
 def predict(
     ingested: Ingested,
-    standardized: Standardized,
+    regression: Regression,
     solution: Solution,
     staging: Staging,
     executor: Executor,
@@ -58,7 +60,7 @@ def predict(
 
     Args:
         ingested: The first scan.
-        standardized: The problem.
+        regression: The problem.
         solution: Its answer.
         staging: Where the parts go.
         executor: Works on the shards.
@@ -68,24 +70,24 @@ def predict(
         DataError: A file changed or broke since it was first read.
         PublishError: A part cannot be written.
     """
-    columns, kept = ingested.columns, standardized.kept
-    model = _model(standardized, solution, columns.features)
-    scales, means = standardized.kept_scaling.scales, standardized.kept_scaling.means
-    means_float = np.array([float(m) for m in means])
+    columns, included = ingested.columns, regression.included
+    model = descended(columns.design, regression, solution)
+    scaling, total_weight = regression.problem.scaling, regression.problem.cross.total_weight
+    means = np.array([float(m) for m in scaling.means])
     # no z can be larger than the values allow, nor, since Σw·z² = Σw, than the weights do
-    by_value = (ingested.largest[kept] + np.abs(means_float)) / scales
-    by_weight = math.sqrt(standardized.cross.total_weight / ingested.least_weight)
+    by_value = (ingested.largest[included] + np.abs(means)) / scaling.scales
+    by_weight = math.sqrt(total_weight / ingested.least_weight)
     grids = ResidualGrids.of(
         np.minimum(by_value, by_weight) * (1 + 2**-20),
-        _largest_residual(ingested, standardized, solution, model),
+        _largest_residual(ingested, total_weight, solution, model),
         _weight_exponent(ingested),
-        standardized.scaling.target_scale,
+        scaling.target_scale,
         exact=isinstance(ingested.moments, Moments),
     )
-    constant = standardized.dependencies.constant
-    probe = Probe.of(standardized.scaling, constant, ingested.largest, grids.unit, grids.weight_exponent)
-    density_grid = _density_grid(standardized, solution) if with_density else None
-    check = Check(tuple(kept), means_float, 1.0 / scales, grids, probe, columns.weight is not None, density_grid)
+    constant = regression.dependencies.constant
+    probe = Probe.of(regression.scaling, constant, ingested.largest, grids.unit, grids.weight_exponent)
+    density_grid = _density_grid(regression, solution) if with_density else None
+    check = Check(tuple(included), means, 1.0 / scaling.scales, grids, probe, columns.weight is not None, density_grid)
     work = PredictShard(
         ingested.source,
         columns,
@@ -108,25 +110,18 @@ def predict(
     return Predicted(model, tuple(files), rows, grids, probe)
 
 
-def _model(standardized: Standardized, solution: Solution, features: tuple[str, ...]) -> Model:
-    coef, intercept = standardized.kept_scaling.to_original(solution.coef_scaled.tolist())
-    full = np.zeros(len(features))
-    full[standardized.kept] = [float(c) for c in coef]
-    return Model(features, full, float(intercept))
-
-
-def _largest_residual(ingested: Ingested, standardized: Standardized, solution: Solution, model: Model) -> float:
+def _largest_residual(ingested: Ingested, total_weight: float, solution: Solution, model: Model) -> float:
     """A bound on every |residual|, known before any is: the same for every shard, however the rows are cut."""
     p = len(model.coef)
     reach = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[:p]) + float(ingested.largest[p])
     rounding = 4 * (p + 4) * float(np.finfo(np.float64).eps) * reach
     # Σw·e² = Σw·loss bounds each e², far closer than the largest values do where the fit is good
-    by_loss = math.sqrt(standardized.cross.total_weight / ingested.least_weight) * math.sqrt(solution.loss)
+    by_loss = math.sqrt(total_weight / ingested.least_weight) * math.sqrt(solution.loss)
     return min(reach, by_loss) * (1 + 2**-40) + rounding
 
 
-def _density_grid(standardized: Standardized, solution: Solution) -> DensityGrid:
-    cross, scaling = standardized.cross, standardized.scaling
+def _density_grid(regression: Regression, solution: Solution) -> DensityGrid:
+    cross, scaling = regression.problem.cross, regression.problem.scaling
     centre, variance = cross.means()[-1], cross.variances()[-1]
     # without an intercept the target may be constant, which float64 sums round to less than no variance; and a perfect
     # fit leaves residuals that are rounding

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from gdpipe.engine import at_most
 from gdpipe.errors import SchemaError
+from gdpipe.model import Model
 from gdpipe.numerics.rows.prediction_error import PredictionError
 from gdpipe.printable import logger_named
 from gdpipe.source.budget import Budget
@@ -19,7 +20,7 @@ from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns, check_key
 from gdpipe.stages.predict import key_fields
 from gdpipe.stages.progress import reported
-from gdpipe.stages.scan.predict_shard import Model, PredictShard
+from gdpipe.stages.scan.predict_shard import PredictShard
 from gdpipe.stages.scan.score_sums import ScoreSums, no_target
 from gdpipe.store import catalog
 from gdpipe.store.runs import Staging

@@ -4,10 +4,10 @@ import contextlib
 from typing import Any
 
 from gdpipe.errors import GdpipeError
-from gdpipe.export.sql import Line, expression, paths_in, select
+from gdpipe.export.sql import expression, paths_in, select
 from gdpipe.location import is_uri
+from gdpipe.model import Model
 from gdpipe.source.source import Source
-from gdpipe.stages.scan.predict_shard import Model
 
 
 def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | None) -> str:
@@ -15,7 +15,7 @@ def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | No
 
     Args:
         model: A run's.
-        manifest: That run's; an older version's does not know which features are booleans.
+        manifest: That run's.
         dialect: One of sqlglot's.
         table: As it stands in a FROM clause of that dialect; None for the expression alone.
 
@@ -23,10 +23,9 @@ def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | No
         ConfigError: The table is no table, has a column `prediction` itself, or two columns have the same name in that
             dialect.
     """
-    line = Line(model.features, model.coef, model.intercept, frozenset(manifest.get("boolean_features", ())))
     if table is None:
-        return expression(line, dialect)
-    return select(line, dialect, table, _columns(table, dialect) or _trained_on(manifest))
+        return expression(model, dialect)
+    return select(model, dialect, table, _columns(table, dialect) or _trained_on(manifest))
 
 
 def _columns(table: str, dialect: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""A flow of six tasks that do nothing, with the options of the training flow's: what Prefect itself costs."""
+"""A flow of eight tasks that do nothing, with the options of the training flow's: what Prefect itself costs."""
 
 from prefect import flow
 
@@ -18,7 +18,13 @@ def fit() -> None: ...
 def predict() -> None: ...
 
 
-def validate() -> None: ...
+def measure() -> None: ...
+
+
+def evidence() -> None: ...
+
+
+def decide() -> None: ...
 
 
 def publish() -> None: ...
@@ -29,7 +35,9 @@ TASKS = [
     plain_task(standardize),
     plain_task(fit),
     retried_task(predict),
-    plain_task(validate),
+    plain_task(measure),
+    retried_task(evidence),
+    retried_task(decide),
     retried_task(publish),
 ]
 

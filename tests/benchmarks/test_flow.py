@@ -75,7 +75,7 @@ def report(times: dict[str, list[dict[str, float]]]) -> None:
     rows: dict[str, tuple[str, str | None]] = {  # a time, or one minus another
         "`gdpipe train` on the flights": ("command line", None),
         "the flow on the flights": ("flow", None),
-        "an empty flow of six tasks": ("empty flow", None),
+        "an empty flow of eight tasks": ("empty flow", None),
         "what both import: a bare interpreter with gdpipe": ("imports", None),
         "the flow adds to `gdpipe train`": ("flow", "command line"),
         "the empty flow adds to a bare interpreter with gdpipe": ("empty flow", "imports"),

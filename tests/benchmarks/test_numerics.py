@@ -14,7 +14,6 @@ from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.dependencies import Dependencies
 from gdpipe.numerics.problem.objective import LeastSquares
-from gdpipe.numerics.problem.scaling import Scaling
 from gdpipe.numerics.sums.float_moments import BLOCK_ROWS, Float64Accumulator
 from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
 from tests.numerics.build import problem
@@ -54,7 +53,7 @@ def test_exact_sums_beside_the_plain_product() -> None:
 def test_the_rational_baseline(p: int) -> None:
     X = np.random.default_rng(0).normal(size=(1_000, p))
     built = problem(X, X.sum(axis=1) + np.random.default_rng(1).normal(size=1_000))
-    (ours,) = medians(lambda: ols.solve(built.cross, built.scaling, built.loss, ()))
+    (ours,) = medians(lambda: ols.solve(built.loss, ()))
     print(f"\nexact solve, p = {p}: {ours * 1e3:.1f} ms")
 
 
@@ -78,7 +77,7 @@ def test_a_step_costs_the_same_for_any_number_of_rows() -> None:
             x = rng.normal(size=(p, min(DRAWN_ROWS, rows - start)))
             accumulator.add(np.vstack([x, weights @ x + rng.normal(size=x.shape[1])]))
         cross = CrossProducts.of(accumulator.moments(), centred=True)
-        return LeastSquares.of(cross, Scaling.of(cross))
+        return LeastSquares.of(cross)
 
     with threadpool_limits(1, user_api="blas"):
         few, many = summed(1_000_000), summed(20_000_000)
@@ -109,14 +108,13 @@ def test_wide_data_beside_the_one_product(p: int) -> None:
 
     def learn() -> None:
         cross = CrossProducts.of(accumulator.moments(), centred=True)
-        scaling = Scaling.of(cross)
-        loss = LeastSquares.of(cross, scaling)
-        Dependencies.of(cross, scaling, loss)
-        agreement = Agreement.foreseen(loss, scaling, (), cross.total_weight, centred=True)
+        loss = LeastSquares.of(cross)
+        Dependencies.of(cross, loss)
+        agreement = Agreement.foreseen(loss, ())
         assert agreement is not None
         solution = minimize(loss, GradientDescent().plan(loss, agreement))
-        baseline = ols.solve(cross, scaling, loss, ())
-        agreement = Agreement.of(loss, scaling, baseline.coef_scaled, agreement.std_error)
+        baseline = ols.solve(loss, ())
+        agreement = Agreement.of(loss, baseline.coef_scaled, agreement.std_error)
         certificate = certify(loss, solution, baseline.coef_scaled, agreement, [""] * (p + 1), 0.0, 0.0)
         assert certificate.passed, certificate.reason
 

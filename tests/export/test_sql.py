@@ -23,7 +23,9 @@ from sqlglot import exp
 
 import gdpipe
 from gdpipe.cli.commands import DIALECTS
-from gdpipe.export.sql import Line, expression
+from gdpipe.design import Design
+from gdpipe.export.sql import expression
+from gdpipe.model import Model
 from gdpipe.source.columns import numbers
 from tests.conftest import FLIGHTS, gdpipe_cli, snapshot, write_parquet
 
@@ -131,7 +133,7 @@ def test_every_dialect_means_the_same(nasty: gdpipe.Run, dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_text_keeps_every_name_and_every_bit(dialect: str) -> None:
-    text = expression(Line(NASTY, COEF, -0.0), dialect)
+    text = expression(Model(Design.of_numbers(NASTY), COEF, -0.0), dialect)
     parsed = sqlglot.parse_one(text, read=dialect)
     assert parsed.sql(dialect) == text
     # of the whole, or of what BigQuery looks at first
@@ -143,7 +145,7 @@ def test_text_keeps_every_name_and_every_bit(dialect: str) -> None:
 
 
 def test_the_text_itself() -> None:
-    line = Line(["a b"], np.array([-0.5]), 2.0)
+    line = Model(Design.of_numbers(["a b"]), np.array([-0.5]), 2.0)
     assert expression(line, "duckdb") == (
         """NULLIF(CAST('2.0' AS DOUBLE) + CAST("a b" AS DOUBLE) * CAST('-0.5' AS DOUBLE), CAST('NaN' AS DOUBLE))"""
     )

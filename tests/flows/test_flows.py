@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("server")
 FLIGHTS = str(Path(__file__).parent.parent.parent / "data" / "flights")
 FEATURES = ["dep_delay", "distance", "air_time", "hour", "month", "day"]
 PROGRESS = ["gdpipe-read", "gdpipe-descended", "gdpipe-predicted"]
-STAGES = ["ingest", "standardize", "fit", "predict", "validate", "publish"]
+STAGES = ["ingest", "standardize", "fit", "predict", "measure", "evidence", "decide", "publish"]
 
 
 def run_flow(flow: Any, **parameters: Any) -> State[Any]:
@@ -109,7 +109,7 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     )
     assert state.is_failed()
     assert str(state.message).startswith("ConvergenceError: the run did not pass validation: stopped after 50 steps")
-    assert task_runs(state)["validate"] == "Failed"
+    assert task_runs(state)["decide"] == "Failed"
     assert (tmp_path / "runs" / "rejected" / "slow" / "loss_history.parquet").is_file()
     assert not (tmp_path / "runs" / "latest.json").exists()
     # its page shows what that of a published run shows

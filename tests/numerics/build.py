@@ -1,13 +1,20 @@
 """From arrays to the records that the numerics work on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from gdpipe.config import TrainingConfig
+from gdpipe.design import Design
+from gdpipe.fit import Fit, conclude, planned
+from gdpipe.numerics.descent.descent import minimize
 from gdpipe.numerics.problem.covariance import CrossProducts
-from gdpipe.numerics.problem.dependencies import Dependencies, split_constant
+from gdpipe.numerics.problem.dependencies import Dependencies
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.problem.scaling import Scaling
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
@@ -17,11 +24,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Everything up to the loss."""
+    """A loss, and what it was made of."""
 
     cross: CrossProducts
-    scaling: Scaling
     loss: LeastSquares
+
+    @property
+    def scaling(self) -> Scaling:
+        return self.loss.scaling
 
 
 def moments(columns: Floats, weights: Floats | None = None, largest: Floats | None = None) -> Moments:
@@ -48,16 +58,28 @@ def problem(X: Floats, y: Floats, *, centred: bool = True, exact: bool = True) -
     """The problem of explaining y, shape (n,), by X, shape (n, p)."""
     columns = np.column_stack([X, y]).T
     cross = CrossProducts.of(moments(columns) if exact else rounded_moments(columns), centred=centred)
-    scaling = Scaling.of(cross)
-    return Problem(cross, scaling, LeastSquares.of(cross, scaling))
+    return Problem(cross, LeastSquares.of(cross))
+
+
+def regression(built: Problem, *, drop: bool = False) -> Regression:
+    """The same as the stages pose it: without what cannot be fitted."""
+    p = len(built.scaling.scales)
+    return Regression.of(built.cross, np.full(p, np.finfo(np.float64).eps), drop=drop)
+
+
+def fitted(built: Problem, **settings: Any) -> Fit:
+    """The whole fit, as the stages make it."""
+    posed = regression(built)
+    names = [f"x{j}" for j in range(len(built.scaling.scales))]
+    config = TrainingConfig(source="X", target="y", fit_intercept=built.cross.centred, **settings)
+    with threadpool_limits(1, user_api="blas"):  # as in a run
+        solution = minimize(posed.problem, planned(posed, config))
+        return conclude(Design.of_numbers(names), posed, solution)
 
 
 def dependencies(built: Problem) -> Dependencies:
     """Among the features of a problem."""
-    _, varying = split_constant(built.cross)
-    target = len(built.scaling.scales)
-    among = LeastSquares.of(built.cross.select([*varying, target]), built.scaling.select(varying))
-    return Dependencies.of(built.cross, built.scaling, among)
+    return regression(built).dependencies
 
 
 def random_data(seed: int, n: int = 400, p: int = 4) -> tuple[Floats, Floats]:

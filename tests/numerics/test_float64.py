@@ -2,43 +2,29 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
-from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.descent import GradientDescent, Solution, Status, minimize
 from gdpipe.numerics.exact.fixed_point import GridMatrix, to_fixed
-from gdpipe.numerics.inference.certificate import Certificate, certify
+from gdpipe.numerics.inference.certificate import Certificate
 from gdpipe.numerics.inference.inference import infer_terms
 from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.baseline import Baseline
 from gdpipe.numerics.rows.residuals import ResidualStatistics
-from tests.numerics.build import Floats, Problem, dependencies, problem, random_data
+from tests.numerics.build import Floats, Problem, dependencies, fitted, problem, random_data, regression
 
 
 def standardized(X: Floats, y: Floats) -> tuple[Floats, Floats]:
     return (X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std()
 
 
-def solved(
-    built: Problem, tolerance: float = 1e-8, max_iterations: int = 100_000
-) -> tuple[Solution, Baseline, Certificate]:
+def solved(built: Problem, **settings: Any) -> tuple[Solution, Baseline, Certificate]:
     """Descent, baseline and verdict, with the relations projected out."""
-    with threadpool_limits(1, user_api="blas"):  # as in a run
-        found = dependencies(built)
-        assert found.null_space is not None
-        loss = built.loss.without(found.null_space)
-        agreement = Agreement.foreseen(loss, built.scaling, found.relations, 1e3, centred=True)
-        settings = GradientDescent(tolerance=tolerance, max_iterations=max_iterations)
-        solution = minimize(loss, settings.plan(loss, agreement))
-        baseline = ols.solve(built.cross, built.scaling, loss, found.relations)
-        std_error = np.full(loss.n_features + 1, np.nan) if agreement is None else agreement.std_error
-        held = Agreement.of(loss, built.scaling, baseline.coef_scaled, std_error)
-        terms = ["intercept", *(f"x{j}" for j in range(loss.n_features))]
-        verdict = certify(loss, solution, baseline.coef_scaled, held, terms, 0.0, 0.0)
-    return solution, baseline, verdict
+    found = fitted(built, **settings)
+    return found.solution, found.baseline, found.certificate
 
 
 @pytest.mark.parametrize("p", [1, 5, 37, 300])
@@ -61,7 +47,7 @@ def test_few_features_agree_with_exact_sums(seed: int, centred: bool) -> None:
     X, y = random_data(seed, p=5)
     X = X - 0.9 * X.mean(axis=0)  # without an intercept a mean makes all features alike
     exact, rounded = (problem(X, y, centred=centred, exact=kind) for kind in (True, False))
-    wanted = ols.solve(exact.cross, exact.scaling, exact.loss, ())
+    wanted = ols.solve(exact.loss, ())
     solution, baseline, verdict = solved(rounded, tolerance=1e-10)
     assert verdict.passed
     np.testing.assert_allclose(np.array(baseline.coef_scaled, float), np.array(wanted.coef_scaled, float), atol=1e-9)
@@ -98,14 +84,11 @@ def test_standard_errors_agree_with_exact_sums(centred: bool) -> None:
     errors = []
     for exact in (True, False):
         built = problem(X, y, centred=centred, exact=exact)
-        baseline = ols.solve(built.cross, built.scaling, built.loss, ())
-        six = list(range(6))
+        baseline = ols.solve(built.loss, ())
         residuals = ResidualStatistics(
             np.zeros(6), built.loss.hessian, np.zeros(6), 1.0, (0.0, 1.0, 0.0, 3.0), 1.0, 2.0
         )
-        terms = infer_terms(
-            built.cross, built.scaling, built.loss, residuals, baseline.loss, np.ones(7), six, six, True
-        )
+        terms = infer_terms(regression(built), residuals, baseline.loss, np.ones(7))
         errors.append((terms.std_error, terms.std_error_hc1, terms.vif))
     for ours, wanted in zip(*errors, strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=1e-8)

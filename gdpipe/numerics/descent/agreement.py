@@ -12,7 +12,6 @@ from gdpipe.numerics.exact.fixed_point import to_fixed
 from gdpipe.numerics.problem.baseline import refined
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
-from gdpipe.numerics.problem.scaling import Scaling
 
 # a term agrees when it has nine digits of OLS, or lies within a thousandth of its standard error
 NINE_DIGITS, OF_STD_ERROR = 1e-9, 1e-3
@@ -40,18 +39,15 @@ class Agreement:
     shift: NDArray[np.float64]
 
     @classmethod
-    def of(
-        cls, problem: LeastSquares, scaling: Scaling, optimum: Sequence[Fraction], std_error: NDArray[np.float64]
-    ) -> "Agreement":
+    def of(cls, problem: LeastSquares, optimum: Sequence[Fraction], std_error: NDArray[np.float64]) -> "Agreement":
         """From the optimum.
 
         Args:
             problem: The loss.
-            scaling: Of the same features and target.
             optimum: w*, shape (p,).
             std_error: Of intercept and features, standardized, shape (p + 1,); NaN where there is none.
         """
-        coef = np.array([float(w) for w in optimum])
+        scaling, coef = problem.scaling, np.array([float(w) for w in optimum])
         intercept = float(scaling.to_original(optimum)[1] / Fraction(scaling.target_scale))
         wanted = np.maximum(NINE_DIGITS * np.abs([intercept, *coef]), OF_STD_ERROR * np.nan_to_num(std_error))
         length = float(np.linalg.norm(coef))
@@ -65,35 +61,32 @@ class Agreement:
     def foreseen(
         cls,
         problem: LeastSquares,
-        scaling: Scaling,
         relations: Sequence[Relation],
-        total_weight: float,
-        *,
-        centred: bool,
+        total_weight: float | None = None,
     ) -> "Agreement | None":
         """The same before a descent, from the eigenvalues; None where float64 cannot tell the least from zero.
 
         Args:
             problem: The loss.
-            scaling: Of the same features and target.
             relations: Among the features: those that take part have no standard error.
-            total_weight: Rows behind it.
-            centred: Whether the fit has an intercept.
+            total_weight: Of all rows, where the problem is that of a sample.
         """
         if not problem.strong_convexity > 0:
             return None
         optimum = refined(problem)
-        p, df = problem.n_features, total_weight - len(problem.eigenvalues) - centred
+        cross, scaling, p = problem.cross, problem.scaling, problem.n_features
+        weight = cross.total_weight if total_weight is None else total_weight
+        df = weight - len(problem.eigenvalues) - cross.centred
         std_error = np.full(p + 1, math.nan)
         if df > 0:
             noise = problem.loss_at(to_fixed(optimum)) / problem.variance / df
             inverse_root = problem.modes / np.sqrt(problem.eigenvalues)
             std_error[1:] = np.sqrt(noise * np.sum(inverse_root**2, axis=1))
             std_error[[j + 1 for relation in relations for j in relation.features]] = math.nan
-            if centred and not any(relation.constant for relation in relations):
+            if cross.centred and not any(relation.constant for relation in relations):
                 shift = np.array([float(mean) for mean in scaling.means]) / scaling.scales
                 std_error[0] = math.sqrt(noise * (1 + float(np.sum((shift @ inverse_root) ** 2))))
-        return cls.of(problem, scaling, optimum, std_error)
+        return cls.of(problem, optimum, std_error)
 
     @property
     def limits(self) -> NDArray[np.float64]:

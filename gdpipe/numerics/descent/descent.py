@@ -113,7 +113,8 @@ class GradientDescent:
             momentum = (1.0 - root) / (1.0 + root)
         # the gradient norm at which ||g|| / mu bounds the distance by the one aimed at
         stop = smallest * target
-        return Plan(method, rate, momentum, stop, forecast(problem, rate, momentum, stop), self)
+        steps = forecast(problem, rate, momentum, stop)
+        return Plan(method, rate, momentum, stop, steps, self.tolerance, self.max_iterations, self.max_seconds)
 
     def _distance_aimed_at(self, agreement: Agreement | None) -> float:
         """Half the tolerance, or of what the terms are held to, or of a hundredth of the least standard error."""
@@ -133,7 +134,9 @@ class Plan:
         momentum: Nesterov's constant momentum; 0 for gd.
         stop_gradient_norm: Where to stop.
         forecast_iterations: Steps until the stop rule holds; None where it never will.
-        settings: What was asked for.
+        tolerance: As in the settings.
+        max_iterations: Likewise.
+        max_seconds: Likewise.
     """
 
     method: Method
@@ -141,7 +144,9 @@ class Plan:
     momentum: float
     stop_gradient_norm: float
     forecast_iterations: int | None
-    settings: GradientDescent
+    tolerance: float
+    max_iterations: int
+    max_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,15 +200,15 @@ def minimize(
         plan: How to descend.
         tell: Called every few hundred steps with the step and the gradient norm there.
     """
-    settings, stop, rate, momentum = plan.settings, plan.stop_gradient_norm, plan.learning_rate, plan.momentum
-    deadline = math.inf if settings.max_seconds is None else time.monotonic() + settings.max_seconds
+    stop, rate, momentum = plan.stop_gradient_norm, plan.learning_rate, plan.momentum
+    deadline = math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
 
     hessian, p = problem.hessian, problem.n_features
     centre = np.zeros(p)
     centre_gradient = problem.gradient(centre)
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
-    history = History(settings.max_iterations)
+    history = History(plan.max_iterations)
     status = Status.MAX_ITERATIONS
     iteration = 0
     while True:
@@ -222,7 +227,7 @@ def minimize(
         if norm <= stop:
             status = Status.CONVERGED
             break
-        if iteration >= settings.max_iterations:
+        if iteration >= plan.max_iterations:
             break
         if iteration % CLOCK_EVERY == 0:
             tell(iteration, norm)
@@ -245,7 +250,7 @@ def minimize(
     norm = float(np.linalg.norm(problem.gradient_at(to_fixed(centre.tolist()) + to_fixed(offset.tolist()))))
     history.end(iteration, point, norm)
     bound = _distance_bound(problem, norm, point, (centre - point) + offset)
-    if status is Status.CONVERGED and bound > settings.tolerance:
+    if status is Status.CONVERGED and bound > plan.tolerance:
         status = Status.STALLED
     return _solution(problem, plan, status, history, bound)
 

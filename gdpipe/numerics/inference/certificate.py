@@ -68,7 +68,7 @@ def certify(
         row_rounding: What rounding of the predictions can add to it.
         row_checks: What else the raw rows say of the sums; none where no row was read again.
     """
-    tolerance = solution.plan.settings.tolerance
+    tolerance = solution.plan.tolerance
     # the difference is taken before anything is rounded: no cancellation
     difference = to_fixed(solution.coef_scaled.tolist()) - to_fixed(optimum)
     term_gaps = agreement.gaps(np.array([int(d) / (1 << FIXED_POINT_BITS) for d in difference]))

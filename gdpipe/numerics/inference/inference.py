@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from gdpipe.numerics.exact.balls import precision
 from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, GridMatrix
 from gdpipe.numerics.inference.distributions import chi2_upper, f_upper, t_critical, t_tails
-from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.dependencies import integer_matrix
 from gdpipe.numerics.problem.objective import LeastSquares
-from gdpipe.numerics.problem.scaling import Scaling
+from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.sums.float_moments import mirror
 
@@ -81,15 +80,7 @@ class FitStatistics:
 
 
 def infer_terms(
-    cross: CrossProducts,
-    scaling: Scaling,
-    problem: LeastSquares,
-    residuals: ResidualStatistics,
-    ols_loss: float,
-    ols_estimate: NDArray[np.float64],
-    independent: list[int],
-    identified: list[int],
-    intercept_identified: bool,
+    regression: Regression, residuals: ResidualStatistics, ols_loss: float, ols_estimate: NDArray[np.float64]
 ) -> TermInference:
     """Standard errors and what follows from them.
 
@@ -98,16 +89,13 @@ def infer_terms(
     twice.
 
     Args:
-        cross: Covariances of [features..., target]; no constant feature.
-        scaling: Of the same columns.
-        problem: The same as a loss.
+        regression: The problem, with p included features.
         residuals: From the predict scan, for the same features.
         ols_loss: At the optimum.
         ols_estimate: Intercept and coefficients in original units, shape (p + 1,).
-        independent: Features without a relation among them.
-        identified: Those of them that take part in no relation; the others' coefficients are not determined.
-        intercept_identified: Whether the intercept does not depend on how dependent features share their weight.
     """
+    problem, independent, identified = regression.problem, regression.independent, regression.identified
+    cross, scaling = problem.cross, problem.scaling
     p, n = problem.n_features, cross.total_weight
     df = n - len(independent) - cross.centred
     scaled, hc1_scaled, vif = (np.full(p, np.nan) for _ in range(3))
@@ -123,7 +111,7 @@ def infer_terms(
         scaled[identified] = _root(variance * inverse.diagonal()[places]) / scaling.target_scale
         hc1_scaled[identified] = _root(robust.diagonal()[places]) * (residuals.unit / scaling.target_scale)
         vif[identified] = inverse.diagonal()[places]
-        if cross.centred and intercept_identified:
+        if cross.centred and regression.intercept_identified:
             shift = (np.array([float(m) for m in scaling.means]) / scaling.scales)[independent]
             pull: NDArray[np.float64] = inverse @ shift
             intercept = float(_root(np.array(variance * (1.0 + float(shift @ pull)))))
@@ -149,25 +137,20 @@ def infer_terms(
     )
 
 
-def fit_statistics(
-    cross: CrossProducts,
-    scaling: Scaling,
-    problem: LeastSquares,
-    residuals: ResidualStatistics,
-    loss: float,
-    independent: list[int],
-) -> FitStatistics:
+def fit_statistics(regression: Regression, residuals: ResidualStatistics, loss: float) -> FitStatistics:
     """R² and its company, as statsmodels defines them.
 
     R² = 1 - loss / variance, about the mean with an intercept and about zero without one.
     Jarque & Bera (1987, Int. Stat. Rev. 55:163-172); Breusch-Pagan in the form of Koenker (1981, J. Econometrics
     17:107-112): n times the R² of e² regressed on the features; Durbin & Watson (1950, Biometrika 37:409-428).
     """
-    n, rank = cross.total_weight, len(independent)
+    problem = regression.problem
+    cross = problem.cross
+    n, rank = cross.total_weight, len(regression.independent)
     df = n - rank - cross.centred
     variance = float(cross.variances()[-1])
-    r2 = 1.0 - loss / variance
     nan = float("nan")
+    r2 = 1.0 - loss / variance if variance else nan
     f_statistic = _ratio((variance - loss) / rank, loss / df) if df > 0 and rank else nan
     log_likelihood = -n / 2 * (math.log(2 * math.pi) + math.log(loss) + 1) if loss > 0 else nan
     parameters = rank + cross.centred

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.exact.fixed_point import to_fixed
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, power_of_two
+from gdpipe.numerics.problem.covariance import ExactProducts, power_of_two
 from gdpipe.numerics.problem.dependencies import solve_exactly
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
@@ -37,15 +37,14 @@ class Baseline:
     loss: float
 
 
-def solve(cross: CrossProducts, scaling: Scaling, problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
+def solve(problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
     """The least-squares coefficients, of minimum standardized norm where `relations` leave a choice.
 
     Args:
-        cross: Covariances of [features..., target]; no constant feature.
-        scaling: Of the same columns.
-        problem: The same as a loss.
+        problem: The loss.
         relations: Dependencies among the features; coefficients move along none of them.
     """
+    cross, scaling = problem.cross, problem.scaling
     if problem.n_features > RATIONAL_FEATURES or not isinstance(cross, ExactProducts):
         coef_scaled = refined(problem)
         return Baseline(coef_scaled, problem.loss_at(to_fixed(coef_scaled)))

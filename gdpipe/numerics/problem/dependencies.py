@@ -48,7 +48,6 @@ class Dependencies:
     def of(
         cls,
         cross: CrossProducts,
-        scaling: Scaling,
         problem: LeastSquares,
         resolution: NDArray[np.float64] | None = None,
     ) -> "Dependencies":
@@ -56,11 +55,11 @@ class Dependencies:
 
         Args:
             cross: Covariances of [features..., target].
-            scaling: Of the same columns.
             problem: The loss over the features that vary.
             resolution: Relative rounding of each feature's values, shape (p,); float64's if not given.
         """
         constant, varying = split_constant(cross)
+        scaling = Scaling.of(cross)
         rounding = Rounding(cross, scaling, resolution)
         if not isinstance(cross, ExactProducts):
             relations, redundant, null_space = _float64_relations(cross, scaling, problem, rounding, varying)
@@ -71,9 +70,7 @@ class Dependencies:
         smallest = None
         while independent:
             if len(independent) < len(varying):
-                problem = LeastSquares.of(
-                    cross.select([*independent, len(cross.sums) - 1]), scaling.select(independent)
-                )
+                problem = LeastSquares.of(cross.select([*independent, len(cross.sums) - 1]))
             found = smallest_mode(problem)
             if found is None:
                 break

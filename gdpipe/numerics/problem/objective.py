@@ -27,30 +27,33 @@ class LeastSquares:
     2^-60: it is kept once, and multiplies integers as exactly.
 
     Attributes:
+        cross: Covariances of [features..., target] that it was made of; no feature is constant.
+        scaling: Of the same columns.
         hessian: A, shape (p, p), with the `null_space` projected out.
         linear: b, shape (p,), likewise.
         exact_hessian: A, shape (p, p), Python integers or a matrix that multiplies them.
         exact_linear: b, shape (p,), Python integers.
         exact_square: The standardized target's mean square (1 but for the scale's rounding), an integer.
-        variance: The loss's unit in the target's unit squared: target_scale².
         null_space: Orthonormal directions in which the loss does not change, shape (p, p - rank).
         eigenvalues: Of A on the complement of the null space, ascending, shape (rank,).
         modes: The matching eigenvectors, shape (p, rank).
     """
 
+    cross: CrossProducts
+    scaling: Scaling
     hessian: NDArray[np.float64]
     linear: NDArray[np.float64]
     exact_hessian: NDArray[np.object_] | GridMatrix
     exact_linear: NDArray[np.object_]
     exact_square: int
-    variance: float
     null_space: NDArray[np.float64]
     eigenvalues: NDArray[np.float64]
     modes: NDArray[np.float64]
 
     @classmethod
-    def of(cls, cross: CrossProducts, scaling: Scaling) -> "LeastSquares":
+    def of(cls, cross: CrossProducts) -> "LeastSquares":
         """From covariances of [features..., target]; no feature may be constant."""
+        scaling = Scaling.of(cross)
         scales = [*scaling.scales.tolist(), scaling.target_scale]
         exact_hessian: NDArray[np.object_] | GridMatrix
         if isinstance(cross, ExactProducts):
@@ -63,12 +66,13 @@ class LeastSquares:
             hessian = exact_hessian.values
         eigenvalues, modes = np.linalg.eigh(hessian)
         return cls(
+            cross=cross,
+            scaling=scaling,
             hessian=hessian,
             linear=to_float(exact_linear),
             exact_hessian=exact_hessian,
             exact_linear=exact_linear,
             exact_square=exact_square,
-            variance=scaling.target_scale**2,
             null_space=np.zeros((len(hessian), 0)),
             eigenvalues=eigenvalues,
             modes=modes,
@@ -102,6 +106,11 @@ class LeastSquares:
         eigenvalues = np.maximum(self.eigenvalues, eigenvalue)
         eigenvalues[:1] = eigenvalue
         return replace(self, eigenvalues=eigenvalues)
+
+    @property
+    def variance(self) -> float:
+        """The loss's unit in the target's unit squared: target_scale²."""
+        return self.scaling.target_scale**2
 
     @property
     def n_features(self) -> int:

@@ -12,6 +12,8 @@ from gdpipe.numerics.problem.covariance import CrossProducts, square_root
 # standard deviations beyond this, or below its inverse, are refused: their squares are still float64 down to 1e-162 and
 # up to 1e154, but not what is made of them, such as sums over 10^8 rows or a loss a million times smaller
 LARGEST_SCALE = 1e150
+# a value above this has a square that is no float64
+LARGEST_VALUE = float(np.sqrt(np.finfo(np.float64).max))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -179,6 +179,12 @@ class ResidualStatistics:
     durbin_watson: float
 
     @classmethod
+    def unknown(cls, n_features: int, unit: float = 1.0) -> "ResidualStatistics":
+        """NaN throughout: of rows that were not read."""
+        p, nan = n_features, math.nan
+        return cls(np.full(p, nan), np.full((p, p), nan), np.full(p, nan), nan, (nan, nan, nan, nan), unit, nan)
+
+    @classmethod
     def of(cls, sums: ResidualSums, grids: ResidualGrids) -> "ResidualStatistics":
         """From sums on these grids, each mean rounded once."""
         gradient, meat = _means(sums.scores)

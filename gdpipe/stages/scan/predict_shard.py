@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.errors import DataError, PublishError
-from gdpipe.numerics.rows import linear
+from gdpipe.model import Model
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.arrays import repeated, to_arrow
 from gdpipe.source.budget import Budget
@@ -28,21 +28,6 @@ from gdpipe.store.writer import TableWriter, WrittenFile, output_errors
 ROW_GROUP_ROWS = 131_072
 # bytes, where keys are wide
 WAITING_BYTES = 16 * 2**20
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """A fitted line in original units.
-
-    Attributes:
-        features: Names, in the order of `coef`.
-        coef: Shape (p,), target units per feature unit.
-        intercept: In target units.
-    """
-
-    features: tuple[str, ...]
-    coef: NDArray[np.float64]
-    intercept: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +91,7 @@ class PredictShard:
                 actual = block.columns[p] if has_target else np.zeros(n)
                 # what is too large for float64 is infinite, and counted by who scores
                 with np.errstate(over="ignore", invalid="ignore"):
-                    prediction = linear.predict(block.columns[:p], self.model.coef, self.model.intercept)
+                    prediction = self.model.predict(block.columns[:p])
                     residual = actual - prediction
                 # where a feature is infinite its prediction is, or NaN
                 needed = len(names) if check else p  # who scores needs no target

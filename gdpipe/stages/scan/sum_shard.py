@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.errors import DataError
+from gdpipe.numerics.problem.scaling import LARGEST_VALUE
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
@@ -19,9 +20,6 @@ from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.scan.row_sums import Position, RowSums
-
-# a value whose square is no longer a float64
-LARGEST_VALUE = float(np.sqrt(np.finfo(np.float64).max))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,9 +81,9 @@ class SumShard:
 
     def without(self, features: Sequence[int]) -> "SumShard":
         """The same without some features, given by index."""
-        names, kept = self.columns.features, [j for j in range(len(self.columns.fitted)) if j not in features]
-        left = tuple(name for j, name in enumerate(names) if j in kept)
-        return replace(self, columns=replace(self.columns, features=left), largest=self.largest[kept])
+        design, kept = self.columns.design, [j for j in range(len(self.columns.fitted)) if j not in features]
+        left = design.without([self.columns.features[j] for j in features])
+        return replace(self, columns=replace(self.columns, design=left), largest=self.largest[kept])
 
     @property
     def exponents(self) -> NDArray[np.int64]:

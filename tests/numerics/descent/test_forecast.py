@@ -8,7 +8,6 @@ from gdpipe.numerics.descent.descent import GradientDescent, Status, minimize
 from gdpipe.numerics.descent.forecast import FORECAST_LIMIT
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
-from gdpipe.numerics.problem.scaling import Scaling
 from tests.numerics.build import Floats, moments, rounded_moments
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -31,7 +30,7 @@ def doubled() -> tuple[Floats, Floats]:
 def regression(X: Floats, y: Floats, *, centred: bool, exact: bool, drop: bool) -> Regression:
     columns = np.column_stack([X, y]).T
     cross = CrossProducts.of(moments(columns) if exact else rounded_moments(columns), centred=centred)
-    return Regression.of(cross, Scaling.of(cross), np.full(X.shape[1], EPSILON), drop=drop)
+    return Regression.of(cross, np.full(X.shape[1], EPSILON), drop=drop)
 
 
 @pytest.mark.parametrize("method", ["gd", "accelerated"])
@@ -44,8 +43,7 @@ def test_a_descent_that_arrives_takes_the_steps_it_was_forecast(
 ) -> None:
     found = regression(*data, centred=centred, exact=exact, drop=drop)
     settings = GradientDescent(method=method, max_iterations=5_000)  # type: ignore[arg-type]  # a parameter is a str
-    weight = found.cross.total_weight
-    agreement = Agreement.foreseen(found.problem, found.scaling, found.relations, weight, centred=centred)
+    agreement = Agreement.foreseen(found.problem, found.relations)
     plan = settings.plan(found.problem, agreement)
     solution = minimize(found.problem, plan)
     if method == "accelerated":  # however flat: √κ steps are never out of reach here

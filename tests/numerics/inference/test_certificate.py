@@ -31,16 +31,13 @@ def certificate(
     row_gradient: float = 0.0,
     rounding: float = 0.0,
 ) -> Certificate:
-    optimum = ols.solve(BUILT.cross, BUILT.scaling, BUILT.loss, ()).coef_scaled
-    agreement = Agreement.of(
-        BUILT.loss, BUILT.scaling, optimum, np.array([intercept_std_error or std_error, *[std_error] * 4])
-    )
+    optimum = ols.solve(BUILT.loss, ()).coef_scaled
+    agreement = Agreement.of(BUILT.loss, optimum, np.array([intercept_std_error or std_error, *[std_error] * 4]))
     return certify(BUILT.loss, solution, optimum, agreement, TERMS, row_gradient, rounding)
 
 
 def foreseen(built: Problem) -> Agreement:
-    cross = built.cross
-    agreement = Agreement.foreseen(built.loss, built.scaling, (), cross.total_weight, centred=cross.centred)
+    agreement = Agreement.foreseen(built.loss, ())
     assert agreement is not None
     return agreement
 
@@ -52,7 +49,7 @@ def moved(by: float) -> Solution:
 
 def test_a_converged_descent_passes_with_its_gap_measured() -> None:
     verdict = certificate(solved())
-    optimum = ols.solve(BUILT.cross, BUILT.scaling, BUILT.loss, ()).coef_scaled
+    optimum = ols.solve(BUILT.loss, ()).coef_scaled
     gaps = [abs(w - float(o)) for w, o in zip(solved().coef_scaled.tolist(), optimum, strict=True)]
     assert verdict.passed
     assert verdict.coef_gap == pytest.approx(max(gaps), rel=1e-6, abs=1e-16)
@@ -104,7 +101,7 @@ def test_the_bound_holds_also_where_rounding_takes_the_least_eigenvalue_for_larg
     built = problem(np.column_stack([a, a + 1e-4 * b]), a + b + noise)
     plan = GradientDescent(method="gd", learning_rate=1 / built.loss.lipschitz, max_iterations=3).plan(built.loss)
     solution = minimize(built.loss, plan)
-    optimum = ols.solve(built.cross, built.scaling, built.loss, ()).coef_scaled
+    optimum = ols.solve(built.loss, ()).coef_scaled
     away = [Fraction(w) - o for w, o in zip(solution.coef_scaled.tolist(), optimum, strict=True)]
     distance = square_root(sum((d * d for d in away), Fraction(0)))
     assert distance <= solution.distance_bound <= distance * (1 + 1e-4)
@@ -112,7 +109,7 @@ def test_the_bound_holds_also_where_rounding_takes_the_least_eigenvalue_for_larg
 
 def off_by(difference: Floats) -> Solution:
     """As if a descent with a loose tolerance had ended so far from the optimum."""
-    optimum = np.array([float(o) for o in ols.solve(BUILT.cross, BUILT.scaling, BUILT.loss, ()).coef_scaled])
+    optimum = np.array([float(o) for o in ols.solve(BUILT.loss, ()).coef_scaled])
     loose = minimize(BUILT.loss, GradientDescent(tolerance=1e-2).plan(BUILT.loss))
     return dataclasses.replace(loose, coef_scaled=optimum + difference)
 
@@ -131,7 +128,7 @@ def test_each_term_is_held_to_nine_digits_or_a_thousandth_of_its_standard_error(
 
 
 def test_the_intercept_is_a_term_too() -> None:
-    _, intercept = BUILT.scaling.to_original(ols.solve(BUILT.cross, BUILT.scaling, BUILT.loss, ()).coef_scaled)
+    _, intercept = BUILT.scaling.to_original(ols.solve(BUILT.loss, ()).coef_scaled)
     shift = np.array([float(mean) for mean in BUILT.scaling.means]) / BUILT.scaling.scales
     one_part = 1e-9 * abs(float(intercept)) / BUILT.scaling.target_scale * shift / (shift @ shift)
     verdict = certificate(off_by(2 * one_part), std_error=1.0, intercept_std_error=1e-20)
@@ -146,8 +143,8 @@ def test_a_term_that_float64_keeps_from_agreeing_is_told() -> None:
     for line, said in ((built, False), (problem((1e9 + x)[:, None], 3 * (1e9 + x) + 4), True)):
         agreement = foreseen(line)
         solution = minimize(line.loss, GradientDescent().plan(line.loss, agreement))
-        exact = ols.solve(line.cross, line.scaling, line.loss, ()).coef_scaled
-        held = Agreement.of(line.loss, line.scaling, exact, agreement.std_error)
+        exact = ols.solve(line.loss, ()).coef_scaled
+        held = Agreement.of(line.loss, exact, agreement.std_error)
         # as if the last bit of the coefficient had been rounded otherwise
         solution = dataclasses.replace(solution, coef_scaled=np.nextafter(solution.coef_scaled, 2))
         verdict = certify(line.loss, solution, exact, held, ["intercept", "x"], np.nan, 0.0)
@@ -166,8 +163,8 @@ def test_the_descent_goes_on_until_each_term_agrees(noise: float, centred: bool)
     # a loose tolerance stays an upper limit, and no more
     solution = minimize(built.loss, GradientDescent(tolerance=1e-2, max_iterations=10**6).plan(built.loss, agreement))
     assert solution.plan.forecast_iterations == pytest.approx(solution.iterations, abs=2)
-    optimum = ols.solve(built.cross, built.scaling, built.loss, ()).coef_scaled
-    held = Agreement.of(built.loss, built.scaling, optimum, agreement.std_error)
+    optimum = ols.solve(built.loss, ()).coef_scaled
+    held = Agreement.of(built.loss, optimum, agreement.std_error)
     verdict = certify(built.loss, solution, optimum, held, TERMS, np.nan, 0.0)
     assert verdict.passed, verdict.reason
     exact, found = (built.scaling.to_original(w) for w in (optimum, solution.coef_scaled.tolist()))

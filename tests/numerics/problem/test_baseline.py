@@ -16,7 +16,7 @@ def standardized(X: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 def test_a_line_through_three_points_by_hand() -> None:
     built = problem(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 2.0, 4.0]))
-    baseline = ols.solve(built.cross, built.scaling, built.loss, ())
+    baseline = ols.solve(built.loss, ())
     coef, intercept = built.scaling.to_original(baseline.coef_scaled)
     assert coef == [Fraction(3, 2)]
     assert intercept == Fraction(5, 6)
@@ -27,7 +27,7 @@ def test_a_line_through_three_points_by_hand() -> None:
 def test_full_rank_agrees_with_numpy(seed: int) -> None:
     X, y = random_data(seed)
     built = problem(X, y)
-    baseline = ols.solve(built.cross, built.scaling, built.loss, ())
+    baseline = ols.solve(built.loss, ())
     Z, t = standardized(X, y)
     np.testing.assert_allclose([float(w) for w in baseline.coef_scaled], np.linalg.lstsq(Z, t)[0], rtol=1e-8)
 
@@ -43,7 +43,7 @@ def test_dependent_features_get_the_minimum_norm(to_rounding: bool) -> None:
     relations = dependencies(built).relations
     assert [r.exact for r in relations] == [not to_rounding]
     loss = built.loss.without(null_directions(relations, built.scaling, list(range(4))))
-    baseline = ols.solve(built.cross, built.scaling, loss, relations)
+    baseline = ols.solve(loss, relations)
     Z, t = standardized(X, y)
     np.testing.assert_allclose([float(w) for w in baseline.coef_scaled], np.linalg.pinv(Z, 1e-10) @ t, rtol=1e-9)
 
@@ -51,7 +51,7 @@ def test_dependent_features_get_the_minimum_norm(to_rounding: bool) -> None:
 def test_a_perfect_fit_has_a_loss_of_zero_exactly() -> None:
     X = np.random.default_rng(0).integers(-50, 50, (40, 3)).astype(float)
     built = problem(X, X @ [1.0, -2.0, 3.0] + 7)
-    baseline = ols.solve(built.cross, built.scaling, built.loss, ())
+    baseline = ols.solve(built.loss, ())
     coef, intercept = built.scaling.to_original(baseline.coef_scaled)
     assert [*coef, intercept] == [1, -2, 3, 7]
     assert baseline.loss == 0.0
@@ -60,9 +60,9 @@ def test_a_perfect_fit_has_a_loss_of_zero_exactly() -> None:
 def test_refinement_for_wide_data_reaches_the_rational_solution(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = random_data(1, n=300, p=12)
     built = problem(X, y)
-    rational = ols.solve(built.cross, built.scaling, built.loss, ())
+    rational = ols.solve(built.loss, ())
     monkeypatch.setattr(ols, "RATIONAL_FEATURES", 5)
-    refined = ols.solve(built.cross, built.scaling, built.loss, ())
+    refined = ols.solve(built.loss, ())
     gaps = [abs(a - b) for a, b in zip(rational.coef_scaled, refined.coef_scaled, strict=True)]
     assert max(gaps) < 1e-20
     assert refined.loss == pytest.approx(rational.loss, rel=1e-15)

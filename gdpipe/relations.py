@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from gdpipe.numerics.problem.covariance import CrossProducts
-from gdpipe.numerics.problem.dependencies import Dependencies
+from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.problem.relations import Holds, Relation
 
 LARGEST_SHOWN = 10**15
 
 
-def describe(found: Dependencies, cross: CrossProducts, names: Sequence[str]) -> tuple[str, ...]:
+def describe(regression: Regression, names: Sequence[str]) -> tuple[str, ...]:
     """One readable line each, such as `a = b`, `c is constant (288)`, `surface = wall + 2 roof`."""
-    means = cross.means()
+    found, cross, means = regression.dependencies, regression.problem.cross, regression.scaling.means
     p = len(names)
     rank = p - len(found.constant) - len(found.redundant)
     if found.relations and rank >= cross.n_samples - cross.centred:

@@ -1,0 +1,209 @@
+"""From sums to a proven fit, on arrays alone: for the stages, the regressor, and fits of parts of the rows.
+
+scaling and dependencies -> descent -> exact baseline -> inference -> certificate
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.config import TrainingConfig
+from gdpipe.design import Design
+from gdpipe.errors import DataError
+from gdpipe.model import Model
+from gdpipe.numerics.descent.agreement import Agreement
+from gdpipe.numerics.descent.descent import GradientDescent, Plan, Solution, minimize
+from gdpipe.numerics.inference.certificate import Certificate, certify
+from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms
+from gdpipe.numerics.problem.baseline import Baseline, solve
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.regression import Regression
+from gdpipe.numerics.problem.scaling import LARGEST_SCALE, Scaling
+from gdpipe.numerics.rows.residuals import ResidualStatistics
+from gdpipe.numerics.rows.row_checks import RowCheck
+from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.moments import Moments
+from gdpipe.relations import describe
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowEvidence:
+    """What the rows, read a second time, say of a fit.
+
+    Attributes:
+        residuals: Means over the rows; NaN where not every row was read again.
+        gradient: max |mean(e·z)| in target SDs, which is zero at the optimum; NaN where no row was read again.
+        rounding: What rounding of predictions can add to it.
+        checks: Numbers that rows and sums must agree on; none where no row was read again.
+    """
+
+    residuals: ResidualStatistics
+    gradient: float = math.nan
+    rounding: float = 0.0
+    checks: tuple[RowCheck, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A fit and its proof.
+
+    Attributes:
+        regression: The problem.
+        solution: Where the descent ended.
+        baseline: The exact optimum.
+        model: What the descent found.
+        ols: The optimum, each number rounded once.
+        terms: Standard errors and tests of the intercept and each included term, shape (p + 1,).
+        statistics: Numbers of the whole fit.
+        rows: What the certificate took from the rows.
+        certificate: Whether the descent came near enough.
+    """
+
+    regression: Regression
+    solution: Solution
+    baseline: Baseline
+    model: Model
+    ols: Model
+    terms: TermInference
+    statistics: FitStatistics
+    rows: RowEvidence
+    certificate: Certificate
+
+    @property
+    def design(self) -> Design:
+        """The terms, included or not."""
+        return self.model.design
+
+    @property
+    def included(self) -> list[str]:
+        """Names of the terms that took part in the descent."""
+        return [self.design.names[j] for j in self.regression.included]
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """One line a constant or dependent term, in words."""
+        return describe(self.regression, self.design.names)
+
+
+def fit(
+    sums: Moments | Float64Moments,
+    design: Design,
+    settings: TrainingConfig,
+    resolution: NDArray[np.float64] | None = None,
+) -> Fit:
+    """Fit sums over rows that will not be read again.
+
+    Args:
+        sums: Over [terms..., target].
+        design: The terms.
+        settings: Of the descent, the intercept and dependent terms.
+        resolution: As in `standardize`.
+
+    Raises:
+        ConfigError: The learning rate would diverge.
+        DataError: As in `standardize`.
+    """
+    regression = standardize(sums, design, settings, resolution)
+    return conclude(design, regression, minimize(regression.problem, planned(regression, settings)))
+
+
+def standardize(
+    sums: Moments | Float64Moments,
+    design: Design,
+    settings: TrainingConfig,
+    resolution: NDArray[np.float64] | None = None,
+) -> Regression:
+    """Scale the terms, and find those that depend on others.
+
+    Args:
+        sums: Over [terms..., target].
+        design: The terms.
+        settings: `fit_intercept` and `collinear` count.
+        resolution: Relative rounding of each term's values, shape (p,); float64's if not given.
+
+    Raises:
+        DataError: A standard deviation is beyond what can be computed with; or `collinear` is `fail` and a term is
+            constant or dependent.
+    """
+    cross = CrossProducts.of(sums, centred=settings.fit_intercept)
+    scaling = Scaling.of(cross)
+    for name, scale in zip([*design.names, settings.target], [*scaling.scales, scaling.target_scale], strict=True):
+        if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
+            raise DataError(
+                f"column {name!r} has a standard deviation of {scale:g}, and gdpipe computes with "
+                f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}; use another unit"
+            )
+    if resolution is None:
+        resolution = np.full(len(design.terms), np.finfo(np.float64).eps)
+    regression = Regression.of(cross, resolution, drop=settings.collinear == "drop")
+    if settings.collinear == "fail" and (found := describe(regression, design.names)):
+        raise DataError(f"{'; '.join(found)}; leave such features out, or set collinear to min_norm or drop")
+    return regression
+
+
+def planned(regression: Regression, settings: TrainingConfig, total_weight: float | None = None) -> Plan:
+    """A descent that is ready to start, with its forecast.
+
+    Args:
+        regression: The problem.
+        settings: Of the descent.
+        total_weight: Of all rows, where the problem is that of a sample.
+
+    Raises:
+        ConfigError: The learning rate would diverge.
+    """
+    descent = GradientDescent(
+        settings.method, settings.learning_rate, settings.tolerance, settings.max_iterations, settings.max_seconds
+    )
+    agreement = Agreement.foreseen(regression.problem, regression.relations, total_weight)
+    return descent.plan(regression.problem, agreement)
+
+
+def conclude(design: Design, regression: Regression, solution: Solution, rows: RowEvidence | None = None) -> Fit:
+    """Hold a descent against the exact optimum, and say what the fit says of the world.
+
+    Args:
+        design: The terms.
+        regression: The problem.
+        solution: Where the descent ended.
+        rows: What the rows say; None where none was read again: what takes single rows to know is then NaN.
+    """
+    problem, included = regression.problem, regression.included
+    rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))
+    baseline = solve(problem, regression.relations)
+    ols = _model(design, regression, baseline.coef_scaled)
+    terms = infer_terms(regression, rows.residuals, baseline.loss, np.array([ols.intercept, *ols.coef[included]]))
+    std_error = np.array([terms.std_error[0] / problem.scaling.target_scale, *terms.std_error_scaled[1:]])
+    certificate = certify(
+        problem,
+        solution,
+        baseline.coef_scaled,
+        Agreement.of(problem, baseline.coef_scaled, std_error),
+        ["intercept", *(design.names[j] for j in included)],
+        rows.gradient,
+        rows.rounding,
+        rows.checks,
+    )
+    return Fit(
+        regression,
+        solution,
+        baseline,
+        descended(design, regression, solution),
+        ols,
+        terms,
+        fit_statistics(regression, rows.residuals, solution.loss),
+        rows,
+        certificate,
+    )
+
+
+def descended(design: Design, regression: Regression, solution: Solution) -> Model:
+    """The model that a descent found."""
+    return _model(design, regression, solution.coef_scaled.tolist())
+
+
+def _model(design: Design, regression: Regression, coef_scaled: "list[float] | tuple[Fraction, ...]") -> Model:
+    return Model(design, *regression.to_original(coef_scaled))

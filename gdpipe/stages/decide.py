@@ -1,0 +1,34 @@
+"""Decide: whether a run may be published; of one that may not, the evidence is kept."""
+
+from gdpipe.config import TrainingConfig
+from gdpipe.errors import ConvergenceError, QualityError
+from gdpipe.fit import Fit
+from gdpipe.printable import logger_named
+from gdpipe.stages.evidence import Evidence
+from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.manifest import manifest
+from gdpipe.store import catalog
+from gdpipe.store.runs import Staging
+
+logger = logger_named(__name__)
+
+
+def decide(config: TrainingConfig, ingested: Ingested, fit: Fit, evidence: Evidence, staging: Staging) -> None:
+    """See that the certificate, and the gate where there is one, are passed.
+
+    Raises:
+        ConvergenceError: The certificate is not; the evidence is then in `rejected/`, without predictions.
+        QualityError: The gate is not; likewise.
+        PublishError: The evidence cannot be put there.
+    """
+    certificate, gate = fit.certificate, evidence.comparison.gate
+    if certificate.passed and (gate is None or gate.passed):
+        logger.info("validated: %s (gap to OLS %.3g)", certificate.reason, certificate.coef_gap)
+        return
+    staging.drop(catalog.PREDICTIONS)
+    about = manifest(config, ingested, fit, evidence.comparison, evidence.files, evidence.alternatives)
+    rejected = str(staging.reject(about))
+    if not certificate.passed:
+        raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=rejected)
+    assert gate is not None
+    raise QualityError(f"the run did not pass the gate: {gate.reason}", evidence=rejected)

@@ -1,0 +1,64 @@
+"""Measure: hold the descent against the exact baseline and against the rows that were read again."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from gdpipe.fit import Fit, RowEvidence, conclude
+from gdpipe.numerics.descent.descent import Solution
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.regression import Regression
+from gdpipe.numerics.rows.gradient import gradient_of_sums
+from gdpipe.numerics.rows.residuals import ResidualStatistics
+from gdpipe.stages.check_rows import REMEDY, check_rows
+from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.predict import Predicted
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+def measure(ingested: Ingested, regression: Regression, solution: Solution, predicted: Predicted) -> Fit:
+    """The distance to the optimum, and standard errors, tests and metrics, from the sums and from the rows."""
+    target_scale = regression.problem.scaling.target_scale
+    residuals = _residuals(ingested, regression, predicted)
+    read_again = predicted.rows.residuals.powers.n_samples
+    gradient = float(np.abs(residuals.gradient).max(initial=0.0)) if read_again else math.nan
+    checks = check_rows(ingested, predicted, target_scale)
+    if not ingested.whole_weights:  # there is no row before a row of weight 0.3
+        residuals = dataclasses.replace(residuals, durbin_watson=math.nan)
+    rows = RowEvidence(
+        residuals, gradient * (residuals.unit / target_scale), _rounding(ingested, predicted) / target_scale, checks
+    )
+    fit = conclude(ingested.columns.design, regression, solution, rows)
+    if not any(check.failed for check in checks):
+        return fit
+    certificate = dataclasses.replace(fit.certificate, reason=f"{fit.certificate.reason}; {REMEDY}")
+    return dataclasses.replace(fit, certificate=certificate)
+
+
+def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted) -> ResidualStatistics:
+    """What the predict scan says of all rows; NaN where it takes every row and not every row was read."""
+    read, not_read = predicted.rows.residuals.powers, ingested.unpredicted
+    if read.n_samples and not not_read.n_samples:
+        return ResidualStatistics.of(predicted.rows.residuals, predicted.grids)
+    included, unit = regression.included, predicted.grids.unit
+    unknown = ResidualStatistics.unknown(len(included), unit)
+    if not read.n_samples:
+        return unknown
+    # the gradient is a sum over rows: those that were not read add what their sums tell
+    cross = CrossProducts.of(not_read, centred=True).select([*included, len(ingested.columns.design.terms)])
+    scaling, model = regression.problem.scaling, predicted.model
+    means = np.array([float(m) for m in scaling.means])
+    by_sums = gradient_of_sums(cross, model.coef[included], model.intercept, means, scaling.scales)
+    by_rows = ResidualStatistics.of(predicted.rows.residuals, predicted.grids).gradient
+    total, apart = regression.problem.cross.total_weight, cross.total_weight
+    gradient = (by_rows * (total - apart) + by_sums / unit) / total
+    return dataclasses.replace(unknown, gradient=gradient)
+
+
+def _rounding(ingested: Ingested, predicted: Predicted) -> float:
+    """What rounding of predictions and coefficients can do to the row gradient, in target units."""
+    model = predicted.model
+    size = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[: len(model.coef)])
+    return 2 * EPSILON * (len(model.coef) + 4) * size
