@@ -20,8 +20,6 @@ from gdpipe.cli import main
 from tests.s3 import ENVIRONMENT, Server, s3_server
 
 REPO = Path(__file__).parents[1]
-# what the least manifest of scores has, besides its header
-SCORES = {"settings": {}, "scored_with": "r0", "rows": {"read": 0}}
 FLIGHTS = REPO / "data" / "flights"
 
 

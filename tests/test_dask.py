@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,19 +34,13 @@ from gdpipe.stages.columns import Columns
 from gdpipe.stages.score import score
 from gdpipe.store.runs import Staging
 from gdpipe.store.signature import signed
-from tests import conftest
+from tests import conftest, runs
 from tests.conftest import REPO, Outcome, gdpipe_command, line_columns, staged, write_parquet
 from tests.test_same_bits import bits, table
+from tests.waiting import until
 
 FILES, ROWS = 40, 3_000
 SECONDS = 60.0  # nothing here takes a tenth of it
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.01)
 
 
 class Cluster:
@@ -130,8 +123,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, **settings: Any) -> gdpipe.Run:
     shutil.rmtree(folder / "runs" / "moments", ignore_errors=True)  # or nothing would be read again
-    options = {"target": "y", "key": ["id"], "weight": "w", "report": False, **settings}
-    return gdpipe.train(source=str(folder / "data"), output=str(folder / "runs"), **options)
+    return runs.train(folder / "data", folder / "runs", **{"key": ["id"], "weight": "w", **settings})
 
 
 @functools.cache

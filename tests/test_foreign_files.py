@@ -18,8 +18,9 @@ from gdpipe.store.place import Place
 from gdpipe.store.runs import Staging, place_at
 from gdpipe.store.signature import signed
 from gdpipe.store.writer import write_text
-from tests.conftest import SCORES, Outcome, gdpipe_cli, snapshot, staged
+from tests.conftest import gdpipe_cli, snapshot, staged
 from tests.faults import in_another_process, killed_at
+from tests.runs import gdpipe_retrain, scores_manifest
 from tests.s3 import Server
 
 HEX = "0123456789abcdef" * 4
@@ -72,18 +73,12 @@ def published(place: Place, run_id: str) -> None:
     """Publish a run of two small files."""
     with Staging(place.location, run_id) as staging:
         texts = [write_text(staging.folder, path, run_id) for path in ("x.txt", "predictions/part-00000.txt")]
-        files = [{"path": f.path, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256} for f in texts]
-        about = {"schema_version": 1, "kind": "scores", "run_id": run_id, "created": run_id, **SCORES}
-        staging.publish({**about, "files": files})
+        staging.publish({**scores_manifest(run_id, *texts), "created": run_id})
 
 
 def lost(place: Place) -> list[str]:
     there = place.files()
     return [path for path in FOREIGN if path not in there or place.read(path) != content(path)]
-
-
-def trained(data: Path, output: str, *more: object) -> Outcome:
-    return gdpipe_cli("train", data, "--target", "y", "--output", output, "--no-report", "--force", *more)
 
 
 @pytest.fixture(params=["disk", "bucket"])
@@ -101,13 +96,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_files_of_others_outlive_every_command(place: Place, data: Path) -> None:
     output = place.location
-    said = trained(data, output, "--run-id", "a")
+    said = gdpipe_retrain(data, output, "--run-id", "a")
     assert said.code == 0, said.err
     assert len(re.findall(r"^not made by gdpipe.*'download\.part'", said.out, re.MULTILINE)) == 1
     assert lost(place) == []
-    assert trained(data, output, "--run-id", "window", "--no-latest", "--filters", '[["x1", ">", 0]]').code == 0
+    assert gdpipe_retrain(data, output, "--run-id", "window", "--no-latest", "--filters", '[["x1", ">", 0]]').code == 0
     for run_id in ("bad", "worse"):
-        assert trained(data, output, "--run-id", run_id, "--max-iterations", 1).code == 1
+        assert gdpipe_retrain(data, output, "--run-id", run_id, "--max-iterations", 1).code == 1
     assert gdpipe_cli("predict", data, "--run", output, "--output", output, "--run-id", "scores").code == 0
     assert lost(place) == []
     pruned = gdpipe_cli("prune", output, "--keep", 1, "--rejected")
@@ -164,7 +159,7 @@ def test_a_run_with_a_file_of_others_in_it_is_not_pruned(place: Place, strays: t
 def test_a_copy_of_a_run_and_links_in_or_to_a_run_are_not_pruned(data: Path, tmp_path: Path) -> None:
     output, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
     for run_id in ("a", "b", "c", "d"):
-        assert trained(data, str(output), "--run-id", run_id).code == 0
+        assert gdpipe_retrain(data, str(output), "--run-id", run_id).code == 0
     shutil.copytree(output / "runs" / "a", output / "runs" / "a-copy")
     shutil.move(output / "runs" / "b", elsewhere / "b")
     (output / "runs" / "b").symlink_to(elsewhere / "b")
@@ -253,7 +248,7 @@ def test_a_run_that_was_being_pruned_in_a_bucket_is_removed_to_its_end(
     place = place_at(s3.uri(f"{bucket}/project"))
     planted(place)
     for run_id in ("old", "new"):
-        assert trained(data, place.location, "--run-id", run_id).code == 0
+        assert gdpipe_retrain(data, place.location, "--run-id", run_id).code == 0
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -284,7 +279,7 @@ def test_a_run_that_failed_while_it_was_copied_takes_its_copies_along(
         raise OSError("AWS Error ACCESS_DENIED")
 
     monkeypatch.setattr(buckets._BucketLease, "_copy", half)
-    assert trained(data, place.location, "--run-id", "r1").code == 4
+    assert gdpipe_retrain(data, place.location, "--run-id", "r1").code == 4
     assert list(place.files("runs")) == ["runs/r1/theirs.txt"]
     assert not place.files(".staging")
 
@@ -292,6 +287,6 @@ def test_a_run_that_failed_while_it_was_copied_takes_its_copies_along(
 def test_a_latest_json_of_another_program_is_not_replaced(place: Place, data: Path) -> None:
     theirs = json.dumps({"version": "1.2.3", "url": "https://example.org/app.zip"}).encode()
     put(place, "latest.json", theirs)
-    done = trained(data, place.location)
+    done = gdpipe_retrain(data, place.location)
     assert (done.code, f"{place.below('latest.json')} is not gdpipe's" in done.err) == (4, True), done
     assert place.read("latest.json") == theirs

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from gdpipe.errors import GdpipeError
 from gdpipe.run import Run
 from tests.conftest import Outcome, gdpipe_cli, line_columns, write_parquet
+from tests.runs import gdpipe_train
 from tests.test_fuzz import FUZZ, answered, damages, folder
 
 SOME = settings(FUZZ, max_examples=int(os.environ.get("GDPIPE_FUZZ", "20")))
@@ -48,7 +49,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(base: Path, *options: str) -> Outcome:
-    return gdpipe_cli("train", base / "data", "--target=y", "--output", base / "runs", "--no-report", *options)
+    return gdpipe_train(base / "data", base / "runs", "--no-report", *options)
 
 
 READERS: dict[str, Callable[[Path, Path], Outcome]] = {

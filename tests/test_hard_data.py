@@ -1,5 +1,6 @@
 """Data on which other programs publish a wrong number without a word: a right answer or a clear error."""
 
+import functools
 import os
 import re
 import warnings
@@ -17,6 +18,7 @@ from statsmodels.stats.diagnostic import het_breuschpagan
 
 import gdpipe
 from gdpipe.cli.terminal import summary
+from tests.runs import train_on
 
 RNG = np.random.default_rng(0)
 A, B, E = RNG.normal(size=(3, 400))
@@ -26,12 +28,7 @@ Train = Callable[..., gdpipe.Run]
 
 @pytest.fixture
 def train(tmp_path: Path) -> Train:
-    def call(columns: dict[str, Any], **settings: Any) -> gdpipe.Run:
-        pd.DataFrame(columns).to_parquet(tmp_path / "data.parquet")
-        source, output = str(tmp_path / "data.parquet"), str(tmp_path / "runs")
-        return gdpipe.train(source=source, target="y", output=output, **{"report": False, **settings})
-
-    return call
+    return functools.partial(train_on, tmp_path)
 
 
 def statsmodels_of(columns: dict[str, Any]) -> Any:

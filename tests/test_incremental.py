@@ -23,6 +23,7 @@ from gdpipe.source import scan
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
 from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, write_parquet
+from tests.runs import entries, train
 
 # what compares the rows read again with their sums
 ROW_CHECKS = [
@@ -61,14 +62,6 @@ def spoil_rows(file: Path) -> None:
     content[4:-footer] = b"\xff" * (len(content) - footer - 4)
     file.write_bytes(content)
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def train(source: Path, output: Path, **settings: Any) -> gdpipe.Run:
-    return gdpipe.train(source=str(source), target="y", output=str(output), **{"report": False, **settings})
-
-
-def entries(output: Path) -> list[Path]:
-    return sorted((output / "moments").glob("*.parquet"))
 
 
 def kept_files(output: Path) -> set[str]:

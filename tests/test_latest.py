@@ -11,10 +11,7 @@ from gdpipe.report.summary import is_beside_the_latest
 from gdpipe.run import Run
 from gdpipe.store.runs import place_at
 from tests.conftest import gdpipe_cli, staged
-
-
-def train(data: Path, output: object, run_id: str, **settings: Any) -> Run:
-    return gdpipe.train(source=str(data), target="y", output=str(output), run_id=run_id, **settings)
+from tests.runs import train
 
 
 @pytest.fixture(params=["disk", "bucket"])
@@ -27,9 +24,9 @@ def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_a_run_beside_the_latest_is_whole_and_moves_nothing(anywhere: str, data: Path) -> None:
-    train(data, anywhere, "served")
+    train(data, anywhere, run_id="served")
     pointer = place_at(anywhere).read("latest.json")
-    beside = train(data, anywhere, "beside", filters=[["x1", ">", 0]], latest=False)
+    beside = train(data, anywhere, run_id="beside", filters=[["x1", ">", 0]], latest=False)
     assert place_at(anywhere).read("latest.json") == pointer
     assert gdpipe.open_run(anywhere).run_id == "served"
     assert place_at(anywhere).folders("runs") == ["beside", "served"]
@@ -37,7 +34,7 @@ def test_a_run_beside_the_latest_is_whole_and_moves_nothing(anywhere: str, data:
     assert beside.manifest["settings"]["latest"] is False
     # what it is compared with is what readers follow, and so is what comes after it
     assert beside.manifest["drift"]["since"] == "served"
-    after = train(data, anywhere, "after", tolerance=1e-7, max_rmse_increase=0.1)
+    after = train(data, anywhere, run_id="after", tolerance=1e-7, max_rmse_increase=0.1)
     assert after.manifest["drift"]["since"] == after.manifest["gate"]["previous_run_id"] == "served"
     assert gdpipe.open_run(anywhere).run_id == "after"
     assert not place_at(anywhere).files(".staging")
@@ -45,7 +42,7 @@ def test_a_run_beside_the_latest_is_whole_and_moves_nothing(anywhere: str, data:
 
 def test_where_no_run_is_the_latest_one_is_named(anywhere: str, data: Path, tmp_path: Path) -> None:
     for run_id in ("to-1", "to-2"):
-        train(data, anywhere, run_id, latest=False, report=False)
+        train(data, anywhere, run_id=run_id, latest=False)
     named = str(place_at(anywhere).below("runs/to-2"))
     assert not place_at(anywhere).exists("latest.json")
     scores = str(tmp_path / "scores")
@@ -66,7 +63,7 @@ def test_where_no_run_is_the_latest_one_is_named(anywhere: str, data: Path, tmp_
 
 
 def test_a_half_copied_run_is_not_the_one_that_is_named(data: Path, tmp_path: Path) -> None:
-    train(data, tmp_path / "runs", "a", latest=False, report=False)
+    train(data, tmp_path / "runs", run_id="a", latest=False)
     (tmp_path / "runs" / "runs" / "b").mkdir()
     assert "such as " + str(tmp_path / "runs" / "runs" / "a") in gdpipe_cli("show", tmp_path / "runs").err
 
@@ -86,7 +83,7 @@ def test_summary_log_and_report_say_so(data: Path, output: Path) -> None:
 @pytest.mark.parametrize("held_back", [{"max_iterations": 1, "method": "gd"}, {"min_r2": 1}])
 def test_a_rejected_run_says_nothing_of_it(held_back: dict[str, Any], data: Path, output: Path) -> None:
     with pytest.raises(gdpipe.RejectedError) as caught:
-        train(data, output, "poor", latest=False, **held_back)
+        train(data, output, run_id="poor", latest=False, **held_back)
     assert not is_beside_the_latest(Run.at(caught.value.evidence).manifest)
     assert "latest  " not in gdpipe_cli("show", caught.value.evidence).out
 
@@ -108,7 +105,7 @@ def test_what_the_latest_run_is_already_needs_no_run_beside_it(data: Path, outpu
 
 def test_pruning_counts_runs_of_both_kinds_and_keeps_the_latest(data: Path, output: Path) -> None:
     for run_id in ("a", "b", "c"):
-        train(data, output, run_id, latest=False, report=False)
+        train(data, output, run_id=run_id, latest=False)
     done = gdpipe_cli("prune", output, "--keep", 2)
     assert done.code == 0
     assert sorted(folder.name for folder in (output / "runs").iterdir()) == ["c", "good"]
@@ -119,7 +116,7 @@ def test_pruning_counts_runs_of_both_kinds_and_keeps_the_latest(data: Path, outp
 
 def test_pruning_keeps_the_newest_where_none_is_the_latest(data: Path, tmp_path: Path) -> None:
     for run_id in ("b", "a"):
-        train(data, tmp_path / "runs", run_id, latest=False, report=False)
+        train(data, tmp_path / "runs", run_id=run_id, latest=False)
     assert gdpipe_cli("prune", tmp_path / "runs", "--keep", 1).code == 0
     assert [folder.name for folder in (tmp_path / "runs" / "runs").iterdir()] == ["a"]
     assert staged(tmp_path / "runs") == []
@@ -127,7 +124,7 @@ def test_pruning_keeps_the_newest_where_none_is_the_latest(data: Path, tmp_path:
 
 def test_a_gate_without_a_latest_run_says_so(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "runs"
-    train(data, output, "a", latest=False, report=False)
-    run = train(data, output, "b", latest=False, report=False, max_rmse_increase=0)
+    train(data, output, run_id="a", latest=False)
+    run = train(data, output, run_id="b", latest=False, max_rmse_increase=0)
     assert run.manifest["notices"] == ["no published run is the latest; max_rmse_increase was not applied"]
     assert "drift" not in json.loads((run.folder / "manifest.json").read_text())

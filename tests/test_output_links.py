@@ -16,11 +16,7 @@ from gdpipe.store.disk import sync_folder
 from gdpipe.store.signature import signed
 from tests.conftest import Outcome, gdpipe_cli, snapshot
 from tests.faults import in_another_process
-
-
-def trained(data: Path, output: str, *more: object) -> Outcome:
-    return gdpipe_cli("train", data, "--target", "y", "--output", output, "--no-report", "--force", *more)
-
+from tests.runs import gdpipe_retrain
 
 # links and file systems
 
@@ -40,8 +36,8 @@ def test_a_file_system_that_cannot_is_told_before_any_work(
 
     monkeypatch.setattr(fcntl if call == "flock" else os, call, unable)
     for done in (
-        trained(data, str(output)),
-        trained(data, str(output.with_name("new"))),
+        gdpipe_retrain(data, str(output)),
+        gdpipe_retrain(data, str(output.with_name("new"))),
         gdpipe_cli("predict", data, "--run", output, "--output", output),
     ):
         assert done.code == 4, done
@@ -65,8 +61,8 @@ def test_a_real_file_system_that_cannot_flush_its_folders() -> None:
 def other(data: Path, tmp_path: Path) -> Path:
     """Another output, with a run, a rejected one, sums, and something in staging."""
     folder = tmp_path / "other"
-    assert trained(data, str(folder), "--run-id", "theirs").code == 0
-    assert trained(data, str(folder), "--run-id", "bad", "--max-iterations", 1).code == 1
+    assert gdpipe_retrain(data, str(folder), "--run-id", "theirs").code == 0
+    assert gdpipe_retrain(data, str(folder), "--run-id", "bad", "--max-iterations", 1).code == 1
     (folder / ".staging" / signed("r1")).mkdir()
     (folder / ".staging" / f"{signed('r1')}.lock").touch()
     (folder / ".staging" / signed("r1") / "x.parquet").write_text("x")
@@ -77,14 +73,14 @@ def other(data: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", [".staging", "runs", "rejected", "moments", "latest.json"])
 def test_a_link_where_gdpipe_writes_is_refused(name: str, target: str, other: Path, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine"
-    assert trained(data, str(output), "--run-id", "mine").code == 0
+    assert gdpipe_retrain(data, str(output), "--run-id", "mine").code == 0
     link = output / name
     shutil.rmtree(link) if link.is_dir() else link.unlink(missing_ok=True)
     link.symlink_to(tmp_path / target / name)
     before = snapshot(tmp_path)
     for done in (
-        trained(data, str(output)),
-        trained(data, str(output), "--no-latest"),
+        gdpipe_retrain(data, str(output)),
+        gdpipe_retrain(data, str(output), "--no-latest"),
         gdpipe_cli("predict", data, "--run", other, "--output", output),
         gdpipe_cli("prune", output, "--keep", 1, "--rejected"),
     ):
@@ -100,7 +96,7 @@ def test_an_output_that_is_itself_reached_by_a_link_is_an_output(data: Path, tmp
     (tmp_path / "disk").mkdir()
     (tmp_path / "runs").symlink_to(tmp_path / "disk")
     for run_id in ("a", "b"):
-        assert trained(data, str(tmp_path / "runs"), "--run-id", run_id).code == 0
+        assert gdpipe_retrain(data, str(tmp_path / "runs"), "--run-id", run_id).code == 0
     assert gdpipe_cli("prune", tmp_path / "runs", "--keep", 1).code == 0
     assert [path.name for path in (tmp_path / "disk" / "runs").iterdir()] == ["b"]
 
@@ -110,7 +106,7 @@ def test_a_file_where_a_folder_must_be_is_refused_before_any_work(name: str, dat
     output = tmp_path / "runs"
     output.mkdir()
     (output / name).write_text("theirs")
-    done = trained(data, str(output))
+    done = gdpipe_retrain(data, str(output))
     assert (done.code, f"{output / name} is not a folder; move it away" in done.err) == (4, True), done
     assert snapshot(output) == {name: b"theirs"}
 
@@ -176,6 +172,6 @@ def test_a_pipe_among_the_kept_sums_is_neither_read_nor_replaced(data: Path, out
     [entry] = (output / "moments").iterdir()
     entry.unlink()
     as_pipe(entry)
-    done = trained(data, str(output))
+    done = gdpipe_retrain(data, str(output))
     assert (done.code, f"{entry} is no regular file; move it away" in done.err) == (4, True), done
     assert entry.is_fifo()

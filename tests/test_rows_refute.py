@@ -26,7 +26,9 @@ from gdpipe.pipeline import train as train_in_steps
 from gdpipe.stages.predict import predict
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
+from tests import runs
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
+from tests.runs import entries
 
 FUZZ = settings(
     max_examples=int(os.environ.get("GDPIPE_FUZZ", "25")),
@@ -58,13 +60,7 @@ def write(path: Path, table: dict[str, Any], *, statistics: bool = True) -> Path
 
 
 def train(source: Path, output: Path, **options: Any) -> gdpipe.Run:
-    return gdpipe.train(
-        source=str(source), target="y", output=str(output), **{"report": False, "force": True, **options}
-    )
-
-
-def entries(output: Path) -> list[Path]:
-    return sorted((output / "moments").glob("*.parquet"))
+    return runs.train(source, output, **{"force": True, **options})
 
 
 def rewrite(output: Path, change: Callable[[pa.Table], pa.Table], which: int = 0) -> None:

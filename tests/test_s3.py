@@ -14,16 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdpipe
+from gdpipe import pipeline
 from gdpipe.engine import open_executor
 from gdpipe.errors import DataError, PublishError
-from gdpipe.pipeline import Steps, train
+from gdpipe.pipeline import Steps
 from gdpipe.source.files import reading
 from gdpipe.stages.ingest import ingest
 from gdpipe.store import bucket as buckets
 from gdpipe.store.runs import Staging, place_at
 from gdpipe.store.signature import signed
 from gdpipe.store.writer import write_text
-from tests.conftest import SCORES, gdpipe_cli, line_columns, write_parquet
+from tests.conftest import gdpipe_cli, line_columns, write_parquet
+from tests.runs import scores_manifest, train
 from tests.s3 import Line, Server
 
 KEY, SECRET = "AKIAPLANTEDKEY", "planted-Secret"
@@ -47,10 +49,6 @@ def line(s3: Server) -> Iterator[Line]:
     line.close()
 
 
-def trained(source: str, output: str, **settings: Any) -> gdpipe.Run:
-    return gdpipe.train(source=source, target="y", output=output, report=False, **settings)
-
-
 def staged(s3: Server, output: str) -> list[str]:
     return sorted(s3.snapshot(f"{output}/.staging"))
 
@@ -58,21 +56,15 @@ def staged(s3: Server, output: str) -> list[str]:
 def publish(output: str, run_id: str, text: str = "content") -> None:
     with Staging(output, run_id) as staging:
         record = write_text(staging.folder, "predictions/x.txt", text)
-        staging.publish(manifest(run_id, record))
-
-
-def manifest(run_id: str, *files: Any) -> dict[str, Any]:
-    listed = [{"path": f.path, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256} for f in files]
-    created = datetime.datetime.now(datetime.UTC).isoformat()
-    return {"schema_version": 1, "kind": "scores", "run_id": run_id, "created": created, "files": listed, **SCORES}
+        staging.publish(scores_manifest(run_id, record))
 
 
 def test_a_run_from_bucket_to_bucket_is_the_local_run_to_the_bit(
     s3: Server, bucket: str, data: str, tmp_path: Path
 ) -> None:
     output = f"{bucket}/alle läufe"
-    here = trained(str(tmp_path / "größe und mehr"), str(tmp_path / "runs"), run_id="r1")
-    there = trained(s3.uri(data), s3.uri(output), run_id="r1")
+    here = train(str(tmp_path / "größe und mehr"), str(tmp_path / "runs"), run_id="r1")
+    there = train(s3.uri(data), s3.uri(output), run_id="r1")
     assert there.location == s3.uri(f"{output}/runs/r1")
     assert there.manifest["files"] == here.manifest["files"]  # every sha256
     assert there.manifest["rows"] == here.manifest["rows"]
@@ -96,22 +88,22 @@ def test_a_run_from_bucket_to_bucket_is_the_local_run_to_the_bit(
 
 def test_the_next_night_in_a_bucket_reads_what_is_new(s3: Server, bucket: str, data: str) -> None:
     output = s3.uri(f"{bucket}/runs")
-    trained(s3.uri(data), output, run_id="r1")
-    assert trained(s3.uri(data), output).run_id == "r1"  # nothing to do
+    train(s3.uri(data), output, run_id="r1")
+    assert train(s3.uri(data), output).run_id == "r1"  # nothing to do
     with s3.filesystem.open_output_stream(f"{data}/month=3/line.parquet") as stream:
         pq.write_table(pa.table(line_columns(seed=3)), stream)
     gated = {"max_rmse_increase": 0.5, "predict": "new"}
-    second = trained(s3.uri(data), output, run_id="r2", **gated)
+    second = train(s3.uri(data), output, run_id="r2", **gated)
     assert [entry["sums"] for entry in second.manifest["inputs"]] == ["kept", "kept", "read"]
     assert len(second.predictions) == 200
     assert second.drift["term"].tolist() == ["intercept", "x1", "x2", "month", "y"]
-    whole = trained(s3.uri(data), s3.uri(f"{bucket}/elsewhere"), run_id="r2")
+    whole = train(s3.uri(data), s3.uri(f"{bucket}/elsewhere"), run_id="r2")
     assert second.parameters["estimate"].tolist() == whole.parameters["estimate"].tolist()
 
 
 def test_show_verify_and_predict_with_a_run_in_a_bucket(s3: Server, bucket: str, data: str, tmp_path: Path) -> None:
     runs, scores = s3.uri(f"{bucket}/runs"), s3.uri(f"{bucket}/scores")
-    run = trained(s3.uri(data), runs, run_id="r1")
+    run = train(s3.uri(data), runs, run_id="r1")
     shown = gdpipe_cli("show", runs)
     assert (shown.code, run.location in shown.out) == (0, True)
     assert "every checksum holds" in gdpipe_cli("verify", run.location).out
@@ -133,9 +125,9 @@ def test_show_verify_and_predict_with_a_run_in_a_bucket(s3: Server, bucket: str,
 
 
 def test_the_manifest_comes_last_and_the_pointer_after_it(s3: Server, bucket: str, data: str) -> None:
-    trained(s3.uri(data), s3.uri(f"{bucket}/runs"), run_id="r1")
+    train(s3.uri(data), s3.uri(f"{bucket}/runs"), run_id="r1")
     before = len(s3.requests())
-    trained(s3.uri(data), s3.uri(f"{bucket}/runs"), run_id="r2")
+    train(s3.uri(data), s3.uri(f"{bucket}/runs"), run_id="r2")
     # an upload in parts ends with a POST with its id: only then the object is there
     written = [
         request.split("?")[0].split(f"{bucket}/runs/")[1]
@@ -154,7 +146,7 @@ def test_a_lost_connection_is_tried_again(s3: Server, bucket: str, data: str, li
     source, output = s3.uri(data, line.port), s3.uri(f"{bucket}/runs", line.port)
     for run_id, cut in (("read", b"GET /"), ("part", b"part-00001.parquet"), ("pointer", b"latest.json")):
         line.cut, line.cuts = cut, 1
-        trained(source, output, run_id=run_id)
+        train(source, output, run_id=run_id)
         assert line.cuts == 0
         assert gdpipe.open_run(output).run_id == run_id
 
@@ -181,7 +173,7 @@ def test_an_outage_is_worth_retrying_and_publishing_can_be_repeated(
         return folder
 
     config = gdpipe.TrainingConfig(source=s3.uri(data), target="y", output=output, run_id="new", report=False)
-    assert train(config, Steps(publish=publish_twice)).run_id == "new"
+    assert pipeline.train(config, Steps(publish=publish_twice)).run_id == "new"
     assert [error.transient for error in failed] == [True]
     assert gdpipe.open_run(output).run_id == "new"
     assert staged(s3, f"{bucket}/runs") == []
@@ -199,7 +191,7 @@ def test_what_passes_and_what_does_not() -> None:
 
 def test_a_rejected_run_leaves_its_evidence_and_the_pointer_alone(s3: Server, bucket: str, data: str) -> None:
     output = f"{bucket}/runs"
-    trained(s3.uri(data), s3.uri(output), run_id="good")
+    train(s3.uri(data), s3.uri(output), run_id="good")
     before = s3.snapshot(output)
     done = gdpipe_cli(
         "train", s3.uri(data), "--target", "y", "--output", s3.uri(output), "--run-id", "bad", "--max-iterations", 1
@@ -216,7 +208,7 @@ def test_a_rejected_run_leaves_its_evidence_and_the_pointer_alone(s3: Server, bu
 def test_two_runs_at_once(s3: Server, bucket: str, data: str) -> None:
     output = s3.uri(f"{bucket}/runs")
     threads = [
-        threading.Thread(target=trained, args=(s3.uri(data), output), kwargs={"run_id": run_id}) for run_id in "ab"
+        threading.Thread(target=train, args=(s3.uri(data), output), kwargs={"run_id": run_id}) for run_id in "ab"
     ]
     for thread in threads:
         thread.start()
@@ -239,7 +231,7 @@ def test_a_name_that_is_taken_or_being_written(s3: Server, bucket: str) -> None:
         # taken in the very instant by another run, which must not be torn by this one
         place_at(output).write(f".staging/{signed('r2')}/claim", b"another's")
         with pytest.raises(PublishError, match="another run took the name"):
-            staging.publish(manifest("r2", record))
+            staging.publish(scores_manifest("r2", record))
     assert gdpipe.open_run(output).run_id == "r1"
     assert staged(s3, f"{bucket}/runs") == [f"{signed('r2')}/claim"]
 
@@ -267,7 +259,7 @@ def test_prune_in_a_bucket(s3: Server, bucket: str) -> None:
         record = write_text(staging.folder, "predictions/x.txt", "")
         done = gdpipe_cli("prune", output, "--keep", 2)
         assert (done.code, "\n1 removed from " in done.out, done.out.split()[-1]) == (0, True, "c")
-        staging.publish(manifest("alive", record))
+        staging.publish(scores_manifest("alive", record))
     assert place_at(output).folders("runs") == ["a", "alive", "b"]
     assert gdpipe.open_run(output).run_id == "alive"
 

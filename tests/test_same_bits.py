@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import gdpipe
 from gdpipe import pipeline
+from tests import runs
 
 ROWS = 400_000
 
@@ -48,8 +49,7 @@ def bits(run: gdpipe.Run) -> tuple[bytes, ...]:
 
 
 def train(source: Path, output: Path, **extra: object) -> gdpipe.Run:
-    options = {"key": ["id"], "weight": "w", "report": False, **extra}
-    return gdpipe.train(source=str(source), target="y", output=str(output), **options)
+    return runs.train(source, output, **{"key": ["id"], "weight": "w", **extra})
 
 
 def one_file(rows: pa.Table, folder: Path) -> None:

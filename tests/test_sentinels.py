@@ -10,6 +10,7 @@ import pytest
 import gdpipe
 from gdpipe.errors import DataError
 from tests.conftest import write_parquet
+from tests.runs import train
 
 RNG = np.random.default_rng(1)
 N = 500
@@ -20,10 +21,6 @@ SENTINELS = [1e20, -(2.0**63), 1e300, float("inf"), float("-inf")]
 
 def with_row(**values: float) -> dict[str, Any]:
     return {name: np.append(column, values.get(name, 1.0)) for name, column in ROWS.items()}
-
-
-def train(source: Path, output: Path, **settings: Any) -> gdpipe.Run:
-    return gdpipe.train(source=source, target="y", output=output, report=False, **settings)
 
 
 @pytest.fixture(scope="module")

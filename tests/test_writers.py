@@ -17,8 +17,8 @@ import pytest
 
 import gdpipe
 from gdpipe.errors import SchemaError
-from gdpipe.run import Run
 from tests.conftest import write_parquet
+from tests.runs import train
 
 N = 30
 RNG = np.random.default_rng(7)
@@ -32,10 +32,6 @@ def folder(path: Path, *frames: pd.DataFrame) -> Path:
     for number, frame in enumerate(frames):
         frame.to_parquet(path / f"{number}.parquet")
     return path
-
-
-def train(source: Path, output: Path, **settings: Any) -> Run:
-    return gdpipe.train(source=source, output=output, **{"target": "y", "report": False, **settings})
 
 
 def refusal(source: Path, output: Path, **settings: Any) -> str:

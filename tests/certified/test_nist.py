@@ -5,12 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import gdpipe
 from gdpipe.numerics.problem.dependencies import solve_exactly
 from tests.certified.nist import ALL, Reference, filip
+from tests.runs import train_on
 
 # the descent stops within the tolerance in standardized units, and a small coefficient among large ones needs more
 # of its digits: Wampler's first weighs 6e-6 target SDs
@@ -18,12 +18,8 @@ TOLERANCE = 2e-15
 
 
 def train(reference: Reference, folder: Path, **settings: object) -> gdpipe.Run:
-    frame = pd.DataFrame(reference.X, columns=[f"x{j}" for j in range(reference.X.shape[1])])
-    frame["y"] = reference.y
-    frame.to_parquet(folder / "data.parquet")
-    source = str(folder / "data.parquet")
-    settings = {"fit_intercept": reference.fit_intercept, "report": False, **settings}
-    return gdpipe.train(source=source, target="y", output=str(folder / "runs"), **settings)
+    columns = {f"x{j}": x for j, x in enumerate(reference.X.T)} | {"y": reference.y}
+    return train_on(folder, columns, fit_intercept=reference.fit_intercept, **settings)
 
 
 def digits(value: float, certified: float) -> float:

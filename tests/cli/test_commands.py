@@ -13,11 +13,8 @@ import pytest
 
 import gdpipe
 from tests.conftest import REPO, Outcome, gdpipe_cli, gdpipe_command, line_columns, snapshot, staged, write_parquet
+from tests.runs import gdpipe_train
 from tests.test_config import DEFAULTS
-
-
-def train(data: Path, output: Path, *more: object) -> Outcome:
-    return gdpipe_cli("train", data, "--target", "y", "--output", output, *more)
 
 
 def assert_one_line(done: Outcome, code: int) -> None:
@@ -29,7 +26,7 @@ def assert_one_line(done: Outcome, code: int) -> None:
 
 
 def test_train_publishes_and_says_so(data: Path, tmp_path: Path) -> None:
-    done = train(data, tmp_path / "runs", "--run-id", "first")
+    done = gdpipe_train(data, tmp_path / "runs", "--run-id", "first")
     assert done.code == 0
     assert done.err == ""
     assert "200 read, 200 used" in done.out
@@ -39,7 +36,7 @@ def test_train_publishes_and_says_so(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_forecast_is_printed_before_the_verdict(data: Path, tmp_path: Path) -> None:
-    out = train(data, tmp_path / "runs").out
+    out = gdpipe_train(data, tmp_path / "runs").out
     assert 0 <= out.index("forecast") < out.index("validated")
 
 
@@ -123,7 +120,7 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
 def test_names_with_commas_go_as_json(tmp_path: Path) -> None:
     columns = line_columns()
     file = write_parquet(tmp_path / "d.parquet", {"a,b": columns["x1"], "y": columns["y"], "c": columns["x2"]})
-    done = train(file, tmp_path / "out", "--features", '["a,b"]')
+    done = gdpipe_train(file, tmp_path / "out", "--features", '["a,b"]')
     assert done.code == 0, done.err
     assert gdpipe.open_run(tmp_path / "out").parameters["term"].to_list() == ["intercept", "a,b"]
 
@@ -133,11 +130,11 @@ def test_names_with_commas_go_as_json(tmp_path: Path) -> None:
 
 def test_bad_settings_are_2(data: Path, output: Path) -> None:
     before = snapshot(output)
-    assert_one_line(train(data, output, "--tolerance", "-1"), 2)
-    assert_one_line(train(data, output, "--memory", "lots"), 2)
-    assert_one_line(train(data, output, "--run-id", "a/b"), 2)
-    assert_one_line(train(data, output, "--features", "x1,y"), 2)
-    assert_one_line(train(data, output, "--engine", "tcp://localhost"), 2)
+    assert_one_line(gdpipe_train(data, output, "--tolerance", "-1"), 2)
+    assert_one_line(gdpipe_train(data, output, "--memory", "lots"), 2)
+    assert_one_line(gdpipe_train(data, output, "--run-id", "a/b"), 2)
+    assert_one_line(gdpipe_train(data, output, "--features", "x1,y"), 2)
+    assert_one_line(gdpipe_train(data, output, "--engine", "tcp://localhost"), 2)
     assert snapshot(output) == before
 
 
@@ -155,7 +152,7 @@ def test_bad_settings_are_2(data: Path, output: Path) -> None:
 )
 def test_what_is_no_option_value_is_2_and_named(data: Path, output: Path, option: str, value: str) -> None:
     before = snapshot(output)
-    done = train(data, output, option, value)
+    done = gdpipe_train(data, output, option, value)
     assert done.code == 2
     assert option in done.err
     assert snapshot(output) == before
@@ -168,7 +165,7 @@ def test_a_missing_target_is_2() -> None:
 
 
 def test_bad_data_are_3(output: Path, tmp_path: Path) -> None:
-    done = train(tmp_path / "nowhere", output)
+    done = gdpipe_train(tmp_path / "nowhere", output)
     assert_one_line(done, 3)
     assert str(tmp_path / "nowhere") in done.err
 
@@ -176,14 +173,14 @@ def test_bad_data_are_3(output: Path, tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_written_is_4(data: Path, tmp_path: Path) -> None:
     blocker = tmp_path / "plain-file"
     blocker.write_text("not a folder")
-    done = train(data, blocker / "runs")
+    done = gdpipe_train(data, blocker / "runs")
     assert_one_line(done, 4)
     assert str(blocker / "runs") in done.err
 
 
 def test_a_rate_above_the_limit_is_2_and_the_limit_is_true(data: Path, output: Path) -> None:
     before = snapshot(output)
-    done = train(data, output, "--learning-rate", "5")
+    done = gdpipe_train(data, output, "--learning-rate", "5")
     assert_one_line(done, 2)
     assert "learning_rate 5" in done.err
     found = re.search(r"2/L = ([0-9.e+-]+)", done.err)
@@ -193,15 +190,15 @@ def test_a_rate_above_the_limit_is_2_and_the_limit_is_true(data: Path, output: P
     columns = line_columns()
     correlation = np.corrcoef([columns["x1"], columns["x2"]])
     assert limit == pytest.approx(2 / np.linalg.eigvalsh(correlation)[-1], rel=1e-9)
-    assert train(data, output, "--learning-rate", repr(limit * (1 + 1e-8))).code == 2
+    assert gdpipe_train(data, output, "--learning-rate", repr(limit * (1 + 1e-8))).code == 2
     assert snapshot(output) == before
-    assert train(data, output, "--learning-rate", repr(limit * 0.99)).code == 0
+    assert gdpipe_train(data, output, "--learning-rate", repr(limit * 0.99)).code == 0
 
 
 def test_a_rate_far_too_small_ends_in_rejected(data: Path, output: Path) -> None:
     before = snapshot(output)
     slow = ("--learning-rate", "1e-9", "--max-iterations", "300", "--run-id", "slow")
-    done = train(data, output, *slow)
+    done = gdpipe_train(data, output, *slow)
     assert_one_line(done, 1)
     evidence = output / "rejected" / "slow"
     assert str(evidence) in done.err
@@ -229,7 +226,7 @@ def test_a_rate_far_too_small_ends_in_rejected(data: Path, output: Path) -> None
 
 def test_the_clock_of_the_descent_ends_it(data: Path, output: Path) -> None:
     hopeless = ("--learning-rate", "1e-12", "--max-iterations", "1000000000", "--max-seconds", "0.05")
-    done = train(data, output, *hopeless)
+    done = gdpipe_train(data, output, *hopeless)
     assert_one_line(done, 1)
     assert "max_seconds" in done.err
 
@@ -373,7 +370,7 @@ def test_predict_does_not_use_a_damaged_model(data: Path, output: Path, tmp_path
 
 
 def test_show_prints_the_latest_run_or_the_one_named(data: Path, output: Path) -> None:
-    assert train(data, output, "--run-id", "newer").code == 0
+    assert gdpipe_train(data, output, "--run-id", "newer").code == 0
     latest = gdpipe_cli("show", output)
     assert latest.code == 0
     assert str(output / "runs" / "newer") in latest.out
@@ -470,7 +467,7 @@ def test_a_fit_of_simulated_data_finds_the_truth(tmp_path: Path) -> None:
     made = gdpipe_cli("simulate", demo, "--weights", "2,-3,0.5", "--bias", "7", "--rows", "4000")
     assert made.code == 0
     assert "4,000 rows in 4 files" in made.out
-    assert train(demo, to).code == 0
+    assert gdpipe_train(demo, to).code == 0
     truth = pq.read_table(demo / "_true_parameters.parquet").to_pylist()
     assert truth == [
         {"term": "intercept", "value": 7.0},

@@ -28,6 +28,7 @@ from gdpipe.export.sql import expression
 from gdpipe.model import Model
 from gdpipe.source.columns import numbers
 from tests.conftest import FLIGHTS, gdpipe_cli, snapshot, write_parquet
+from tests.runs import train, train_on
 
 FEATURES = "dep_delay,distance,air_time,hour,month,day"
 NASTY = ("select", "a b", 'say "hi"', "it's", "back`tick", "grün/日本", "a;--", "{x}", "%s", "Capital")
@@ -52,17 +53,13 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> gdpipe.Run:
     """A run on the nasty table."""
     folder = tmp_path_factory.mktemp("nasty")
     table = nasty_table().append_column("y", pa.array(np.random.default_rng(1).normal(size=ROWS)))
-    file = write_parquet(folder / "d.parquet", {name: table[name] for name in table.column_names})
-    return gdpipe.train(source=str(file), target="y", output=str(folder / "runs"), report=False)
+    return train_on(folder, {name: table[name] for name in table.column_names})
 
 
 @pytest.fixture(scope="module")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> gdpipe.Run:
     """A run on the flights."""
-    output = str(tmp_path_factory.mktemp("flights"))
-    return gdpipe.train(
-        source=str(FLIGHTS), target="arr_delay", features=FEATURES.split(","), output=output, report=False
-    )
+    return train(FLIGHTS, tmp_path_factory.mktemp("flights"), target="arr_delay", features=FEATURES.split(","))
 
 
 def sql_of(run: gdpipe.Run, *options: object) -> str:
@@ -156,11 +153,6 @@ def test_the_text_itself() -> None:
 # names that differ only in case
 
 
-def train(folder: Path, columns: dict[str, Any], **settings: Any) -> gdpipe.Run:
-    file = write_parquet(folder / "d.parquet", columns)
-    return gdpipe.train(source=str(file), target="y", output=str(folder / "runs"), report=False, **settings)
-
-
 def columns_of(*names: str) -> dict[str, Any]:
     """Columns of noise, and a target that they explain."""
     values = np.random.default_rng(4).normal(size=(len(names), ROWS))
@@ -170,7 +162,7 @@ def columns_of(*names: str) -> dict[str, Any]:
 @pytest.mark.parametrize("names", [("x", "X"), ("Σ", "a", "σ"), ("Größe", "gröSSe", "grÖße")])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_features_that_a_dialect_cannot_tell_apart(names: tuple[str, ...], dialect: str, tmp_path: Path) -> None:
-    run = train(tmp_path, columns_of(*names))
+    run = train_on(tmp_path, columns_of(*names))
     done = gdpipe_cli("sql", run.folder, "--dialect", dialect)
     if dialect == "postgres" or (dialect == "duckdb" and not names[0].isascii()):
         assert done.code == 0, done.err
@@ -181,15 +173,15 @@ def test_features_that_a_dialect_cannot_tell_apart(names: tuple[str, ...], diale
 
 
 def test_duckdb_tells_other_letters_than_ascii_apart(tmp_path: Path) -> None:
-    run = train(tmp_path, columns_of("ä", "Ä"))
-    query = sql_of(run, "--table", f"'{tmp_path}/d.parquet'")
+    run = train_on(tmp_path, columns_of("ä", "Ä"))
+    query = sql_of(run, "--table", f"'{tmp_path}/data.parquet'")
     found = in_duckdb(f"SELECT prediction FROM ({query})")
     assert bits([row[0] for row in found]) == bits(run.predictions["prediction"].to_list())
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_column_of_the_table_that_could_be_taken_for_a_feature(dialect: str, tmp_path: Path) -> None:
-    run = train(tmp_path, {"X": ["text"] * ROWS, **columns_of("x", "z")})
+    run = train_on(tmp_path, {"X": ["text"] * ROWS, **columns_of("x", "z")})
     other = write_parquet(tmp_path / "other.parquet", {"x": [1.0], "Z": [2.0], "z": [3.0]})
     good = write_parquet(tmp_path / "good.parquet", {"x": [1.0], "Z": [2.0]})
     quoted = f"parquet.`{other}`" if dialect == "spark" else f"read_parquet('{other}')"
@@ -205,7 +197,7 @@ def test_a_column_of_the_table_that_could_be_taken_for_a_feature(dialect: str, t
 
 
 def test_a_target_that_could_be_taken_for_a_feature_of_an_old_run(tmp_path: Path) -> None:
-    run = train(tmp_path, columns_of("x", "Y"))
+    run = train_on(tmp_path, columns_of("x", "Y"))
     manifest = run.folder / "manifest.json"
     about = json.loads(manifest.read_text())
     assert about.pop("columns") == ["x", "Y", "y"]
@@ -235,7 +227,7 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> gdpipe.Run:
             "y": y,
         }
         write_parquet(folder / "data" / f"{part}.parquet", columns)
-    return gdpipe.train(source=str(folder / "data"), target="y", output=str(folder / "runs"), report=False)
+    return train(folder / "data", folder / "runs")
 
 
 def test_booleans_are_cast_as_bigquery_can(flags: gdpipe.Run) -> None:
@@ -373,7 +365,7 @@ def test_nasty_names_and_types_have_the_bits_of_predict_in_postgres(nasty: gdpip
 def test_booleans_and_case_have_the_bits_of_predictions_in_postgres(tmp_path: Path, postgres: Postgres) -> None:
     columns = columns_of("x", "X", "flag")
     columns["flag"] = columns["flag"] > 0
-    run = train(tmp_path, columns)
+    run = train_on(tmp_path, columns)
     kinds = {"x": "double precision", "X": "double precision", "flag": "boolean"}
     rows = list(zip(*(columns[name].tolist() for name in kinds), strict=True))
     found = postgres.predictions(kinds, rows, sql_of(run, "--dialect", "postgres", "--table", "t"))

@@ -1,5 +1,6 @@
 """A Prefect server, its workers and its commands: real processes on 127.0.0.1, in a folder of their own."""
 
+import functools
 import json
 import os
 import shutil
@@ -7,13 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests import waiting
 
 REPO = Path(__file__).parents[2]
 CLONED = ("flows", "gdpipe", "data", "prefect.yaml", "prefect.toml", "automation.yaml")
@@ -32,13 +33,7 @@ def slow(rate: float) -> tuple[str, ...]:
     return ("method=gd", f"learning_rate={rate}", "max_iterations=900000000")
 
 
-def until(condition: Callable[[], Any], seconds: float = START_SECONDS, every: float = 0.2) -> Any:
-    """Wait for something to be true, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain"
-        time.sleep(every)
-    return value
+until = functools.partial(waiting.until, seconds=START_SECONDS, every=0.2)
 
 
 def free_port() -> int:

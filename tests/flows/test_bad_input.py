@@ -15,8 +15,6 @@ import httpx
 import numpy as np
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ParameterBindError
 
@@ -24,21 +22,13 @@ import gdpipe
 from flows.train import train
 from tests.conftest import line_columns, published, staged, write_parquet
 from tests.faults import FULL, fault_at
-from tests.flows.test_flows import STAGES, run_flow
+from tests.flows.states import STAGES, run_flow, task_runs
 from tests.s3 import Server
 from tests.test_bad_input import corrupt_page, damaged_footer, dependent, holes, lying_file
 
 pytestmark = pytest.mark.usefixtures("server")
 
 Refused = Callable[..., None]
-
-
-def task_runs(state: State[Any]) -> list[TaskRun]:
-    """Those of a flow run, as the server has them."""
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(state.state_details.flow_run_id))]))
-    with get_client(sync_client=True) as client:
-        assert isinstance(client, SyncPrefectClient)
-        return client.read_task_runs(flow_run_filter=wanted)
 
 
 @pytest.fixture(scope="module")

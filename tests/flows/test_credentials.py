@@ -25,7 +25,7 @@ from gdpipe.errors import ConfigError, ConvergenceError
 from gdpipe.run import Run
 from tests.conftest import line_columns, write_parquet
 from tests.flows.machine import until
-from tests.flows.test_flows import run_flow
+from tests.flows.states import run_flow
 from tests.s3 import ENVIRONMENT, Server
 
 pytestmark = pytest.mark.usefixtures("server")

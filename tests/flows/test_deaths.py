@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import staged
 from tests.flows.machine import FLIGHTS, REPO, Machine, kill_with_children, slow, until
 
 pytestmark = pytest.mark.prefect_server
@@ -36,10 +37,6 @@ def kill_api_mid_run(machine: Machine, rate: float) -> tuple[Any, Path]:
     server.kill()
     server.wait()
     return script, output
-
-
-def staged(output: Path) -> list[str]:
-    return sorted(p.name for p in (output / ".staging").glob("*"))
 
 
 def test_the_api_dies_and_never_comes_back(machine: Machine) -> None:

@@ -2,14 +2,10 @@
 
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pandas as pd
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import State
 
 import gdpipe
 from flows import train as train_module
@@ -19,44 +15,20 @@ from flows.train import train
 from gdpipe import pipeline
 from gdpipe.errors import DataError
 from gdpipe.stages.ingest import ingest
+from tests.flows.states import PROGRESS, STAGES, artifacts, run_flow, task_states
 from tests.test_dask import Cluster
 
 pytestmark = pytest.mark.usefixtures("server")
 
 FLIGHTS = str(Path(__file__).parent.parent.parent / "data" / "flights")
 FEATURES = ["dep_delay", "distance", "air_time", "hour", "month", "day"]
-PROGRESS = ["gdpipe-read", "gdpipe-descended", "gdpipe-predicted"]
-STAGES = ["ingest", "standardize", "fit", "predict", "measure", "evidence", "decide", "publish"]
 
 
-def run_flow(flow: Any, **parameters: Any) -> State[Any]:
-    state: State[Any] = flow(**parameters, return_state=True)
-    return state
-
-
-def task_runs(state: State[Any]) -> dict[str, str]:
-    """Stage -> final state, as the server has them."""
-    assert state.state_details.flow_run_id is not None
-    with get_client(sync_client=True) as client:
-        assert isinstance(client, SyncPrefectClient)
-        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(state.state_details.flow_run_id))]))
-        runs = client.read_task_runs(flow_run_filter=wanted)
-    return {run.name: str(run.state_name) for run in runs}
-
-
-def artifacts(state: State[Any]) -> dict[str, Any]:
-    """Key -> artifact of a flow run, as the server has them."""
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(state.state_details.flow_run_id))]))
-    with get_client(sync_client=True) as client:
-        assert isinstance(client, SyncPrefectClient)
-        return {str(found.key): found for found in client.read_artifacts(flow_run_filter=wanted)}
-
-
-def test_the_flights_are_trained_in_six_tasks_and_then_scored(tmp_path: Path) -> None:
+def test_the_flights_are_trained_in_eight_tasks_and_then_scored(tmp_path: Path) -> None:
     output = str(tmp_path / "runs")
     state = run_flow(train, source=FLIGHTS, target="arr_delay", features=FEATURES, output=output)
     assert state.is_completed()
-    assert task_runs(state) == dict.fromkeys(STAGES, "Completed")
+    assert task_states(state) == dict.fromkeys(STAGES, "Completed")
     run = gdpipe.open_run(output)
     assert state.result() == str(run.folder)
     assert run.manifest["rows"]["used"] == 327_346
@@ -109,7 +81,7 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     )
     assert state.is_failed()
     assert str(state.message).startswith("ConvergenceError: the run did not pass validation: stopped after 50 steps")
-    assert task_runs(state)["decide"] == "Failed"
+    assert task_states(state)["decide"] == "Failed"
     assert (tmp_path / "runs" / "rejected" / "slow" / "loss_history.parquet").is_file()
     assert not (tmp_path / "runs" / "latest.json").exists()
     # its page shows what that of a published run shows
@@ -127,7 +99,7 @@ def test_the_six_tasks_on_a_cluster_give_the_bits_of_threads(tmp_path: Path) -> 
     finally:
         cluster.close()
     assert state.is_completed()
-    assert task_runs(state) == dict.fromkeys(STAGES, "Completed")
+    assert task_states(state) == dict.fromkeys(STAGES, "Completed")
     there = gdpipe.open_run(tmp_path / "dask")
     here = gdpipe.train(**settings, output=str(tmp_path / "threads"))
     pd.testing.assert_frame_equal(there.parameters, here.parameters, check_exact=True)
@@ -154,7 +126,7 @@ def test_a_missing_source_fails_at_once_and_names_the_path(tmp_path: Path) -> No
     assert state.is_failed()
     assert str(state.message) == f"DataError: {missing}: no such file or folder"
     # a deterministic error is not tried again
-    assert task_runs(state) == {"ingest": "Failed"}
+    assert task_states(state) == {"ingest": "Failed"}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +146,7 @@ def test_a_bad_parameter_is_refused_with_its_name(setting: str, value: object, t
     state = run_flow(train, source=FLIGHTS, target="arr_delay", output=str(tmp_path / "runs"), **{setting: value})
     assert state.is_failed()
     assert setting in str(state.message)
-    assert task_runs(state) == {}
+    assert task_states(state) == {}
     assert not (tmp_path / "runs").exists()
 
 

@@ -14,8 +14,8 @@ from flows.markdown import escaped, fenced, in_code
 from flows.train import train
 from gdpipe.printable import printable
 from tests.conftest import write_parquet
+from tests.flows.states import artifacts, run_flow
 from tests.flows.test_credentials import everything_known
-from tests.flows.test_flows import artifacts, run_flow
 
 
 class _Renderer(MarkdownIt):

@@ -16,9 +16,11 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 import gdpipe
-from flows import progress
+from flows import page, progress
 from flows.train import train
-from tests.flows.test_flows import PROGRESS, STAGES, artifacts, run_flow, task_runs
+from tests.flows.states import PROGRESS, STAGES, artifacts, run_flow, task_states
+
+pytestmark = pytest.mark.usefixtures("server")
 
 
 @pytest.fixture
@@ -71,7 +73,10 @@ def gate() -> Iterator[Gate]:
     opened.close()
 
 
-def test_a_server_that_does_not_answer_holds_nothing_up(source: str, tmp_path: Path, gate: Gate) -> None:
+def test_a_server_that_does_not_answer_holds_nothing_up(
+    source: str, tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "SHOW_SECONDS", 0.5)
     # a request would be given up after a minute, and then tried again
     with temporary_settings({PREFECT_API_URL: gate.url}):
         state = run_flow(train, source=source, target="y", output=str(tmp_path / "runs"))
@@ -81,7 +86,7 @@ def test_a_server_that_does_not_answer_holds_nothing_up(source: str, tmp_path: P
     assert gate.unanswered > len(PROGRESS)  # and what is shown at the end
     assert len(waiting) == len(PROGRESS)
     assert all(thread.daemon for thread in waiting)
-    assert task_runs(state) == dict.fromkeys(STAGES, "Completed")
+    assert task_states(state) == dict.fromkeys(STAGES, "Completed")
     assert artifacts(state) == {}
 
 

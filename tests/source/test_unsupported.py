@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
 
-import gdpipe
 from gdpipe.errors import DataError
 from gdpipe.source.source import Source
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
+from tests.runs import train
 from tests.source.test_thrift import Keys, footer_of
 
 ROWS = 40  # fewer than 64, so that their count is one byte of a footer
@@ -28,10 +28,6 @@ def patched(file: Path, old: bytes, new: bytes, times: int) -> Path:
     footer = footer.replace(old, new)
     file.write_bytes(content[:at] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
     return file
-
-
-def trained(source: Path, output: Path, **settings: Any) -> gdpipe.Run:
-    return gdpipe.train(source=str(source), target="y", output=str(output), report=False, **settings)
 
 
 def plain(path: Path, **options: Any) -> Path:
@@ -49,8 +45,8 @@ def test_a_footer_that_counts_no_rows_though_its_groups_do(tmp_path: Path) -> No
     assert duckdb.read_parquet(str(zero)).count("y").fetchall() == [(ROWS,)]
     filters = [["x1", ">", 0.0]]
     for settings in ({}, {"filters": filters}):
-        expected = trained(whole, tmp_path / "runs", force=True, **settings)
-        found = trained(zero, tmp_path / "runs", force=True, **settings)
+        expected = train(whole, tmp_path / "runs", force=True, **settings)
+        found = train(zero, tmp_path / "runs", force=True, **settings)
         assert found.manifest["rows"] == expected.manifest["rows"]
         assert found.parameters["estimate"].tolist() == expected.parameters["estimate"].tolist()
     assert gdpipe_cli("plan", zero, "--target", "y").code == 0
@@ -71,15 +67,15 @@ def test_row_groups_without_rows(statistics: bool, tmp_path: Path) -> None:
             writer.write_table(part)
     assert 0 in Source.open(str(tmp_path / "data")).files[0].group_rows
     write_parquet(tmp_path / "whole.parquet", line_columns(ROWS))
-    found = trained(tmp_path / "data", tmp_path / "a", key=["x2"])
-    expected = trained(tmp_path / "whole.parquet", tmp_path / "b", key=["x2"])
+    found = train(tmp_path / "data", tmp_path / "a", key=["x2"])
+    expected = train(tmp_path / "whole.parquet", tmp_path / "b", key=["x2"])
     assert found.predictions.equals(expected.predictions)
 
 
 @pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "brotli", "zstd", "lz4"])
 def test_each_codec_that_pyarrow_has(codec: str, tmp_path: Path) -> None:
     file = plain(tmp_path / "a.parquet", compression=codec)
-    assert trained(file, tmp_path / "runs").manifest["rows"]["used"] == ROWS
+    assert train(file, tmp_path / "runs").manifest["rows"]["used"] == ROWS
 
 
 # what is not
@@ -104,7 +100,7 @@ def test_a_codec_that_pyarrow_has_not(codec: int, says: str, statistics: bool, t
         assert "damaged" not in done.err
         assert done.err.count("\n") == 1
     # a column that nobody asks for need not be readable
-    assert trained(file, tmp_path / "runs", features=["x2"]).manifest["rows"]["used"] == ROWS
+    assert train(file, tmp_path / "runs", features=["x2"]).manifest["rows"]["used"] == ROWS
 
 
 def test_an_encoding_that_pyarrow_has_not(tmp_path: Path) -> None:
@@ -112,7 +108,7 @@ def test_an_encoding_that_pyarrow_has_not(tmp_path: Path) -> None:
     # the first page's header: 40 values, and their encoding, here 10
     file.write_bytes(file.read_bytes().replace(b"\x2c\x15\x50\x15\x00", b"\x2c\x15\x50\x15\x14", 1))
     with pytest.raises(DataError, match=r"a\.parquet.*: a column is encoded in a way that PyArrow does not know"):
-        trained(file, tmp_path / "runs")
+        train(file, tmp_path / "runs")
 
 
 def test_a_type_that_pyarrow_has_not(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from gdpipe.store.pruning import prune
 from gdpipe.store.runs import Staging, place_at
 from gdpipe.store.signature import signed
 from gdpipe.store.writer import TableWriter, output_errors, write_table, write_text
-from tests.conftest import SCORES, gdpipe_cli, snapshot, staged
+from tests.conftest import gdpipe_cli, snapshot, staged
+from tests.runs import scores_manifest
 
 TABLE = pa.table(
     {"x": [1.5, None], "t": ["a", "b"]},
@@ -31,15 +32,10 @@ TABLE = pa.table(
 )
 
 
-def manifest(*files: Any, run_id: str = "r1") -> dict[str, Any]:
-    listed = [{"path": f.path, "rows": f.rows, "bytes": f.bytes, "sha256": f.sha256} for f in files]
-    return {"schema_version": 1, "kind": "scores", "run_id": run_id, "files": listed, **SCORES}
-
-
 def publish(output: Path, run_id: str, table: pa.Table = TABLE) -> Path:
     with Staging(output, run_id) as staging:
         table_file = write_table(staging.folder, "predictions/x.parquet", table)
-        return on_disk(staging.publish(manifest(table_file, run_id=run_id)))
+        return on_disk(staging.publish(scores_manifest(run_id, table_file)))
 
 
 def on_disk(place: object) -> Path:
@@ -201,7 +197,7 @@ def test_a_rejected_run_is_kept_out_of_the_way(tmp_path: Path) -> None:
         record = write_table(staging.folder, "x.parquet", TABLE)
         write_table(staging.folder, "predictions/part-00000.parquet", TABLE)
         staging.drop("predictions")
-        folder = on_disk(staging.reject(manifest(record)))
+        folder = on_disk(staging.reject(scores_manifest("r1", record)))
     assert folder == tmp_path / "rejected" / "r2"
     assert sorted(snapshot(folder)) == ["manifest.json", "x.parquet"]
     after = snapshot(tmp_path)
@@ -221,7 +217,7 @@ def test_a_run_that_fails_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["runs", "rejected"])
 def test_a_name_that_is_taken(kind: str, tmp_path: Path) -> None:
     with Staging(tmp_path, "r1") as staging:
-        staging.publish(manifest()) if kind == "runs" else staging.reject(manifest())
+        staging.publish(scores_manifest("r1")) if kind == "runs" else staging.reject(scores_manifest("r1"))
     before = snapshot(tmp_path)
     with pytest.raises(ConfigError, match=r"'r1'.*there already"), Staging(tmp_path, "r1"):
         pass
@@ -234,7 +230,7 @@ def test_a_name_that_is_being_written(tmp_path: Path) -> None:
         record = write_table(staging.folder, "predictions/x.parquet", TABLE)
         with pytest.raises(ConfigError, match=r"'r1'.*being written"), Staging(tmp_path, "r1"):
             pass
-        folder = on_disk(staging.publish(manifest(record)))
+        folder = on_disk(staging.publish(scores_manifest("r1", record)))
     assert damage(folder) == []
 
 
@@ -242,8 +238,8 @@ def test_runs_beside_each_other_leave_each_other_alone(tmp_path: Path) -> None:
     with Staging(tmp_path, "r1") as first, Staging(tmp_path, "r2") as second:
         records = [write_table(staging.folder, "predictions/x.parquet", TABLE) for staging in (first, second)]
         publish(tmp_path, "r3")
-        second.publish(manifest(records[1]))
-        first.publish(manifest(records[0]))
+        second.publish(scores_manifest("r1", records[1]))
+        first.publish(scores_manifest("r1", records[0]))
     for name in ("r1", "r2", "r3"):
         folder = tmp_path / "runs" / name
         assert damage(folder) == []
@@ -306,10 +302,10 @@ def test_publishing_can_be_repeated_after_it_failed_half_way(tmp_path: Path, mon
         record = write_table(staging.folder, "x.parquet", TABLE)
         monkeypatch.setattr(os, "replace", interrupted)
         with pytest.raises(PublishError, match="Interrupted") as caught:
-            staging.publish(manifest(record))
+            staging.publish(scores_manifest("r1", record))
         assert caught.value.transient
         before = snapshot(tmp_path / "runs")
-        folder = on_disk(staging.publish({**manifest(record), "created": "later"}))
+        folder = on_disk(staging.publish({**scores_manifest("r1", record), "created": "later"}))
     assert snapshot(tmp_path / "runs") == before
     assert latest(tmp_path) == folder
     assert staged(tmp_path) == []
@@ -325,7 +321,7 @@ def kept(output: Path, kind: str = "runs") -> list[str]:
 def test_pruning_removes_the_oldest_and_never_the_latest(tmp_path: Path) -> None:
     for age, run_id in enumerate(["d", "b", "c", "a"]):
         with Staging(tmp_path, run_id) as staging:
-            staging.publish({**manifest(run_id=run_id), "created": f"2026-01-0{age + 1}"})
+            staging.publish({**scores_manifest(run_id), "created": f"2026-01-0{age + 1}"})
     place = place_at(tmp_path)
     assert prune(place, 4) == []
     assert prune(place, 2) == ["d", "b"]
@@ -353,7 +349,7 @@ def test_pruning_rejected_runs_is_asked_for(tmp_path: Path) -> None:
     publish(tmp_path, "r1")
     for age, run_id in enumerate(["bad1", "bad2"]):
         with Staging(tmp_path, run_id) as staging:
-            staging.reject({**manifest(run_id=run_id), "created": f"2026-01-0{age + 1}"})
+            staging.reject({**scores_manifest(run_id), "created": f"2026-01-0{age + 1}"})
     assert "0 removed" in gdpipe_cli("prune", tmp_path, "--keep", 1).out
     assert kept(tmp_path, "rejected") == ["bad1", "bad2"]
     assert gdpipe_cli("prune", tmp_path, "--keep", 1, "--rejected").out.split()[-1] == "bad1"
@@ -388,7 +384,7 @@ def test_a_run_that_is_pruned_while_it_is_opened(tmp_path: Path, monkeypatch: py
 def test_damage_is_named_file_by_file(tmp_path: Path) -> None:
     with Staging(tmp_path, "r1") as staging:
         records = [write_table(staging.folder, f"predictions/{name}.parquet", TABLE) for name in "abcd"]
-        folder = on_disk(staging.publish(manifest(*records)))
+        folder = on_disk(staging.publish(scores_manifest("r1", *records)))
     assert damage(folder) == []
     content = bytearray((folder / "predictions/a.parquet").read_bytes())
     content[50] ^= 1

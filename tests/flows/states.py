@@ -1,0 +1,40 @@
+"""Flow runs, and what the server knows of them."""
+
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State, TaskRun
+
+STAGES = ["ingest", "standardize", "fit", "predict", "validate", "publish"]
+PROGRESS = ["gdpipe-read", "gdpipe-descended", "gdpipe-predicted"]
+
+
+def run_flow(flow: Any, **parameters: Any) -> State[Any]:
+    state: State[Any] = flow(**parameters, return_state=True)
+    return state
+
+
+def task_runs(state: State[Any]) -> list[TaskRun]:
+    """Those of a flow run."""
+    with get_client(sync_client=True) as client:
+        assert isinstance(client, SyncPrefectClient)
+        return client.read_task_runs(flow_run_filter=_only(state))
+
+
+def task_states(state: State[Any]) -> dict[str, str]:
+    """Stage -> final state of its task run."""
+    return {run.name: str(run.state_name) for run in task_runs(state)}
+
+
+def artifacts(state: State[Any]) -> dict[str, Any]:
+    """Key -> artifact of a flow run."""
+    with get_client(sync_client=True) as client:
+        assert isinstance(client, SyncPrefectClient)
+        return {str(found.key): found for found in client.read_artifacts(flow_run_filter=_only(state))}
+
+
+def _only(state: State[Any]) -> FlowRunFilter:
+    assert state.state_details.flow_run_id is not None
+    return FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(state.state_details.flow_run_id))]))
