@@ -1,4 +1,4 @@
-"""The gate and the drift, through the command line: what is held back, what is published, and what is then said."""
+"""The gate and the drift of whole runs: what is held back, what is published, and what is then said, wherever."""
 
 import json
 import math
@@ -13,6 +13,7 @@ import pytest
 import gdpipe
 from gdpipe.errors import ConvergenceError, QualityError
 from tests.conftest import Outcome, gdpipe_cli, line_columns, snapshot, write_parquet
+from tests.runs import train_on
 
 Columns = dict[str, Any]
 
@@ -100,39 +101,6 @@ def test_a_line_without_noise_is_not_held_to_its_rounding(train: Any, tmp_path: 
     assert manifest(tmp_path / "runs", f"runs/{gdpipe.open_run(tmp_path / 'runs').run_id}")["gate"]["rmse"] < 1e-12
 
 
-def test_the_limit_itself_still_passes(train: Any, tmp_path: Path) -> None:
-    # symmetric by construction: residuals ±1 about 0, then ±1.5; every number is a float64
-    x = np.repeat([-1.0, 1.0], 2)
-    flip = np.array([1.0, -1.0, 1.0, -1.0])
-    assert train({"x": x, "y": x + flip}, "--run-id", "good").code == 0
-    assert train({"x": x, "y": x + 1.5 * flip}, "--run-id", "over", "--max-rmse-increase", "0.4999").code == 1
-    assert train({"x": x, "y": x + 1.5 * flip}, "--run-id", "at", "--max-rmse-increase", "50%").code == 0
-    gate = manifest(tmp_path / "runs", "runs/at")["gate"]
-    assert gate["rmse"] == 1.5
-    assert gate["rmse_limit"] == pytest.approx(1.5, rel=1e-14)
-
-
-def test_min_r2_needs_no_run_before(train: Any, tmp_path: Path) -> None:
-    assert train(night(), "--run-id", "free").code == 0
-    r2 = float(gdpipe.open_run(tmp_path / "runs").metrics["r2"][0])
-    shutil.rmtree(tmp_path / "runs")
-    done = train(night(), "--min-r2", repr(float(np.nextafter(r2, 1))), "--run-id", "below")
-    assert done.code == 1
-    assert "R² " in done.err
-    assert "is below min_r2" in done.err
-    assert not (tmp_path / "runs" / "latest.json").exists()
-    assert train(night(), "--min-r2", repr(r2), "--run-id", "at").code == 0
-    gate = manifest(tmp_path / "runs", "runs/at")["gate"]
-    assert (gate["min_r2"], gate["r2"], gate["previous_run_id"], gate["rmse_limit"]) == (r2, r2, None, None)
-
-
-def test_both_reasons_are_given(train: Any) -> None:
-    train(night())
-    done = train(night(noise=9.0), "--max-rmse-increase", "5%", "--min-r2", "0.99")
-    assert done.code == 1
-    assert "is below min_r2 0.99; RMSE" in done.err
-
-
 def test_a_poorer_model_is_found_on_easier_rows(train: Any, tmp_path: Path) -> None:
     # the night is quieter, so that even a line through the origin beats the published RMSE; not the earlier line's own
     train(night(noise=10.0), "--run-id", "good")
@@ -147,29 +115,8 @@ def test_a_poorer_model_is_found_on_easier_rows(train: Any, tmp_path: Path) -> N
     assert "run again's RMSE on today's rows" in done.err
 
 
-def test_a_feature_that_is_gone_leaves_the_published_rmse_to_judge_by(train: Any, tmp_path: Path) -> None:
-    train(night(), "--run-id", "good")
-    without = {name: column for name, column in night(2).items() if name != "x1"}
-    done = train(without, "--run-id", "poor", "--max-rmse-increase", "5%")
-    assert done.code == 1
-    found = manifest(tmp_path / "runs", "rejected/poor")
-    assert found["gate"]["previous_rmse"] is None
-    assert any("run good uses x1, which this run does not" in notice for notice in found["notices"])
-
-
-def test_a_feature_that_never_mattered_may_go(train: Any, tmp_path: Path) -> None:
-    train({**night(), "c": np.full(200, 7.0)}, "--run-id", "good")
-    columns = night(2)
-    assert train(columns, "--run-id", "next", "--max-rmse-increase", "20%").code == 0
-    gate = manifest(tmp_path / "runs", "runs/next")["gate"]
-    assert gate["previous_rmse"] == pytest.approx(
-        rmse({**columns, "c": np.zeros(200)}, gdpipe.Run.at(tmp_path / "runs" / "runs" / "good")), rel=1e-12
-    )
-
-
 @pytest.mark.parametrize("collinear", ["min_norm", "drop"])
-@pytest.mark.parametrize("intercept", ["--fit-intercept", "--no-fit-intercept"])
-@pytest.mark.parametrize("weight", [(), ("--weight", "w")])
+@pytest.mark.parametrize(("intercept", "weight"), [("--fit-intercept", ("--weight", "w")), ("--no-fit-intercept", ())])
 def test_the_earlier_line_is_measured_as_row_by_row(
     collinear: str, intercept: str, weight: tuple[str, ...], train: Any, tmp_path: Path
 ) -> None:
@@ -203,6 +150,7 @@ def test_in_python_it_is_an_error_of_its_own(tmp_path: Path) -> None:
     assert caught.value.evidence == str(tmp_path / "runs" / "rejected" / "r")
     assert isinstance(caught.value, gdpipe.RejectedError)
     assert not isinstance(caught.value, ConvergenceError)
+    assert not (tmp_path / "runs" / "latest.json").exists()
 
 
 # what cannot be compared with
@@ -220,29 +168,9 @@ def test_the_first_run_has_no_drift_and_says_so_only_to_a_gate(train: Any, tmp_p
     assert "notice      no published run is the latest; max_rmse_increase was not applied" in done.out
 
 
-def test_another_target_is_not_compared_with(train: Any, tmp_path: Path) -> None:
+def test_a_damaged_run_before_is_a_notice_but_shuts_the_gate(train: Any, tmp_path: Path) -> None:
     train(night(), "--run-id", "good")
-    done = train(night(2), "--run-id", "other", "--max-rmse-increase", "0", target="x1")
-    assert done.code == 0
-    found = manifest(tmp_path / "runs", "runs/other")
-    assert any("run good has another target, 'y'" in notice for notice in found["notices"])
-    assert "drift" not in found
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda output: shutil.rmtree(output / "runs" / "good"),
-        lambda output: (output / "runs" / "good" / "parameters.parquet").unlink(),
-        lambda output: (output / "runs" / "good" / "metrics.parquet").write_bytes(b"PAR1"),
-        lambda output: (output / "runs" / "good" / "manifest.json").write_text("{}"),
-        lambda output: (output / "latest.json").write_text("not JSON"),
-        lambda output: write_parquet(output / "runs" / "good" / "parameters.parquet", {"term": ["x"]}),
-    ],
-)
-def test_a_damaged_run_before_is_a_notice_but_shuts_the_gate(damage: Any, train: Any, tmp_path: Path) -> None:
-    train(night(), "--run-id", "good")
-    damage(tmp_path / "runs")
+    (tmp_path / "runs" / "runs" / "good" / "parameters.parquet").unlink()
     closed = train(night(2), "--run-id", "shut", "--max-rmse-increase", "0")
     assert closed.code == 4
     assert "max_rmse_increase has nothing to compare with" in closed.err
@@ -309,19 +237,6 @@ def test_drift_is_that_of_the_raw_rows(weighted: bool, train: Any, tmp_path: Pat
     assert "Drift since run good" in (run.folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_new_column_and_a_constant_have_no_drift_to_speak_of(train: Any, tmp_path: Path) -> None:
-    train({**night(), "c": np.full(200, 7.0)}, "--run-id", "good")
-    more = {"c": np.full(200, 8.0), "intercept": np.arange(200.0) % 7}
-    done = train({**night(2), **more}, "--run-id", "next")
-    drift: Any = gdpipe.open_run(tmp_path / "runs").drift.set_index(["role", "term"])
-    assert drift.loc[("feature", "intercept")].isna().all()
-    assert drift.loc[("intercept", "intercept"), "previous_estimate"] == pytest.approx(1, abs=0.1)
-    assert drift.loc[("feature", "c"), "mean_shift_sd"] == math.inf
-    assert math.isnan(drift.loc[("feature", "c"), "scale_ratio"])
-    assert math.isnan(drift.loc[("feature", "c"), "estimate_shift_se"])
-    assert "drift       since good: c is constant, at another value; " in done.out
-
-
 def test_without_an_intercept_only_what_is_published_drifts(train: Any, tmp_path: Path) -> None:
     first, second = night(), night(2)
     train(first, "--no-fit-intercept", "--run-id", "good")
@@ -341,3 +256,85 @@ def test_without_an_intercept_only_what_is_published_drifts(train: Any, tmp_path
 def test_the_same_rows_again_have_not_moved(train: Any) -> None:
     train(night(), "--run-id", "good")
     assert "drift       since good: nothing has moved" in train(night()).out
+
+
+# what is said of the drift: of runs on other rows, and of columns that vary in one run only
+
+MAY = [["month", "=", 5]]
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Any:
+    """Train on these columns as a run of this name; each run is the latest after it."""
+
+    def run(run_id: str, columns: dict[str, Any], **settings: Any) -> gdpipe.Run:
+        return train_on(tmp_path, columns, run_id=run_id, **{"features": ["x1", "x2"], "report": True, **settings})
+
+    return run
+
+
+def months() -> dict[str, Any]:
+    return {**line_columns(), "month": np.repeat([5, 6], 100), "w": np.ones(200)}
+
+
+def report(run: gdpipe.Run) -> str:
+    return (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({"filters": MAY}, {"filters": [["month", "=", 6]]}, 'other rows: filters [["month", "=", 5]]'),
+        ({}, {"weight": "w"}, "other weights: none"),
+    ],
+)
+def test_what_the_run_before_had_otherwise_is_said_wherever_drift_is(
+    before: dict[str, Any], now: dict[str, Any], said: str, trained: Any
+) -> None:
+    trained("before", months(), **before, report=False)
+    run = trained("now", months(), **now)
+    (notice,) = run.manifest["notices"]
+    assert notice.startswith("run before used other ")
+    assert said in notice
+    assert run.manifest["drift"]["differences"] == [notice.removeprefix("run before used ")]
+    shown = gdpipe_cli("show", run.folder).out
+    assert f"drift       since before (with {run.manifest['drift']['differences'][0]}): " in shown
+    assert f"notice      {notice}" in shown
+    page = report(run)
+    assert "<p>That run used other " in page[page.index("Drift since run before") :]
+
+
+def test_the_same_rows_in_other_words_are_the_same(trained: Any) -> None:
+    trained("before", months(), filters=[["month", "in", [5, 6]]], report=False)
+    run = trained("now", months(), filters=[[("month", "in", (6, 5))]], tolerance=1e-7, report=False)
+    assert run.manifest["notices"] == run.manifest["drift"]["differences"] == []
+    assert "drift       since before: " in gdpipe_cli("show", run.folder).out
+
+
+def constants(seed: int, first: Any, second: Any) -> dict[str, Any]:
+    """y depends on x1; x2 and x3 are what is said."""
+    rng = np.random.default_rng(seed)
+    x1, noise = rng.normal(size=100), rng.normal(size=100)
+    return {"x1": x1, "x2": np.broadcast_to(first, 100), "x3": np.broadcast_to(second, 100), "y": x1 + noise}
+
+
+def test_columns_that_were_or_are_constant_are_said_in_words(trained: Any) -> None:
+    varying = np.random.default_rng(9).normal(size=100)
+    three: dict[str, Any] = {"features": ["x1", "x2", "x3"]}
+    trained("before", constants(1, 3.0, varying), **three, report=False)
+    run = trained("now", constants(2, varying, 7.0), **three)
+    # what is in the file are numbers, still
+    drift = run.drift.set_index("term")
+    assert (drift["mean_shift_sd"]["x2"], drift["scale_ratio"]["x2"]) == (-math.inf, math.inf)
+    assert (drift["scale_ratio"]["x3"], drift["scale_shift_se"]["x3"]) == (0, -math.inf)
+    largest = run.manifest["drift"]["largest"]
+    assert largest[:2] == ["x2 was constant", "x3 is constant now"]
+    # the largest shifts are of those that vary in both
+    assert all(line.startswith(("x1 ", "y ", "coef ")) for line in largest[2:])
+    shown = gdpipe_cli("show", run.folder).out
+    assert "drift       since before: x2 was constant; x3 is constant now; " in shown
+    drawn = report(run)[report(run).index("Drift since run before") : report(run).index("Every number")]
+    assert ">was constant</text>" in drawn
+    assert ">is constant now</text>" in drawn
+    assert "<td>was constant</td>" in drawn
+    assert "inf" not in drawn + shown
