@@ -1,6 +1,6 @@
 """Memory is flat: whole processes, as the system counts them. `make bench` measures the same on the issue's sizes."""
 
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,32 +37,35 @@ def write(folder: Path, rows: pa.Table, row_group_rows: int, files: int = 2, **o
     return folder
 
 
-@pytest.fixture
-def peak(tmp_path: Path) -> Callable[..., float]:
+def peak(data: Path, *options: str) -> float:
     """The most memory that `gdpipe train` held, in bytes."""
-
-    def measured(data: Path, *options: str) -> float:
+    with tempfile.TemporaryDirectory(dir=data.parent) as folder:
         train = gdpipe_command("--quiet", "train", data, "--target", "y", "--no-report", *options)
-        took = launched([*train, "--output", str(tmp_path / f"runs-{data.name}-{len(options)}")], tmp_path)
-        assert took["status"] == 0
-        return took["peak"]
+        took = launched([*train, "--output", f"{folder}/runs"], Path(folder), timed=False)
+    assert took["status"] == 0
+    return took["peak"]
 
-    return measured
+
+@pytest.fixture(scope="module")
+def rows() -> pa.Table:
+    return table(ROWS, FEATURES)
+
+
+@pytest.fixture(scope="module")
+def peak_of_longer(rows: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """That of four times as many rows."""
+    return peak(write(tmp_path_factory.mktemp("memory") / "longer", pa.concat_tables([rows] * 4), 4 * ROWS))
 
 
 def test_neither_row_groups_nor_rows_nor_a_low_ceiling_raise_the_peak(
-    tmp_path: Path, peak: Callable[..., float]
+    tmp_path: Path, rows: pa.Table, peak_of_longer: float
 ) -> None:
-    rows = table(ROWS, FEATURES)
     base = peak(write(tmp_path / "whole", rows, ROWS))
     assert peak(write(tmp_path / "pieces", rows, PIECE), "--memory", "64MiB") < base * MARGIN
-    longer = pa.concat_tables([rows] * 4)
-    assert peak(write(tmp_path / "longer", longer, longer.num_rows)) < base * MARGIN
+    assert peak_of_longer < base * MARGIN
 
 
-def test_predictions_that_wait_to_be_written_do_not_hold_the_features(
-    tmp_path: Path, peak: Callable[..., float]
-) -> None:
+def test_predictions_that_wait_to_be_written_do_not_hold_the_features(tmp_path: Path) -> None:
     rows = table(WIDE_ROWS, WIDE_FEATURES)
     base = peak(write(tmp_path / "wide", rows, PIECE, files=1), "--arithmetic", "float64")
     longer = pa.concat_tables([rows] * 4)
@@ -70,21 +73,20 @@ def test_predictions_that_wait_to_be_written_do_not_hold_the_features(
 
 
 def test_footers_without_statistics_are_made_good_for_in_little_memory(
-    tmp_path: Path, peak: Callable[..., float]
+    tmp_path: Path, rows: pa.Table, peak_of_longer: float
 ) -> None:
-    rows = table(4 * ROWS, FEATURES)
-    base = peak(write(tmp_path / "whole", rows, 4 * ROWS))
-    assert peak(write(tmp_path / "silent", rows, 4 * ROWS, write_statistics=False)) < base * MARGIN
+    silent = write(tmp_path / "silent", pa.concat_tables([rows] * 4), 4 * ROWS, write_statistics=False)
+    assert peak(silent) < peak_of_longer * MARGIN
 
 
-def test_wide_keys_do_not_wait_to_be_written(tmp_path: Path, peak: Callable[..., float]) -> None:
+def test_wide_keys_do_not_wait_to_be_written(tmp_path: Path) -> None:
     rows = table(ROWS, 2).append_column("name", pa.array([f"{i:01000d}" for i in range(ROWS)]))
     data = write(tmp_path / "named", rows, PIECE, files=1)
     assert peak(data, "--key", "name") < peak(data) + 150e6  # 200 MB of names
 
 
 @pytest.mark.skipif(worker_count() < 2, reason="a single core reads alone in any case")
-def test_where_memory_has_room_for_one_only_one_reads(tmp_path: Path, peak: Callable[..., float]) -> None:
+def test_where_memory_has_room_for_one_only_one_reads(tmp_path: Path) -> None:
     rows = table(BROAD_ROWS, WIDE_FEATURES)
     data = write(tmp_path / "broad", rows, BROAD_ROWS)
     options = ("--arithmetic", "float64")

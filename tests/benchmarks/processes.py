@@ -145,11 +145,12 @@ class Bench:
         return Run(peer.name, number, took["wall"], took["cpu"], int(took["peak"]), difference, note)
 
 
-def launched(command: list[str], folder: Path) -> dict[str, float]:
+def launched(command: list[str], folder: Path, *, timed: bool = True) -> dict[str, float]:
     """Run a command to its end; what `launch.py` says of it, by way of a file in the folder."""
     result = folder / "took.json"
     launcher = [sys.executable, "-I", "-S", str(HERE / "launch.py"), str(result)]
-    os.sync()  # what the process before has left to write is not this one's to wait for
+    if timed:
+        os.sync()  # what the process before has left to write is not this one's to wait for
     said = subprocess.run([*launcher, *command], check=True, cwd=REPO, capture_output=True, text=True)
     took: dict[str, float] = json.loads(result.read_text())
     if took["status"]:

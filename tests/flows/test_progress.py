@@ -19,6 +19,7 @@ import gdpipe
 from flows import page, progress
 from flows.train import train
 from tests.flows.states import PROGRESS, STAGES, artifacts, run_flow, task_states
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -83,7 +84,7 @@ def test_a_server_that_does_not_answer_holds_nothing_up(
         waiting = [t for t in threading.enumerate() if t.name.startswith(progress.THREAD)]
     assert state.is_completed()
     assert gdpipe.open_run(tmp_path / "runs").convergence["passed"][0]
-    assert gate.unanswered > len(PROGRESS)  # and what is shown at the end
+    until(lambda: gate.unanswered > len(PROGRESS))  # and what is shown at the end
     assert len(waiting) == len(PROGRESS)
     assert all(thread.daemon for thread in waiting)
     assert task_states(state) == dict.fromkeys(STAGES, "Completed")
