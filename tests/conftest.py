@@ -21,6 +21,7 @@ from tests.s3 import ENVIRONMENT, Server, s3_server
 
 REPO = Path(__file__).parents[1]
 FLIGHTS = REPO / "data" / "flights"
+FEATURES = ("dep_delay", "distance", "air_time", "hour", "month", "day")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,9 @@ from gdpipe.cli.terminal import NOTES
 from gdpipe.config import TrainingConfig
 from gdpipe.exits import INTERRUPTED, UNFORESEEN
 from gdpipe.store import catalog
-from tests.conftest import FLIGHTS, REPO, gdpipe_cli
+from tests.conftest import FEATURES, FLIGHTS, REPO, gdpipe_cli
 
 FILES, SETTINGS, COMMANDS = (REPO / "docs" / f"{page}.md" for page in ("files", "settings", "command-line"))
-FEATURES = ("dep_delay", "distance", "air_time", "hour", "month", "day")
 
 
 def section(page: Path, heading: str) -> str:

@@ -32,9 +32,7 @@ from sklearn.preprocessing import StandardScaler
 
 import gdpipe
 from gdpipe import GradientDescentRegressor
-from tests.conftest import FLIGHTS, REPO, line_columns, write_parquet
-
-FEATURES = ["dep_delay", "distance", "air_time", "hour", "month", "day"]
+from tests.conftest import FEATURES, FLIGHTS, REPO, line_columns, write_parquet
 
 
 def line(n: int = 200, seed: int = 0) -> tuple[pd.DataFrame, "pd.Series[float]"]:
@@ -408,13 +406,13 @@ def test_flights_have_the_bits_of_gdpipe_train(tmp_path: Path) -> None:
     # whole numbers lie on any grid: the pipeline rounds nothing either
     run = gdpipe.train(source=str(FLIGHTS), target="arr_delay", features=FEATURES, output=str(tmp_path), report=False)
     flights = pq.read_table(FLIGHTS, columns=[*FEATURES, "arr_delay"]).to_pandas().dropna()
-    model = GradientDescentRegressor().fit(flights[FEATURES], flights["arr_delay"])
+    model = GradientDescentRegressor().fit(flights[[*FEATURES]], flights["arr_delay"])
     assert model.coef_.tobytes() == run.model.coef.tobytes()
     assert model.intercept_ == run.model.intercept
     assert model.n_iter_ == run.convergence["iterations"].item()
     assert model.loss_history_.tobytes() == run.loss_history["loss"].to_numpy().tobytes()
     predicted = run.predictions["prediction"].dropna().to_numpy()
-    assert set(model.predict(flights[FEATURES])) <= set(predicted)
+    assert set(model.predict(flights[[*FEATURES]])) <= set(predicted)
 
 
 def test_other_numbers_agree_to_the_rounding_of_the_grid(tmp_path: Path) -> None:

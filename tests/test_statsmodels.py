@@ -12,8 +12,7 @@ from statsmodels.stats.outliers_influence import variance_inflation_factor
 from statsmodels.stats.stattools import durbin_watson, jarque_bera
 
 import gdpipe
-
-FLIGHTS = Path(__file__).parent.parent / "data" / "flights"
+from tests.conftest import FLIGHTS
 
 
 def flights() -> tuple[pd.DataFrame, str]:

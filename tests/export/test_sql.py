@@ -27,10 +27,9 @@ from gdpipe.design import Design
 from gdpipe.export.sql import expression
 from gdpipe.model import Model
 from gdpipe.source.columns import numbers
-from tests.conftest import FLIGHTS, gdpipe_cli, snapshot, write_parquet
+from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, snapshot, write_parquet
 from tests.runs import train, train_on
 
-FEATURES = "dep_delay,distance,air_time,hour,month,day"
 NASTY = ("select", "a b", 'say "hi"', "it's", "back`tick", "grün/日本", "a;--", "{x}", "%s", "Capital")
 COEF = np.array([1 / 3, -2.5, 0.0, 1e22, -5e-324, 1.7e308, 0.1, 3.0, -1e-300, 12345.678901234567])
 ROWS = 50
@@ -59,7 +58,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> gdpipe.Run:
 @pytest.fixture(scope="module")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> gdpipe.Run:
     """A run on the flights."""
-    return train(FLIGHTS, tmp_path_factory.mktemp("flights"), target="arr_delay", features=FEATURES.split(","))
+    return train(FLIGHTS, tmp_path_factory.mktemp("flights"), target="arr_delay", features=FEATURES)
 
 
 def sql_of(run: gdpipe.Run, *options: object) -> str:
@@ -383,8 +382,8 @@ def test_decimals_are_the_doubles_of_postgres(postgres: Postgres) -> None:
 
 def test_flights_have_the_bits_of_predictions_in_postgres(flights: gdpipe.Run, postgres: Postgres) -> None:
     january = next(FLIGHTS.glob("month=01/*.parquet"))
-    rows = in_duckdb(f"SELECT {FEATURES} FROM read_parquet('{january}')")
-    columns = dict.fromkeys(FEATURES.split(","), "smallint")
+    rows = in_duckdb(f"SELECT {', '.join(FEATURES)} FROM read_parquet('{january}')")
+    columns = dict.fromkeys(FEATURES, "smallint")
     found = postgres.predictions(columns, rows, sql_of(flights, "--dialect", "postgres", "--table", "t"))
     assert len(found) > 20_000
     assert bits(found) == bits(flights.table("predictions")["prediction"].slice(0, len(rows)).to_pylist())

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests import waiting
+from tests import conftest, waiting
 
 REPO = Path(__file__).parents[2]
 CLONED = ("flows", "gdpipe", "data", "prefect.yaml", "prefect.toml", "automation.yaml")
-FEATURES = "dep_delay,distance,air_time,hour,month,day"
+FEATURES = ",".join(conftest.FEATURES)
 FLIGHTS = ("source=data/flights", "target=arr_delay", f"features={FEATURES}")
 PREFECT = (sys.executable, "-m", "prefect")
 START_SECONDS = 240.0

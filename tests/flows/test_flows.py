@@ -15,13 +15,14 @@ from flows.train import train
 from gdpipe import pipeline
 from gdpipe.errors import DataError
 from gdpipe.stages.ingest import ingest
+from tests import conftest
 from tests.flows.states import PROGRESS, STAGES, artifacts, run_flow, task_states
 from tests.test_dask import Cluster
 
 pytestmark = pytest.mark.usefixtures("server")
 
-FLIGHTS = str(Path(__file__).parent.parent.parent / "data" / "flights")
-FEATURES = ["dep_delay", "distance", "air_time", "hour", "month", "day"]
+FLIGHTS = str(conftest.FLIGHTS)
+FEATURES = list(conftest.FEATURES)  # as a form sends them
 
 
 def test_the_flights_are_trained_in_eight_tasks_and_then_scored(tmp_path: Path) -> None:

@@ -16,9 +16,8 @@ from gdpipe.errors import ConfigError, DataError, SchemaError
 from gdpipe.report.plan import RunPlan
 from gdpipe.source.scan import read
 from gdpipe.stages.plan import plan
-from tests.conftest import FLIGHTS, gdpipe_cli, line_columns, snapshot, write_parquet
+from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, line_columns, snapshot, write_parquet
 
-FEATURES = ("dep_delay", "distance", "air_time", "hour", "month", "day")
 ALL_ROWS = 10**9
 
 
