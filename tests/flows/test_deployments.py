@@ -14,7 +14,7 @@ import pytest
 
 import gdpipe
 from tests.flows.machine import Machine, slow, until
-from tests.flows.test_flows import STAGES
+from tests.flows.states import STAGES
 from tests.test_dask import Cluster
 
 pytestmark = pytest.mark.prefect_server

@@ -91,7 +91,7 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     assert "stopped after 50 steps" in str(shown["train-arr-delay-summary"].data)
 
 
-def test_the_six_tasks_on_a_cluster_give_the_bits_of_threads(tmp_path: Path) -> None:
+def test_the_eight_tasks_on_a_cluster_give_the_bits_of_threads(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"source": FLIGHTS, "target": "arr_delay", "features": FEATURES, "report": False}
     cluster = Cluster(tmp_path)
     try:

@@ -1,12 +1,14 @@
 """Forecasts of settings that a run did not have: each is what a descent with them takes."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gdpipe.numerics.descent.descent import GradientDescent, Status, minimize
+from gdpipe.fit import fit, planned
+from gdpipe.numerics.descent.descent import Status, minimize
 from gdpipe.stages.alternatives import Forecast, alternatives
 from gdpipe.stages.standardize import standardize
 from tests.stages.records import summed
@@ -24,7 +26,9 @@ def alike(n: int = 400) -> dict[str, Any]:
 
 def forecasts(folder: Path, columns: dict[str, Any], vif: list[float], **settings: Any) -> tuple[Forecast, ...]:
     config, ingested = summed(folder, columns, **settings)
-    return alternatives(config, ingested, standardize(config, ingested), np.array(vif))
+    found = fit(ingested.moments, ingested.columns.design, config)
+    terms = dataclasses.replace(found.terms, vif=np.array([NAN, *vif]))
+    return alternatives(config, dataclasses.replace(found, terms=terms))
 
 
 def test_each_forecast_is_what_a_descent_takes(tmp_path: Path) -> None:
@@ -40,9 +44,9 @@ def test_each_forecast_is_what_a_descent_takes(tmp_path: Path) -> None:
     for forecast in found:
         columns = {name: values for name, values in alike().items() if name != forecast.without}
         config, ingested = summed(tmp_path, columns)
-        standardized = standardize(config, ingested)
-        settings = GradientDescent(forecast.method, "auto", forecast.tolerance, 10**7)  # type: ignore[arg-type]  # a record's str
-        solution = minimize(standardized.problem, settings.plan(standardized.problem, standardized.agreement()))
+        regression = standardize(config, ingested)
+        settings = {"method": forecast.method, "tolerance": forecast.tolerance, "max_iterations": 10**7}
+        solution = minimize(regression.problem, planned(regression, dataclasses.replace(config, **settings)))  # type: ignore[arg-type]  # each setting has a type of its own
         assert solution.status is Status.CONVERGED
         # momentum makes the gradient norm oscillate about its trend
         spread = 0.0 if forecast.method == "gd" else 0.05

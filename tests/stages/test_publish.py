@@ -1,5 +1,6 @@
 """Publishing a run of a few rows, in a real staging folder."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Iterator
@@ -12,13 +13,14 @@ import numpy as np
 import pytest
 
 from gdpipe.errors import PublishError
+from gdpipe.fit import conclude
 from gdpipe.numerics.inference.certificate import Certificate
 from gdpipe.stages.compare import Comparison
+from gdpipe.stages.evidence import Evidence
 from gdpipe.stages.fit import fit
 from gdpipe.stages.predict import predict
 from gdpipe.stages.publish import publish
 from gdpipe.stages.standardize import standardize
-from gdpipe.stages.validate import ConvergenceReport
 from gdpipe.store.place import Place
 from gdpipe.store.runs import Staging
 from gdpipe.store.writer import write_table
@@ -32,11 +34,12 @@ ROWS = {"x": np.array([-1.0, -1.0, 1.0, 1.0, np.nan]), "y": np.array([0.5, -2.5,
 def validated(folder: Path, **settings: Any) -> Iterator[tuple[Any, ...]]:
     """What publish is called with, the staging folder last: rows predicted, tables and a certificate made by hand."""
     config, ingested = summed(folder, ROWS, **settings)
-    standardized = standardize(config, ingested)
+    regression = standardize(config, ingested)
+    solution = fit(config, regression)
     assert config.run_id is not None
     with Staging(config.output, config.run_id) as staging:
         with ThreadPoolExecutor(1) as executor:
-            predicted = predict(ingested, standardized, fit(config, standardized), staging, executor)
+            predicted = predict(ingested, regression, solution, staging, executor)
         tables = {
             "parameters": parameters(intercept=(0.0,), x=(1.0,)),
             "metrics": metrics(),
@@ -46,8 +49,9 @@ def validated(folder: Path, **settings: Any) -> Iterator[tuple[Any, ...]]:
         files = tuple(write_table(staging.folder, f"{name}.parquet", table) for name, table in tables.items())
         certificate = Certificate(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, True, "checked by hand")
         comparison = Comparison(None, "before", None, ("x has moved",), (), ("said of the comparison",))
-        report = ConvergenceReport(certificate, comparison, files)
-        yield config, ingested, standardized, predicted, report, staging
+        found = conclude(ingested.columns.design, regression, solution)
+        found = dataclasses.replace(found, certificate=certificate)
+        yield config, ingested, found, predicted, Evidence(comparison, (), files), staging
 
 
 def published(folder: Path, **settings: Any) -> Place:
@@ -75,7 +79,7 @@ def test_the_manifest_says_what_the_stages_found(tmp_path: Path, caplog: pytest.
     assert manifest["drift"] == {"since": "before", "largest": ["x has moved"], "differences": []}
     assert manifest["notices"] == ["said of the comparison"]
     assert not {"gate", "forecasts"} & set(manifest)
-    # the files of validate before those of predict, each as it lies there
+    # the files of evidence before those of predict, each as it lies there
     listed = {entry["path"]: entry["bytes"] for entry in manifest["files"]}
     assert list(listed) == [
         "parameters.parquet", "metrics.parquet", "loss_history.parquet", "convergence.parquet",
