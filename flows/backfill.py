@@ -18,7 +18,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 
 from flows.script import exit_codes, parameters_of, refuse
-from gdpipe.config import TrainingConfig
+from gdpipe.config import IMMATERIAL, TrainingConfig
 from gdpipe.errors import ConfigError, PublishError
 from gdpipe.exits import one_line, tell
 from gdpipe.filters import normalized
@@ -30,7 +30,7 @@ from gdpipe.store.runs import place_at, read_manifest
 PROJECT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = 2.0
 # settings that do not change what is published, or only where
-ELSEWHERE = ("run_id", "output", "memory", "engine", "report", "latest", "force")
+ELSEWHERE = (*IMMATERIAL, "report")
 # where neither the deployment nor the command names one: windows are kept apart from what readers follow
 OUTPUT = "backfill"
 

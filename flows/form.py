@@ -1,15 +1,20 @@
-"""The fields of the form: types with bounds, so that Prefect refuses a wrong value before there is a run."""
+"""The flows' parameters and their form, from the settings: Prefect refuses a wrong value before there is a run."""
 
+import dataclasses
+import inspect
 import logging
-from typing import Annotated, Any
+from collections.abc import Callable
+from inspect import Parameter
+from typing import Annotated, Any, Union
 
+from prefect.client.schemas.objects import State
 from pydantic import AfterValidator, Field
 
-from gdpipe.config import ENGINE, MAX_ITERATIONS
+from gdpipe.config import Settings, described
 from gdpipe.filters import COMPARISONS, LISTS, NULL_TESTS
+from gdpipe.kinds import Columns, Fraction, Location, RowFilter, alternatives, parts
 from gdpipe.location import HARMLESS, MISTYPED, shown
 
-Text = Annotated[str, Field(min_length=1)]
 # what `gdpipe.location.shown` hides: a user, a password or an unknown option in a URI
 _USER = r"[^/?]*@|[^/?]*:(.*@|(?![0-9]+([/?]|$)))"
 _OPTION = rf"[^?]*\?(.*&)?(?!({'|'.join(HARMLESS)})=)"
@@ -38,27 +43,12 @@ def without_credentials(location: str) -> str:
     return location
 
 
-Location = Annotated[
-    str,
-    Field(min_length=1, json_schema_extra={"pattern": rf"^(?!{_URI}|(?!.*://){MISTYPED})"}),
-    AfterValidator(without_credentials),
-]
-Names = Annotated[list[Text], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
-Positive = Annotated[float, Field(gt=0)]
-AtLeastZero = Annotated[float, Field(ge=0)]
-AtMostOne = Annotated[float, Field(le=1)]
-Percentage = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*%\s*$", examples=["5%"])]
-Steps = Annotated[int, Field(ge=1, le=MAX_ITERATIONS)]
-Memory = Annotated[
-    str, Field(pattern=r"^\s*\d+(\.\d+)?\s*([KkMmGg]?[Bb]|[KkMmGg][Ii][Bb])?\s*$", examples=["512MiB", "2GB"])
-]
-Engine = Annotated[str, Field(pattern=rf"^({ENGINE})$", examples=["threads", "tcp://127.0.0.1:8786"])]
 # a block's name as Prefect allows it, which no secret is
-Block = Annotated[str, Field(pattern=r"^[a-z0-9-]+$", examples=["storage"])]
-RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+_Block = Annotated[str, Field(pattern=r"^[a-z0-9-]+$", examples=["storage"])]
+_BLOCK_SENTENCE = "The name of a Secret block with AWS_... variables for object storage; not the secret itself."
 
 # a list, not a tuple: what the form hands on is then what a manifest holds
-Condition = Annotated[
+_Condition = Annotated[
     list[Any],
     Field(
         min_length=2,
@@ -77,7 +67,58 @@ Condition = Annotated[
         },
     ),
 ]
-Conditions = Annotated[list[Condition], Field(title="all of these", min_length=1)]
-AnyConditions = Annotated[list[Conditions], Field(title="any of these groups", min_length=1)]
-InSql = Annotated[str, Field(title="a condition in SQL", min_length=1, examples=["month <= 6 AND origin = 'JFK'"])]
-Filters = Conditions | AnyConditions | InSql
+_Conditions = Annotated[list[_Condition], Field(title="all of these", min_length=1)]
+_AnyConditions = Annotated[list[_Conditions], Field(title="any of these groups", min_length=1)]
+_InSql = Annotated[str, Field(title="a condition in SQL", min_length=1, examples=["month <= 6 AND origin = 'JFK'"])]
+_Text = Annotated[str, Field(min_length=1)]
+# types that a form has otherwise: for what Prefect keeps, or for how a person writes a value
+_IN_FORM: dict[Any, Any] = {
+    Location: Annotated[
+        str,
+        Field(min_length=1, json_schema_extra={"pattern": rf"^(?!{_URI}|(?!.*://){MISTYPED})"}),
+        AfterValidator(without_credentials),
+    ],
+    Columns: Annotated[list[_Text], Field(min_length=1, json_schema_extra={"uniqueItems": True})],
+    Fraction: Annotated[float, Field(ge=0)]
+    | Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*%\s*$", examples=["5%"])],
+    RowFilter: _Conditions | _AnyConditions | _InSql,
+}
+
+
+def takes(declared: type[Settings]) -> Callable[[Callable[..., State[Any]]], Callable[..., State[Any]]]:
+    """Give a flow's function a parameter for each setting, and `credentials`; Prefect looks at its signature.
+
+    Args:
+        declared: The settings.
+
+    Returns:
+        A decorator, for below `flow`.
+    """
+    parameters, lines = [], []
+    for item in dataclasses.fields(declared):
+        default = {dataclasses.MISSING: Parameter.empty, (): None}.get(item.default, item.default)
+        kind = _in_form(item.type) if item.default != () else _in_form(item.type) | None
+        parameters.append(Parameter(item.name, Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+        lines.append(f"    {item.name}: {described(item)}")
+    parameters.append(Parameter("credentials", Parameter.KEYWORD_ONLY, default=None, annotation=_Block | None))
+    lines.append(f"    credentials: {_BLOCK_SENTENCE}")
+
+    def give(function: Callable[..., State[Any]]) -> Callable[..., State[Any]]:
+        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # every function may have one
+        function.__doc__ = "\n".join([str(inspect.getdoc(function)), "", "Args:", *lines])
+        return function
+
+    return give
+
+
+def _in_form(kind: Any) -> Any:
+    """The type as pydantic has it."""
+    if len(alternatives(kind)) > 1:
+        return Union[tuple(map(_in_form, alternatives(kind)))]  # noqa: UP007  # of types that are known at run time
+    if kind in _IN_FORM:
+        return _IN_FORM[kind]
+    base, bounds = parts(kind)
+    pattern = f"^({bounds.pattern})$" if bounds.pattern else None
+    examples = list(bounds.examples) if bounds.examples else None
+    limits = {name: getattr(bounds, name) for name in ("gt", "ge", "le", "min_length")}
+    return Annotated[base, Field(**limits, pattern=pattern, examples=examples)]

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import httpx
@@ -13,12 +14,13 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
 
 from flows import form
+from gdpipe.config import ScoringConfig, TrainingConfig
 from gdpipe.errors import GdpipeError
 from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, one_line, tell, unforeseen
+from gdpipe.kinds import Columns, Engine, Location, alternatives
 from gdpipe.location import without_credentials
 
-LISTS = ("features", "exclude", "key")
-LOCATIONS = ("source", "output", "run", "engine")
+SETTINGS = {f.name: alternatives(f.type) for declared in (ScoringConfig, TrainingConfig) for f in fields(declared)}
 
 
 def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
@@ -96,7 +98,7 @@ def parameters_of(arguments: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise ValueError(f"{argument!r}: parameters are given as NAME=VALUE")
         parameters[name] = value = _value(name, text)
-        if name in LOCATIONS and isinstance(value, str):
+        if {Location, Engine}.intersection(SETTINGS.get(name, ())) and isinstance(value, str):
             try:
                 form.without_credentials(value)
             except ValueError as error:
@@ -106,7 +108,7 @@ def parameters_of(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _value(name: str, text: str) -> Any:
     """JSON where it is JSON, as `prefect deployment run -p` reads it; lists also as a,b,c."""
-    if name in LISTS and not text.startswith("["):
+    if Columns in SETTINGS.get(name, ()) and not text.startswith("["):
         return text.split(",")
     try:
         return json.loads(text)

@@ -1,16 +1,15 @@
 """The wiring: the one place that knows in which order the stages run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import TrainingConfig, check_run_id, column_names, new_run_id
+from gdpipe.config import ScoringConfig, TrainingConfig
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError
-from gdpipe.filters import Filters, normalized
-from gdpipe.location import shown
+from gdpipe.kinds import bytes_of
 from gdpipe.printable import logger_named
 from gdpipe.run import Run, open_run
 from gdpipe.source.listing import notices_of
@@ -84,56 +83,46 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
     return Run(folder)
 
 
-def score_source(
-    source: str,
-    *,
-    run: str,
-    output: str,
-    key: Sequence[str] = (),
-    filters: Filters | None = None,
-    run_id: str | None = None,
-    memory_bytes: int = 512 * 2**20,
-) -> Run:
+def score_source(source: str, **settings: Any) -> Run:
     """Score new Parquet with a published run; leaves predictions and a manifest, published like a run.
 
     The target is compared with in the files that have it as numbers; it is not needed.
 
+    Args:
+        source: As in `ScoringConfig`.
+        settings: The others, as in `ScoringConfig`.
+
     Raises:
+        ConfigError: A setting is wrong, or the run_id is taken.
         DataError: The input cannot be used.
         PublishError: There is no such run, or the output could not be written.
     """
-    filters = normalized(filters)
-    if run_id is not None:
-        check_run_id(run_id)
-    trained = open_run(run)
+    config = ScoringConfig.of({"source": source, **settings}).with_run_id()
+    assert config.run_id is not None
+    trained = open_run(config.run)
     if trained.manifest["kind"] != "training":
         raise ConfigError(f"run: {trained.location} holds scores, not a model; name the folder of a training run")
     model, target = trained.model, str(trained.manifest["target"])
     metrics = trained.table(catalog.METRICS).to_pylist()[0]  # now: the run may be pruned before the rows are scored
-    opened = Source.open(source, filters)
+    opened = Source.open(config.source, config.filters)
     passed_over = notices_of(opened.passed_over)
     for notice in passed_over:
         logger.info(notice)
-    key = column_names("key", key) or ()
-    check_columns(model.features, key, opened)
-    columns = Columns(model.design, target, None, tuple(key))
-    settings = {
-        "source": shown(source),
-        "run": shown(run),
-        "output": shown(output),
-        "key": list(key),
-        "filters": filters,
-    }
-    name = run_id or new_run_id(settings)
+    check_columns(model.features, config.key, opened)
+    columns = Columns(model.design, target, None, config.key)
     n_columns = len(model.features) + 1
-    with threadpool_limits(1, user_api="blas"), Staging(output, name) as staging, open_executor() as executor:
+    with (
+        threadpool_limits(1, user_api="blas"),
+        Staging(config.output, config.run_id) as staging,
+        open_executor() as executor,
+    ):
         parts = shards(opened, n_columns)
-        budget = budget_for(opened, parts, (*columns.fitted, *columns.key), memory_bytes, worker_count())
+        budget = budget_for(opened, parts, (*columns.fitted, *columns.key), bytes_of(config.memory), worker_count())
         scored = score(model, opened, parts, columns, staging, budget, executor)
         folder = staging.publish(
             {
-                **header("scores", name, scored.files),
-                "settings": settings,
+                **header("scores", config.run_id, scored.files),
+                "settings": config.as_dict(),
                 "scored_with": trained.run_id,
                 "target": target,
                 "inputs": inputs(opened),

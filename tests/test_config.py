@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 import gdpipe
-from gdpipe.config import TrainingConfig
+from gdpipe.config import IMMATERIAL, ScoringConfig, TrainingConfig
 from gdpipe.errors import ConfigError
 from gdpipe.filters import filter_groups
+from gdpipe.stages import published
 
 DEFAULTS: dict[str, Any] = {
     "features": None,
@@ -109,6 +110,10 @@ def test_every_setting_has_its_help() -> None:
     assert all(f.metadata["help"] for f in dataclasses.fields(TrainingConfig))
 
 
+def test_settings_that_change_no_number_are_declared_so() -> None:
+    assert set(IMMATERIAL) == set(published.IMMATERIAL) == {"run_id", "output", "memory", "engine", "latest", "force"}
+
+
 def test_no_setting_escapes_the_table_of_wrong_values() -> None:
     assert set(WRONG) == {f.name for f in dataclasses.fields(TrainingConfig)}
 
@@ -117,6 +122,17 @@ def test_no_setting_escapes_the_table_of_wrong_values() -> None:
 def test_a_wrong_value_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"\b{name}\b"):
         config(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["source", "run", "output", "key", "filters", "memory", "run_id"])
+def test_scoring_refuses_the_same(name: str) -> None:
+    for value in WRONG["output" if name == "run" else name]:
+        with pytest.raises(ConfigError, match=rf"\b{name}\b"):
+            ScoringConfig.of({"source": "data", name: value})
+
+
+def test_none_is_no_columns() -> None:
+    assert config(key=None, exclude=None) == config(key=[], exclude=()) == config()
 
 
 @pytest.mark.parametrize(("given", "near"), [("learnig_rate", "learning_rate"), ("max_iter", "max_iterations")])

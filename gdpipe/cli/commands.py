@@ -1,24 +1,22 @@
 """gdpipe on a terminal."""
 
-import dataclasses
-import json
 import logging
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import click
 import numpy as np
 
 from gdpipe.cli.bar import bar, can_draw
 from gdpipe.cli.ends import Commands
+from gdpipe.cli.options import options_of
 from gdpipe.cli.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, say, summary
-from gdpipe.config import TrainingConfig, fraction
+from gdpipe.config import ScoringConfig, TrainingConfig
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
-from gdpipe.filters import normalized
 from gdpipe.layout import REJECTED, RUNS
 from gdpipe.location import is_mistyped, is_uri, shown
 from gdpipe.pipeline import score_source, train
@@ -34,8 +32,6 @@ from gdpipe.store.runs import place_at
 
 # whose SQL we have tried: sqlglot knows more
 DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
-
-Command = Callable[..., None]
 
 
 @click.group(
@@ -59,67 +55,14 @@ def main(context: click.Context, debug: bool, quiet: bool) -> None:
     context.with_resource(listening(silence if quiet else bar if can_draw() else log_lines))
 
 
-def _settings(command: Command) -> Command:
-    """Give a command one option for each setting of a run."""
-    for field in reversed(dataclasses.fields(TrainingConfig)):
-        if field.name in {"source", "target"}:
-            continue
-        name = field.name.replace("_", "-")
-        flag = f"--{name}/--no-{name}" if field.type is bool else f"--{name}"
-        command = click.option(
-            flag, type=_option_type(field), default=_shown_default(field), help=field.metadata["help"]
-        )(command)
-    command = click.option("--target", required=True, help="The column to predict.")(command)
-    return click.argument("source")(command)
-
-
-def _option_type(field: "dataclasses.Field[Any]") -> Any:
-    own = {
-        "features": columns,
-        "key": columns,
-        "filters": condition,
-        "exclude": columns,
-        "learning_rate": auto_or_number,
-        "max_rmse_increase": fraction,
-    }
-    if field.name in own:
-        return own[field.name]
-    if get_origin(field.type) is Literal:
-        return click.Choice(get_args(field.type))
-    if field.type is bool:
-        return None
-    return next((kind for kind in (int, float) if field.type in (kind, kind | None)), str)
-
-
-def _shown_default(field: "dataclasses.Field[Any]") -> Any:
-    return None if field.default == () else field.default
-
-
-# click takes a function as an option's type, shows its name, and reports its ValueError
-def auto_or_number(text: str) -> Any:
-    """`auto`, or a number."""
-    return text if text == "auto" else float(text)
-
-
-def columns(text: str) -> tuple[str, ...]:
-    """Names separated by commas, or a JSON list where a name holds a comma."""
-    return tuple(json.loads(text)) if text.startswith("[") else tuple(n.strip() for n in text.split(","))
-
-
-def condition(text: str) -> Any:
-    """A condition in SQL, or a list of conditions in JSON."""
-    return normalized(text)
-
-
 @main.command("train", epilog=TRAIN_EXAMPLES)
 @json_option
-@_settings
+@options_of(TrainingConfig)
 @click.pass_obj
-def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
+def train_command(say: Callable[[str], None], /, in_json: bool, **settings: Any) -> None:
     """Fit the Parquet in SOURCE and publish parameters, loss history, predictions and the verdict."""
-    settings |= {name: settings[name] or () for name in ("key", "exclude")}
     try:
-        run = train(TrainingConfig.of({"source": source, **settings}))
+        run = train(TrainingConfig.of(settings))
     except RejectedError as error:
         if in_json:
             print_json(document(Run.at(error.evidence)))
@@ -133,15 +76,14 @@ def train_command(say: Callable[[str], None], /, source: str, in_json: bool, **s
 @main.command("plan")
 @click.option("--sample-rows", default=SAMPLE_ROWS, type=click.IntRange(1), help="About as many rows are read.")
 @json_option
-@_settings
+@options_of(TrainingConfig)
 @click.pass_obj
-def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, in_json: bool, **settings: Any) -> None:
+def plan_command(say: Callable[[str], None], /, sample_rows: int, in_json: bool, **settings: Any) -> None:
     """Say what training on SOURCE would find and cost, from footers and a sample; nothing is written."""
-    settings |= {name: settings[name] or () for name in ("key", "exclude")}
     # the stages' own lines are about the sample, and would not be JSON
     logging.getLogger("gdpipe").setLevel(logging.WARNING)
     with open_executor() as executor:
-        planned = plan(TrainingConfig.of({"source": source, **settings}), executor, sample_rows)
+        planned = plan(TrainingConfig.of(settings), executor, sample_rows)
     if in_json:
         print_json(planned.as_dict())
     else:
@@ -149,18 +91,12 @@ def plan_command(say: Callable[[str], None], /, source: str, sample_rows: int, i
 
 
 @main.command("predict")
-@click.argument("source")
-@click.option("--run", default="runs", help="Output folder or URI of the training, or one run's.")
-@click.option("--output", default="scores", help="Folder or URI for the scores.")
-@click.option("--key", type=columns, help="Column(s) copied to predictions.")
-@click.option("--filters", type=condition, help="Rows to score, as a condition in SQL, or a list in JSON.")
-@click.option("--run-id", help="A name for these scores.")
 @json_option
+@options_of(ScoringConfig)
 @click.pass_obj
-def predict_command(say: Callable[[str], None], /, source: str, in_json: bool, **settings: Any) -> None:
+def predict_command(say: Callable[[str], None], /, in_json: bool, **settings: Any) -> None:
     """Score the Parquet in SOURCE with a published run; where the target is there too, say how far off it is."""
-    config = {**settings, "key": settings["key"] or ()}
-    scores = score_source(source, **config)
+    scores = score_source(**settings)
     if in_json:
         print_json(document(scores))
     else:
