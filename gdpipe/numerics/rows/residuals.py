@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
+from gdpipe.numerics.sums.digit_sums import BLOCK_ROWS
+from gdpipe.numerics.sums.digits import Scratch
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
-from gdpipe.numerics.sums.moments import BLOCK_ROWS, Moments, MomentsAccumulator, grid_exponents
+from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 
 # a score's factors in products: 42 bits of its largest possible value, which leaves a robust standard error 6 digits
 # and more, and the row gradient, which is a sum, all of them
@@ -107,13 +109,14 @@ class ResidualAccumulator:
 
     def __init__(self, grids: ResidualGrids, means: NDArray[np.float64], per_scale: NDArray[np.float64]) -> None:
         self._means, self._per_scale = means.tolist(), per_scale.tolist()
+        scratch = Scratch()
         self._scores = (
-            MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT)
+            MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT, scratch)
             if grids.exact
             else Float64Accumulator(len(grids.score_exponents))
         )
-        self._powers = MomentsAccumulator(grids.power_exponents, grids.weight_exponent)
-        self._steps = MomentsAccumulator(grids.step_exponents)
+        self._powers = MomentsAccumulator(grids.power_exponents, grids.weight_exponent, scratch=scratch)
+        self._steps = MomentsAccumulator(grids.step_exponents, scratch=scratch)
         self._ends = np.empty(0)
         self._per_unit = 1.0 / grids.unit
         self._block = np.empty((0, 0))

@@ -4,12 +4,15 @@ Centred block by block and merged pairwise: Chan, Golub & LeVeque (1983), "Algor
 variance", Am. Stat. 37:242-247. Stable, but rounded: the last digits depend on how the rows were cut.
 """
 
+import functools
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
+from gdpipe.numerics.sums.cells import Cells, Weights, blocks_by_cell
 
 # rows of one product: enough for BLAS to be at its best, few enough for their copy to be small beside the sums
 BLOCK_ROWS = 1024
@@ -55,8 +58,19 @@ class Float64Moments:
         )
 
 
+class _Total:
+    """Of one cell: what `Float64Moments` holds, of the sums of products the lower triangle alone."""
+
+    def __init__(self, k: int) -> None:
+        self.n_samples = 0
+        self.weight = 0.0
+        self.means = np.zeros(k)
+        self.comoments = np.zeros((k, k))
+        self.handed_out = False
+
+
 class Float64Accumulator:
-    """Gathers the `Float64Moments` of rows that arrive block by block. One thread's; not to be shared.
+    """Gathers the `Float64Moments` of rows that arrive block by block, by cell. One thread's; not to be shared.
 
     One triangle of a k × k array is added to in place, strip by strip, by the one product of a block with itself.
 
@@ -65,50 +79,52 @@ class Float64Accumulator:
     """
 
     def __init__(self, k: int) -> None:
-        self._n_samples = 0
-        self._weight = 0.0
-        self._means = np.zeros(k)
-        self._comoments = np.zeros((k, k))  # the lower triangle
-        self._handed_out = False
+        self._totals: defaultdict[int, _Total] = defaultdict(functools.partial(_Total, k))
         self._block = np.empty((k, BLOCK_ROWS + 1))
         self._strip = np.empty(min(STRIP, k) * k)
 
-    def add(self, columns: FloatColumns, weights: NDArray[np.float64] | None = None) -> None:
-        """Add rows: k columns of shape (m,), with weights of shape (m,), finite and > 0."""
-        rows = np.asarray(columns)
-        if self._handed_out:
-            self._comoments, self._handed_out = self._comoments.copy(), False
-        for start in range(0, rows.shape[1], BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
-            self._add(rows[:, part], None if weights is None else weights[part])
+    def add(self, columns: FloatColumns, weights: Weights = None, cells: Cells = 0) -> None:
+        """Add rows: k columns of shape (m,), with weights of shape (m,), finite and > 0, to the cell(s) given."""
+        for block, of_block, stretches in blocks_by_cell(np.asarray(columns), weights, cells, BLOCK_ROWS):
+            for cell, rows in stretches:
+                total = self._totals[cell]
+                if total.handed_out:
+                    total.comoments, total.handed_out = total.comoments.copy(), False
+                self._add(total, np.asarray(block)[:, rows], None if of_block is None else of_block[rows])
 
-    def _add(self, rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
+    def _add(self, into: _Total, rows: NDArray[np.float64], weights: Weights) -> None:
         m = rows.shape[1]
         weight = float(m) if weights is None else float(weights.sum())
         means = rows.mean(axis=1) if weights is None else (rows @ weights) / weight
-        total = self._weight + weight
-        step = means - self._means
+        total = into.weight + weight
+        step = means - into.means
         centred = self._block[:, : m + 1]
         np.subtract(rows, means[:, None], out=centred[:, :m])
         if weights is not None:
             centred[:, :m] *= np.sqrt(weights)
         # the merge of two centred sums adds step·stepᵀ times a number: one more column of the same product
-        np.multiply(step, np.sqrt(self._weight * weight / total), out=centred[:, m])
+        np.multiply(step, np.sqrt(into.weight * weight / total), out=centred[:, m])
         for start in range(0, len(centred), STRIP):
             strip = centred[start : start + STRIP]
             stop = start + len(strip)
             product = self._strip[: len(strip) * stop].reshape(len(strip), stop)
             np.dot(strip, centred[:stop].T, out=product)
-            self._comoments[start:stop, :stop] += product
-        self._means += step * (weight / total)
-        self._n_samples += m
-        self._weight = total
+            into.comoments[start:stop, :stop] += product
+        into.means += step * (weight / total)
+        into.n_samples += m
+        into.weight = total
 
-    def moments(self) -> Float64Moments:
-        """The sums so far."""
-        mirror(self._comoments)
-        self._handed_out = True
-        return Float64Moments(self._n_samples, self._weight, self._means.copy(), self._comoments)
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """The cells so far."""
+        return tuple(self._totals)
+
+    def moments(self, cell: int = 0) -> Float64Moments:
+        """The sums of a cell so far."""
+        total = self._totals[cell]
+        mirror(total.comoments)
+        total.handed_out = True
+        return Float64Moments(total.n_samples, total.weight, total.means.copy(), total.comoments)
 
 
 def mirror(matrix: NDArray[np.float64]) -> None:

@@ -17,18 +17,17 @@ Where we differ from the textbook: nothing is shifted by a running mean. Centrin
 n·Σxy - Σx·Σy is a difference of integers.
 """
 
+import functools
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
-from gdpipe.numerics.sums.digits import DIGITS, MAX_BITS, GridOverflow, UsedLines, compose, digits_of_product, split
-
-# rows a BLAS product: 2^20 · 2^20 · 2^12 = 2^52 is exact, and three digits of 20 columns stay in the cache
-BLOCK_ROWS = 4096
-# blocks an int64 may gather before it could overflow: three pairs of digits of one place make 3 · 2^52 · 2^9 < 2^63
-BLOCKS_BEFORE_FOLD = 512
+from gdpipe.numerics.sums.cells import Cells, Weights, blocks_by_cell
+from gdpipe.numerics.sums.digit_sums import BLOCK_ROWS, DigitSums
+from gdpipe.numerics.sums.digits import MAX_BITS, GridOverflow, Scratch, digits_of_product
 
 
 def grid_exponents(largest: NDArray[np.float64], every: int = 10) -> NDArray[np.int64]:
@@ -119,117 +118,63 @@ class Moments:
 
 
 class MomentsAccumulator:
-    """Gathers the `Moments` of rows that arrive block by block. One thread's; not to be shared.
+    """Gathers the `Moments` of rows that arrive block by block, by cell. One thread's; not to be shared.
 
     Args:
         exponents: The grid, shape (k,), as `grid_exponents` gives it.
         weight_exponent: The weights' grid, or None where rows are unweighted.
         lowest_digit: The lowest that takes part in products: 1 rounds their factors to 42 bits, and is twice as fast;
             sums keep all digits.
+        scratch: That of the thread, where it has several accumulators.
     """
 
-    def __init__(self, exponents: NDArray[np.int64], weight_exponent: int | None = None, lowest_digit: int = 0) -> None:
-        k = len(exponents)
+    def __init__(
+        self,
+        exponents: NDArray[np.int64],
+        weight_exponent: int | None = None,
+        lowest_digit: int = 0,
+        scratch: Scratch | None = None,
+    ) -> None:
         self._exponents = exponents
         self._weight_exponent = weight_exponent
         self._lowest_digit = lowest_digit
-        self._rest = np.empty((k, BLOCK_ROWS))
-        self._digits = np.empty((DIGITS, k, BLOCK_ROWS))
-        self._ones = np.ones((1, 1, BLOCK_ROWS))
-        places = DIGITS if weight_exponent is None else 2 * DIGITS - 1
-        self._sums = np.zeros((places, k), np.int64)
-        # products are gathered of the lines in use alone: unweighted, the same on both sides
-        self._right = UsedLines((DIGITS - lowest_digit) * k)
-        self._left = self._right if weight_exponent is None else UsedLines(2 * DIGITS * k)
-        self._products = np.zeros((0, 0), np.int64)
-        self._blocks = 0
-        self._n_samples = 0
-        self._weight = 0
-        self._total = Moments.zero(exponents, weight_exponent or 0)
+        self._scratch = scratch or Scratch()
+        new = functools.partial(
+            DigitSums, len(exponents), weighted=weight_exponent is not None, lowest_digit=lowest_digit
+        )
+        self._totals: defaultdict[int, DigitSums] = defaultdict(new)
 
-    def add(self, columns: FloatColumns, weights: NDArray[np.float64] | None = None) -> None:
+    def add(self, columns: FloatColumns, weights: Weights = None, cells: Cells = 0) -> None:
         """Add rows.
 
         Args:
             columns: k of shape (m,), or one array of shape (k, m); finite.
             weights: Shape (m,), finite and > 0; given exactly when the accumulator was made for weights.
+            cells: The cell of all rows, or of each, shape (m,).
 
         Raises:
             GridOverflow: A value is larger than the grid was made for. The accumulator is then spoilt.
         """
-        for start in range(0, len(columns[0]), BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            self._add_block([column[block] for column in columns], None if weights is None else weights[block])
-            self._blocks += 1
-            if self._blocks == BLOCKS_BEFORE_FOLD:
-                self._fold()
+        for block, of_block, stretches in blocks_by_cell(columns, weights, cells, BLOCK_ROWS):
+            digits = self._scratch.split(block, self._exponents)
+            by_weight = None if of_block is None else self._weight_digits(of_block)
+            weighted = None if by_weight is None else digits_of_product(by_weight, digits, self._lowest_digit)
+            for cell, rows in stretches:
+                of_cell = (None if a is None else a[:, :, rows] for a in (by_weight, weighted))
+                self._totals[cell].add(digits[:, :, rows], *of_cell)
 
-    def moments(self) -> Moments:
-        """The sums so far."""
-        self._fold()
-        return self._total
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """The cells so far."""
+        return tuple(self._totals)
 
-    def _add_block(self, columns: list[NDArray[np.float64]], weights: NDArray[np.float64] | None) -> None:
-        k, m = len(columns), len(columns[0])
-        digits = self._digits[:, :, :m]
-        split(columns, self._exponents, digits, self._rest[:, :m])
-        if weights is None:
-            weight_digits = self._ones[:, :, :m]
-            self._weight += m
-        else:
-            assert self._weight_exponent is not None
-            weight_digits = np.empty((DIGITS, 1, m))
-            try:
-                split([weights], np.array([self._weight_exponent]), weight_digits, np.empty((1, m)))
-            except GridOverflow:
-                raise GridOverflow(k) from None
-            self._weight += int(compose(weight_digits.sum(axis=2).astype(np.int64))[0])
-        sums = (weight_digits.reshape(-1, m) @ digits.reshape(-1, m).T).astype(np.int64).reshape(-1, DIGITS, k)
-        for place, by_digit in enumerate(sums):
-            self._sums[place : place + DIGITS] += by_digit
-        left = right = digits[self._lowest_digit :].reshape(-1, m)
-        if weights is not None:
-            digits[: self._lowest_digit] = 0.0
-            left = digits_of_product(weight_digits, digits).reshape(-1, m)
-        before = self._left.places, self._right.places
-        grown = self._right.grow(right)
-        if left is not right:
-            grown = self._left.grow(left) or grown
-        if grown:
-            self._make_room(*before)
-        # the same array twice lets BLAS do half the work
-        b = self._right.of(right)
-        a = b if left is right else self._left.of(left)
-        self._products += (a @ b.T).astype(np.int64)
-        self._n_samples += m
+    def moments(self, cell: int = 0) -> Moments:
+        """The sums of a cell so far."""
+        total = self._totals[cell]
+        return Moments(total.n_samples, total.weight, *total.totals(), self._exponents, self._weight_exponent or 0)
 
-    def _make_room(self, left: NDArray[np.intp], right: NDArray[np.intp]) -> None:
-        """For products of the lines now in use, beside those of the lines that were."""
-        gathered = self._products
-        self._products = np.zeros((len(self._left.places), len(self._right.places)), np.int64)
-        lines = np.ix_(np.searchsorted(self._left.places, left), np.searchsorted(self._right.places, right))
-        self._products[lines] = gathered
-
-    def _fold(self) -> None:
-        """Move what the int64 buffers hold into the integers without bound."""
-        k = len(self._exponents)
-        first, places = (self._lowest_digit, DIGITS) if self._left is self._right else (0, 2 * DIGITS)
-        products = np.zeros((places * k, DIGITS * k), np.int64)
-        lines = np.ix_(self._left.places + first * k, self._right.places + self._lowest_digit * k)
-        products[lines] = self._products
-        pairs = products.reshape(places, k, DIGITS, k).transpose(0, 2, 1, 3)
-        by_place = np.full((places + DIGITS - 1, k, k), 0, object)
-        for a in range(places):
-            for b in range(DIGITS):
-                by_place[a + b] += pairs[a, b].astype(object)
-        self._total = Moments(
-            self._n_samples,
-            self._weight,
-            self._total.sums + compose(self._sums),
-            self._total.products + compose(by_place),
-            self._total.exponents,
-            self._total.weight_exponent,
-        )
-        self._sums[:] = 0
-        self._products[:] = 0
-        self._blocks = 0
+    def _weight_digits(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        try:
+            return Scratch().split([weights], np.array([self._weight_exponent]))
+        except GridOverflow:
+            raise GridOverflow(len(self._exponents)) from None

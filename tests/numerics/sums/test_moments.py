@@ -8,14 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gdpipe.numerics.sums.digit_sums import BLOCK_ROWS, ROWS_BEFORE_FOLD
 from gdpipe.numerics.sums.digits import GridOverflow
-from gdpipe.numerics.sums.moments import (
-    BLOCK_ROWS,
-    BLOCKS_BEFORE_FOLD,
-    Moments,
-    MomentsAccumulator,
-    grid_exponents,
-)
+from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 from tests.numerics.build import Floats, moments
 
 values = st.floats(-1e6, 1e6, allow_nan=False, allow_subnormal=False)
@@ -63,11 +58,29 @@ def test_full_blocks_of_the_largest_digits_stay_exact(rows: int) -> None:
 def test_the_integer_buffers_are_emptied_before_they_overflow() -> None:
     accumulator = MomentsAccumulator(grid_exponents(np.array([1.0])))
     accumulator.add(np.ones((1, 4)))
-    assert accumulator._products.any()
-    accumulator._blocks = BLOCKS_BEFORE_FOLD - 1  # as after many blocks
-    accumulator.add(np.ones((1, 6)))
-    assert not accumulator._products.any()
+    total = accumulator._totals[0]
+    total._gathered = ROWS_BEFORE_FOLD - 5  # as after many rows
+    accumulator.add(np.ones((1, 5)))
+    gathered = total._products.copy()
+    accumulator.add(np.ones((1, 1)))
+    assert (9 * total._products == gathered).all()  # of one row, where there were nine
     assert accumulator.moments() == moments(np.ones((1, 10)))
+
+
+def test_as_many_rows_as_may_be_gathered_do_not_overflow() -> None:
+    """2^21 rows of the largest digits, whose sums of one place are just below 2^63."""
+    largest = 2.0**61 + 2.0**41 + 2.0**20 + 2.0**40  # digits 2^20, 2^20, 2^19
+    accumulator = MomentsAccumulator(np.array([0]))
+    accumulator.add(np.full((1, BLOCK_ROWS), largest))
+    total = accumulator._totals[0]
+    times = ROWS_BEFORE_FOLD // BLOCK_ROWS
+    total._sums *= times
+    total._products *= times
+    total._gathered *= times
+    value, rows = int(largest), ROWS_BEFORE_FOLD
+    found = accumulator.moments()
+    assert found.sums.tolist() == [value * rows]
+    assert found.products.tolist() == [[value * value * rows]]
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -1,0 +1,49 @@
+"""Cells: parts of the rows whose sums are kept apart, such as files, folds or groups."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics import FloatColumns
+
+# the cell of all rows, or of each row, shape (m,)
+Cells = int | NDArray[np.int64]
+Weights = NDArray[np.float64] | None
+Stretches = list[tuple[int, slice]]
+
+
+def blocks_by_cell(
+    columns: FloatColumns, weights: Weights, cells: Cells, size: int
+) -> Iterator[tuple[FloatColumns, Weights, Stretches]]:
+    """Cut rows into blocks, sorted by cell.
+
+    Args:
+        columns: k of shape (m,), or one array of shape (k, m).
+        weights: Shape (m,), or None.
+        cells: Where the rows belong.
+        size: The most rows of a block.
+
+    Yields:
+        A block's columns and weights, and its rows by cell, as slices of the block.
+    """
+    if isinstance(cells, np.ndarray):
+        order = np.argsort(cells, kind="stable")
+        columns, weights, cells = _taken(columns, order), None if weights is None else weights[order], cells[order]
+    m = len(columns[0])
+    for start in range(0, m, size):
+        rows = slice(start, min(start + size, m))
+        yield _taken(columns, rows), None if weights is None else weights[rows], _stretches(cells, rows)
+
+
+def _taken(columns: FloatColumns, rows: slice | NDArray[np.intp]) -> FloatColumns:
+    return columns[:, rows] if isinstance(columns, np.ndarray) else [column[rows] for column in columns]
+
+
+def _stretches(cells: Cells, rows: slice) -> Stretches:
+    if not isinstance(cells, np.ndarray):
+        return [(cells, slice(0, rows.stop - rows.start))]
+    of_rows = cells[rows]
+    ends = [0, *(np.flatnonzero(np.diff(of_rows)) + 1).tolist(), len(of_rows)]
+    return [(int(of_rows[start]), slice(start, stop)) for start, stop in itertools.pairwise(ends)]
