@@ -32,7 +32,7 @@ def gdpipe_retrain(source: object, output: object, *more: object) -> Outcome:
 
 def entries(output: Path) -> list[Path]:
     """The files in an output that keep the sums of the input's files."""
-    return sorted((output / "moments").glob("*.parquet"))
+    return sorted((output / "moments").glob("*.json"))
 
 
 def scores_manifest(run_id: str, *files: WrittenFile) -> dict[str, Any]:

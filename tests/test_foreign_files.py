@@ -44,10 +44,11 @@ FOREIGN = (
     ".staging/uploads/claim",
     ".staging/r1/claim",
     "moments/notes.txt",
-    f"moments/{HEX}-0.parquet",
-    f"moments/{HEX}.parquet",
-    f"moments/{HEX.upper()}-{HEX.upper()}.parquet",
-    f"moments/deep/{HEX}-{HEX}.parquet",
+    f"moments/{HEX}-0.json",
+    f"moments/{HEX}.json",
+    f"moments/{HEX}-{HEX}.parquet",
+    f"moments/{HEX.upper()}-{HEX.upper()}.json",
+    f"moments/deep/{HEX}-{HEX}.json",
 )
 
 

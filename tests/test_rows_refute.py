@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -14,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,8 +24,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.pipeline import Steps
 from gdpipe.pipeline import train as train_in_steps
 from gdpipe.stages.predict import predict
-from gdpipe.store.cache import Cache
-from gdpipe.store.runs import place_at
+from gdpipe.store.cache import key_of
 from tests import runs
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 from tests.runs import entries
@@ -63,45 +62,63 @@ def train(source: Path, output: Path, **options: Any) -> gdpipe.Run:
     return runs.train(source, output, **{"force": True, **options})
 
 
-def rewrite(output: Path, change: Callable[[pa.Table], pa.Table], which: int = 0) -> None:
+Entry = dict[str, Any]
+Change = Callable[[Entry], object]
+
+
+def rewrite(output: Path, change: Change, which: int = 0) -> None:
     """Change an entry of the kept sums, under a checksum that holds."""
-    entry = entries(output)[which]
-    table = pq.read_table(entry)
-    entry.unlink()
-    Cache(place_at(output)).store(json.loads(table.schema.metadata[b"gdpipe.of"]), change(table))
+    path = entries(output)[which]
+    entry = json.loads(path.read_text())
+    key = key_of(entry["of"])
+    path.unlink()
+    change(entry)
+    content = json.dumps(entry).encode()
+    path.with_name(f"{key}-{hashlib.sha256(key.encode() + content).hexdigest()}.json").write_bytes(content)
 
 
-def with_value(first: str | None, second: str | None, to: Callable[[int], int]) -> Callable[[pa.Table], pa.Table]:
-    def change(table: pa.Table) -> pa.Table:
-        at = list(zip(table["first"].to_pylist(), table["second"].to_pylist(), strict=True)).index((first, second))
-        values = table["value"].to_pylist()
-        values[at] = str(to(int(values[at])))
-        return table.set_column(2, table.schema.field("value"), pa.array(values))
+def place_of(entry: Entry, first: str | None, second: str | None) -> tuple[list[int] | Entry, Any, int]:
+    """Where the sum of the weights, of a column or of a product is, and the power of two that it counts."""
+    names, exponents = [name for name, *_ in entry["of"]["columns"]], entry["exponents"]
+    if first is None:
+        return entry, "weight", entry["weight_exponent"]
+    i = names.index(first)
+    if second is None:
+        return entry["sums"], i, entry["weight_exponent"] + exponents[i]
+    j, k = names.index(second), len(exponents)
+    at = sum(range(k, k - i, -1)) + j - i
+    return entry["products"], at, entry["weight_exponent"] + exponents[i] + exponents[j]
+
+
+def with_value(first: str | None, second: str | None, to: Callable[[int], int]) -> Change:
+    def change(entry: Entry) -> None:
+        among, at, _ = place_of(entry, first, second)
+        among[at] = to(among[at])
 
     return change
 
 
-def with_more(first: str, second: str | None, size: float) -> Callable[[pa.Table], pa.Table]:
+def with_more(first: str, second: str | None, size: float) -> Change:
     """A sum that is larger by so much."""
 
-    def change(table: pa.Table) -> pa.Table:
-        at = list(zip(table["first"].to_pylist(), table["second"].to_pylist(), strict=True)).index((first, second))
-        return with_value(first, second, lambda v: v + int(size * 2.0 ** -table["exponent"][at].as_py()))(table)
+    def change(entry: Entry) -> None:
+        among, at, exponent = place_of(entry, first, second)
+        among[at] += int(size * 2.0**-exponent)
 
     return change
 
 
-def with_account(to: Callable[[dict[str, Any]], Any]) -> Callable[[pa.Table], pa.Table]:
-    def change(table: pa.Table) -> pa.Table:
-        account = json.loads(table.schema.metadata[b"gdpipe.rows"])
-        to(account)
-        return table.replace_schema_metadata({**table.schema.metadata, b"gdpipe.rows": json.dumps(account)})
+def with_entry(**values: Any) -> Change:
+    return lambda entry: entry.update(values)
+
+
+def with_column(name: str, column: str, value: Any) -> Change:
+    """Another number in a list that has one a column."""
+
+    def change(entry: Entry) -> None:
+        entry[name][[of for of, *_ in entry["of"]["columns"]].index(column)] = value
 
     return change
-
-
-def with_samples(count: int) -> Callable[[pa.Table], pa.Table]:
-    return lambda table: table.replace_schema_metadata({**table.schema.metadata, b"gdpipe.n_samples": str(count)})
 
 
 def numbers(run: gdpipe.Run) -> dict[str, Any]:
@@ -153,7 +170,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, di
 )
 def test_changed_sums_do_not_pass_beside_the_rows(
     kept: tuple[Path, Path, dict[str, Any], gdpipe.Run],
-    change: Callable[[pa.Table], pa.Table],
+    change: Change,
     check: str,
 ) -> None:
     data, output, options, honest = kept
@@ -166,48 +183,52 @@ def test_changed_sums_do_not_pass_beside_the_rows(
     assert_not_refuted(train(data, output, **options), honest)
 
 
-IMPOSSIBLE: dict[str, Callable[[pa.Table], pa.Table]] = {
-    "n_samples": with_samples(1_000_000),
-    "no n_samples": with_samples(0),
-    "negative n_samples": with_samples(-3),
+IMPOSSIBLE: dict[str, Change] = {
+    "used": with_entry(used=1_000_000),
+    "none used": with_entry(used=0),
+    "negative used": with_entry(used=-3),
     "weight": with_value(None, None, lambda v: v * 10_000),
     "negative square": with_value("x1", "x1", lambda v: -v),
     "variance": with_value("x2", "x2", lambda v: v // 2),
     "sum": with_value("x2", None, lambda v: v * 3),
     "covariance": with_value("x1", "x2", lambda v: v * 100),
-    "read": with_account(lambda a: a.update(read=10**6)),
-    "fewer read": with_account(lambda a: a.update(read=a["read"] - 1)),
-    "read a fraction": with_account(lambda a: a.update(read=a["read"] + 0.0)),
-    "read beyond any integer": with_account(lambda a: a.update(read=10**30)),
-    "missing": with_account(lambda a: a["missing"].update(y=10**6)),
-    "negative missing": with_account(lambda a: a["missing"].update(y=-1)),
-    "missing beyond int64": with_account(lambda a: a["missing"].update(y=2**80)),
-    "zero_weight": with_account(lambda a: a.update(zero_weight=70)),
-    "largest": with_account(lambda a: a["largest"].update(x1=1e300)),
-    "smaller largest": with_account(lambda a: a["largest"].update(x2=1e-3)),
-    "largest NaN": with_account(lambda a: a["largest"].update(x1=float("nan"))),
-    "largest of text": with_account(lambda a: a["largest"].update(x1="x")),
-    "least_weight": with_account(lambda a: a.update(least_weight=1e9)),
-    "first_missing": with_account(lambda a: a.update(first_missing=None)),
-    "first_missing elsewhere": with_account(lambda a: a["first_missing"].update(path="elsewhere")),
-    "first_missing in another column": with_account(lambda a: a["first_missing"].update(column="y")),
-    "first_missing beyond the file": with_account(lambda a: a["first_missing"].update(row=10**6)),
-    "first_missing is a list": with_account(lambda a: a.update(first_missing=[1])),
-    "account is a list": lambda t: t.replace_schema_metadata({**t.schema.metadata, b"gdpipe.rows": "[]"}),
-    "exponents": lambda t: t.set_column(3, "exponent", pa.array([e.as_py() + 10 for e in t["exponent"]])),
-    "one exponent": lambda t: t.set_column(3, "exponent", pa.array([*t["exponent"].to_pylist()[:-1], 0])),
-    "no exponent": lambda t: t.set_column(3, "exponent", pa.nulls(len(t), pa.int64())),
-    "exponents of text": lambda t: t.set_column(3, "exponent", pa.array(["0"] * len(t))),
-    "no column of values": lambda t: t.drop_columns(["value"]),
-    "no rows": lambda t: t.slice(0, 0),
-    "another file": lambda t: t.replace_schema_metadata({**t.schema.metadata, b"gdpipe.of": "{}"}),
+    "a sum of 4,000 digits": with_value("x1", "x2", lambda v: 10**4000),
+    "read": with_entry(read=10**6),
+    "fewer read": lambda e: e.update(read=e["read"] - 1),
+    "read a fraction": lambda e: e.update(read=e["read"] + 0.0),
+    "read beyond any integer": with_entry(read=10**30),
+    "missing": with_column("missing", "y", 10**6),
+    "negative missing": with_column("missing", "y", -1),
+    "missing beyond int64": with_column("missing", "y", 2**80),
+    "zero_weight": with_entry(zero_weight=70),
+    "largest": with_column("largest", "x1", 1e300),
+    "smaller largest": with_column("largest", "x2", 1e-3),
+    "largest NaN": with_column("largest", "x1", float("nan")),
+    "largest of text": with_column("largest", "x1", "x"),
+    "least_weight": with_entry(least_weight=1e9),
+    "first_missing": with_entry(first_missing=None),
+    "first_missing elsewhere": lambda e: e["first_missing"].update(path="elsewhere"),
+    "first_missing in another column": lambda e: e["first_missing"].update(column="y"),
+    "first_missing beyond the file": lambda e: e["first_missing"].update(row=10**6),
+    "first_missing is a list": with_entry(first_missing=[1]),
+    "exponents": lambda e: e.update(exponents=[exponent + 10 for exponent in e["exponents"]]),
+    "one exponent": with_column("exponents", "x1", 0),
+    "no exponent": with_column("exponents", "x1", None),
+    "an exponent beyond int64": with_column("exponents", "x1", 2**80),
+    "exponents of text": with_column("exponents", "x1", "0"),
+    "the weights' exponent": lambda e: e.update(weight_exponent=e["weight_exponent"] + 10),
+    "no sums": lambda e: e.pop("sums"),
+    "fewer products": lambda e: e["products"].pop(),
+    "products are a number": with_entry(products=1),
+    "nothing but what it is of": lambda e: [e.pop(name) for name in list(e) if name != "of"],
+    "another file": with_entry(of={}),
 }
 
 
 @pytest.mark.parametrize("change", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_sums_that_no_rows_have_are_not_used_and_made_anew(
     kept: tuple[Path, Path, dict[str, Any], gdpipe.Run],
-    change: Callable[[pa.Table], pa.Table],
+    change: Change,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     data, output, options, honest = kept
@@ -271,7 +292,7 @@ def test_no_number_of_a_kept_entry_can_be_changed_into_a_wrong_result(
 ) -> None:
     data, output, options, right = honest[kind]
     whole = {entry: entry.read_bytes() for entry in entries(output)}
-    rewrite(output, draw.draw(changes(pq.read_table(entries(output)[0]))))
+    rewrite(output, draw.draw(changes(json.loads(entries(output)[0].read_text()))))
     try:
         run = train(data, output, latest=False, **options)
     except (gdpipe.ConvergenceError, gdpipe.DataError):
@@ -286,7 +307,7 @@ def test_no_number_of_a_kept_entry_can_be_changed_into_a_wrong_result(
 
 
 @st.composite
-def changes(draw: st.DrawFn, entry: pa.Table) -> Callable[[pa.Table], pa.Table]:
+def changes(draw: st.DrawFn, entry: Entry) -> Change:
     """One number of an entry becomes another."""
     factor = draw(st.sampled_from([-1, 0, 2, 10]) | st.floats(-2, 2) | st.floats(0.99, 1.01))
     step = draw(st.sampled_from([0, 0, 1, -1, 7]))
@@ -294,22 +315,19 @@ def changes(draw: st.DrawFn, entry: pa.Table) -> Callable[[pa.Table], pa.Table]:
     def other(value: Any) -> Any:
         return int(value * int(factor * 2**40) >> 40) + step if isinstance(value, int) else value * factor + step
 
-    at = draw(st.integers(0, len(entry) + 20))
-    if at < len(entry):
-        return with_value(entry["first"][at].as_py(), entry["second"][at].as_py(), other)
-    account = json.loads(entry.schema.metadata[b"gdpipe.rows"])
-    places: list[tuple[str, ...]] = [("read",), ("zero_weight",), ("least_weight",), ("n_samples",)]
-    places += [(name, column) for name in ("missing", "largest") for column in account[name]]
-    place = draw(st.sampled_from(places))
-    if place == ("n_samples",):
-        return with_samples(other(int(entry.schema.metadata[b"gdpipe.n_samples"])))
+    places: list[tuple[str, int | None]] = [(name, None) for name in ("read", "used", "zero_weight", "least_weight")]
+    places += [(name, i) for name in ("missing", "largest") for i in range(len(entry[name]))]
+    sums: list[tuple[str, int | None]] = [("weight", None)]
+    sums += [(name, i) for name in ("sums", "products") for i in range(len(entry[name]))]
+    name, at = draw(st.sampled_from(places) | st.sampled_from(sums))
 
-    def change(account: dict[str, Any]) -> None:
-        *above, name = place
-        inner = account[above[0]] if above else account
-        inner[name] = other(inner[name] or 0)
+    def change(entry: Entry) -> None:
+        if at is None:
+            entry[name] = other(entry[name] or 0)
+        else:
+            entry[name][at] = other(entry[name][at])
 
-    return with_account(change)
+    return change
 
 
 # files that change between the scans

@@ -24,7 +24,8 @@ ASKED_AT_ONCE = 16
 
 OF_A_RUN = {MANIFEST, "parameters.parquet", "loss_history.parquet", "convergence.parquet"}
 OUTPUT_NAMES = frozenset({LATEST, RUNS, REJECTED, MOMENTS})
-KEPT_SUMS = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}\.parquet")
+# those of earlier versions are Parquet
+KEPT_SUMS = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}\.(json|parquet)")
 
 
 def table_format(names: Collection[str], metadata: Iterable[str]) -> str | None:

@@ -1,7 +1,8 @@
 """The largest magnitudes in a file: from its footer, and where that is silent from its rows."""
 
+import contextlib
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +11,6 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gdpipe.source.arrays import to_table
 from gdpipe.source.budget import LARGEST_BATCH, STORE_READ_BYTES
 from gdpipe.source.columns import numbers
 from gdpipe.source.files import reading
@@ -18,18 +18,17 @@ from gdpipe.source.footer import open_as_listed
 from gdpipe.source.source_file import SourceFile
 
 # of an entry that is kept: another meaning is another version
-VERSION = 3
-_KEPT = pa.schema({"column": pa.string(), "largest": pa.float64()})
+VERSION = 4
 
 
 class Cache(Protocol):
-    """Where small tables are kept between runs, each under a description of all that it depends on."""
+    """Where plain values are kept between runs, under a description of all that they depend on."""
 
-    def load(self, of: Any) -> pa.Table | None:
-        """The table kept; None where there is none that is whole."""
+    def load(self, of: Any) -> dict[str, Any] | None:
+        """What was kept; None where there is nothing that is whole."""
 
-    def store(self, of: Any, table: pa.Table) -> None:
-        """Keep a table."""
+    def store(self, of: Any, entry: dict[str, Any]) -> None:
+        """Keep plain values, by name."""
 
     def discard(self, of: Any, complaint: str) -> None:
         """Remove what cannot be used."""
@@ -73,7 +72,7 @@ def _largest_read(
 ) -> dict[str, float]:
     """The largest magnitudes in those row groups and columns that the footer says nothing about."""
     of = {"largest": VERSION, "file": file.fingerprint, "silent": sorted(silent.items())}
-    largest = _kept(kept, of, {name for names in silent.values() for name in names}) if kept else {}
+    largest = _kept(kept, of, set().union(*silent.values())) if kept else {}
     if largest:
         return largest
     for g, names in silent.items():
@@ -83,19 +82,19 @@ def _largest_read(
                     size = float(np.abs(numbers(batch, [name]).columns[0]).max(initial=0.0))
                     largest[name] = max(largest.get(name, 0.0), size)
     if kept:
-        columns = {"column": list(largest), "largest": list(largest.values())}
-        kept.store(of, to_table(columns, _KEPT))
+        # JSON has no infinity
+        kept.store(of, {"largest": {name: size if math.isfinite(size) else None for name, size in largest.items()}})
     return largest
 
 
-def _kept(kept: Cache, of: Any, names: Set[str]) -> dict[str, float]:
+def _kept(kept: Cache, of: Any, names: set[str]) -> dict[str, float]:
     """The magnitudes kept of it; none where they are not there, or cannot be those of these columns."""
-    table = kept.load(of)
-    if table is None:
+    entry = kept.load(of)
+    if entry is None:
         return {}
-    if table.schema.equals(_KEPT):
-        largest = dict(zip(table["column"].to_pylist(), table["largest"].to_pylist(), strict=True))
-        if largest.keys() == names and all(size is not None and size >= 0 for size in largest.values()):
+    with contextlib.suppress(AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        largest = {name: math.inf if size is None else float(size) for name, size in entry["largest"].items()}
+        if largest.keys() == names and all(size >= 0 for size in largest.values()):
             return largest
     kept.discard(of, "damaged (no columns have such magnitudes)")
     return {}

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.errors import DataError
 from gdpipe.filters import Filters, filter_columns, filter_groups
 from gdpipe.numerics.problem.contradictions import contradictions
 from gdpipe.numerics.sums.moments import Moments
@@ -24,12 +22,10 @@ from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.progress import reported
-from gdpipe.stages.scan.row_sums import VERSION, RowSums
+from gdpipe.stages.scan.row_sums import VERSION, Sums
 from gdpipe.store.cache import Cache
 
 logger = logger_named(__name__)
-
-_OF = b"gdpipe.of"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,35 +33,33 @@ class CachedSums:
     """The sums of a source's files, as one run wants them.
 
     Attributes:
-        kept: Where they are.
+        cache: Where they are kept.
         source: The files.
         columns: Which are summed.
         exponents: The grid, shape (k,), of all that `columns.fitted` names.
     """
 
-    kept: Cache
+    cache: Cache
     source: Source
     columns: Columns
     exponents: NDArray[np.int64]
 
-    def load(self, file: SourceFile) -> RowSums | None:
+    def load(self, file: SourceFile) -> Sums | None:
         """A file's sums, if they were kept and are whole."""
         of = self._of(file)
-        table = self.kept.load(of)
-        if table is None:
+        entry = self.cache.load(of)
+        if entry is None:
             return None
         try:
-            if json.loads((table.schema.metadata or {})[_OF]) != of:
-                raise DataError("it is of something else")
-            sums = RowSums.from_table(table, self._summed, self.columns.fitted)
+            sums = Sums.from_json(entry, len(self.columns.features) + 1, weighted=self.columns.weight is not None)
             for reason in self._contradictions(file, sums):
-                raise DataError(f"no rows have such sums: {reason}")
-        except (ArithmeticError, DataError, LookupError, RecursionError, TypeError, ValueError) as error:
-            self.kept.discard(of, f"damaged ({first_line(error)})")
+                raise ValueError(f"no rows have such sums: {reason}")
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            self.cache.discard(of, f"damaged ({first_line(error)})")
             return None
         return sums
 
-    def _contradictions(self, file: SourceFile, sums: RowSums) -> Iterator[str]:
+    def _contradictions(self, file: SourceFile, sums: Sums) -> Iterator[str]:
         """Reasons why these cannot be the sums of a file's rows; none where they may be."""
         moments, account, weighted = sums.moments, sums.account, self.columns.weight is not None
         assert isinstance(moments, Moments)
@@ -93,19 +87,13 @@ class CachedSums:
                 yield f"weights from {ends[0]:g} to {ends[1]:g} are not whole"
         yield from contradictions(moments, sums.largest, sums.least_weight)
 
-    def store(self, file: SourceFile, sums: RowSums) -> None:
+    def store(self, file: SourceFile, sums: Sums) -> None:
         """Keep a file's sums.
 
         Raises:
             PublishError: They cannot be written.
         """
-        of = self._of(file)
-        table = sums.to_table(self._summed, self.columns.fitted)
-        self.kept.store(of, table.replace_schema_metadata({**table.schema.metadata, _OF: json.dumps(of)}))
-
-    @property
-    def _summed(self) -> Sequence[str]:
-        return (*self.columns.features, self.columns.target)
+        self.cache.store(self._of(file), sums.to_json())
 
     def _of(self, file: SourceFile) -> dict[str, Any]:
         """All that a file's sums depend on, in plain words."""
@@ -124,12 +112,12 @@ class CachedSums:
 
 
 def sums_by_file(
-    work: Callable[[Shard], RowSums],
+    work: Callable[[Shard], dict[int, Sums]],
     source: Source,
     parts: Sequence[Shard],
     kept: CachedSums | None,
     executor: Executor,
-) -> Iterator[tuple[int, RowSums, bool]]:
+) -> Iterator[tuple[int, Sums, bool]]:
     """Each file's index, its sums, and whether they were kept: first those that were, then the others as they come.
 
     A file's sums are kept as soon as its last shard is summed: a run that is killed leaves them to the next.
@@ -139,22 +127,19 @@ def sums_by_file(
         PublishError: Sums cannot be kept.
     """
     waiting: list[Shard] = []
-    files = 0
     for f, shards in itertools.groupby(parts, key=lambda shard: shard.file):
-        sums = kept.load(source.files[f]) if kept else None
-        files += 1
-        if sums is None:
-            waiting += shards
-        else:
+        if kept and (sums := kept.load(source.files[f])):
             yield f, sums, True
-    to_read = len({shard.file for shard in waiting})
+        else:
+            waiting += shards
+    files, to_read = (len({shard.file for shard in which}) for which in (parts, waiting))
     if to_read < files:
         logger.info("sums of %s files kept, %s to read", f"{files - to_read:,}", f"{to_read:,}")
     # closed, so that nobody reads on where sums cannot be kept
     with contextlib.closing(reported(executor.map(work, waiting), source, waiting, "read")) as results:
-        # not strict: a plan's executor leaves shards out, and then only the sums of all files together mean anything
-        for f, pairs in itertools.groupby(zip(waiting, results, strict=False), key=lambda pair: pair[0].file):
-            sums = functools.reduce(RowSums.__add__, (result for _, result in pairs))
+        cells = itertools.chain.from_iterable(result.items() for result in results)
+        for f, of_file in itertools.groupby(cells, key=lambda cell: cell[0]):
+            sums = functools.reduce(Sums.__add__, (part for _, part in of_file))
             source.check_as_listed(source.files[f])
             if kept:
                 kept.store(source.files[f], sums)

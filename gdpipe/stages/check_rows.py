@@ -27,7 +27,7 @@ def check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) ->
         None where no row was to be read again.
     """
     rows, expected = predicted.rows, ingested.to_predict
-    if not (rows.account.read or expected.read):
+    if not (rows.account.read or expected.account.read):
         return ()
     counts = RowCheck("row_count_gap", float(rows.account.gap(expected.account)), 0.0)
     weights = weight_check(rows.residuals.powers, expected.moments)

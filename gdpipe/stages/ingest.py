@@ -2,7 +2,7 @@
 
 import dataclasses
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from gdpipe.source.source import Source
 from gdpipe.stages.cached_sums import CachedSums, sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.published import files_to_predict
-from gdpipe.stages.scan.row_sums import RowSums
+from gdpipe.stages.scan.row_sums import Sums
 from gdpipe.stages.scan.sum_shard import SumShard, check_usable
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
@@ -93,7 +93,7 @@ class Ingested:
     notices: tuple[str, ...]
     scanned: frozenset[int]
     predicted: frozenset[int]
-    to_predict: RowSums
+    to_predict: Sums
     unpredicted: Moments | Float64Moments
 
     def sums_of(self, file: int) -> str | None:
@@ -120,35 +120,35 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     columns, notices = choose_columns(config, source)
     notices += notices_of(source.passed_over)
     exact = _is_exact(config, columns)
-    entries = Cache(place_at(config.output)) if keep and exact else None
-    bound = source.largest(columns.fitted, entries)
+    cache = Cache(place_at(config.output)) if keep and exact else None
+    bound = source.largest(columns.fitted, cache)
     parts = tuple(shards(source, len(columns.fitted)))
     budget = budget_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, worker_count(executor))
     work = SumShard(source, columns, budget, np.minimum(bound, LARGEST_VALUE), exact)
     check_usable(work, bound)
     if config.weight and not exact:
         _check_products(columns, source, bound)
-    gathering = _Gathering(parts, entries, files_to_predict(config, source), at_most(budget.readers, executor))
-    sums = gathering.sums(work)
+    gathering = _Gathering(parts, cache, files_to_predict(config, source), at_most(budget.readers, executor))
+    sums = gathering.total(work)
     empty = _empty_features(config, columns, sums)
     if empty:
         notices += (f"left out, null in every row: {', '.join(columns.features[j] for j in empty)}",)
         work = work.without(empty)
-        columns, sums = work.columns, gathering.sums(work)
+        columns, sums = work.columns, gathering.total(work)
     _check(config, columns, source, sums)
     if exact and _is_coarse(work, sums):
         # rows that are not used, left out by filters or for a null, hold far larger values than those that are
         work = dataclasses.replace(work, largest=sums.largest)
-        sums = gathering.sums(work)
+        sums = gathering.total(work)
     if config.weight:
         notices += _check_weights(config.weight, source, sums)
     notices += _notices_of_rounding(columns, source, sums.largest)
     notices += _notices_of_memory(config, budget)
     rows = RowCount(
-        read=sums.read,
+        read=sums.account.read,
         used=sums.moments.n_samples,
-        missing={n: c for n, c in zip(columns.fitted, sums.missing.tolist(), strict=True) if c},
-        zero_weight=sums.zero_weight,
+        missing=_missing(columns, sums),
+        zero_weight=sums.account.zero_weight,
         scanned=sum(gathering.scanned.values()),
     )
     for notice in notices:
@@ -166,54 +166,52 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
         notices,
         frozenset(gathering.scanned),
         gathering.predicted,
-        gathering.to_predict,
-        gathering.unpredicted.moments,
+        gathering.cells[True],
+        gathering.cells[False].moments,
     )
 
 
+@dataclass(slots=True, eq=False)
 class _Gathering:
     """Sums over all files, perhaps more than once: on a finer grid, or of fewer columns.
 
     Attributes:
         predicted: Indices of the files whose rows are to be predicted.
         scanned: Rows that passed in the files that were read for it, by index.
-        to_predict: The last sums over their rows.
-        unpredicted: The last sums over all other files.
+        cells: The last sums over the rows of `predicted` (True), and over all others (False).
     """
 
-    def __init__(
-        self, parts: tuple[Shard, ...], entries: Cache | None, predicted: frozenset[int], executor: Executor
-    ) -> None:
-        self._parts = parts
-        self._entries = entries
-        self._executor = executor
-        self.predicted = predicted
-        self.scanned: dict[int, int] = {}
-        self.to_predict: RowSums
-        self.unpredicted: RowSums
+    parts: tuple[Shard, ...]
+    cache: Cache | None
+    predicted: frozenset[int]
+    executor: Executor
+    scanned: dict[int, int] = field(default_factory=dict)
+    cells: dict[bool, Sums] = field(default_factory=dict)
 
-    def sums(self, work: SumShard) -> RowSums:
-        source = work.source
-        kept = CachedSums(self._entries, source, work.columns, work.exponents) if self._entries else None
-        self.to_predict = self.unpredicted = work.nothing()
-        for f, of_file, is_kept in sums_by_file(work, source, self._parts, kept, self._executor):
-            if f in self.predicted:
-                self.to_predict += of_file
-            else:
-                self.unpredicted += of_file
+    def total(self, work: SumShard) -> Sums:
+        kept = CachedSums(self.cache, work.source, work.columns, work.exponents) if self.cache else None
+        self.cells = {True: work.nothing(), False: work.nothing()}
+        for f, sums, is_kept in sums_by_file(work, work.source, self.parts, kept, self.executor):
+            self.cells[f in self.predicted] += sums
             if not is_kept:
-                self.scanned[f] = of_file.read
-        return self.to_predict + self.unpredicted
+                self.scanned[f] = sums.account.read
+        return self.cells[True] + self.cells[False]
 
 
-def _empty_features(config: TrainingConfig, columns: Columns, sums: RowSums) -> list[int]:
+def _empty_features(config: TrainingConfig, columns: Columns, sums: Sums) -> list[int]:
     """Features that nobody named, and that no row has."""
-    if config.features is not None or not sums.read:
+    account = sums.account
+    if config.features is not None or not account.read:
         return []
-    return [j for j in range(len(columns.features)) if sums.missing[j] == sums.read]
+    return [j for j in range(len(columns.features)) if account.missing[j] == account.read]
 
 
-def _is_coarse(work: SumShard, sums: RowSums) -> bool:
+def _missing(columns: Columns, sums: Sums) -> dict[str, int]:
+    """By column, the rows in which it is missing, where there are any."""
+    return {name: count for name, count in zip(columns.fitted, sums.account.missing.tolist(), strict=True) if count}
+
+
+def _is_coarse(work: SumShard, sums: Sums) -> bool:
     """Whether the grid, which suits the largest values of all rows, rounds the rows used more than it may."""
     wanted = grid_exponents(sums.largest)
     moved = work.exponents > wanted
@@ -229,23 +227,23 @@ def _is_coarse(work: SumShard, sums: RowSums) -> bool:
     return bool((moved & (np.ldexp(1.0, work.exponents) > COARSEST_STEP * np.array(scales))).any())
 
 
-def _check(config: TrainingConfig, columns: Columns, source: Source, sums: RowSums) -> None:
-    if not sums.read:
+def _check(config: TrainingConfig, columns: Columns, source: Source, sums: Sums) -> None:
+    if not sums.account.read:
         found = f"filters {config.filters!r} match nothing" if config.filters else "the files hold no row"
         raise DataError(f"{source.location}: {found}")
     if config.null_policy == "fail" and sums.first_missing is not None:
         first = sums.first_missing
-        count = int(sums.missing[columns.fitted.index(first.column)])
+        count = _missing(columns, sums)[first.column]
         raise DataError(
             f"{first.path}: column {first.column!r} is null or NaN in {count:,} rows, first in row {first.row}; "
             "null_policy='drop' leaves such rows out"
         )
     if not sums.moments.n_samples:
-        gaps = ", ".join(f"{n} {c:,}" for n, c in zip(columns.fitted, sums.missing.tolist(), strict=True) if c)
+        gaps = ", ".join(f"{name} {count:,}" for name, count in _missing(columns, sums).items())
         reason = (
             f"all weights are zero or rows incomplete ({gaps or 'no nulls'})" if columns.weight else f"null in: {gaps}"
         )
-        raise DataError(f"{source.location}: none of {sums.read:,} rows can be used; {reason}")
+        raise DataError(f"{source.location}: none of {sums.account.read:,} rows can be used; {reason}")
 
 
 def _check_products(columns: Columns, source: Source, largest: NDArray[np.float64]) -> None:
@@ -258,7 +256,7 @@ def _check_products(columns: Columns, source: Source, largest: NDArray[np.float6
         )
 
 
-def _check_weights(name: str, source: Source, sums: RowSums) -> tuple[str, ...]:
+def _check_weights(name: str, source: Source, sums: Sums) -> tuple[str, ...]:
     """Weights share one grid: the smallest must still have digits on it."""
     largest = float(sums.largest[-1])
     if not 1 / LARGEST_SCALE <= largest <= LARGEST_SCALE or largest > sums.least_weight * WEIGHT_RANGE:

@@ -1,10 +1,10 @@
-"""What is kept between runs, in `OUTPUT/moments/`: small tables, each under a key that says all it depends on.
+"""What is kept between runs, in `OUTPUT/moments/`: small entries, each under a key that says all it depends on.
 
-An entry is one Parquet file, named by its key and by a checksum: the sha256 of key and bytes. So one switch makes it
-whole; what is torn, damaged, of another key or not ours is known before Parquet's reader, which a flipped bit in a
-footer can abort, sees a byte of it; and two runs that keep the same thing at once write the same file. Nothing is ever
-changed in place, and the folder may be emptied at any time: it costs one full read. The checksum has no secret: it
-finds accidents, not somebody who may write to the folder and makes it anew.
+An entry is one JSON object, named by its key and by a checksum: the sha256 of key and bytes. So one switch makes it
+whole; what is torn, damaged, of another key or not ours is known before it is read as JSON; and two runs that keep the
+same thing at once write the same file. Nothing is ever changed in place, and the folder may be emptied at any time: it
+costs one full read. The checksum has no secret: it finds accidents, not somebody who may write to the folder and makes
+it anew.
 """
 
 import contextlib
@@ -13,21 +13,16 @@ import json
 import re
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from gdpipe.errors import DataError
 from gdpipe.layout import MOMENTS
 from gdpipe.printable import logger_named
 from gdpipe.source.files import first_line
-from gdpipe.source.footer import open_parquet
 from gdpipe.store.place import Place
 from gdpipe.store.writer import output_errors
 
 logger = logger_named(__name__)
 
 FOLDER = MOMENTS
-SUFFIX = ".parquet"
+SUFFIX = ".json"
 # what is named otherwise is not ours: neither read nor removed
 ENTRY = re.compile(rf"{FOLDER}/([0-9a-f]{{64}})-[0-9a-f]{{64}}{re.escape(SUFFIX)}")
 
@@ -52,20 +47,23 @@ class Cache:
                 if entry := ENTRY.fullmatch(path):
                     self._paths.setdefault(entry[1], []).append(path)
 
-    def load(self, of: Any) -> pa.Table | None:
-        """The table kept of what is described; None where there is none that is whole."""
+    def load(self, of: Any) -> dict[str, Any] | None:
+        """What was kept of what is described; None where there is nothing that is whole."""
         key = key_of(of)
         for path in self._paths.get(key, []):
             try:
                 content = self._output.read(path)
                 if path != _path(key, content):
                     raise ValueError("its checksum is not the one in its name")
-                # a thread would take longer to wake than a table this small to read
-                return open_parquet(path, pa.BufferReader(content)).read(use_threads=False)
+                entry = json.loads(content)
+                if not isinstance(entry, dict) or key_of(entry.pop("of", None)) != key:
+                    raise ValueError("it is of something else")
             except FileNotFoundError:
                 continue  # emptied meanwhile
-            except (OSError, ValueError, DataError, pa.ArrowException) as error:
+            except (OSError, RecursionError, ValueError) as error:
                 self._remove(path, f"damaged ({first_line(error)})")
+            else:
+                return entry
         return None
 
     def discard(self, of: Any, complaint: str) -> None:
@@ -78,17 +76,15 @@ class Cache:
         with contextlib.suppress(OSError):
             self._output.delete(path)
 
-    def store(self, of: Any, table: pa.Table) -> None:
-        """Keep a table.
+    def store(self, of: Any, entry: dict[str, Any]) -> None:
+        """Keep plain values, by name.
 
         Raises:
-            PublishError: It cannot be written. Only the next run would be slower for it; but a folder that takes no
+            PublishError: They cannot be written. Only the next run would be slower for it; but a folder that takes no
                 30 KB will not take the run's tables either, and one that is never written to makes every night read
                 everything, unseen.
         """
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        content = sink.getvalue().to_pybytes()
+        content = json.dumps({"of": of, **entry}).encode()
         with output_errors(f"cannot write to {self._output.below(FOLDER)}"):
             # what a power cut tears, its name tells
             self._output.write(_path(key_of(of), content), content, outlasts_power_cut=False)

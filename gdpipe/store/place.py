@@ -103,10 +103,10 @@ class Place(ABC):
     Made by `store.place_at`, picklable: a worker in another process writes to it by itself. Beside whole runs, any
     file can be kept here::
 
-        place.write("moments/1a2b.parquet", content)   # whole or not at all, whoever is killed; replaces
-        place.read("moments/1a2b.parquet")             # bytes
+        place.write("moments/1a2b.json", content)      # whole or not at all, whoever is killed; replaces
+        place.read("moments/1a2b.json")                # bytes
         place.files("moments")                         # all files below, sorted: {path: bytes}; none if not there
-        place.delete("moments/1a2b.parquet")           # a file or a folder; nothing happens if it is not there
+        place.delete("moments/1a2b.json")              # a file or a folder; nothing happens if it is not there
 
     All of them raise OSError (FileNotFoundError from `read` and `open`) as the filesystem does: `writer.output_errors`
     makes it a PublishError. `str(place)` is what may be printed and kept: a path or a URI, without credentials.

@@ -1,17 +1,18 @@
 """What is kept between runs: whole under its name, or not there."""
 
+import hashlib
+import json
 import threading
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from gdpipe.errors import PublishError
 from gdpipe.store.cache import Cache, key_of
 from gdpipe.store.runs import place_at
 
-TABLE, OTHER = pa.table({"x": [1, 2, 3]}), pa.table({"x": [1, 2, 4]})
+ENTRY, OTHER = {"x": [1, 2**200, 3]}, {"x": [1, 2**200, 4]}
 OF = {"file": "a", "columns": ["x"]}
 KEY = key_of(OF)
 
@@ -21,8 +22,8 @@ def entries(output: Path) -> list[Path]:
 
 
 def test_what_was_stored_is_loaded_by_whoever_looks_next(tmp_path: Path) -> None:
-    Cache(place_at(tmp_path)).store(OF, TABLE)
-    assert Cache(place_at(tmp_path)).load(OF) == TABLE
+    Cache(place_at(tmp_path)).store(OF, ENTRY)
+    assert Cache(place_at(tmp_path)).load(OF) == ENTRY
     assert Cache(place_at(tmp_path)).load("another") is None
     assert Cache(place_at(tmp_path / "nowhere")).load(OF) is None
     assert not (tmp_path / "nowhere").exists()
@@ -36,17 +37,64 @@ def test_a_key_is_of_the_description_and_not_of_its_order() -> None:
 def test_an_entry_with_other_content_than_its_name_says_is_not_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Cache(place_at(tmp_path)).store(OF, TABLE)
+    Cache(place_at(tmp_path)).store(OF, ENTRY)
     [entry] = entries(tmp_path)
-    pq.write_table(OTHER, entry, compression="zstd")  # good Parquet, and wrong
+    entry.write_text(json.dumps({"of": OF, **OTHER}))  # good JSON, and wrong
     assert Cache(place_at(tmp_path)).load(OF) is None
     assert str(entry) in caplog.text
     assert entries(tmp_path) == []
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+SEALED = {
+    "of another": json.dumps({"of": "another", **ENTRY}),
+    "of nothing": json.dumps(ENTRY),
+    "a list": json.dumps([OF, ENTRY]),
+    "a number": "1",
+    "no JSON": "{",
+    "no text": b"\xff",
+    "nested too deep": f'{{"of": {DEEP}}}',
+    "an integer of 5,000 digits": json.dumps({"of": OF})[:-1] + f', "x": {"1" * 5000}}}',
+    "Parquet of an earlier version": b"PAR1",
+}
+
+
+@pytest.mark.parametrize("content", SEALED.values(), ids=SEALED)
+def test_what_is_sealed_and_no_entry_is_not_used(
+    content: str | bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = content if isinstance(content, bytes) else content.encode()
+    seal = hashlib.sha256(KEY.encode() + written).hexdigest()
+    path = tmp_path / "moments" / f"{KEY}-{seal}.json"
+    path.parent.mkdir()
+    path.write_bytes(written)
+    assert Cache(place_at(tmp_path)).load(OF) is None
+    [line] = caplog.messages
+    assert line.startswith(f"removing {path}: damaged (")
+    assert len(line.splitlines()) == 1
+    assert entries(tmp_path) == []
+
+
+def test_an_entry_says_what_it_is_of(tmp_path: Path) -> None:
+    of: Any = {"file": "b\udcff", "silent": [(0, ["x"])], "nothing": None}
+    Cache(place_at(tmp_path)).store(of, ENTRY)
+    [entry] = entries(tmp_path)
+    assert json.loads(entry.read_text()) == {"of": {**of, "silent": [[0, ["x"]]]}, **ENTRY}
+    assert Cache(place_at(tmp_path)).load(of) == ENTRY
+
+
+def test_entries_of_earlier_versions_are_neither_read_nor_removed(tmp_path: Path) -> None:
+    Cache(place_at(tmp_path)).store(OF, ENTRY)
+    [entry] = entries(tmp_path)
+    old = entry.rename(entry.with_suffix(".parquet"))
+    cache = Cache(place_at(tmp_path))
+    assert cache.load(OF) is None
+    cache.discard(OF, "of no use")
+    assert entries(tmp_path) == [old]
+
+
 def test_no_byte_of_an_entry_can_flip_unseen(tmp_path: Path) -> None:
-    """Parquet's reader may abort the process on a flipped footer: it must never see one."""
-    Cache(place_at(tmp_path)).store(OF, TABLE)
+    Cache(place_at(tmp_path)).store(OF, ENTRY)
     [entry] = entries(tmp_path)
     content = entry.read_bytes()
     for place in range(len(content)):
@@ -58,20 +106,20 @@ def test_no_byte_of_an_entry_can_flip_unseen(tmp_path: Path) -> None:
 
 
 def test_an_entry_that_cannot_be_removed_or_read_is_no_hindrance(tmp_path: Path) -> None:
-    (tmp_path / "moments" / f"{KEY}-0.parquet").mkdir(parents=True)
+    (tmp_path / "moments" / f"{KEY}-0.json").mkdir(parents=True)
     assert Cache(place_at(tmp_path)).load(OF) is None
-    Cache(place_at(tmp_path)).store(OF, TABLE)
-    assert Cache(place_at(tmp_path)).load(OF) == TABLE
+    Cache(place_at(tmp_path)).store(OF, ENTRY)
+    assert Cache(place_at(tmp_path)).load(OF) == ENTRY
 
 
 def test_what_is_not_named_as_an_entry_is_neither_read_nor_removed(tmp_path: Path) -> None:
     names = [
-        f"{KEY}-{'0' * 63}.parquet",
-        f"{KEY}-mine.parquet",
-        f"{KEY}-{'0' * 64}.parquet.bak",
-        f"{KEY}-{'A' * 64}.parquet",
+        f"{KEY}-{'0' * 63}.json",
+        f"{KEY}-mine.json",
+        f"{KEY}-{'0' * 64}.json.bak",
+        f"{KEY}-{'A' * 64}.json",
     ]
-    names += [f"{KEY}-{'0' * 64}/{KEY}-{'0' * 64}.parquet", f"{KEY}.parquet", KEY]
+    names += [f"{KEY}-{'0' * 64}/{KEY}-{'0' * 64}.json", f"{KEY}.json", KEY]
     for name in names:
         path = tmp_path / "moments" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +131,7 @@ def test_what_is_not_named_as_an_entry_is_neither_read_nor_removed(tmp_path: Pat
 
 
 def test_the_folder_may_be_emptied_meanwhile(tmp_path: Path) -> None:
-    Cache(place_at(tmp_path)).store(OF, TABLE)
+    Cache(place_at(tmp_path)).store(OF, ENTRY)
     looking = Cache(place_at(tmp_path))
     for entry in entries(tmp_path):
         entry.unlink()
@@ -96,15 +144,15 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path, monke
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(PublishError, match="No space left"):
-        Cache(place_at(tmp_path)).store(OF, TABLE)
+        Cache(place_at(tmp_path)).store(OF, ENTRY)
     assert entries(tmp_path) == []
 
 
 def test_many_at_once_leave_whole_entries(tmp_path: Path) -> None:
     def work(number: int) -> None:
         for i in range(20):
-            Cache(place_at(tmp_path)).store(i, pa.table({"i": [i]}))
-            Cache(place_at(tmp_path)).store([number, i], pa.table({"n": [number]}))
+            Cache(place_at(tmp_path)).store(i, {"i": [i]})
+            Cache(place_at(tmp_path)).store([number, i], {"n": [number]})
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -112,4 +160,4 @@ def test_many_at_once_leave_whole_entries(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(entries(tmp_path)) == 20 + 4 * 20
-    assert all(Cache(place_at(tmp_path)).load(i) == pa.table({"i": [i]}) for i in range(20))
+    assert all(Cache(place_at(tmp_path)).load(i) == {"i": [i]} for i in range(20))

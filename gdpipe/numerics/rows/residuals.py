@@ -92,11 +92,6 @@ class ResidualGrids:
             unit,
         )
 
-    def zero(self) -> "ResidualSums":
-        """The sums of no rows."""
-        unknown = np.zeros(len(self.score_exponents) - 1)
-        return ResidualAccumulator(self, unknown, unknown).sums()
-
 
 class ResidualAccumulator:
     """Gathers `ResidualSums` of consecutive rows. One thread's; not to be shared.

@@ -31,19 +31,16 @@ def blocks_by_cell(
     if isinstance(cells, np.ndarray):
         order = np.argsort(cells, kind="stable")
         columns, weights, cells = _taken(columns, order), None if weights is None else weights[order], cells[order]
-    m = len(columns[0])
-    for start in range(0, m, size):
-        rows = slice(start, min(start + size, m))
-        yield _taken(columns, rows), None if weights is None else weights[rows], _stretches(cells, rows)
+    for start in range(0, len(columns[0]), size):
+        rows = slice(start, start + size)
+        stretches = _stretches(cells[rows]) if isinstance(cells, np.ndarray) else [(cells, slice(None))]
+        yield _taken(columns, rows), None if weights is None else weights[rows], stretches
 
 
 def _taken(columns: FloatColumns, rows: slice | NDArray[np.intp]) -> FloatColumns:
     return columns[:, rows] if isinstance(columns, np.ndarray) else [column[rows] for column in columns]
 
 
-def _stretches(cells: Cells, rows: slice) -> Stretches:
-    if not isinstance(cells, np.ndarray):
-        return [(cells, slice(0, rows.stop - rows.start))]
-    of_rows = cells[rows]
-    ends = [0, *(np.flatnonzero(np.diff(of_rows)) + 1).tolist(), len(of_rows)]
-    return [(int(of_rows[start]), slice(start, stop)) for start, stop in itertools.pairwise(ends)]
+def _stretches(cells: NDArray[np.int64]) -> Stretches:
+    ends = [0, *(np.flatnonzero(np.diff(cells)) + 1).tolist(), len(cells)]
+    return [(int(cells[start]), slice(start, stop)) for start, stop in itertools.pairwise(ends)]

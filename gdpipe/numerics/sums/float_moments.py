@@ -39,11 +39,6 @@ class Float64Moments:
     means: NDArray[np.float64]
     comoments: NDArray[np.float64]
 
-    @classmethod
-    def zero(cls, k: int) -> "Float64Moments":
-        """The sums of no rows at all, for k columns."""
-        return cls(0, 0.0, np.zeros(k), np.zeros((k, k)))
-
     def __add__(self, other: "Float64Moments") -> "Float64Moments":
         if not self.weight or not other.weight:
             return self if self.weight else other

@@ -1,22 +1,18 @@
-"""What a scan learns of some rows: their sums, and what became of each of them; and the same as a table, to be kept."""
+"""What a scan learns of some rows: their sums, and what became of each of them; and the same as JSON, to be kept."""
 
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.errors import DataError
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
-from gdpipe.stages import moments_table
+from gdpipe.source.columns import Numbers
 
-# of an entry's metadata; another meaning of a number there is another version
-VERSION = 4
-_ACCOUNT = b"gdpipe.rows"
+# of an entry that is kept; another meaning of a number there is another version
+VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +26,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Account:
-    """What became of some rows; joined by +.
+    """What became of some rows; a group under + and -.
 
     Attributes:
         read: Rows that passed the filters.
@@ -49,6 +45,14 @@ class Account:
         """That of no rows."""
         return cls(0, 0, 0, np.zeros(n_columns, np.int64))
 
+    @classmethod
+    def of(cls, block: Numbers, used: NDArray[np.bool_] | None) -> "Account":
+        """That of a block's rows, of which `used_rows` are used."""
+        n = len(block.columns[0])
+        n_complete, n_used = (n if rows is None else int(rows.sum()) for rows in (block.complete, used))
+        missing = np.zeros(len(block.columns), np.int64) if block.missing is None else block.missing.sum(axis=1)
+        return cls(n, n_used, n_complete - n_used, missing)
+
     def __add__(self, other: "Account") -> "Account":
         return Account(
             self.read + other.read,
@@ -57,21 +61,37 @@ class Account:
             self.missing + other.missing,
         )
 
+    def __sub__(self, other: "Account") -> "Account":
+        return self + Account(-other.read, -other.used, -other.zero_weight, -other.missing)
+
     def gap(self, other: "Account") -> int:
         """The largest difference between two accounts of the same columns, in rows."""
-        gaps = [self.read - other.read, self.used - other.used, self.zero_weight - other.zero_weight]
-        return max(map(abs, [*gaps, *(int(gap) for gap in self.missing - other.missing)]))
+        gap = self - other
+        gaps: list[int] = [gap.read, gap.used, gap.zero_weight, *gap.missing.tolist()]
+        return max(map(abs, gaps))
+
+
+def used_rows(block: Numbers, *, weighted: bool) -> NDArray[np.bool_] | None:
+    """The complete rows of positive weight, shape (m,); None where all rows are.
+
+    Args:
+        block: Columns, and the weight as the last of them where there is one.
+        weighted: Whether there is.
+    """
+    used = block.complete
+    if weighted:
+        positive: NDArray[np.bool_] = block.columns[-1] > 0
+        used = positive if used is None else used & positive
+    return None if used is None or used.all() else used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RowSums:
-    """Sums over rows, and their account; joined by +, in any order.
+class Sums:
+    """What a scan learns of some rows; joined by +, in any order.
 
     Attributes:
         moments: Over the rows used.
-        read: Rows that passed the filters.
-        missing: By column, rows in which it is null or NaN, shape (k,).
-        zero_weight: Complete rows of weight 0.
+        account: What became of the rows.
         least_weight: The smallest positive weight used; infinite where there is none.
         whole_weights: Whether every weight used is an integer.
         first_missing: Where a value is missing first.
@@ -79,79 +99,85 @@ class RowSums:
     """
 
     moments: Moments | Float64Moments
-    read: int
-    missing: NDArray[np.int64]
-    zero_weight: int
+    account: Account
     least_weight: float
     whole_weights: bool
     first_missing: Position | None
     largest: NDArray[np.float64]
 
-    def __add__(self, other: "RowSums") -> "RowSums":
+    def __add__(self, other: "Sums") -> "Sums":
         places = [place for place in (self.first_missing, other.first_missing) if place is not None]
-        return RowSums(
+        return Sums(
             self.moments + other.moments,  # type: ignore[operator]  # both are of one kind: that of the run
-            self.read + other.read,
-            self.missing + other.missing,
-            self.zero_weight + other.zero_weight,
+            self.account + other.account,
             min(self.least_weight, other.least_weight),
             self.whole_weights and other.whole_weights,
             min(places, key=lambda place: (place.path, place.row), default=None),
             np.maximum(self.largest, other.largest),
         )
 
-    @property
-    def account(self) -> Account:
-        """What became of the rows."""
-        return Account(self.read, self.moments.n_samples, self.zero_weight, self.missing)
+    def __sub__(self, part: "Sums") -> "Sums":
+        """What is left without a part of the rows: sums and counts exactly; all else stays, as bounds of it."""
+        assert isinstance(self.moments, Moments)  # rounded sums have no exact difference
+        assert isinstance(part.moments, Moments)
+        return replace(self, moments=self.moments - part.moments, account=self.account - part.account)
 
-    def to_table(self, columns: Sequence[str], fitted: Sequence[str]) -> pa.Table:
-        """Exact sums as `moments_table` writes them, the account in the metadata.
-
-        Args:
-            columns: Names of the columns summed.
-            fitted: The same and, where there is one, the weight: those that may be missing.
-        """
-        assert isinstance(self.moments, Moments)
-        table = moments_table.to_table(self.moments, columns)
-        account = {
-            "read": self.read,
-            "missing": dict(zip(fitted, self.missing.tolist(), strict=True)),
-            "zero_weight": self.zero_weight,
+    def to_json(self) -> dict[str, Any]:
+        """Exact sums as JSON holds them: integers, lists in the order of the columns, triangles row by row."""
+        moments, account = self.moments, self.account
+        assert isinstance(moments, Moments)
+        return {
+            "read": account.read,
+            "used": account.used,
+            "zero_weight": account.zero_weight,
+            "missing": account.missing.tolist(),
+            "first_missing": asdict(self.first_missing) if self.first_missing else None,
+            "largest": self.largest.tolist(),
             "least_weight": self.least_weight if math.isfinite(self.least_weight) else None,
             "whole_weights": self.whole_weights,
-            "first_missing": asdict(self.first_missing) if self.first_missing else None,
-            "largest": dict(zip(fitted, self.largest.tolist(), strict=True)),
+            "exponents": moments.exponents.tolist(),
+            "weight_exponent": moments.weight_exponent,
+            "weight": moments.weight,
+            "sums": moments.sums.tolist(),
+            "products": moments.products[np.triu_indices(len(moments.sums))].tolist(),
         }
-        return table.replace_schema_metadata({**table.schema.metadata, _ACCOUNT: json.dumps(account)})
 
     @classmethod
-    def from_table(cls, table: pa.Table, columns: Sequence[str], fitted: Sequence[str]) -> "RowSums":
-        """What `to_table` wrote.
+    def from_json(cls, entry: dict[str, Any], n_columns: int, *, weighted: bool) -> "Sums":
+        """What `to_json` wrote of so many columns, without the weight.
 
         Raises:
-            DataError: It is of other columns, or damaged.
+            ArithmeticError, LookupError, TypeError, ValueError: It is of other columns, or damaged.
         """
-        moments = moments_table.from_table(table, columns)
-        try:
-            account = json.loads(table.schema.metadata[_ACCOUNT])
-            first, least = account["first_missing"], account["least_weight"]
-            return cls(
-                moments,
-                _count(account["read"]),
-                np.array([_count(account["missing"][name]) for name in fitted], np.int64),
-                _count(account["zero_weight"]),
-                math.inf if least is None else float(least),
-                bool(account["whole_weights"]),
-                Position(str(first["path"]), _count(first["row"]), str(first["column"])) if first else None,
-                np.array([float(account["largest"][name]) for name in fitted], np.float64),
-            )
-        except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-            raise DataError(f"kept sums are damaged ({error}); remove them") from error
+        k, n_counted = n_columns, n_columns + weighted
+        products, upper = np.full((k, k), 0, object), np.triu_indices(k)
+        products[upper] = products.T[upper] = _integers(entry["products"], len(upper[0]))
+        weight, weight_exponent = _integers([entry["weight"], entry["weight_exponent"]], 2)
+        used, first, least = _count(entry["used"]), entry["first_missing"], entry["least_weight"]
+        largest = np.array([float(size) for size in entry["largest"]])
+        if len(largest) != n_counted:
+            raise ValueError(f"{len(largest)} largest magnitudes of {n_counted} columns")
+        missing = np.array([_count(rows) for rows in _integers(entry["missing"], n_counted)], np.int64)
+        sums, exponents = np.array(_integers(entry["sums"], k), object), _integers(entry["exponents"], k)
+        return cls(
+            Moments(used, weight, sums, products, np.array(exponents, np.int64), weight_exponent),
+            Account(_count(entry["read"]), used, _count(entry["zero_weight"]), missing),
+            math.inf if least is None else float(least),
+            bool(entry["whole_weights"]),
+            Position(str(first["path"]), _count(first["row"]), str(first["column"])) if first else None,
+            largest,
+        )
+
+
+def _integers(values: Any, count: int) -> list[int]:
+    """A list of so many integers as JSON has them: 1.5, 1.0 and true are none."""
+    if not isinstance(values, list) or len(values) != count or any(type(value) is not int for value in values):
+        raise ValueError(f"no list of {count} integers where one must be")
+    return values
 
 
 def _count(value: object) -> int:
-    """A count of rows as JSON has it: 1.5 and true are none."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+    """A count of rows."""
+    if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError(f"{value!r} is no count of rows")
     return value

@@ -10,7 +10,7 @@ from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.source.columns import Numbers
-from gdpipe.stages.scan.row_sums import Account
+from gdpipe.stages.scan.row_sums import Account, used_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,14 +85,8 @@ class RowsAgainAccumulator:
         """
         check, columns = self._check, block.columns
         p = len(columns) - 1 - check.weighted
-        complete = used = block.complete
-        if check.weighted:
-            weighted: NDArray[np.bool_] = columns[-1] > 0
-            used = weighted if complete is None else complete & weighted
-        n = len(residual)
-        n_complete, n_used = (n if rows is None else int(rows.sum()) for rows in (complete, used))
-        missing = np.zeros(len(columns), np.int64) if block.missing is None else block.missing.sum(axis=1)
-        self._account += Account(n, n_used, n_complete - n_used, missing)
+        used = used_rows(block, weighted=check.weighted)
+        self._account += Account.of(block, used)
         weights = _rows(columns[-1], used) if check.weighted else None
         features = [_rows(column, used) for column in columns[:p]]
         self._residuals.add([features[j] for j in check.kept], _rows(residual, used), weights)

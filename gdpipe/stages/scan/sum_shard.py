@@ -19,7 +19,7 @@ from gdpipe.source.magnitudes import largest_in_file
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.scan.row_sums import Position, RowSums
+from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,36 +32,32 @@ class SumShard:
     largest: NDArray[np.float64]
     exact: bool
 
-    def __call__(self, shard: Shard) -> RowSums:
-        """The sums of a shard's rows.
+    def __call__(self, shard: Shard) -> dict[int, Sums]:
+        """The sums of a shard's rows by cell: all of them are in that of their file.
 
         Raises:
             DataError: A weight is negative, or a value beyond what the footers announce.
         """
-        names = self.columns.fitted
-        accumulator = self._accumulator()
-        read_rows, zero_weight, least_weight, whole_weights = 0, 0, math.inf, True
-        missing = np.zeros(len(names), np.int64)
-        first_missing, largest = None, np.zeros(len(names))
+        names, weighted = self.columns.fitted, self.columns.weight is not None
+        accumulator, found = self._accumulator(), self.nothing()
+        account, largest, first_missing = found.account, found.largest, None
+        least_weight, whole_weights = found.least_weight, True
         file = self.source.files[shard.file]
         for batch in read(self.source, shard, names, self.budget):
             block = numbers(batch, names)
-            read_rows += batch.num_rows
-            if block.missing is not None:
-                missing += block.missing.sum(axis=1)
-                if first_missing is None:
-                    at, column = np.argwhere(block.missing.T)[0].tolist()
-                    first_missing = Position(file.path, _row(batch, at), names[column])
-            columns, weights = self._usable(block, batch, file.path)
-            if weights is not None:
-                positive = weights > 0
-                zero_weight += int((~positive).sum())
-                if not positive.all():
-                    columns, weights = [column[positive] for column in columns], weights[positive]
+            if first_missing is None and block.missing is not None:
+                at, column = np.argwhere(block.missing.T)[0].tolist()
+                first_missing = Position(file.path, _row(batch, at), names[column])
+            used = used_rows(block, weighted=weighted)
+            columns = block.columns if used is None else [column[used] for column in block.columns]
+            account += Account.of(block, used)
+            largest = np.maximum(largest, [_largest(column) for column in columns])
+            weights = None
+            if weighted:
+                self._check_weights(block, batch, file.path)
+                *columns, weights = columns
                 least_weight = min(least_weight, float(weights.min(initial=math.inf)))
                 whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
-            used = columns if weights is None else [*columns, weights]
-            largest = np.maximum(largest, [_largest(column) for column in used])
             try:
                 accumulator.add(columns, weights)
             except GridOverflow as overflow:
@@ -70,14 +66,13 @@ class SumShard:
                     f"{file.path}: column {names[j]!r} holds values beyond {self.largest[j]:g}, the largest "
                     "that the footers announce; the file's statistics are wrong, write it again"
                 ) from overflow
-        return RowSums(
-            accumulator.moments(), read_rows, missing, zero_weight, least_weight, whole_weights, first_missing, largest
-        )
+        moments = accumulator.moments()
+        return {shard.file: Sums(moments, account, least_weight, whole_weights, first_missing, largest)}
 
-    def nothing(self) -> RowSums:
+    def nothing(self) -> Sums:
         """The sums of no shard at all."""
         k = len(self.columns.fitted)
-        return RowSums(self._accumulator().moments(), 0, np.zeros(k, np.int64), 0, math.inf, True, None, np.zeros(k))
+        return Sums(self._accumulator().moments(), Account.zero(k), math.inf, True, None, np.zeros(k))
 
     def without(self, features: Sequence[int]) -> "SumShard":
         """The same without some features, given by index."""
@@ -96,22 +91,15 @@ class SumShard:
             return Float64Accumulator(k)
         return MomentsAccumulator(self.exponents[:k], int(self.exponents[k]) if self.columns.weight else None)
 
-    def _usable(
-        self, block: Numbers, batch: pa.RecordBatch, path: str
-    ) -> tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]:
-        """The complete rows, and their weights."""
-        complete = block.complete
-        columns = block.columns if complete is None else [column[complete] for column in block.columns]
-        if not self.columns.weight:
-            return columns, None
-        if (columns[-1] < 0).any():
-            weights = block.columns[-1]
-            at = int(np.argmax(weights < 0))
+    def _check_weights(self, block: Numbers, batch: pa.RecordBatch, path: str) -> None:
+        weights, complete = block.columns[-1], block.complete
+        negative = weights < 0 if complete is None else (weights < 0) & complete
+        if negative.any():
+            at = int(np.argmax(negative))
             raise DataError(
                 f"{path}: weight column {self.columns.weight!r} is {weights[at]:g} in row {_row(batch, at)}; "
                 "weights must be 0 or more"
             )
-        return columns[:-1], columns[-1]
 
 
 def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:

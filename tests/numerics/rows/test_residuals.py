@@ -19,7 +19,7 @@ def gather(
 ) -> ResidualStatistics:
     weight_exponent = None if weights is None else -52
     grids = ResidualGrids.of(np.array([5.0, 5.0]), 5.0 * unit, weight_exponent, 0.5 * unit, exact=exact)
-    total = grids.zero()
+    total = ResidualAccumulator(grids, MEANS, 1 / SCALES).sums()
     for start, stop in zip([0, *cuts], [*cuts, 50], strict=True):
         accumulator = ResidualAccumulator(grids, MEANS, 1 / SCALES)
         X = Z[:, start:stop] * SCALES[:, None] + MEANS[:, None]

@@ -98,7 +98,7 @@ def test_the_total_without_a_fold_is_the_fit_of_the_other_rows() -> None:
         assert_same(trained_on, moments(rows[:, left], largest=np.abs(rows).max(axis=1)))
         cross = CrossProducts.of(trained_on, centred=True)
         scaling = Scaling.of(cross)
-        baseline = ols.solve(cross, scaling, LeastSquares.of(cross, scaling), ())
+        baseline = ols.solve(LeastSquares.of(cross), ())
         coef, intercept = scaling.to_original(baseline.coef_scaled)
         refit = sm.OLS(y[left], sm.add_constant((X / scaling.scales[:, None]).T[left])).fit()
         np.testing.assert_allclose(np.array(coef, float) * scaling.scales, refit.params[1:], rtol=1e-9)
