@@ -23,6 +23,7 @@ from gdpipe.stages.ingest import ingest
 from gdpipe.stages.manifest import header, inputs
 from gdpipe.stages.measure import measure
 from gdpipe.stages.predict import predict
+from gdpipe.stages.previous import Start
 from gdpipe.stages.publish import publish
 from gdpipe.stages.published import nothing_to_do
 from gdpipe.stages.score import check_columns, score
@@ -60,19 +61,20 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         QualityError: It did not pass the gate; likewise.
         PublishError: The output could not be written.
     """
-    unchanged = nothing_to_do(config)
+    start = Start(config)
+    unchanged = nothing_to_do(config, start)
     if unchanged is not None:
         logger.info("nothing to do: inputs, settings and versions are those of %s (use --force)", unchanged)
-        return Run(unchanged)
+        return Run(unchanged, start.manifest)
     config = config.with_run_id()
     assert config.run_id is not None
     # BLAS is held to one thread: shards run beside each other, and sums must not depend on how it splits them
     with (
         threadpool_limits(1, user_api="blas"),
-        Staging(config.output, config.run_id) as staging,
+        Staging(config.output, config.run_id, is_ours=bool(start.__dict__.get("previous"))) as staging,
         open_executor(config.engine) as executor,
     ):
-        ingested = steps.ingest(config, executor)
+        ingested = steps.ingest(config, executor, start)
         regression = steps.standardize(config, ingested)
         solution = steps.fit(config, regression)
         predicted = steps.predict(ingested, regression, solution, staging, executor, with_density=config.report)

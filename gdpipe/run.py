@@ -34,9 +34,9 @@ class Run:
         manifest: What it says about itself.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, manifest: dict[str, Any] | None = None) -> None:
         self.place = place
-        self.manifest = read_manifest(place)
+        self.manifest = read_manifest(place) if manifest is None else manifest
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> Run:

@@ -1,7 +1,9 @@
 """What is known of a column's values in some rows, without reading them: from the statistics in a footer."""
 
+import itertools
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,13 @@ class Bounds:
     def empty(self) -> bool:
         """Whether all values are null."""
         return self.nulls == self.rows
+
+    def magnitude(self, kind: pa.DataType) -> float | None:
+        """No value of a column of this numeric type is larger, NaN aside; None where that is not known."""
+        if self.empty or self.low is None:
+            return 0.0 if self.empty else None
+        kind, largest = plain(kind), max(abs(self.low), abs(self.high))
+        return float(Fraction(largest, 10**kind.scale)) if pa.types.is_decimal(kind) else float(largest)
 
 
 def bounds(statistics: Any, physical: str, kind: pa.DataType, rows: int) -> Bounds:
@@ -75,3 +84,25 @@ def _in_unit(raw: Any, physical: str, kind: pa.DataType) -> Any:
     if t.is_unsigned_integer(kind):
         return int(raw) & (2**32 - 1 if physical == "INT32" else 2**64 - 1)
     return int(raw)
+
+
+def partition_bounds(partition: dict[str, Any], partitions: pa.Schema, rows: int) -> dict[str, Bounds]:
+    """What a folder's name says of so many rows in it: a partition column has one value in all of them."""
+    found = {}
+    for name, value in partition.items():
+        known = value.encode() if value is not None and is_text(partitions.field(name).type) else value
+        found[name] = Bounds(known, known, rows if value is None else 0, rows)
+    return found
+
+
+def first_leaves(schema: pa.Schema) -> list[int]:
+    """The index of each column's first leaf: nested columns have several, and may be named like others."""
+    return [0, *itertools.accumulate(_leaves(field.type) for field in schema)][:-1]
+
+
+def _leaves(kind: pa.DataType) -> int:
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if pa.types.is_dictionary(kind) or not kind.num_fields:
+        return 1
+    return sum(_leaves(kind.field(i).type) for i in range(kind.num_fields))

@@ -1,18 +1,19 @@
-"""Parquet files whose footers are known to be sound before Arrow reads them."""
+"""The footer of a Parquet file: its bytes as they lie there, known to be sound before Arrow reads them."""
 
-import hashlib
 from typing import Any
 
-import pyarrow.fs as pafs
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdpipe.errors import DataError
-from gdpipe.source.source_file import SourceFile
 from gdpipe.source.thrift import check_footer
 
-MAGIC = b"PAR1"
+# what a Parquet file starts and ends with; the second kind has an encrypted footer
+MAGIC, ENCRYPTED = b"PAR1", b"PARE"
 # after the footer: its length and the magic
 TAIL_BYTES = 8
+# read at once from the end of a file: nearly every footer is in it, and an object store takes a request a read
+END_BYTES = 2**16
 
 
 def read_footer(path: str, handle: Any) -> bytes:
@@ -23,31 +24,24 @@ def read_footer(path: str, handle: Any) -> bytes:
         handle: Arrow's, of the whole file.
 
     Raises:
-        DataError: The file is not Parquet.
+        DataError: The file is not Parquet, or encrypted.
         OSError: It cannot be read.
     """
     size = handle.size()
-    tail = handle.read_at(TAIL_BYTES, size - TAIL_BYTES) if size >= TAIL_BYTES else b""
-    length = int.from_bytes(tail[:4], "little")
-    if tail[4:] != MAGIC or length > size - TAIL_BYTES:
+    end: bytes = handle.read_at(min(size, END_BYTES), max(size - END_BYTES, 0))
+    if end[-4:] == ENCRYPTED:
+        raise DataError(f"{path}: an encrypted Parquet file, which gdpipe cannot read; write it unencrypted")
+    whole = int.from_bytes(end[-TAIL_BYTES:-4], "little") + TAIL_BYTES
+    if end[-4:] != MAGIC or whole > size:
         raise DataError(f"{path}: not Parquet, or not whole: it does not end with a footer")
-    footer: bytes = handle.read_at(length, size - TAIL_BYTES - length)
-    return footer
+    if whole > len(end):
+        end = handle.read_at(whole, size - whole)
+    return end[-whole:-TAIL_BYTES]
 
 
-def open_as_listed(filesystem: pafs.FileSystem, file: SourceFile) -> Any:
-    """A file of a source, opened, with the footer that it had when it was listed.
-
-    Another footer may give a column another type, or end the process.
-
-    Raises:
-        DataError: It has another one.
-        OSError: It cannot be read.
-    """
-    handle = filesystem.open_input_file(file.path)
-    if hashlib.sha256(read_footer(file.path, handle)).hexdigest() != file.footer_sha256:
-        raise DataError(f"{file.path}: was changed while it was read; run again when nobody writes to it")
-    return handle
+def parsed(footer: bytes) -> pq.FileMetaData:
+    """A footer that is known to be sound, as Arrow has it."""
+    return pq.read_metadata(pa.BufferReader(footer + len(footer).to_bytes(4, "little") + MAGIC))
 
 
 def open_parquet(path: str, handle: Any) -> pq.ParquetFile:
@@ -57,5 +51,6 @@ def open_parquet(path: str, handle: Any) -> pq.ParquetFile:
         DataError: It is not Parquet, or its footer is damaged.
         OSError: It cannot be read.
     """
-    check_footer(path, read_footer(path, handle))
-    return pq.ParquetFile(handle, page_checksum_verification=True)
+    footer = read_footer(path, handle)
+    check_footer(path, footer)
+    return pq.ParquetFile(handle, metadata=parsed(footer), page_checksum_verification=True)

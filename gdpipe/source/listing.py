@@ -7,18 +7,19 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import pyarrow.fs as pafs
 
 from gdpipe.errors import DataError
 from gdpipe.location import shown
 from gdpipe.source.files import open_location, reading
+from gdpipe.source.footer import ENCRYPTED, MAGIC
 from gdpipe.source.formats import ASKED_AT_ONCE, refuse_tables_above
+from gdpipe.source.source_file import listed
 from gdpipe.source.tree import DiskTree, StoreTree
 from gdpipe.source.walk import SUFFIXES, Walk, relative
 
-# what a Parquet file starts and ends with; the second kind has an encrypted footer
-MAGIC, ENCRYPTED = b"PAR1", b"PARE"
 LEAST_BYTES = 12
 SHOWN_NAMES = 5
 
@@ -30,26 +31,34 @@ class Listing:
     Attributes:
         filesystem: Where the files are.
         base: The folder that names are relative to.
-        paths: The files to read, in order.
+        files: The files to read, in order of path, with size and time.
         passed_over: What lies among them and is not read, but for what is hidden: names relative to the base, in
             order; a folder's name ends with '/'.
     """
 
     filesystem: pafs.FileSystem
     base: str
-    paths: tuple[str, ...]
+    files: tuple[pafs.FileInfo, ...]
     passed_over: tuple[str, ...] = ()
+
+    @property
+    def fingerprints(self) -> list[dict[str, Any]]:
+        """What is known of the files without opening one."""
+        return [listed(info.path, info.size, info.mtime_ns or 0) for info in self.files]
 
 
 def find_files(location: str) -> Listing:
     """The files of a source; in folders, those that are Parquet by name or by content.
 
-    To be called while `reading`, which puts a name to what filesystems raise.
-
     Raises:
         DataError: There is no such place, a link leads nowhere, or files belong to a table of Delta Lake, Iceberg or
             Hudi.
     """
+    with reading(shown(location)):
+        return _find_files(location)
+
+
+def _find_files(location: str) -> Listing:
     try:
         filesystem, path = open_location(location)
     except ValueError as error:
@@ -66,7 +75,7 @@ def find_files(location: str) -> Listing:
         pattern = PurePosixPath(path).relative_to(base).parts
     elif info.type != pafs.FileType.Directory:
         refuse_tables_above(filesystem, _parents(path))
-        return Listing(filesystem, str(PurePosixPath(path).parent), (path,))
+        return Listing(filesystem, str(PurePosixPath(path).parent), (info,))
     else:
         base = path
     walk = Walk(filesystem, DiskTree() if on_disk else StoreTree(filesystem, base), base, pattern)
@@ -89,7 +98,7 @@ def _listing(filesystem: pafs.FileSystem, base: str, walk: Walk) -> Listing:
         is_parquet = dict(zip(unsure, pool.map(lambda path: _is_parquet(filesystem, path), unsure), strict=True))
     paths = sorted(path for path, sure in named if sure or is_parquet[path])
     others = {relative(path, base) for path in unsure if not is_parquet[path]}
-    return Listing(filesystem, base, tuple(paths), tuple(sorted(others | walk.passed_over)))
+    return Listing(filesystem, base, tuple(filesystem.get_file_info(paths)), tuple(sorted(others | walk.passed_over)))
 
 
 def _is_parquet(filesystem: pafs.FileSystem, path: str) -> bool:

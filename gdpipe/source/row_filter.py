@@ -1,7 +1,7 @@
 """Filters at work: which row groups of a file may hold rows that pass, and which rows do."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from gdpipe.errors import ConfigError
 from gdpipe.filters import Condition as Filter
 from gdpipe.filters import Filters, filter_columns, filter_groups
-from gdpipe.source.bounds import Bounds
+from gdpipe.source.bounds import Bounds, partition_bounds
 from gdpipe.source.conditions import Condition
-from gdpipe.source.literals import NotComparableError, is_text
+from gdpipe.source.literals import NotComparableError
 from gdpipe.source.source_file import SourceFile
 
 Compiled = list[list[tuple[str, Condition]]]
@@ -36,7 +36,7 @@ class RowFilter:
         Raises:
             ConfigError: A value cannot be compared with a partition column.
         """
-        known = _of_partition(file.partition, partitions, 1)
+        known = partition_bounds(file.partition, partitions, 1)
         return [
             group
             for group, of_folder in zip(filter_groups(self.filters), self.of_folders(partitions), strict=True)
@@ -92,7 +92,7 @@ class RowFilter:
             partitions: The partition columns' types.
             of_folders: The conditions on them.
         """
-        known = _of_partition(partition, partitions, 1)
+        known = partition_bounds(partition, partitions, 1)
         return any(all(condition.may_pass(known[c]) for c, condition in group) for group in of_folders)
 
     def needs(self, file: SourceFile, partitions: pa.Schema) -> list[str]:
@@ -100,23 +100,23 @@ class RowFilter:
         there = {column for group in self.of_file(file, partitions) for column, _, _ in group}
         return sorted(there - file.partition.keys())
 
-    def pruned(self, file: SourceFile, partitions: pa.Schema, known: Sequence[Mapping[str, Bounds]]) -> SourceFile:
+    def pruned(
+        self, file: SourceFile, partitions: pa.Schema, known: Iterable[tuple[int, Mapping[str, Bounds]]]
+    ) -> SourceFile:
         """The file, told which of its row groups may hold rows that pass, and whether all of its rows do.
 
         Args:
             file: With the columns that it `needs`, if it has rows.
             partitions: The partition columns' types.
-            known: Of each row group, the bounds of the columns that are asked for.
+            known: Of each row group that has rows, its index and the bounds of the columns that are asked for.
 
         Raises:
             ConfigError: A value cannot be compared with a column.
         """
         compiled = self.compiled(file, partitions) if any(file.group_rows) else []
         wanted, filtered = [], False
-        for g, rows in enumerate(file.group_rows):
-            if not rows:
-                continue
-            bounds = {**known[g], **_of_partition(file.partition, partitions, rows)}
+        for g, of_group in known:
+            bounds = {**of_group, **partition_bounds(file.partition, partitions, file.group_rows[g])}
             if any(all(condition.may_pass(bounds[c]) for c, condition in group) for group in compiled):
                 wanted.append(g)
             filtered |= not any(not any(condition.may_fail(bounds[c]) for c, condition in group) for group in compiled)
@@ -135,15 +135,3 @@ def _condition(kind: pa.DataType, column: str, operator: str, value: Any) -> Con
         return Condition.of(kind, operator, value)
     except NotComparableError as error:
         raise ConfigError(f"filters {[column, operator, value]!r}: column {column!r} is {kind}; {error}") from None
-
-
-def _of_partition(partition: dict[str, Any], partitions: pa.Schema, rows: int) -> dict[str, Bounds]:
-    """A partition column has one value in all rows of a file."""
-    found = {}
-    for name, value in partition.items():
-        if value is None:
-            found[name] = Bounds(None, None, rows, rows)
-        else:
-            known = value.encode() if is_text(partitions.field(name).type) else value
-            found[name] = Bounds(known, known, 0, rows)
-    return found

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 from gdpipe.errors import DataError
 from gdpipe.filters import filter_columns
 from gdpipe.source.arrays import repeated, to_arrow
-from gdpipe.source.budget import BYTES_PER_NUMBER, DISK_READ_BYTES, STORE_READ_BYTES, Budget, batch_rows, read_needs
+from gdpipe.source.budget import BYTES_PER_NUMBER, Budget, batch_rows, read_needs
 from gdpipe.source.files import reading
-from gdpipe.source.footer import open_as_listed
 from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile, without_views
 
@@ -63,7 +62,7 @@ def budget_for(
     n_columns = len({*names, *filter_columns(source.filters)})
     rows = batch_rows(memory_bytes, workers, n_columns)
     largest = max((source.files[s.file].group_rows[g] for s in shards for g in s.row_groups), default=0)
-    needed = read_needs(n_columns, rows, largest, _read_bytes(source))
+    needed = read_needs(n_columns, rows, largest, source.opened.read_bytes)
     return Budget.of(memory_bytes, workers, len(shards), rows, needed)
 
 
@@ -102,7 +101,7 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
     starts = [0, *itertools.accumulate(file.group_rows)]
     try:
-        with _opened(source, file) as parquet:
+        with source.opened.reader(file) as parquet:
             for group in shard.row_groups:
                 row = starts[group]
                 for decoded in _decode(parquet, file, group, stored, at_once):
@@ -116,33 +115,6 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
     finally:
         # the pool has a part a thread, which would otherwise keep what its fullest moment took
         pa.default_memory_pool().release_unused()
-
-
-# the footer parsed last, for the next shard of the same file: one of thousands of row groups takes longer to parse than
-# a row group to read, and tens of megabytes
-_footer: tuple[tuple[str, str | None], pq.FileMetaData | None] = (("", ""), None)
-
-
-def _opened(source: Source, file: SourceFile) -> pq.ParquetFile:
-    global _footer  # noqa: PLW0603  # threads share it; whoever finds another file's parses its own
-    key = (file.path, file.footer_sha256)
-    known, metadata = _footer
-    with reading(file.path):
-        # pages are read as they are decoded: a row group is never in memory whole, however large it is
-        parquet = pq.ParquetFile(
-            open_as_listed(source.filesystem, file),
-            metadata=metadata if known == key else None,
-            page_checksum_verification=True,
-            pre_buffer=False,
-            buffer_size=_read_bytes(source),
-            coerce_int96_timestamp_unit="us",
-        )
-    _footer = (key, parquet.metadata)
-    return parquet
-
-
-def _read_bytes(source: Source) -> int:
-    return DISK_READ_BYTES if source.filesystem.type_name == "local" else STORE_READ_BYTES
 
 
 def _decode(

@@ -1,7 +1,7 @@
 """What the filters leave of each file of a source: by its partition values without opening it, by its footer else."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -39,12 +39,12 @@ class Selection:
         """Whether no row of a file in such a folder can pass."""
         return self._filter is not None and not self._filter.may_match(partition, self._partitions, self._of_folders)
 
-    def pruned(self, file: SourceFile, known: Sequence[Mapping[str, Bounds]]) -> SourceFile:
+    def pruned(self, file: SourceFile, known: Iterable[tuple[int, Mapping[str, Bounds]]]) -> SourceFile:
         """The file, told which of its row groups can hold rows that pass.
 
         Args:
             file: As its footer describes it.
-            known: Of each row group, the bounds of `columns`.
+            known: Of each row group that has rows, its index and the bounds of `columns`; asked when it is needed.
 
         Raises:
             ConfigError: A value cannot be compared with a column.

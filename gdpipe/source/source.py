@@ -1,33 +1,30 @@
 """Parquet in: which files there are, and what their footers say."""
 
 import dataclasses
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gdpipe.errors import DataError, SchemaError
 from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
 from gdpipe.source import schemas
-from gdpipe.source.bounds import Bounds, bounds
+from gdpipe.source.bounds import first_leaves
 from gdpipe.source.columns import is_numeric, resolution
 from gdpipe.source.files import partition_schema, partitions_of, reading
-from gdpipe.source.footer import read_footer
 from gdpipe.source.formats import refuse_deletes
-from gdpipe.source.listing import ENCRYPTED, find_files, nothing_found
-from gdpipe.source.magnitudes import Cache, first_leaves, largest_in_file
+from gdpipe.source.listing import Listing, find_files, nothing_found
+from gdpipe.source.magnitudes import Cache, largest_in_file
+from gdpipe.source.open_files import OpenFiles
 from gdpipe.source.schemas import TypesDifferError, Variant
 from gdpipe.source.selection import Selection, not_there, row_filter
-from gdpipe.source.source_file import NO_COLUMNS, SourceFile, listed, pandas_index, stored_fields
-from gdpipe.source.thrift import check_footer
+from gdpipe.source.source_file import NO_COLUMNS, SourceFile, pandas_index, stored_fields
 
 if TYPE_CHECKING:
     from gdpipe.source.row_filter import RowFilter  # loads pyarrow.compute, as slow to load as all else of Arrow
@@ -39,7 +36,7 @@ class Source:
 
     Attributes:
         location: As the user gave it, without credentials.
-        filesystem: Where the files are.
+        opened: Access to the files.
         files: At least one; with filters some may be known by name only.
         schema: All columns of the files that rows are read of, each with a type that holds the values of all, and the
             partition columns.
@@ -50,7 +47,7 @@ class Source:
     """
 
     location: str
-    filesystem: pafs.FileSystem
+    opened: OpenFiles = field(compare=False, repr=False)
     files: tuple[SourceFile, ...]
     schema: pa.Schema
     partitions: pa.Schema
@@ -59,12 +56,13 @@ class Source:
     passed_over: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, location: str, filters: Any = None) -> "Source":
+    def open(cls, location: str, filters: Any = None, listing: Listing | None = None) -> "Source":
         """Find the files, and read the footers of those that their partition values do not rule out.
 
         Args:
             location: A file, a folder, a glob or a URI.
             filters: Rows to use, as `gdpipe.filters.normalized` takes them.
+            listing: The files, where they have just been looked for.
 
         Raises:
             DataError: Nothing is there, or a file is not Parquet.
@@ -73,19 +71,18 @@ class Source:
         """
         where = shown(location)
         filters = normalized(filters)
-        with reading(where):
-            listing = find_files(location)
-            infos = listing.filesystem.get_file_info(list(listing.paths))
-        if not infos:
+        listing = listing or find_files(location)
+        if not listing.files:
             raise nothing_found(where, listing)
-        names = [PurePosixPath(path).relative_to(listing.base) for path in listing.paths]
+        names = [PurePosixPath(info.path).relative_to(listing.base) for info in listing.files]
         partitions = partitions_of(names)
         of_folders = partition_schema(partitions)
         selection = Selection(where, of_folders, filters)
-        files = _opened(listing.filesystem, infos, [str(name) for name in names], partitions, selection)
+        opened = OpenFiles(listing.filesystem)
+        files = _opened(opened, listing.files, [str(name) for name in names], partitions, selection)
         found = schemas.variants(files)
         schema = schemas.union(found, of_folders)
-        return cls(where, listing.filesystem, tuple(files), schema, of_folders, found, filters, listing.passed_over)
+        return cls(where, opened, tuple(files), schema, of_folders, found, filters, listing.passed_over)
 
     @property
     def n_rows(self) -> int:
@@ -146,7 +143,7 @@ class Source:
         """
         totals = np.zeros(len(names))
         for file in filter(lambda file: file.is_opened, self.files):
-            totals = np.maximum(totals, largest_in_file(self.filesystem, file, names, kept))
+            totals = np.maximum(totals, largest_in_file(self.opened, file, names, kept))
         return totals
 
     def check_as_listed(self, file: SourceFile) -> None:
@@ -156,7 +153,7 @@ class Source:
             DataError: It was changed, or is gone.
         """
         with reading(file.path):
-            info = self.filesystem.get_file_info(file.path)
+            info = self.opened.filesystem.get_file_info(file.path)
         if (info.size, info.mtime_ns or 0) != (file.size, file.modified_ns):
             raise DataError(f"{file.path}: changed while this run read it; train again when nobody writes to it")
 
@@ -195,20 +192,8 @@ class Source:
         return schemas.types_of(self.variants, name)
 
 
-def list_files(location: str) -> list[dict[str, Any]]:
-    """The fingerprints of a source's files, as far as they are known without opening one.
-
-    Raises:
-        DataError: There is no such place.
-    """
-    with reading(shown(location)):
-        found = find_files(location)
-        infos = found.filesystem.get_file_info(list(found.paths))
-    return [listed(info.path, info.size, info.mtime_ns or 0) for info in infos]
-
-
 def _opened(
-    filesystem: pafs.FileSystem,
+    opened: OpenFiles,
     infos: Sequence[pafs.FileInfo],
     names: Sequence[str],
     partitions: Sequence[dict[str, Any]],
@@ -216,42 +201,36 @@ def _opened(
 ) -> list[SourceFile]:
     """Each file with the row groups that can hold rows that pass; what its partition values rule out is not opened.
 
-    A footer is let go of before the next is read, and a schema that many files have is kept once: there may be a
-    hundred thousand. Where no file is left, files are opened until one has rows, whose columns are the source's.
+    A schema that many files have is kept once: there may be a hundred thousand. Where no file is left, files are opened
+    until one has rows, whose columns are the source's.
     """
     schemas_met: dict[pa.Schema, pa.Schema] = {}
 
-    def opened(f: int) -> SourceFile:
-        file, known = _read_footer(filesystem, infos[f], names[f], partitions[f], selection.columns)
+    def described(f: int) -> SourceFile:
+        file = _described(opened, infos[f], names[f], partitions[f])
         file = dataclasses.replace(file, schema=schemas_met.setdefault(file.schema, file.schema))
-        return selection.pruned(file, known)
+        return selection.pruned(file, opened.bounds(file, selection.columns))
 
     files = [
         SourceFile(info.path, name, info.size, info.mtime_ns or 0, None, NO_COLUMNS, partition, (), (), True)
         if selection.rules_out(partition)
-        else opened(f)
+        else described(f)
         for f, (info, name, partition) in enumerate(zip(infos, names, partitions, strict=True))
     ]
     if not any(file.is_opened for file in files):
         for f in range(len(files)):
-            files[f] = opened(f)
+            files[f] = described(f)
             if any(files[f].group_rows):
                 break
     selection.check()
     return files
 
 
-def _read_footer(
-    filesystem: pafs.FileSystem, info: pafs.FileInfo, name: str, partition: dict[str, Any], asked: Sequence[str]
-) -> tuple[SourceFile, list[dict[str, Bounds]]]:
-    """A file, and what its footer says of some columns in each row group."""
-    with reading(info.path), filesystem.open_input_file(info.path) as handle:
-        if info.size >= 4 and handle.read_at(4, info.size - 4) == ENCRYPTED:
-            raise DataError(f"{info.path}: an encrypted Parquet file, which gdpipe cannot read; write it unencrypted")
-        metadata = pq.read_metadata(handle)
+def _described(opened: OpenFiles, info: pafs.FileInfo, name: str, partition: dict[str, Any]) -> SourceFile:
+    """A file, as its footer describes it."""
+    with reading(info.path):
+        footer_sha256, metadata = opened.footer(info.path)
         written = metadata.schema.to_arrow_schema()
-        footer = read_footer(info.path, handle)
-        check_footer(info.path, footer)
         refuse_deletes(info.path, metadata.metadata, written)
     groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
     if any(rows < 0 for rows in groups):
@@ -261,37 +240,17 @@ def _read_footer(
         raise DataError(
             f"{info.path}: a damaged Parquet footer ({metadata.num_rows} rows, {sum(groups)} in row groups)"
         )
-    leaves = first_leaves(written)
-    int96 = {
-        n for n, at in zip(written.names, leaves, strict=True) if metadata.schema.column(at).physical_type == "INT96"
-    }
-    file = SourceFile(
+    leaves = zip(written.names, first_leaves(written), strict=True)
+    int96 = {name for name, leaf in leaves if metadata.schema.column(leaf).physical_type == "INT96"}
+    return SourceFile(
         info.path,
         name,
         info.size,
         info.mtime_ns or 0,
-        hashlib.sha256(footer).hexdigest(),
+        footer_sha256,
         pa.schema(stored_fields(written, int96)),
         partition,
         groups,
         tuple(g for g, rows in enumerate(groups) if rows),
         index=pandas_index(written),
     )
-    places = dict(zip(written.names, leaves, strict=True))
-    return file, [_bounds(metadata.row_group(g), metadata.schema, file, places, asked) for g in range(len(groups))]
-
-
-def _bounds(
-    group: pq.RowGroupMetaData,
-    schema: pq.ParquetSchema,
-    file: SourceFile,
-    places: Mapping[str, int],
-    asked: Sequence[str],
-) -> dict[str, Bounds]:
-    found = {}
-    for name in asked:
-        # of two columns of one name none can be asked for: `_pruned` says so
-        if file.schema.names.count(name) == 1 and name not in file.partition:
-            at, kind = places[name], file.schema.field(name).type
-            found[name] = bounds(group.column(at).statistics, schema.column(at).physical_type, kind, group.num_rows)
-    return found

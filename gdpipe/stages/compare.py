@@ -81,7 +81,7 @@ def _previous(
     """The published fit, if it has the same target; and what a person should know of the comparison."""
     not_applied = "" if config.max_rmse_increase is None else "; max_rmse_increase was not applied"
     try:
-        previous = latest_fit(config.output)
+        previous = latest_fit(ingested.start)
     except PublishError as error:
         if not_applied:  # a gate that cannot be asked stays shut
             remedy = "max_rmse_increase has nothing to compare with: repair that run, or leave the setting out"

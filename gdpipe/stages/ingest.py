@@ -22,6 +22,7 @@ from gdpipe.source.scan import Shard, budget_for, shards
 from gdpipe.source.source import Source
 from gdpipe.stages.cached_sums import CachedSums, sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
+from gdpipe.stages.previous import Start
 from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.scan.row_sums import Sums
 from gdpipe.stages.scan.sum_shard import SumShard, check_usable
@@ -79,6 +80,7 @@ class Ingested:
         predicted: Indices of the files whose rows are to be predicted.
         to_predict: What the first scan learned of their rows.
         unpredicted: Sums over the rows used of all other files.
+        start: What the run found when it started.
     """
 
     source: Source
@@ -95,6 +97,7 @@ class Ingested:
     predicted: frozenset[int]
     to_predict: Sums
     unpredicted: Moments | Float64Moments
+    start: Start
 
     def sums_of(self, file: int) -> str | None:
         """Where a file's sums come from: `read` or `kept`; None where the filters leave nothing of it."""
@@ -103,12 +106,13 @@ class Ingested:
         return "read" if file in self.scanned else "kept"
 
 
-def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> Ingested:
+def ingest(config: TrainingConfig, executor: Executor, start: Start | None = None, *, keep: bool = True) -> Ingested:
     """Sum over the source: files whose sums were kept are not read.
 
     Args:
         config: The settings of the run.
         executor: Who reads.
+        start: What the run found when it started; None looks for it now.
         keep: Whether to look into `OUTPUT/moments/`, and to write there; only exact sums are kept.
 
     Raises:
@@ -116,7 +120,8 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
         SchemaError: A column is missing, not numeric, or differs between files.
         PublishError: Sums cannot be kept.
     """
-    source = Source.open(config.source, config.filters)
+    start = start or Start(config)
+    source = start.take_source()
     columns, notices = choose_columns(config, source)
     notices += notices_of(source.passed_over)
     exact = _is_exact(config, columns)
@@ -128,7 +133,8 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
     check_usable(work, bound)
     if config.weight and not exact:
         _check_products(columns, source, bound)
-    gathering = _Gathering(parts, cache, files_to_predict(config, source), at_most(budget.readers, executor))
+    predicted = files_to_predict(config, source, start)
+    gathering = _Gathering(parts, cache, predicted, at_most(budget.readers, executor))
     sums = gathering.total(work)
     empty = _empty_features(config, columns, sums)
     if empty:
@@ -168,6 +174,7 @@ def ingest(config: TrainingConfig, executor: Executor, *, keep: bool = True) -> 
         gathering.predicted,
         gathering.cells[True],
         gathering.cells[False].moments,
+        start,
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -14,13 +14,14 @@ from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.relations import describe
 from gdpipe.report.plan import RunPlan
+from gdpipe.source.bounds import partition_bounds
 from gdpipe.source.budget import BYTES_PER_NUMBER
-from gdpipe.source.null_counts import Footers, read_footers
 from gdpipe.source.scan import Shard
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import choose_columns
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import Ingested, ingest
+from gdpipe.stages.previous import Start
 from gdpipe.stages.progress import listening, silence
 from gdpipe.stages.scan.predict_shard import ROW_GROUP_ROWS
 from gdpipe.stages.standardize import standardize
@@ -53,11 +54,12 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         ConfigError: A setting does not fit the data.
         DataError: The input cannot be used, as far as footers and sample show.
     """
-    source = Source.open(config.source, config.filters)
+    start = Start(config)
+    source = start.source()
     columns, _ = choose_columns(config, source)
-    footers = read_footers(source, columns.fitted)
-    if config.null_policy == "fail" and config.filters is None and footers.nulls:
-        gaps = ", ".join(f"{name} {count:,}" for name, count in footers.nulls.items())
+    nulls, least_left_out, silent = _gaps(source, columns.fitted)
+    if config.null_policy == "fail" and config.filters is None and any(nulls.values()):
+        gaps = ", ".join(f"{name} {count:,}" for name, count in nulls.items() if count)
         raise DataError(f"{source.location}: null in: {gaps}; null_policy='drop' leaves such rows out")
     groups = [(f, g) for f, file in enumerate(source.files) for g in file.wanted_groups]
     counts = [source.files[f].group_rows[g] for f, g in groups]
@@ -70,7 +72,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         # how far the sample is, is nobody's question, and its rows are not those of the shards
         with threadpool_limits(1, user_api="blas"), listening(silence):
             began = time.perf_counter()
-            ingested = ingest(config, sampler, keep=False)
+            ingested = ingest(config, sampler, start, keep=False)
             opened = time.perf_counter() - began - sampler.elapsed
             regression = standardize(config, ingested)
             began = time.perf_counter()
@@ -88,7 +90,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     descent_seconds = descended * max(steps / max(solution.iterations, 1), 1.0)
     scale = wanted / decoded
     first_scan = sampler.busy * scale / ingested.budget.readers
-    least = footers.least_left_out if config.filters is None else None
+    least = least_left_out if config.filters is None else None
     condition = regression.problem.condition_number
     return RunPlan(
         source=source.location,
@@ -116,7 +118,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         workers=ingested.budget.readers,
         batch_rows=ingested.budget.batch_rows,
         dependencies=describe(regression, columns.design.names),
-        notices=_notices(ingested, footers),
+        notices=_notices(ingested, silent),
     )
 
 
@@ -183,8 +185,27 @@ def _memory(ingested: Ingested) -> int:
     )
 
 
-def _notices(ingested: Ingested, footers: Footers) -> tuple[str, ...]:
-    if not footers.silent:
+def _gaps(source: Source, names: Sequence[str]) -> tuple[dict[str, int], int, list[str]]:
+    """What footers say of row groups that the filters may match: nulls by column, rows that miss a value, and silence.
+
+    A row may miss several values: the most of any column, a row group, is proven. Of silent columns no minimum and
+    maximum are known somewhere.
+    """
+    nulls, least, silent = dict.fromkeys(names, 0), 0, set()
+    for file in filter(lambda file: file.wanted_groups, source.files):
+        wanted = set(file.wanted_groups)
+        for g, of_file in source.opened.bounds(file, names):
+            if g in wanted:
+                known = {**of_file, **partition_bounds(file.partition, source.partitions, file.group_rows[g])}
+                missing = {name: known[name].nulls or 0 for name in names}
+                silent |= {name for name in names if known[name].low is None and not known[name].empty}
+                nulls = {name: nulls[name] + missing[name] for name in names}
+                least += max(missing.values())
+    return nulls, least, [name for name in names if name in silent]
+
+
+def _notices(ingested: Ingested, silent: Sequence[str]) -> tuple[str, ...]:
+    if not silent:
         return ingested.notices
-    cost = f"footers without minimum and maximum cost one more read of: {', '.join(footers.silent)}"
+    cost = f"footers without minimum and maximum cost one more read of: {', '.join(silent)}"
     return (*ingested.notices, cost)

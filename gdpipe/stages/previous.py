@@ -1,5 +1,6 @@
 """The run that is published now: the one that a new fit is compared with."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,16 +9,80 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from gdpipe.config import TrainingConfig
 from gdpipe.errors import PublishError
 from gdpipe.filters import Filters, filter_groups
 from gdpipe.numerics.inference.drift import Fitted
 from gdpipe.source.files import first_line
+from gdpipe.source.listing import Listing, find_files
+from gdpipe.source.source import Source
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import read_artifact
+from gdpipe.store.place import Place
 from gdpipe.store.runs import find_latest, place_at, read_manifest
 
 # characters; the whole is in that run's manifest
 LONGEST_FILTERS = 200
+
+
+class Start:
+    """What a run finds when it starts: the run before it, and its source; each is looked up once, for all stages.
+
+    Args:
+        config: The settings of the run.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self._config = config
+        self._listing: Listing | None = None
+        self._source: Source | None = None
+
+    @functools.cached_property
+    def previous(self) -> Place | None:
+        """The folder of the run before; None where nothing has been published yet.
+
+        Raises:
+            PublishError: `latest.json` is damaged or cannot be read; the next one that asks reads it again.
+        """
+        return find_latest(place_at(self._config.output))
+
+    @functools.cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """What the run before says of itself; None where there is none.
+
+        Raises:
+            PublishError: Likewise, or its manifest.
+        """
+        return None if self.previous is None else read_manifest(self.previous)
+
+    def listing(self) -> Listing:
+        """The files of the source; none is opened.
+
+        Raises:
+            DataError: There is no such place.
+        """
+        self._listing = self._listing or find_files(self._config.source)
+        return self._listing
+
+    def source(self) -> Source:
+        """The source, opened.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        self._source = self._source or Source.open(self._config.source, self._config.filters, self.listing())
+        return self._source
+
+    def take_source(self) -> Source:
+        """The source, opened, for the stage that reads it: one that is tried again gets it as it is by then.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        try:
+            return self.source()
+        finally:
+            self._listing = self._source = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +191,15 @@ def _comparable(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, dict) else value
 
 
-def latest_fit(output: str) -> PublishedFit | None:
-    """The fit that `latest.json` names; None where nothing has been published yet.
+def latest_fit(start: Start) -> PublishedFit | None:
+    """The fit that was published before; None where there is none.
 
     Raises:
         PublishError: It is damaged, has just been removed, or is not a training run.
     """
-    folder = find_latest(place_at(output))
-    if folder is None:
+    folder, manifest = start.previous, start.manifest
+    if folder is None or manifest is None:
         return None
-    manifest = read_manifest(folder)
     if manifest["kind"] != "training":
         raise PublishError(f"{folder} holds {manifest['kind']}, not a fit")
     parameters, metrics = (read_artifact(folder, f"{name}.parquet") for name in (catalog.PARAMETERS, catalog.METRICS))

@@ -8,9 +8,9 @@ from typing import Any
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import DataError, PublishError
 from gdpipe.printable import logger_named
-from gdpipe.source.source import Source, list_files
+from gdpipe.source.source import Source
+from gdpipe.stages.previous import Start
 from gdpipe.store.place import Place
-from gdpipe.store.runs import find_latest, place_at, read_manifest
 
 logger = logger_named(__name__)
 
@@ -25,27 +25,26 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-def nothing_to_do(config: TrainingConfig) -> Place | None:
+def nothing_to_do(config: TrainingConfig, start: Start) -> Place | None:
     """The published run's folder, if a run now would be that run again; None where there is something to do.
 
     The same settings, the same program, the same files by fingerprint, and all that was published still there, by size
     (`gdpipe verify` has the checksums). No row is read, and footers only where the files' names, sizes and times agree.
     """
-    found = None if config.force else _published(config)
-    if found is None:
+    manifest = _published(start)
+    if config.force or manifest is None or start.previous is None:
         return None
-    folder, manifest = found
     same = (
         config.run_id in {None, manifest["run_id"]}
         and _material(json.loads(json.dumps(config.as_dict(), default=str))) == _material(manifest["settings"])
         and manifest["versions"] == versions()
-        and _is_whole(folder, manifest)
-        and _is_input(config, _fingerprints(manifest))
+        and _is_whole(start.previous, manifest)
+        and _is_input(start, _fingerprints(manifest))
     )
-    return folder if same else None
+    return start.previous if same else None
 
 
-def files_to_predict(config: TrainingConfig, source: Source) -> frozenset[int]:
+def files_to_predict(config: TrainingConfig, source: Source, start: Start) -> frozenset[int]:
     """Indices of the files whose rows `predict` asks for.
 
     `new` are those that the published run did not have, or not as they are now: all of them where there is no run.
@@ -53,38 +52,32 @@ def files_to_predict(config: TrainingConfig, source: Source) -> frozenset[int]:
     """
     if config.predict != "new":
         return frozenset(range(len(source.files)) if config.predict == "all" else ())
-    found = _published(config)
-    had = [] if found is None else [entry for entry in found[1]["inputs"] if entry.get("sums")]
+    had = [entry for entry in (_published(start) or {"inputs": ()})["inputs"] if entry.get("sums")]
     known = {tuple(entry[name] for name in FINGERPRINT) for entry in had}
     return frozenset(
         f for f, file in enumerate(source.files) if tuple(file.fingerprint[name] for name in FINGERPRINT) not in known
     )
 
 
-def _published(config: TrainingConfig) -> tuple[Place, dict[str, Any]] | None:
+def _published(start: Start) -> dict[str, Any] | None:
+    """The manifest of the run before, where it is a training run."""
     try:
-        folder = find_latest(place_at(config.output))
-        if folder is None:
-            return None
-        manifest = read_manifest(folder)
-        complete = manifest["kind"] == "training" and isinstance(manifest["settings"], dict)
-        _ = manifest["versions"], _fingerprints(manifest)
-    except (PublishError, KeyError, TypeError):
+        return start.manifest if start.manifest and start.manifest["kind"] == "training" else None
+    except PublishError:
         return None
-    return (folder, manifest) if complete else None
 
 
 def _fingerprints(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [{name: entry[name] for name in FINGERPRINT} for entry in manifest["inputs"]]
 
 
-def _is_input(config: TrainingConfig, fingerprints: list[dict[str, Any]]) -> bool:
+def _is_input(start: Start, fingerprints: list[dict[str, Any]]) -> bool:
     try:
-        listed = list_files(config.source)
+        listed = start.listing().fingerprints
         known = [{name: entry[name] for name in listed[0]} for entry in fingerprints] if listed else []
         if listed != known:
             return False  # footers need not be read
-        return [file.fingerprint for file in Source.open(config.source, config.filters).files] == fingerprints
+        return [file.fingerprint for file in start.source().files] == fingerprints
     except DataError:  # the run itself will say what is wrong with them
         return False
 

@@ -57,6 +57,7 @@ class Staging:
     Args:
         output: Where all runs are kept; made if it is not there.
         run_id: The new run's name.
+        is_ours: Whether `latest.json` is known to be a pointer of ours; else it is looked into.
 
     Raises:
         ConfigError: A run of that name exists, or is being written.
@@ -64,15 +65,17 @@ class Staging:
             is where gdpipe writes.
     """
 
-    def __init__(self, output: str | os.PathLike[str], run_id: str) -> None:
+    def __init__(self, output: str | os.PathLike[str], run_id: str, *, is_ours: bool = False) -> None:
         self.output = place_at(output)
+        self._is_ours = is_ours
         self.run_id = run_id
 
     def __enter__(self) -> "Staging":
         with output_errors(f"cannot write to {self.output}"):
             if strange := self.output.clear_dead():
                 logger.info("not made by gdpipe, and left alone in %s: %s", self.output.below(STAGING), listed(strange))
-            _check_pointer(self.output)
+            if not self._is_ours:
+                _check_pointer(self.output)
             lease = self.output.lease(self.run_id)
             if lease is None:
                 raise ConfigError(f"run_id {self.run_id!r}: a run of that name is being written to {self.output}")

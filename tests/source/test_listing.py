@@ -10,7 +10,8 @@ import pytest
 
 import gdpipe
 from gdpipe.errors import DataError
-from gdpipe.source.source import Source, list_files
+from gdpipe.source.listing import find_files
+from gdpipe.source.source import Source
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 from tests.s3 import Server
 
@@ -70,7 +71,7 @@ def test_what_is_called_parquet_and_is_not_is_an_error(name: str, tmp_path: Path
     content = one(tmp_path / "a.parquet").read_bytes()
     (tmp_path / "z").mkdir()
     (tmp_path / name).write_bytes(content[:-5])
-    with pytest.raises(DataError, match=rf"{name}: not Parquet, damaged"):
+    with pytest.raises(DataError, match=rf"{name}: not Parquet, or not whole"):
         names(tmp_path)
 
 
@@ -267,7 +268,7 @@ def test_which_files_count_in_a_bucket(s3: Server, bucket: str, tmp_path: Path) 
         assert [file.name for file in source.files] == expected, location
     assert passed_over(s3.uri(f"{bucket}/data")) == ["_day=2/cut", "notes/readme.txt"]
     before = len(s3.requests())
-    assert len(list_files(s3.uri(f"{bucket}/data"))) == 3
+    assert len(find_files(s3.uri(f"{bucket}/data")).files) == 3
     gets = [r for r in s3.requests()[before:] if r.startswith("GET") and "list-type" not in r]
     # a file that its name says is Parquet is not opened; of another its start, and its end if it starts well
     assert not any(".parquet" in r.lower() for r in gets)

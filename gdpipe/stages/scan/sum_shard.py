@@ -117,7 +117,7 @@ def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
     source = work.source
     for name in [n for n, size in zip(work.columns.fitted, bound.tolist(), strict=True) if not size <= LARGEST_VALUE]:
         for f, file in enumerate(source.files):
-            if not file.wanted_groups or largest_in_file(source.filesystem, file, [name], None)[0] <= LARGEST_VALUE:
+            if not file.wanted_groups or largest_in_file(source.opened, file, [name], None)[0] <= LARGEST_VALUE:
                 continue
             for batch in read(source, Shard(f, f, file.wanted_groups), [name], work.budget):
                 values = numbers(batch, [name]).columns[0]
