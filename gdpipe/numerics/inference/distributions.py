@@ -1,96 +1,91 @@
-"""Tail probabilities of Student's t, F and chi-squared, right to the last bit.
+"""Tail probabilities of Student's t, F and chi-squared, to 12 digits.
 
-A tail is evaluated in ball arithmetic, with more bits until its ball is within a float64. Most take 0.05 ms, few more
-than 2 ms.
+SciPy's incomplete beta has them for few degrees of freedom, and loses up to half of them for many: there t and F are
+nearly normal and chi-squared, and those are sums of positive terms. So SciPy, which takes longer to load than a small
+run takes to compute, loads for few degrees of freedom only.
 """
 
 import math
 import sys
-from collections.abc import Callable
+from statistics import NormalDist
 
-from flint import arb
-
-from gdpipe.numerics.exact.balls import precision
-
-# a ball this narrow is a float64
-ACCURATE_BITS = 60
-# of the first try, beyond those that cancel
-FIRST_BITS = ACCURATE_BITS + 20
-# below 2^-1080 there is no float64 but zero
-LEAST_EXPONENT = 1080
-# the incomplete beta of more degrees of freedom is no finite ball; what t and F tend to is then within 1e-11 of them
+# from here on t and F are the normal and chi-squared with a correction
+MANY_DEGREES = 5e3
+# from here on terms of the sums for chi-squared have 11 digits
+MANY_FEATURES = 1000
+# more degrees of freedom change no tail by 1e-12
 MOST_DEGREES = 2.0**62
+# of the tail, up to which the next correction, about its square, is below rounding
+LARGEST_CORRECTION = 3e-7
+# e^-746 is 0 in float64
+LEAST_EXPONENT = 746.0
 
 
 def t_tails(t: float, df: float) -> float:
-    """P(|T| > |t|) of Student's t with df > 0 degrees of freedom, whole or not; NaN of NaN."""
-    return _beta_tail(abs(t), abs(t), 1.0, df)
+    """P(|T| > |t|) of Student's t with df > 0 degrees of freedom, whole or not; NaN of NaN, 0 beyond |t| of 1e154."""
+    if df == 1:  # Cauchy's distribution, of which the incomplete beta has but the digits of 1 - x
+        return math.atan2(1.0, abs(t)) * 2 / math.pi
+    return f_upper(t * t, 1, df)
 
 
 def t_critical(probability: float, df: float) -> float:
-    """The t with P(|T| > t) = probability, 0 < probability < 1: the next float64 above it, by bisection."""
-    low, high = 0.0, 1.0
-    while t_tails(high, df) > probability:
-        low, high = high, 2.0 * high
-    while low < (middle := low + (high - low) / 2) < high:
-        low, high = (middle, high) if t_tails(middle, df) > probability else (low, middle)
-    return high
+    """The t with P(|T| > t) = probability, 0 < probability < 1."""
+    if df > MANY_DEGREES:
+        z = NormalDist().inv_cdf(1 - probability / 2)
+        # Abramowitz & Stegun 26.7.5
+        first, second = z**3 + z, 5 * z**5 + 16 * z**3 + 3 * z
+        third = 3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z
+        return z + (first / 4 + (second / 96 + third / 384 / df) / df) / df
+    from scipy.special import betaincinv  # stdtrit has 10 digits before SciPy 1.17
+
+    below = float(betaincinv(df / 2, 0.5, probability))  # df/(df + t²)
+    return math.sqrt(df * (1 - below) / below)
 
 
-def f_upper(f: float, df1: float, df2: float) -> float:
-    """P(F > f) of F with df1 and df2 > 0 degrees of freedom; NaN of NaN."""
-    return _beta_tail(f, df1, df1, df2)
-
-
-def chi2_upper(x: float, df: float) -> float:
+def chi2_upper(x: float, df: int) -> float:
     """P(X > x) of chi-squared with df > 0 degrees of freedom; NaN of NaN."""
-    return _gamma_tail(x, 1.0, df)
+    return _gamma_tail(df, x / 2) if 0 < x < math.inf else _end(x)
 
 
-def _gamma_tail(above: float, times: float, df: float) -> float:
-    """Q(df/2, x/2), the incomplete gamma of DLMF 8.2 at x = above · times."""
-    if not 0 < above < math.inf:
-        return _end(above)
-    return _rounded(lambda: (arb(above) * times / 2).gamma_upper(arb(df) / 2, regularized=1), FIRST_BITS)
+def f_upper(f: float, df1: int, df2: float) -> float:
+    """P(F > f) of F with df1 and df2 > 0 degrees of freedom, df2 whole or not; NaN of NaN.
 
-
-def _beta_tail(above: float, times: float, df1: float, df2: float) -> float:
-    """1 - I_x(df1/2, df2/2), the incomplete beta of DLMF 8.17 at x = odds / (odds + df2), odds = above · times."""
-    if not 0 < above < math.inf:
-        return _end(above)
-    if df2 > MOST_DEGREES:
-        return _gamma_tail(above, times, df1)
-    # 1 - I_x(a, b) = I_{1-x}(b, a) <= (1 - x)^b · max(1, 1/(b·B(a, b))), as the series of DLMF 8.17.8 shows, and
-    # Γ(a + b)/Γ(b + 1) <= (a + b)^(a - 1), since the digamma function is below the logarithm
-    a, b, ratio = df1 / 2, df2 / 2, min(above * (times / df2), sys.float_info.max)
-    factor = (a - 1) * math.log(a + b) - math.lgamma(a)
-    bits = int((b * math.log1p(ratio) - max(factor, 0.0)) / math.log(2))
-    if bits > LEAST_EXPONENT:
+    It is 1 - I_x(a, b), the incomplete beta of DLMF 8.17, with a = df1/2, b = df2/2 and x = odds/(1 + odds). For a
+    large b that is Q(a, u) and a correction, the first two terms of Didonato & Morris (1992, ACM TOMS 18:360-373,
+    section 9) taken together.
+    """
+    if not 0 < f < math.inf:
+        return _end(f)
+    a, b = df1 / 2, min(df2, MOST_DEGREES) / 2
+    odds = min(f * (a / b), sys.float_info.max)
+    # 1 - I_x(a, b) <= (1 - x)^b · max(1, 1/(b·B(a, b))), as the series of DLMF 8.17.8 shows, and Γ(a + b)/Γ(b + 1) <=
+    # (a + b)^(a - 1), since the digamma function is below the logarithm
+    if b * math.log1p(odds) - max((a - 1) * math.log(a + b) - math.lgamma(a), 0.0) > LEAST_EXPONENT:
         return 0.0
+    if df1 < MANY_FEATURES and df2 > MANY_DEGREES:
+        middle = b + (a - 1) / 2
+        u = middle * math.log1p(odds)
+        correction = (a - 1) * (u + a + 1) / (24 * middle**2)
+        if abs(correction) * u < LARGEST_CORRECTION:
+            return _gamma_tail(df1, u) + correction * a * _gamma_term(a, u)
+    from scipy.special import betainc, betaincc
 
-    def far() -> arb:  # slow where x is small and df2 large, and where the tail is nearly 1
-        odds = arb(above) * times
-        return (df2 / (odds + df2)).beta_lower(arb(df2) / 2, arb(df1) / 2, regularized=1)
-
-    def near() -> arb:  # cancels, and takes minutes where it cancels much and x is not small
-        odds = arb(above) * times
-        return 1 - (odds / (odds + df2)).beta_lower(arb(df1) / 2, arb(df2) / 2, regularized=1)
-
-    if ratio > 1 / 15 and above * times > df1:
-        return _rounded(far, FIRST_BITS)
-    return _rounded(near, FIRST_BITS + max(bits, 0))
+    # of the two forms each rounds where the other does not; f.sf (fdtrc) has no far tails
+    near = df2 > MANY_DEGREES or f <= 1
+    return float(betaincc(a, b, odds / (1 + odds)) if near else betainc(b, a, 1 / (1 + odds)))
 
 
-def _end(above: float) -> float:
+def _gamma_tail(df: int, u: float) -> float:
+    """Q(df/2, u), the incomplete gamma of DLMF 8.2 by its recurrence 8.8.6: a sum of positive terms."""
+    first = df % 2 / 2
+    return (math.erfc(math.sqrt(u)) if first else 0.0) + math.fsum(_gamma_term(first + k, u) for k in range(df // 2))
+
+
+def _gamma_term(power: float, u: float) -> float:
+    """u^power·e^-u / Γ(power + 1)."""
+    return math.exp(power * math.log(u) - u - math.lgamma(power + 1)) if u else float(not power)
+
+
+def _end(x: float) -> float:
     """P(X > x) of what is never less than zero, where x is zero, less, infinite or NaN."""
-    return math.nan if math.isnan(above) else float(above <= 0)
-
-
-def _rounded(tail: Callable[[], arb], bits: int) -> float:
-    """The float64 of a ball, evaluated with so many bits or as many more as it takes."""
-    while True:
-        with precision(bits):
-            ball = tail()
-            if ball.rel_accuracy_bits() > ACCURATE_BITS or ball.abs_upper() < arb(2) ** -LEAST_EXPONENT:
-                return max(0.0, float(ball.mid()))
-        bits *= 2
+    return math.nan if math.isnan(x) else float(x <= 0)
