@@ -100,19 +100,6 @@ class Surface:
         self.loss = loss
         self.grid = np.meshgrid(np.linspace(-1, 5, 41), np.linspace(-60, 80, 41))
 
-    def from_the_side(self) -> Figure:
-        """In three dimensions."""
-        figure = plt.figure(figsize=(7, 5.2))
-        axes = figure.add_subplot(projection="3d")
-        axes.computed_zorder = False
-        heights = self.loss(*self.grid)
-        axes.plot_surface(*self.grid, heights, cmap="viridis", alpha=0.7, rcount=28, ccount=28, linewidth=0)
-        axes.plot(self.weight, self.bias, self.loss(self.weight, self.bias), color=ORANGE, marker=".", ms=4, zorder=9)
-        axes.set(xlabel="weight", ylabel="bias")
-        axes.set_zlabel("loss", labelpad=12)
-        axes.view_init(elev=38, azim=-60)
-        return figure
-
     def from_above(self) -> Figure:
         """As contours."""
         figure, axes = plt.subplots(figsize=(7, 4.6))
@@ -136,13 +123,11 @@ def main() -> None:
             "right": Run.at("three_runs/runs/right"),
             "large": Run.at("three_runs/runs/large"),
         }
-        surface = Surface(plane)
         figures = {
             "line": line(plane, pd.concat(map(pd.read_parquet, sorted(Path("plane").glob("part-*"))))),
             "rates": rates(three),
             "weights": three_weights(three),
-            "surface": surface.from_the_side(),
-            "contours": surface.from_above(),
+            "contours": Surface(plane).from_above(),
         }
         for name, figure in figures.items():
             figure.savefig(DOCS / "figures" / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})

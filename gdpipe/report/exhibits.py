@@ -10,10 +10,10 @@ from gdpipe.report.drift import in_words
 from gdpipe.report.markup import markup
 from gdpipe.report.pictures.axes import number
 from gdpipe.report.pictures.bars import Bar, bars
+from gdpipe.report.pictures.contours import contours
 from gdpipe.report.pictures.densities import predicted_and_actual, residual_histogram, residuals_and_predictions
 from gdpipe.report.pictures.loss import excess_curve, loss_curve
 from gdpipe.report.pictures.spectrum import spectrum
-from gdpipe.report.pictures.surface import contours, surface
 
 # bars in a picture; the tables have the others
 MOST_BARS = 24
@@ -120,33 +120,26 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], kept: Sequence[s
             "Measured (line) and as it was forecast before the first step (dashed).",
             excess_curve(seen, forecast, unit),
         ),
-        *([] if seen.plane is None else _ground(seen.plane, kept, unit)),
+        "" if seen.plane is None else _ground(seen.plane, kept),
     )
 
 
-def _ground(plane: Plane, kept: Sequence[str], unit: str) -> list[str]:
-    way = "Hollow: the start. Full: where the descent ended."
+def _ground(plane: Plane, kept: Sequence[str]) -> str:
     if plane.direction is None:
-        labels = (f"weight of {kept[0]}", "bias")
-        return [
-            _figure("The cost surface", f"The loss over weight and bias. {way}", surface(plane, labels, unit)),
-            _figure(
-                "The same from above",
-                "Lines of equal loss. The bias is the best for each weight at every step: on standardized columns "
-                "neither depends on the other.",
-                contours(plane, labels),
-            ),
-        ]
+        return _figure(
+            "The cost surface from above",
+            "Lines of equal loss over weight and bias. Hollow: the start. Full: where the descent ended. The bias is "
+            "the best for each weight at every step: on standardized columns neither depends on the other.",
+            contours(plane, (f"weight of {kept[0]}", "bias")),
+        )
     parts = sorted(zip(plane.direction.tolist(), kept, strict=True), key=lambda part: -abs(part[0]))
     mostly = [f"{weight:+.2g} {name}" for weight, name in parts[:3] if abs(weight) >= NEGLIGIBLE_WEIGHT]
-    return [
-        _figure(
-            "A slice of the cost surface",
-            "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
-            f"{markup('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected.",
-            contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
-        )
-    ]
+    return _figure(
+        "A slice of the cost surface",
+        "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
+        f"{markup('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected.",
+        contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
+    )
 
 
 def about_drift(moved: list[dict[str, Any]]) -> str:

@@ -35,7 +35,6 @@ svg .halo {{ fill: var(--ink); paint-order: stroke; stroke: var(--paper); stroke
 .line {{ fill: none; stroke: var(--mark); stroke-width: 2; stroke-linejoin: round; }} .bar {{ fill: var(--mark); opacity: .45; }} .stem {{ stroke: var(--mark); opacity: .45; }}
 .dash {{ fill: none; stroke: var(--second); stroke-width: 1.6; stroke-dasharray: 5 4; }} .thin {{ stroke-width: 1; }}
 .dot {{ fill: var(--mark); }} .cell {{ shape-rendering: crispEdges; }} .ring {{ stroke: var(--mark); stroke-width: .6; stroke-opacity: .5; }}
-.mesh path {{ stroke: var(--paper); stroke-width: .5; fill-opacity: .85; stroke-linejoin: round; }}
 .path {{ fill: none; stroke: var(--second); stroke-width: 1.2; stroke-linejoin: round; }} .step {{ fill: var(--second); }}
 .start {{ fill: var(--paper); stroke: var(--second); stroke-width: 2; }} circle.end {{ fill: var(--second); stroke: var(--paper); stroke-width: 1.5; }}
 {_SHADES}@media print {{ :root {{ color-scheme: light; --ink: #000; --paper: #fff; --panel: #f4f4f4; --soft: #444; --rule: #ccc; --mark: #0b5cad;

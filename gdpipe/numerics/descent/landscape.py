@@ -35,12 +35,8 @@ class Plane:
 
     @property
     def radii(self) -> NDArray[np.float64]:
-        """How far up the bowl each point of the path lies: √(loss - floor), shape (n,)."""
-        return self.radius(self.path)
-
-    def radius(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same for any points: from shape (n, 2) to (n,)."""
-        circle = np.linalg.solve(self.axes, (points - self.optimum).T)
+        """How far up each point of the path lies: √(loss - floor), shape (n,)."""
+        circle = np.linalg.solve(self.axes, (self.path - self.optimum).T)
         radii: NDArray[np.float64] = np.sqrt(np.sum(circle**2, axis=0))
         return radii
 

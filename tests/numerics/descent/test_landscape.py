@@ -7,7 +7,7 @@ import pytest
 
 from gdpipe.numerics.descent.descent import GradientDescent, minimize
 from gdpipe.numerics.descent.landscape import Landscape, Plane
-from gdpipe.report.pictures.surface import RINGS, contours
+from gdpipe.report.pictures.contours import RINGS, contours
 from tests.numerics.build import Floats, Problem, problem, random_data
 
 
