@@ -71,6 +71,7 @@ _Conditions = Annotated[list[_Condition], Field(title="all of these", min_length
 _AnyConditions = Annotated[list[_Conditions], Field(title="any of these groups", min_length=1)]
 _InSql = Annotated[str, Field(title="a condition in SQL", min_length=1, examples=["month <= 6 AND origin = 'JFK'"])]
 _Text = Annotated[str, Field(min_length=1)]
+_Percentage = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*%\s*$", examples=["5%"])]
 # types that a form has otherwise: for what Prefect keeps, or for how a person writes a value
 _IN_FORM: dict[Any, Any] = {
     Location: Annotated[
@@ -79,8 +80,6 @@ _IN_FORM: dict[Any, Any] = {
         AfterValidator(without_credentials),
     ],
     Columns: Annotated[list[_Text], Field(min_length=1, json_schema_extra={"uniqueItems": True})],
-    Fraction: Annotated[float, Field(ge=0)]
-    | Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*%\s*$", examples=["5%"])],
     RowFilter: _Conditions | _AnyConditions | _InSql,
 }
 
@@ -121,4 +120,5 @@ def _in_form(kind: Any) -> Any:
     pattern = f"^({bounds.pattern})$" if bounds.pattern else None
     examples = list(bounds.examples) if bounds.examples else None
     limits = {name: getattr(bounds, name) for name in ("gt", "ge", "le", "min_length")}
-    return Annotated[base, Field(**limits, pattern=pattern, examples=examples)]
+    bounded: Any = Annotated[base, Field(**limits, pattern=pattern, examples=examples)]
+    return bounded | _Percentage if kind == Fraction else bounded

@@ -88,7 +88,9 @@ def bytes_of(memory: str) -> int:
 
 
 Column = Annotated[str, Bounds(min_length=1, wanted="a column's name")]
-Columns = Annotated[tuple[str, ...], Bounds(read=_column_names, wanted="column names as a,b,c, none named twice")]
+Columns = Annotated[
+    tuple[str, ...], Bounds(read=_column_names, wanted="a list of column names such as a,b, none named twice")
+]
 RowFilter = Annotated[Filters, Bounds(read=normalized, wanted="a condition in SQL, or lists of conditions")]
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]
 Positive = Annotated[float, Bounds(gt=0)]

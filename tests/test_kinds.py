@@ -32,7 +32,7 @@ Count = Annotated[int, Bounds(ge=1, le=5000)]
         (Share, "a number above 0 up to 1"),
         (Penalty | None, "one of auto, auto_1se, or a number from 0"),
         (Positive | Literal["auto"], "a number above 0, or auto"),
-        (Columns | None, "column names as a,b,c, none named twice"),
+        (Columns | None, "a list of column names such as a,b, none named twice"),
     ],
 )
 def test_a_type_says_what_it_takes(kind: Any, words: str) -> None:
@@ -82,7 +82,7 @@ def test_only_a_terminal_has_numbers_as_text() -> None:
         (Share, 0, "s 0: must be a number above 0 up to 1"),
         (Penalty, "1", "s '1': must be one of auto, auto_1se, or a number from 0"),
         (Penalty, None, "s None: must be one of auto, auto_1se, or a number from 0"),
-        (Columns, ["a", "a"], "s ['a', 'a']: must be column names as a,b,c, none named twice"),
+        (Columns, ["a", "a"], "s ['a', 'a']: must be a list of column names such as a,b, none named twice"),
         (Column, "", "s '': must be a column's name"),
         (Memory, "8388607", "s '8388607': must be a size from 8MiB, such as 512MiB or 2GB"),
         (RunId, "a/b", "s 'a/b': must be 1 to 100 letters, digits, '-' or '_', the first a letter or digit"),

@@ -5,7 +5,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from gdpipe.config import TrainingConfig
+from gdpipe.config import IMMATERIAL, TrainingConfig
 from gdpipe.errors import DataError, PublishError
 from gdpipe.printable import logger_named
 from gdpipe.source.source import Source
@@ -15,8 +15,6 @@ from gdpipe.store.place import Place
 logger = logger_named(__name__)
 
 PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
-# settings that no published number depends on; `output` is where the run was found, by whatever name
-IMMATERIAL = ("run_id", "output", "memory", "engine", "latest", "force")
 FINGERPRINT = ("path", "bytes", "modified_ns", "footer_sha256")
 
 

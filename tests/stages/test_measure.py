@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from gdpipe.numerics.sums.moments import Moments
 from gdpipe.stages.measure import measure
 from gdpipe.store.runs import Staging
 from tests.conftest import line_columns
@@ -47,10 +46,9 @@ def test_without_rows_there_is_no_gradient_of_them_and_no_check(tmp_path: Path) 
 def test_rows_that_are_not_those_of_the_sums_refute_them_with_a_remedy(tmp_path: Path) -> None:
     with Staging(tmp_path / "runs", "r1") as staging:
         ingested, regression, solution, predicted = Stages(tmp_path).predicted(staging)
-        moments = ingested.to_predict.moments
-        assert isinstance(moments, Moments)
-        one_row_more = dataclasses.replace(moments, n_samples=moments.n_samples + 1)
-        told = dataclasses.replace(ingested, to_predict=dataclasses.replace(ingested.to_predict, moments=one_row_more))
+        sums = ingested.to_predict
+        one_row_more = dataclasses.replace(sums, account=dataclasses.replace(sums.account, used=sums.account.used + 1))
+        told = dataclasses.replace(ingested, to_predict=one_row_more)
         fit = measure(told, regression, solution, predicted)
     assert not fit.certificate.passed
     assert fit.certificate.reason.startswith("row_count_gap 1 is above its limit 0")
