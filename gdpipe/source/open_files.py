@@ -17,9 +17,9 @@ from gdpipe.source.footer import parsed, read_footer
 from gdpipe.source.source_file import SourceFile
 from gdpipe.source.thrift import check_footer
 
-# of footers, as they lie in their files, that stay parsed: ten times as much in memory. Some 3,000 files of 6 columns,
-# or one of 2,000 row groups of 20: where there are more, a parse is nothing beside the rows
-KEPT_BYTES = 4 * 2**20
+# of footers, as they lie in their files, that stay parsed: ten times as much in memory. Some 1,500 files of 6 columns,
+# or one of 1,000 row groups of 20: where there are more, a parse is nothing beside the rows
+KEPT_BYTES = 2 * 2**20
 # a thread asks for the next shard, mostly of the same file, as soon as it has done one: few readers ever wait
 IDLE_READERS = 4
 
@@ -36,6 +36,7 @@ class OpenFiles:
     Attributes:
         filesystem: The same.
         read_bytes: Read at once of a column.
+        kept_bytes: Of the footers that are kept, as they lie in their files.
     """
 
     def __init__(self, filesystem: pafs.FileSystem) -> None:
@@ -43,7 +44,7 @@ class OpenFiles:
         self.read_bytes = DISK_READ_BYTES if filesystem.type_name == "local" else STORE_READ_BYTES
         self._lock = threading.Lock()
         self._kept: dict[str | None, pq.FileMetaData] = {}
-        self._kept_bytes = 0
+        self.kept_bytes = 0
         self._idle: list[tuple[str, pq.ParquetFile]] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -110,6 +111,11 @@ class OpenFiles:
         with self._lock:
             self._idle = [*self._idle, (file.path, parquet)][-IDLE_READERS:]
 
+    def close(self, file: SourceFile) -> None:
+        """Let go of a file's readers: who reads it again opens it, and finds out whether it has changed."""
+        with self._lock:
+            self._idle = [(path, parquet) for path, parquet in self._idle if path != file.path]
+
     def _as_listed(self, file: SourceFile) -> tuple[Any, pq.FileMetaData]:
         """A file, opened, with the footer that it had when it was listed.
 
@@ -124,8 +130,8 @@ class OpenFiles:
     def _parsed(self, sha256: str, footer: bytes) -> pq.FileMetaData:
         with self._lock:
             if sha256 not in self._kept:
-                if self._kept_bytes > KEPT_BYTES:  # the last one makes room: those before it stay
-                    self._kept_bytes -= self._kept.popitem()[1].serialized_size
+                if self.kept_bytes > KEPT_BYTES:  # the last one makes room: those before it stay
+                    self.kept_bytes -= self._kept.popitem()[1].serialized_size
                 self._kept[sha256] = parsed(footer)
-                self._kept_bytes += self._kept[sha256].serialized_size
+                self.kept_bytes += self._kept[sha256].serialized_size
             return self._kept[sha256]

@@ -152,6 +152,7 @@ class Source:
         Raises:
             DataError: It was changed, or is gone.
         """
+        self.opened.close(file)
         with reading(file.path):
             info = self.opened.filesystem.get_file_info(file.path)
         if (info.size, info.mtime_ns or 0) != (file.size, file.modified_ns):

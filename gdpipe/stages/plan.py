@@ -38,6 +38,8 @@ SECOND_SCAN_SUMS, SECOND_SCAN_WRITING = 0.8, 10.5
 INTERPRETER_BYTES = 110 * 2**20
 # what is known of a file, in a run and in its manifest, measured (docs/settings.md#memory)
 FILE_BYTES = 6 * 2**10
+# of a footer that stays parsed, for each of its bytes, measured
+FOOTER_TIMES = 10
 
 Result = TypeVar("Result")
 
@@ -181,6 +183,7 @@ def _memory(ingested: Ingested) -> int:
     return (
         INTERPRETER_BYTES
         + FILE_BYTES * len(ingested.source.files)
+        + FOOTER_TIMES * ingested.source.opened.kept_bytes
         + ingested.budget.readers * (ingested.budget.needed + waiting)
     )
 
