@@ -46,8 +46,8 @@ def gathered(cells: NDArray[np.int64] | int, *, weighted: bool, lowest: int = 0,
 
 @pytest.mark.parametrize("lowest", [0, 1])
 @pytest.mark.parametrize("weighted", [False, True])
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 10**6), n_cells=st.sampled_from([1, 2, 7, 300]), cuts=st.sampled_from([1, 3]))
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 10**6), n_cells=st.sampled_from([1, 3, 60]), cuts=st.sampled_from([1, 3]))
 def test_any_assignment_of_rows_to_cells_sums_to_the_total(
     weighted: bool, lowest: int, seed: int, n_cells: int, cuts: int
 ) -> None:
@@ -70,8 +70,8 @@ def test_blocks_of_one_cell_each_are_what_they_are_alone() -> None:
     narrow = MomentsAccumulator(GRID[:1], scratch=scratch)
     starts = range(0, ROWS, 500)
     for number, start in enumerate(starts):
+        narrow.add(COLUMNS[:1, start : start + 500])  # the scratch grows after it
         accumulator.add(COLUMNS[:, start : start + 500], cells=number % 2)
-        narrow.add(COLUMNS[:1, start : start + 500])
     for cell in (0, 1):
         alone = MomentsAccumulator(GRID)
         for start in starts[cell::2]:
