@@ -2,12 +2,15 @@
 
 import math
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from gdpipe.printable import printable
 from gdpipe.report.advice import advise
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 NOT_NUMBERS = ("term", "status")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
@@ -15,6 +18,8 @@ SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled
 FIRST_TO_GO = ("vif", "estimate_scaled", "t_value", "p_value", "std_error", "status")
 MOST_TERMS = 60
 INDENT = " " * 12
+# characters a line, where the reader is no terminal
+UNLIMITED = 1_000_000
 
 
 def summarize(
@@ -115,31 +120,37 @@ def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[st
     """
     if not rows:
         return []
-    cells = {name: [name, *(cell(row[name]) for row in rows)] for name in rows[0]}
-    left_out = []
+    from rich.console import Console
+
+    console = Console(width=UNLIMITED, color_system=None, force_terminal=False, force_jupyter=False)
+    names, left_out = list(rows[0]), []
     for name in FIRST_TO_GO:
-        if width is not None and name in cells and _length(cells) > width:
-            del cells[name]
+        if width is not None and name in names and console.measure(_table(rows, names)).maximum > width:
+            names.remove(name)
             left_out.append(name)
-    if width is not None and _length(cells) > width:
-        first = next(iter(cells))
-        room = max(1, width - _length({**cells, first: [""]}))
-        cells[first] = [text if len(text) <= room else text[: room - 1] + "…" for text in cells[first]]
-    widths = {name: max(map(len, column)) for name, column in cells.items()}
-    lines = [
-        "  ".join(
-            text.ljust(widths[name]) if name in NOT_NUMBERS else text.rjust(widths[name])
-            for name, text in zip(cells, line, strict=True)
-        ).rstrip()
-        for line in zip(*cells.values(), strict=True)
-    ]
+    table = _table(rows, names)
+    if width is not None and (too_long := console.measure(table).maximum - width) > 0:
+        first = console.measure(_table(rows, names[:1])).maximum
+        table.columns[0].max_width = max(1, first - too_long)
+    with console.capture() as drawn:
+        console.print(table)
+    lines = [line.rstrip() for line in drawn.get().splitlines()]
     if left_out:
         lines += _wrapped(f"not shown   {', '.join(left_out)}: the terminal is {width} columns wide", width)
     return lines
 
 
-def _length(cells: dict[str, list[str]]) -> int:
-    return sum(max(map(len, column)) for column in cells.values()) + 2 * (len(cells) - 1)
+def _table(rows: list[dict[str, Any]], names: list[str]) -> "Table":
+    """Rows in the layout of rich, which knows the characters that are two columns wide."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="left" if name in NOT_NUMBERS else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell(row[name])) for name in names))  # not as markup
+    return table
 
 
 def _wrapped(line: str, width: int | None) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 import gdpipe
 from gdpipe.export.document import dumps
@@ -114,6 +115,18 @@ def test_a_table_is_no_wider_than_the_terminal(width: int) -> None:
     left_out = set(re.findall(r"[a-z_]+", " ".join(lines[3:]))) & set(ROWS[0])
     assert shown | left_out >= set(ROWS[0]) - {"term"}
     assert not shown & left_out
+
+
+@pytest.mark.parametrize("width", [16, 24, 30])
+def test_characters_of_two_columns_fit_too(width: int) -> None:
+    rows = [
+        {"term": "列名称很长很长很长", "estimate": 1.5, "status": "ok"},
+        {"term": "[bold]x[/] :smile:", "estimate": -22.25, "status": "ok"},
+    ]
+    lines = table_lines(rows, width)[:3]
+    assert max(map(cell_len, lines)) <= width
+    assert len({cell_len(line) for line in lines}) == 1  # numbers end where their heading does
+    assert "[bold" in lines[2]  # a name is not markup
 
 
 def test_a_table_for_a_file_has_every_column() -> None:
