@@ -2,6 +2,10 @@
 
 What a scan does, with its list of files, goes to the cluster once, as a task of its own: each worker fetches it once,
 and Dask makes it again where it was lost. A shard's task then holds nothing but the shard. Only sums come back.
+
+Dask's own do less: its executor (`Client.get_executor`) sends all calls at once and may wait for ever
+for a result that was lost with the last worker; `Client.get_versions(check=True)` warns only, and of the workers of one
+moment, not of those that join; `no-workers-timeout` is the scheduler's and off unless somebody sets it there.
 """
 
 import asyncio
@@ -16,14 +20,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, wait
 from importlib.metadata import version
-from types import TracebackType
 from typing import Any
 
 import dask
 from dask.utils import parse_timedelta
 from distributed import Client, Future, KilledWorker, get_worker
 from distributed.comm.core import CommClosedError
-from distributed.scheduler import NoValidWorkerError
+from distributed.scheduler import NoValidWorkerError, NoWorkerError
 from distributed.security import Security
 from threadpoolctl import threadpool_limits
 
@@ -156,18 +159,13 @@ class DaskExecutor(Executor):
             raise EngineError(
                 f"engine {self._address!r}: the scheduler is gone ({_first_line(error)}); {untouched}", transient=True
             ) from error
-        except NoValidWorkerError as error:
+        except (NoValidWorkerError, NoWorkerError) as error:
             raise EngineError(f"engine {self._address!r}: no worker ({error}); {untouched}", transient=True) from error
         except KilledWorker as error:
             raise EngineError(
                 f"engine {self._address!r}: {error.allowed_failures + 1} workers died over one shard, the last at "
                 f"{error.last_worker.address}; it may need more memory than they have; {untouched}"
             ) from error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.shutdown()
 
 
 def _versions() -> dict[str, str]:

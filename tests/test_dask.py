@@ -340,6 +340,18 @@ def test_all_workers_gone_is_an_error_some_time(dask: Cluster, shared: Path) -> 
     assert_nothing_happened(ended(run), "no worker for 2 s", shared, before)
 
 
+def test_a_scheduler_that_waits_for_no_worker_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT", "500ms")
+    dask = Cluster(tmp_path)
+    try:
+        with open_executor(dask.address) as executor, pytest.raises(EngineError, match="no worker") as caught:
+            list(executor.map(abs, [-1]))
+        assert caught.value.transient
+        assert len(str(caught.value).splitlines()) == 1
+    finally:
+        dask.close()
+
+
 def test_the_scheduler_gone(tmp_path: Path, shared: Path) -> None:
     before = conftest.published(shared / "runs")
     dask = Cluster(tmp_path)
