@@ -113,6 +113,7 @@ def test_critical_values_have_their_probability(df: float, probability: float) -
 def test_the_ends(df: float) -> None:
     assert t_tails(0.0, df) == f_upper(0.0, 3, df) == chi2_upper(0.0, 3) == 1.0
     assert t_tails(-math.inf, df) == 0.0
+    assert 1e150 < t_critical(0.05, 1e-3) < math.inf  # as far as the incomplete beta has numbers
     assert t_tails(math.inf, df) == f_upper(math.inf, 3, df) == chi2_upper(math.inf, 3) == 0.0
     assert f_upper(-1.0, 3, df) == chi2_upper(-1.0, 3) == 1.0
     assert f_upper(5e-324, 3, df) == f_upper(5e-324, 2, df) == 1.0
