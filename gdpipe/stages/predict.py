@@ -23,7 +23,7 @@ from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.progress import reported
 from gdpipe.stages.scan.predict_shard import PredictShard
-from gdpipe.stages.scan.rows_again import Check, RowsAgain
+from gdpipe.stages.scan.rows_again import RowsAgain, RowsSpec
 from gdpipe.store.runs import Staging
 from gdpipe.store.writer import WrittenFile
 
@@ -87,7 +87,8 @@ def predict(
     constant = regression.dependencies.constant
     probe = Probe.of(regression.scaling, constant, ingested.largest, grids.unit, grids.weight_exponent)
     density_grid = _density_grid(regression, solution) if with_density else None
-    check = Check(tuple(included), means, 1.0 / scaling.scales, grids, probe, columns.weight is not None, density_grid)
+    weighted = columns.weight is not None
+    spec = RowsSpec(columns.design, tuple(included), means, 1.0 / scaling.scales, grids, probe, weighted, density_grid)
     work = PredictShard(
         ingested.source,
         columns,
@@ -96,10 +97,10 @@ def predict(
         staging.folder,
         staging.run_id,
         ingested.budget,
-        check,
+        spec,
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
-    files, rows = [], RowsAgain.zero(check, len(columns.fitted))
+    files, rows = [], RowsAgain.zero(spec)
     results = at_most(ingested.budget.readers, executor).map(work, shards)
     for part in reported(results, ingested.source, shards, "predicted"):
         files.append(part.file)

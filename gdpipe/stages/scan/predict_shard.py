@@ -18,7 +18,7 @@ from gdpipe.source.files import first_line
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.scan.rows_again import Check, RowsAgain, RowsAgainAccumulator
+from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec
 from gdpipe.stages.scan.score_sums import ScoreSums, no_target
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
@@ -49,7 +49,7 @@ class Part:
 class PredictShard:
     """A shard's work: repeating it writes the same file and returns the same sums.
 
-    Without a check it scores: the target is then taken from the files that have one.
+    Without a spec it scores: the target is then taken from the files that have one.
     """
 
     source: Source
@@ -59,7 +59,7 @@ class PredictShard:
     folder: Place
     run_id: str
     budget: Budget
-    check: Check | None
+    spec: RowsSpec | None
 
     def __call__(self, shard: Shard) -> Part:
         """Write a shard's part, and sum its residuals.
@@ -68,10 +68,10 @@ class PredictShard:
             DataError: A value is infinite, or beyond what the footer announces.
             PublishError: The part cannot be written.
         """
-        check, source_file = self.check, self.source.files[shard.file]
-        has_target = check is not None or no_target(self.source, source_file, self.columns.target) is None
+        spec, source_file = self.spec, self.source.files[shard.file]
+        has_target = spec is not None or no_target(self.source, source_file, self.columns.target) is None
         target = [self.columns.target] if has_target else []
-        weight = [self.columns.weight] if self.columns.weight and check else []
+        weight = [self.columns.weight] if self.columns.weight and spec else []
         names = [*self.columns.features, *target, *weight]
         schema = catalog.predictions_schema(self.keys, self.run_id)
         with output_errors(f"{self.folder} on {platform.node()}"):
@@ -80,9 +80,9 @@ class PredictShard:
                     f"{self.folder}: no such folder on {platform.node()}; all workers must share the output"
                 )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
-        accumulator = RowsAgainAccumulator(check, len(names)) if check else None
+        accumulator = RowsAgainAccumulator(spec) if spec else None
         p = len(self.columns.features)
-        scores = None if check else ScoreSums.zero(p)
+        scores = None if spec else ScoreSums.zero(p)
         waiting: list[pa.Table] = []
         try:
             for batch in read(self.source, shard, [*names, *self.columns.key], self.budget):
@@ -94,7 +94,7 @@ class PredictShard:
                     prediction = self.model.predict(block.columns[:p])
                     residual = actual - prediction
                 # where a feature is infinite its prediction is, or NaN
-                needed = len(names) if check else p  # who scores needs no target
+                needed = len(names) if spec else p  # who scores needs no target
                 if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p:needed])):
                     self._check_finite(block.columns[:needed], names[:needed], batch, shard)
                 no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)

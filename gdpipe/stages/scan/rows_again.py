@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.design import Design
 from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGrid
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
@@ -14,14 +15,22 @@ from gdpipe.stages.scan.row_sums import Account, used_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Check:
-    """How it is gathered: which features count, standardized how, on which grids; the probe; the pictures' grid.
+class RowsSpec:
+    """How `RowsAgain` is gathered.
 
     Attributes:
+        design: The terms.
+        included: Indices of those whose scores are summed.
+        means: Of these, shape (p,).
+        per_scale: The inverse of their scales, shape (p,).
+        grids: Of the residuals' sums.
+        probe: The line beside the model.
         weighted: Whether the last column is the weight.
+        density: The grid of the report's pictures; None without them.
     """
 
-    kept: tuple[int, ...]
+    design: Design
+    included: tuple[int, ...]
     means: NDArray[np.float64]
     per_scale: NDArray[np.float64]
     grids: ResidualGrids
@@ -47,9 +56,9 @@ class RowsAgain:
     density: Density | None
 
     @classmethod
-    def zero(cls, check: Check, n_columns: int) -> "RowsAgain":
+    def zero(cls, spec: RowsSpec) -> "RowsAgain":
         """What no rows say."""
-        return RowsAgainAccumulator(check, n_columns).rows()
+        return RowsAgainAccumulator(spec).rows()
 
     def __add__(self, other: "RowsAgain") -> "RowsAgain":
         return RowsAgain(
@@ -64,16 +73,15 @@ class RowsAgainAccumulator:
     """Gathers `RowsAgain` of consecutive rows. One thread's; not to be shared.
 
     Args:
-        check: How.
-        n_columns: Features, target and, where there is one, the weight.
+        spec: How.
     """
 
-    def __init__(self, check: Check, n_columns: int) -> None:
-        self._check = check
-        self._residuals = ResidualAccumulator(check.grids, check.means, check.per_scale)
-        self._probe = check.probe.accumulator()
-        self._density = DensityAccumulator(check.density) if check.density else None
-        self._account = Account.zero(n_columns)
+    def __init__(self, spec: RowsSpec) -> None:
+        self._spec = spec
+        self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale)
+        self._probe = spec.probe.accumulator()
+        self._density = DensityAccumulator(spec.density) if spec.density else None
+        self._account = Account.zero(len(spec.design.columns) + 1 + spec.weighted)
 
     def add(self, block: Numbers, prediction: NDArray[np.float64], residual: NDArray[np.float64]) -> None:
         """Add rows.
@@ -83,14 +91,14 @@ class RowsAgainAccumulator:
             prediction: Shape (m,), in target units.
             residual: Shape (m,), likewise.
         """
-        check, columns = self._check, block.columns
-        p = len(columns) - 1 - check.weighted
-        used = used_rows(block, weighted=check.weighted)
+        spec, columns = self._spec, block.columns
+        p = len(spec.design.columns)
+        used = used_rows(block, weighted=spec.weighted)
         self._account += Account.of(block, used)
-        weights = _rows(columns[-1], used) if check.weighted else None
-        features = [_rows(column, used) for column in columns[:p]]
-        self._residuals.add([features[j] for j in check.kept], _rows(residual, used), weights)
-        self._probe.add([check.probe.values(features, _rows(columns[p], used))], weights)
+        weights = _rows(columns[-1], used) if spec.weighted else None
+        terms = spec.design.values([_rows(column, used) for column in columns[:p]])
+        self._residuals.add([terms[j] for j in spec.included], _rows(residual, used), weights)
+        self._probe.add([spec.probe.values(terms, _rows(columns[p], used))], weights)
         if self._density is not None:
             self._density.add(*(_rows(line, used) for line in (prediction, columns[p], residual)))
 

@@ -59,7 +59,7 @@ class SumShard:
                 least_weight = min(least_weight, float(weights.min(initial=math.inf)))
                 whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
             try:
-                accumulator.add(columns, weights)
+                accumulator.add([*self.columns.design.values(columns[:-1]), columns[-1]], weights)
             except GridOverflow as overflow:
                 j = overflow.column
                 raise DataError(
@@ -76,9 +76,9 @@ class SumShard:
 
     def without(self, features: Sequence[int]) -> "SumShard":
         """The same without some features, given by index."""
-        design, kept = self.columns.design, [j for j in range(len(self.columns.fitted)) if j not in features]
-        left = design.without([self.columns.features[j] for j in features])
-        return replace(self, columns=replace(self.columns, design=left), largest=self.largest[kept])
+        left = self.columns.design.without([self.columns.features[j] for j in features])
+        largest = np.delete(self.largest, features)
+        return replace(self, columns=replace(self.columns, design=left), largest=largest)
 
     @property
     def exponents(self) -> NDArray[np.int64]:
@@ -86,7 +86,7 @@ class SumShard:
         return grid_exponents(self.largest)
 
     def _accumulator(self) -> MomentsAccumulator | Float64Accumulator:
-        k = len(self.columns.features) + 1
+        k = len(self.columns.design.terms) + 1
         if not self.exact:
             return Float64Accumulator(k)
         return MomentsAccumulator(self.exponents[:k], int(self.exponents[k]) if self.columns.weight else None)
