@@ -71,7 +71,7 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
     # BLAS is held to one thread: shards run beside each other, and sums must not depend on how it splits them
     with (
         threadpool_limits(1, user_api="blas"),
-        Staging(config.output, config.run_id, is_ours=bool(start.__dict__.get("previous"))) as staging,
+        Staging(config.output, config.run_id, is_ours=start.has_previous) as staging,
         open_executor(config.engine) as executor,
     ):
         ingested = steps.ingest(config, executor, start)

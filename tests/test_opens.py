@@ -17,6 +17,7 @@ from gdpipe.pipeline import train as train_in_steps
 from gdpipe.source import listing, open_files, scan, thrift
 from gdpipe.source.footer import read_footer
 from gdpipe.stages.plan import plan
+from gdpipe.stages.previous import Start
 from gdpipe.stages.standardize import standardize
 from gdpipe.store.disk import DiskPlace
 from tests.conftest import line_columns, write_parquet
@@ -179,3 +180,12 @@ def test_a_run_that_is_published_meanwhile_changes_no_answer(tmp_path: Path) -> 
     run = train_in_steps(config, Steps(standardize=publishing))
     assert set(run.predictions["file"]) == {"more.parquet"}
     assert run.manifest["drift"]["since"] == first.run_id != meanwhile[0].run_id
+
+
+def test_a_stage_that_is_tried_again_lists_the_source_anew(tmp_path: Path) -> None:
+    names = write_files(tmp_path / "data")
+    start = Start(gdpipe.TrainingConfig(source=str(tmp_path / "data"), target="y"))
+    opened = start.source()
+    write_parquet(tmp_path / "data" / "more.parquet", line_columns(70, seed=9))
+    assert start.take_source() is opened
+    assert [file.name for file in start.take_source().files] == [*names, "more.parquet"]

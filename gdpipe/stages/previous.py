@@ -55,6 +55,11 @@ class Start:
         """
         return None if self.previous is None else read_manifest(self.previous)
 
+    @property
+    def has_previous(self) -> bool:
+        """Whether `latest.json` was read, and names a run."""
+        return bool(self.__dict__.get("previous"))
+
     def listing(self) -> Listing:
         """The files of the source; none is opened.
 
