@@ -1,1 +1,1 @@
-"""Gradient descent: planned, forecast, made."""
+"""Gradient descent: its plan, its forecast and the descent itself."""

@@ -1,4 +1,4 @@
-"""How near to ordinary least squares each published term must come, and how near float64 lets it."""
+"""Limits of each published term's distance to ordinary least squares: the wanted ones, and what float64 allows."""
 
 import math
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from gdpipe.numerics.problem.baseline import refined
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
 
-# a term agrees when it has nine digits of OLS, or lies within a thousandth of its standard error
+# a term agrees where it has nine digits of OLS, or lies within a thousandth of its standard error
 NINE_DIGITS, OF_STD_ERROR = 1e-9, 1e-3
-# beside the largest coefficient, or 1, less than this is zero: 16 times the last digit that an iterate has
+# zero, relative to the length of the coefficients or to 1: 16 times the last digit of an iterate
 ZERO = 2.0**-76
 EPSILON = float(np.finfo(np.float64).eps)
 
@@ -24,13 +24,13 @@ EPSILON = float(np.finfo(np.float64).eps)
 class Agreement:
     """Limits of each term's distance to OLS: the intercept's first, then the features'; shape (p + 1,).
 
-    Standardized: target SDs per feature SD, the intercept in target SDs.
+    Units are standardized: target SDs per feature SD, and target SDs for the intercept.
 
     Attributes:
-        std_error: NaN where there is none.
+        std_error: The standard error; NaN where there is none.
         wanted: 1e-9 of the OLS estimate or 0.001 of its standard error, whichever is larger.
-        possible: What coefficients in float64 can do at best.
-        shift: mean / scale of each feature, shape (p,): what an intercept takes over from the coefficients.
+        possible: The smallest distance that coefficients in float64 can reach for certain.
+        shift: mean / scale of each feature, shape (p,): the effect of a coefficient on the intercept.
     """
 
     std_error: NDArray[np.float64]
@@ -40,12 +40,12 @@ class Agreement:
 
     @classmethod
     def of(cls, problem: LeastSquares, optimum: Sequence[Fraction], std_error: NDArray[np.float64]) -> "Agreement":
-        """From the optimum.
+        """The limits from the optimum.
 
         Args:
             problem: The loss.
             optimum: w*, shape (p,).
-            std_error: Of intercept and features, standardized, shape (p + 1,); NaN where there is none.
+            std_error: Standardized standard errors of intercept and features, shape (p + 1,); NaN where there is none.
         """
         scaling, coef = problem.scaling, np.array([float(w) for w in optimum])
         intercept = float(scaling.to_original(optimum)[1] / Fraction(scaling.target_scale))
@@ -53,7 +53,7 @@ class Agreement:
         length = float(np.linalg.norm(coef))
         floor = np.full(len(coef), ZERO * max(length, 1.0) + problem.projection_error * length)
         shift = np.array([float(mean / Fraction(s)) for mean, s in zip(scaling.means, scaling.scales, strict=True)])
-        # an intercept goes with the coefficients that are published, rounded
+        # the intercept belongs to the published coefficients, which are rounded
         carried = float(np.abs(shift) @ (EPSILON * np.abs(coef) + floor)) + ZERO
         return cls(std_error, wanted, np.array([carried, *floor]), shift)
 
@@ -64,12 +64,12 @@ class Agreement:
         relations: Sequence[Relation],
         total_weight: float | None = None,
     ) -> "Agreement | None":
-        """The same before a descent, from the eigenvalues; None where float64 cannot tell the least from zero.
+        """The limits before a descent, from the eigenvalues; None where float64 cannot tell the least from zero.
 
         Args:
             problem: The loss.
-            relations: Among the features: those that take part have no standard error.
-            total_weight: Of all rows, where the problem is that of a sample.
+            relations: The relations among the features; features in a relation have no standard error.
+            total_weight: The weight of all rows, where the problem is that of a sample.
         """
         if not problem.strong_convexity > 0:
             return None
@@ -90,13 +90,13 @@ class Agreement:
 
     @property
     def limits(self) -> NDArray[np.float64]:
-        """The wanted distance, or the possible one if that is more; shape (p + 1,)."""
+        """The wanted distance, or the possible one if that is larger; shape (p + 1,)."""
         limits: NDArray[np.float64] = np.maximum(self.wanted, self.possible)
         return limits
 
     @property
     def distance(self) -> float:
-        """The distance to w* within which every term agrees: |dⱼ| <= ||d||, and the intercept moves by shift·d."""
+        """The distance ||d|| to w* within which every term agrees: |dⱼ| <= ||d||, the intercept moves by shift·d."""
         intercept, *coef = self.limits.tolist()
         length = float(np.linalg.norm(self.shift))
         return min([*coef, intercept / length if length else math.inf], default=math.inf)
@@ -107,5 +107,5 @@ class Agreement:
         return float(np.nanmin(np.append(self.std_error[1:], math.inf)))
 
     def gaps(self, difference: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The distance of each term, shape (p + 1,), from that of the coefficients, shape (p,)."""
+        """The distance of each term, shape (p + 1,), from the difference of the coefficients, shape (p,)."""
         return np.abs([float(self.shift @ difference), *difference])

@@ -19,18 +19,18 @@ from gdpipe.numerics.problem.objective import LeastSquares
 
 Method = Literal["gd", "accelerated"]
 
-# evaluate the gradient exactly, and go on from there, each time it has fallen this far: float64 then always
-# has at least 9 of its 16 digits left for the direction
+# the gradient is evaluated exactly each time its norm has fallen by this factor, so that float64 always has at least 9
+# of its 16 digits for the direction
 RECENTRE_AFTER = 1e-7
-# steps between two looks at the clock, and between two words to a listener
+# steps between two looks at the clock, and between two calls of `tell`
 CLOCK_EVERY = 256
-# an iterate is kept as the sum of two float64: closer than this no step can bring it
+# the smallest distance to aim at: an iterate is the sum of two float64 numbers, and has no finer digits
 FINEST = 2.0**-80
-# what the float64 rounding of mu and of a norm can take off a bound
+# float64 rounding of mu and of a norm may make a bound too small by this factor
 BOUND_MARGIN = 1 + 1e-5
-# the largest gap that is still invisible beside the uncertainty of the data: a hundredth of a standard error
+# the largest accepted gap in standard errors, far below the uncertainty of the data
 MAX_GAP_SE = 0.01
-# a gap this small is accepted however certain the data are: a noise-free line has standard errors of zero
+# a gap this small is always accepted: data on a line without noise have standard errors of zero
 NEGLIGIBLE_GAP = 1e-14
 
 
@@ -48,14 +48,14 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class GradientDescent:
-    """What a person may set about a descent.
+    """Settings of a descent.
 
     Attributes:
-        method: `gd`, `accelerated`, or `auto`: gd when its forecast fits in max_iterations, else accelerated.
+        method: `gd`, `accelerated`, or `auto`: gd where its forecast fits in max_iterations, otherwise accelerated.
         learning_rate: The factor of the gradient in each step, or `auto`.
         tolerance: Largest accepted distance to the optimum, in standardized units; the descent stops at half of it.
-        max_iterations: Steps.
-        max_seconds: The descent's own clock.
+        max_iterations: The most steps.
+        max_seconds: The most seconds of the descent alone; None for no limit.
     """
 
     method: Literal["auto", "gd", "accelerated"] = "auto"
@@ -65,12 +65,12 @@ class GradientDescent:
     max_seconds: float | None = None
 
     def plan(self, problem: LeastSquares, agreement: Agreement | None = None) -> "Plan":
-        """Choose method and rate for a problem and forecast the steps.
+        """The descent for a problem: method and rate are chosen, and the steps forecast.
 
         Args:
-            problem: What to descend on.
-            agreement: What each term is held to. Where that is stricter than the tolerance, the descent goes on until
-                it is met.
+            problem: The loss.
+            agreement: The limits of each term. Where they are stricter than the tolerance, the descent goes on until
+                they are met.
 
         Raises:
             ConfigError: The learning rate would diverge.
@@ -99,7 +99,7 @@ class GradientDescent:
         if self.learning_rate != "auto":
             rate = self.learning_rate
         elif method == "gd":
-            rate = 2.0 / (largest + smallest)  # the best constant rate: both ends of the spectrum shrink alike
+            rate = 2.0 / (largest + smallest)  # the best constant rate: both ends of the spectrum shrink equally
         else:
             rate = 1.0 / largest
         momentum = 0.0
@@ -111,13 +111,12 @@ class GradientDescent:
                 )
             root = math.sqrt(smallest * rate)
             momentum = (1.0 - root) / (1.0 + root)
-        # the gradient norm at which ||g|| / mu bounds the distance by the one aimed at
-        stop = smallest * target
+        stop = smallest * target  # since ||g|| / mu bounds the distance
         steps = forecast(problem, rate, momentum, stop)
         return Plan(method, rate, momentum, stop, steps, self.tolerance, self.max_iterations, self.max_seconds)
 
     def _distance_aimed_at(self, agreement: Agreement | None) -> float:
-        """Half the tolerance, or of what the terms are held to, or of a hundredth of the least standard error."""
+        """Half the tolerance, half the terms' limits or half of 0.01 standard errors, whichever is least."""
         aim = self.tolerance
         if agreement is not None:
             aim = min(aim, agreement.distance, max(MAX_GAP_SE * agreement.least_std_error, NEGLIGIBLE_GAP))
@@ -132,11 +131,11 @@ class Plan:
         method: `gd` or `accelerated`.
         learning_rate: The constant rate.
         momentum: Nesterov's constant momentum; 0 for gd.
-        stop_gradient_norm: Where to stop.
-        forecast_iterations: Steps until the stop rule holds; None where it never will.
-        tolerance: As in the settings.
-        max_iterations: Likewise.
-        max_seconds: Likewise.
+        stop_gradient_norm: The gradient norm at which the descent stops.
+        forecast_iterations: Steps until then; None where the descent never gets there.
+        tolerance: The setting.
+        max_iterations: The setting.
+        max_seconds: The setting.
     """
 
     method: Method
@@ -151,21 +150,21 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """Where a descent ended, and how it got there.
+    """The end of a descent and its history.
 
     Attributes:
         coef_scaled: Shape (p,), target SDs per feature SD.
-        status: How it ended.
-        plan: How it set out.
+        status: How the descent ended.
+        plan: The descent as it was planned.
         iterations: Steps taken.
         gradient_norm: ||A w - b|| at the end.
-        distance_bound: ||g|| / mu and the rounding of w to float64: at least ||w - w*||, in standardized units;
+        distance_bound: ||g|| / mu plus the rounding of w to float64: at least ||w - w*||, in standardized units;
             infinite where mu cannot be told from zero.
-        loss: At the end, in the target's unit squared.
-        history_iterations: Steps kept, ascending, the first and last among them; shape (n,).
-        history_coef_scaled: The point at each of them, shape (n, p).
-        history_loss: Shape (n,), in the target's unit squared.
-        history_gradient_norm: Shape (n,).
+        loss: The loss at the end, in the target's unit squared.
+        history_iterations: The recorded steps, ascending, the first and last among them; shape (n,).
+        history_coef_scaled: The coefficients at each recorded step, shape (n, p).
+        history_loss: The loss there, shape (n,), in the target's unit squared.
+        history_gradient_norm: The gradient norm there, shape (n,).
     """
 
     coef_scaled: NDArray[np.float64]
@@ -189,15 +188,15 @@ def minimize(
     With momentum 0 this is the textbook's batch gradient descent; otherwise Nesterov (2018), "Lectures on Convex
     Optimization", scheme 2.2.22 with known L and mu.
 
-    How we differ from the textbook:
-    1. The iterate is kept as centre + offset and the gradient as A·offset + gradient(centre), where the latter is
-       evaluated exactly. The centre moves to the iterate each time the gradient has fallen by 1e-7. Nothing
-       changes but the rounding: the gradient keeps its leading digits all the way down.
-    2. We stop on a bound of the distance to the optimum, ||g|| / mu, never on small progress.
+    It differs from the textbook in two things:
+    1. The iterate is the sum centre + offset, and the gradient is A·offset + gradient(centre), where gradient(centre)
+       is exact. The centre moves to the iterate each time the gradient has fallen by 1e-7. This changes only the
+       rounding: the gradient has its leading digits until the end.
+    2. It stops at a bound of the distance to the optimum, ||g|| / mu, never because progress is small.
 
     Args:
         problem: The loss.
-        plan: How to descend.
+        plan: The descent as it was planned.
         tell: Called every few hundred steps with the step and the gradient norm there.
     """
     stop, rate, momentum = plan.stop_gradient_norm, plan.learning_rate, plan.momentum
@@ -217,11 +216,11 @@ def minimize(
         norm = math.sqrt(gradient.dot(gradient))
         if stop < norm <= recentre:
             moved = problem.projected(centre + offset)
-            offset += centre - moved  # what the sum rounded off: the iterate itself does not change
+            offset += centre - moved  # the rounding of the sum, so that the iterate itself does not change
             before += centre - moved
             centre, centre_gradient = moved, problem.gradient(moved)
             recentre = RECENTRE_AFTER * norm
-            continue  # and look again, with digits that were out of reach before
+            continue  # with a gradient that has more right digits
         if iteration == history.next:
             history.append(iteration, problem.projected(centre + offset), norm)
         if norm <= stop:
@@ -258,10 +257,12 @@ def minimize(
 def _distance_bound(
     problem: LeastSquares, norm: float, point: NDArray[np.float64], rounded_off: NDArray[np.float64]
 ) -> float:
-    """||g|| / mu, and how much farther away the coefficients handed out, the iterate rounded to float64, may be."""
+    """||g|| / mu, plus what rounding the iterate to float64, and projecting it, may add to the distance."""
+    mu = problem.strong_convexity
+    bound = norm / mu if mu > 0 else math.inf if norm else 0.0
     rounding = np.linalg.norm(problem.projected(rounded_off))
     left_over = problem.projection_error * np.linalg.norm(point)
-    return _divide(norm, problem.strong_convexity) * BOUND_MARGIN + float(rounding + left_over)
+    return bound * BOUND_MARGIN + float(rounding + left_over)
 
 
 def _solution(problem: LeastSquares, plan: Plan, status: Status, history: History, bound: float) -> Solution:
@@ -280,7 +281,3 @@ def _solution(problem: LeastSquares, plan: Plan, status: Status, history: Histor
         history_loss=losses,
         history_gradient_norm=np.array(history.norms),
     )
-
-
-def _divide(norm: float, mu: float) -> float:
-    return norm / mu if mu > 0 else math.inf if norm else 0.0

@@ -1,4 +1,4 @@
-"""How many steps a descent will take: on a quadratic that is known before the first."""
+"""Forecast of a descent: on a quadratic its gradient after any number of steps is known in advance."""
 
 import math
 
@@ -11,7 +11,7 @@ FORECAST_LIMIT = 2**53
 
 
 def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -> int | None:
-    """The steps until ||g|| <= stop, None if never: descent on a quadratic is known in advance, at any step."""
+    """The number of steps until ||g|| <= stop; None if that never happens."""
 
     def norm_after(steps: int) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -37,28 +37,28 @@ def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -
 def expected_excess(
     problem: LeastSquares, rate: float, momentum: float, iterations: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """What the loss will still lie above its optimum: variance · Σ gᵢ(t)² / λᵢ over the eigenvectors.
+    """The loss above its optimum after some steps from zero: variance · Σ gᵢ(t)² / λᵢ over the eigenvectors.
 
     Args:
-        problem: What to descend on, from zero.
+        problem: The loss.
         rate: The constant learning rate.
-        momentum: Nesterov's; 0 for gd.
+        momentum: Nesterov's constant momentum; 0 for gd.
         iterations: Steps t, shape (n,).
 
     Returns:
         Shape (n,), in the target's unit squared.
     """
     gradients = np.array([_gradients_after(problem, rate, momentum, t) for t in iterations.tolist()])
-    positive = problem.eigenvalues > 0  # what rounding has left of less than that says nothing
+    positive = problem.eigenvalues > 0  # others are nothing but rounding
     with np.errstate(over="ignore", invalid="ignore"):
         excess: NDArray[np.float64] = gradients[:, positive] ** 2 @ (1.0 / problem.eigenvalues[positive])
     return excess * problem.variance
 
 
 def _gradients_after(problem: LeastSquares, rate: float, momentum: float, steps: int) -> NDArray[np.float64]:
-    """The gradient along each eigenvector after so many steps from zero, shape (rank,).
+    """The gradient along each eigenvector after some steps from zero, shape (rank,).
 
-    It is taken where the descent takes it: beyond the iterate, by the momentum.
+    It is the gradient that the descent computes: with momentum, at the point v ahead of the iterate.
     """
     start: NDArray[np.float64] = problem.modes.T @ problem.linear
     taken = rate * problem.eigenvalues
@@ -74,11 +74,12 @@ def _gradients_after(problem: LeastSquares, rate: float, momentum: float, steps:
 
 
 def _remaining(taken: NDArray[np.float64], momentum: float, steps: int) -> NDArray[np.float64]:
-    """What is left of the distance along each eigenvector, shape (rank,): e(t), where e(0) = e(-1) = 1.
+    """The part e(t) of the distance that is left along each eigenvector, shape (rank,), where e(0) = e(-1) = 1.
 
     The roots of e(t+1) = (1 + m)·s·e(t) - m·s·e(t-1), with s = 1 - rate·λ, have modulus r = √(m·s) and angle a:
-    e(t) = rᵗ·(cos ta + s·(1 - m)/(2r) · sin ta / sin a). That Nesterov's momentum belongs to the least λ makes the
-    root there a double one, and all others complex. Powers of a matrix would lose it where rate·λ is near 1e-16.
+    e(t) = rᵗ·(cos ta + s·(1 - m)/(2r) · sin ta / sin a). Nesterov's momentum is made for the least λ: its root is a
+    double one, and those of all others are complex. The closed form is right where rate·λ is near 1e-16, too; powers of
+    the recurrence's matrix are not.
     """
     taken = np.minimum(taken, 1 - np.finfo(np.float64).eps)
     shrink = 1.0 - taken

@@ -1,1 +1,1 @@
-"""What a fit says: the certificate, standard errors, tests, and how far it has moved."""
+"""The certificate of a fit, its standard errors and tests, and its drift since an earlier fit."""

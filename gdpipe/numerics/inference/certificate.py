@@ -1,4 +1,4 @@
-"""The certificate: how far the descent stopped from the optimum, measured against an exact one."""
+"""The certificate: the distance from the end of a descent to the exact optimum, and the verdict."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.rows.row_checks import RowCheck
 
-# predictions that round away more than this of a target SD cannot vouch for anything
+# largest rounding of predictions, in target SDs, with which the rows can still prove something
 MAX_ROW_ROUNDING = 1e-4
 
 
@@ -25,15 +25,15 @@ class Certificate:
     Attributes:
         coef_gap: max |w - w*|, standardized.
         coef_gap_se: The largest gap in standard errors; NaN where there are none.
-        disagreement: The largest distance of a term, the intercept among them, as a part of what it is held to: 1e-9 of
-            the OLS estimate or 0.001 of its standard error, or what float64 allows, whichever is largest.
-        excess_loss: (w - w*)ᵀA(w - w*) · variance, in the target's unit squared. It has no limit of its own: that of
-            `coef_gap` bounds it.
+        disagreement: The largest distance of a term (or of the intercept) to OLS, divided by its limit: 1e-9 of the OLS
+            estimate, 0.001 of its standard error, or what float64 allows, whichever is largest.
+        excess_loss: (w - w*)ᵀA(w - w*) · variance, in the target's unit squared. It has no limit of its own: the limit
+            of `coef_gap` bounds it.
         row_gradient: max |mean(e·z)| / target_scale over the raw rows, which is zero at the optimum; NaN where no row
-            was read again, and it cannot fail.
-        row_gradient_limit: What the tolerance, and the rounding of predictions, allow of it.
-        passed: Whether the descent converged and every number keeps its limit.
-        reason: Why it passed, or which number did not.
+            was read again, which passes.
+        row_gradient_limit: The largest `row_gradient` that the tolerance and the rounding of predictions allow.
+        passed: Whether the descent converged and every number is within its limit.
+        reason: Why the fit passed, or which numbers are above their limits.
     """
 
     coef_gap: float
@@ -56,20 +56,20 @@ def certify(
     row_rounding: float,
     row_checks: Sequence[RowCheck] = (),
 ) -> Certificate:
-    """Measure a solution against the exact optimum.
+    """The certificate of a solution, from the exact optimum.
 
     Args:
         problem: The loss.
-        solution: Where the descent ended.
+        solution: The end of the descent.
         optimum: w*, shape (p,).
-        agreement: What each term is held to, from the same optimum and its standard errors.
-        terms: Their names, the intercept's first, shape (p + 1,).
-        row_gradient: max |mean(e·z)| / target_scale from the raw rows; NaN where none was read again.
-        row_rounding: What rounding of the predictions can add to it.
-        row_checks: What else the raw rows say of the sums; none where no row was read again.
+        agreement: The limits of each term, from the same optimum and its standard errors.
+        terms: The terms' names, the intercept's first, shape (p + 1,).
+        row_gradient: max |mean(e·z)| / target_scale from the raw rows; NaN where no row was read again.
+        row_rounding: What the rounding of predictions can add to `row_gradient`.
+        row_checks: Other numbers on which rows and sums must agree; empty where no row was read again.
     """
     tolerance = solution.plan.tolerance
-    # the difference is taken before anything is rounded: no cancellation
+    # subtracted before rounding, so that no digits cancel
     difference = to_fixed(solution.coef_scaled.tolist()) - to_fixed(optimum)
     term_gaps = agreement.gaps(np.array([int(d) / (1 << FIXED_POINT_BITS) for d in difference]))
     gaps, std_error_scaled, limits = term_gaps[1:], agreement.std_error[1:], agreement.limits
@@ -78,7 +78,7 @@ def certify(
     measurable = std_error_scaled > 0
     coef_gap_se = float((gaps[measurable] / std_error_scaled[measurable]).max()) if measurable.any() else math.nan
     excess = problem.excess_loss(difference)
-    # with every gap within tolerance, ||w - w*||² <= p·tolerance² and A stretches by at most L
+    # with every gap within tolerance, ||w - w*||² <= p·tolerance², and ||A d|| <= L·||d||
     gradient_limit = problem.lipschitz * math.sqrt(problem.n_features) * tolerance + row_rounding
     rounding = problem.projection_error * float(np.linalg.norm(solution.coef_scaled))
     checks = (
@@ -114,7 +114,7 @@ def certify(
 
 
 def _coarser(term_gaps: NDArray[np.float64], agreement: Agreement, terms: Sequence[str]) -> str:
-    """Which terms do not agree with OLS as they should, since float64 does not let them."""
+    """The end of the reason that names the terms which float64 keeps farther from OLS than wanted; else empty."""
     places = np.flatnonzero(term_gaps > agreement.wanted).tolist()
     if not places:
         return ""

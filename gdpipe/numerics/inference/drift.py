@@ -1,4 +1,4 @@
-"""How far two fits lie apart, in standard deviations and in standard errors."""
+"""Drift: the difference between two fits, in standard deviations and in standard errors."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """What a fit says of its columns, one entry a column, shape (k,); NaN where it says nothing.
+    """The numbers of a fit for each of its columns, shape (k,); NaN where there is none.
 
     Attributes:
         n: Rows, or Σw where they are weighted.
-        mean: In each column's unit.
-        scale: The standard deviation (divisor n), in each column's unit; 0 for a constant.
-        estimate: The coefficients, target units per feature unit.
-        std_error: Theirs.
+        mean: The mean, in the column's unit.
+        scale: The standard deviation (divisor n), in the column's unit; 0 for a constant.
+        estimate: The coefficient, in target units per feature unit.
+        std_error: The coefficient's standard error.
     """
 
     n: float
@@ -27,14 +27,14 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drift:
-    """From one fit to the next, shape (k,); NaN where either says nothing, or where 0 would be divided by 0.
+    """The shifts from one fit to the next, shape (k,); NaN where either fit has no number, or for 0 / 0.
 
     Attributes:
-        mean_shift_sd: In standard deviations of the earlier fit; infinite where a constant has moved.
-        mean_shift_se: In standard errors of the difference.
-        scale_ratio: Later / earlier.
-        scale_shift_se: Of ln(scale_ratio), for normally distributed columns.
-        estimate_shift_se: In joint standard errors.
+        mean_shift_sd: The shift of the mean in standard deviations of the earlier fit; infinite where a constant moved.
+        mean_shift_se: The shift of the mean in standard errors of the difference.
+        scale_ratio: The later scale divided by the earlier one.
+        scale_shift_se: ln(scale_ratio) in its standard errors, for normally distributed columns.
+        estimate_shift_se: The shift of the estimate in standard errors of the difference.
     """
 
     mean_shift_sd: NDArray[np.float64]
@@ -45,10 +45,10 @@ class Drift:
 
 
 def measure(before: Fitted, now: Fitted) -> Drift:
-    """The shifts, as if the two fits were made from independent rows.
+    """The shifts between two fits of independent rows.
 
     SE(mean₂ - mean₁)² = scale₁²/(n₁ - 1) + scale₂²/(n₂ - 1)      (Welch 1947, Biometrika 34:28-35)
-    SE(ln scale₂ - ln scale₁)² = 1/(2(n₁ - 1)) + 1/(2(n₂ - 1))    of normal columns (Ahn & Fessler 2003, *Standard
+    SE(ln scale₂ - ln scale₁)² = 1/(2(n₁ - 1)) + 1/(2(n₂ - 1))    for normal columns (Ahn & Fessler 2003, *Standard
                                                                   errors of mean, variance, and standard deviation
                                                                   estimators*, University of Michigan)
     SE(estimate₂ - estimate₁)² = std_error₁² + std_error₂²
@@ -61,7 +61,7 @@ def measure(before: Fitted, now: Fitted) -> Drift:
             mean_shift_sd=shift / before.scale,
             mean_shift_se=shift / np.hypot(before.scale / np.sqrt(free[0]), now.scale / np.sqrt(free[1])),
             scale_ratio=ratio,
-            # a scale without a mean is a root mean square, whose error is another
+            # a scale without a mean is a root mean square, which has another standard error
             scale_shift_se=np.where(np.isnan(shift), np.nan, np.log(ratio)) / np.sqrt(np.sum(0.5 / free)),
             estimate_shift_se=(now.estimate - before.estimate) / np.hypot(before.std_error, now.std_error),
         )

@@ -1,9 +1,9 @@
-"""What the fit says about the world: standard errors, tests and information criteria.
+"""Inference: standard errors, tests and information criteria.
 
-What belongs to a coefficient is that of the OLS optimum, from the exact sums. What belongs to the fit uses the loss of
-the published coefficients, and what needs single residuals (HC1, Breusch-Pagan, Jarque-Bera, Durbin-Watson, MAE) comes
-from the predict scan, which uses them too.
-Where rank, degrees of freedom or the condition number allow no answer it is NaN.
+Numbers of a coefficient are those of the OLS optimum, from the exact sums. Numbers of the whole fit use the loss of the
+published coefficients. Numbers that need single residuals (HC1, Breusch-Pagan, Jarque-Bera, Durbin-Watson, MAE) come
+from the scan that predicts, with the published coefficients as well. A number is NaN where rank, degrees of freedom or
+the condition number allow no answer.
 """
 
 import math
@@ -22,26 +22,26 @@ from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.sums.float_moments import mirror
 
-# of the intervals: 95 % confidence
+# the confidence intervals are those of 95 %
 SIGNIFICANCE = 0.05
-# working precision of the inverse; doubled until its certified radius is below a float64's
+# working precisions of the inverse, tried in turn until its certified radius is below float64's rounding
 INVERSE_BITS = (256, 1024, 4096)
-# of a number from the inverse and from means over residuals, which are float64: relative
+# largest accepted relative error of a number made of the inverse and of float64 means over residuals
 LARGEST_ERROR = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermInference:
-    """One entry a term: the intercept first (NaN without one), then the features; shape (p + 1,).
+    """The inference of each term: of the intercept first (NaN without one), then of the features; shape (p + 1,).
 
     Attributes:
-        std_error: In the unit of the estimate.
-        std_error_scaled: In target SDs per feature SD.
-        std_error_hc1: Heteroskedasticity-robust, in the unit of the estimate.
+        std_error: The standard error, in the unit of the estimate.
+        std_error_scaled: The standard error in target SDs per feature SD.
+        std_error_hc1: The heteroskedasticity-robust standard error HC1, in the unit of the estimate.
         t_value: ols_estimate / std_error.
-        p_value: Two-sided.
+        p_value: The two-sided p-value.
         ci_lower: Lower end of the 95 % interval around the OLS estimate.
-        ci_upper: Upper end.
+        ci_upper: Upper end of that interval.
         vif: Variance inflation factor, (A⁻¹)ⱼⱼ.
     """
 
@@ -57,7 +57,7 @@ class TermInference:
 
 @dataclass(frozen=True, slots=True)
 class FitStatistics:
-    """One number each, for the whole fit; units as the name says, else those of the target."""
+    """Numbers of the whole fit. `rmse`, `mae` and `residual_std_error` are in target units; the rest has no unit."""
 
     r2: float
     adjusted_r2: float
@@ -82,16 +82,16 @@ class FitStatistics:
 def infer_terms(
     regression: Regression, residuals: ResidualStatistics, ols_loss: float, ols_estimate: NDArray[np.float64]
 ) -> TermInference:
-    """Standard errors and what follows from them.
+    """Standard errors of the terms, with their tests and intervals.
 
     Var(w) = s²·A⁻¹/n with s² = n·loss/(n - rank - 1); HC1 = n/(n - rank - 1) · A⁻¹ mean(e²zzᵀ) A⁻¹ / n
-    (MacKinnon & White 1985, J. Econometrics 29:305-325). n is Σw where rows are weighted: a weight of 2 is the row
-    twice.
+    (MacKinnon & White 1985, J. Econometrics 29:305-325). n is Σw where rows are weighted: a row of weight 2 counts as
+    two rows.
 
     Args:
         regression: The problem, with p included features.
-        residuals: From the predict scan, for the same features.
-        ols_loss: At the optimum.
+        residuals: The means over residuals from the predict scan, for the same features.
+        ols_loss: The loss at the optimum, in the target's unit squared.
         ols_estimate: Intercept and coefficients in original units, shape (p + 1,).
     """
     problem, independent, identified = regression.problem, regression.independent, regression.identified
@@ -115,7 +115,7 @@ def infer_terms(
             shift = (np.array([float(m) for m in scaling.means]) / scaling.scales)[independent]
             pull: NDArray[np.float64] = inverse @ shift
             intercept = float(_root(np.array(variance * (1.0 + float(shift @ pull)))))
-            # sandwich of the intercept's influence, 1 - shiftᵀA⁻¹z
+            # sandwich estimate from the intercept's influence, 1 - shiftᵀA⁻¹z
             square_by_feature = residuals.square_by_feature[independent]
             spread = residuals.powers[1] - 2 * float(pull @ square_by_feature) + float(pull @ meat @ pull)
             intercept_hc1 = math.sqrt(max(spread, 0.0) / df) * residuals.unit
@@ -138,7 +138,7 @@ def infer_terms(
 
 
 def fit_statistics(regression: Regression, residuals: ResidualStatistics, loss: float) -> FitStatistics:
-    """R² and its company, as statsmodels defines them.
+    """R² and other numbers of the fit, as statsmodels defines them.
 
     R² = 1 - loss / variance, about the mean with an intercept and about zero without one.
     Jarque & Bera (1987, Int. Stat. Rev. 55:163-172); Breusch-Pagan in the form of Koenker (1981, J. Econometrics
@@ -180,23 +180,23 @@ def fit_statistics(regression: Regression, residuals: ResidualStatistics, loss: 
 
 
 def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """√values; NaN where rounding on ill-conditioned data has left nothing to take the root of."""
+    """√values; NaN where rounding on ill-conditioned data has made a value negative."""
     return np.sqrt(np.where(values >= 0, values, np.nan))
 
 
 def _inverse(hessian: NDArray[np.object_] | GridMatrix, independent: list[int]) -> NDArray[np.float64]:
-    """A⁻¹ of the independent features, in the arithmetic that A is in; NaN where that cannot tell it."""
+    """A⁻¹ of the independent features, in the arithmetic of A; NaN where A is singular in it."""
     chosen = np.ix_(independent, independent)
     return _cholesky_inverse(hessian.values[chosen]) if isinstance(hessian, GridMatrix) else _balls(hessian[chosen])
 
 
 def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By Cholesky's factors, in the place of the matrix: relative error of about eps · condition number."""
+    """A⁻¹ by Cholesky factors, written over the matrix: its relative error is about eps · condition number."""
     if not len(hessian):
         return hessian
     from scipy.linalg.lapack import dpotrf, dpotri
 
-    inverse, failed = dpotrf(hessian.T, overwrite_a=1)  # Fortran's order
+    inverse, failed = dpotrf(hessian.T, overwrite_a=1)  # .T is in Fortran order, so it is not copied
     if not failed:
         inverse, failed = dpotri(inverse, overwrite_c=1)
     if failed:
@@ -207,7 +207,7 @@ def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _balls(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
-    """A⁻¹ in ball arithmetic: the diagonal is right to 60 bits."""
+    """A⁻¹ in ball arithmetic, with 60 right bits on the diagonal where the highest precision allows."""
     size = len(hessian)
     if not size:
         return np.zeros((0, 0))
@@ -229,7 +229,7 @@ def _shape(powers: tuple[float, float, float, float]) -> tuple[float, float]:
     """Skewness and kurtosis from raw moments."""
     m, m2, m3, m4 = powers
     spread = m2 - m * m
-    if spread**2 <= 0:  # its powers are what is divided by
+    if spread**2 <= 0:  # the divisor of the kurtosis
         return float("nan"), float("nan")
     third = m3 - 3 * m * m2 + 2 * m**3
     fourth = m4 - 4 * m * m3 + 6 * m * m * m2 - 3 * m**4
@@ -246,7 +246,7 @@ def _breusch_pagan(problem: LeastSquares, residuals: ResidualStatistics, n: floa
 
 
 def _holds_in_float64(problem: LeastSquares) -> bool:
-    """Whether A⁻¹ times float64 means keeps three digits: p·eps·κ is their error (Higham 2002, section 7.1)."""
+    """Whether A⁻¹ times float64 means has three right digits: its error is p·eps·κ (Higham 2002, section 7.1)."""
     error = problem.n_features * float(np.finfo(np.float64).eps) * problem.condition_number
     return error <= LARGEST_ERROR
 

@@ -1,1 +1,1 @@
-"""From sums to a least-squares problem, and its exact solution."""
+"""The least-squares problem made from sums, and its exact solution."""

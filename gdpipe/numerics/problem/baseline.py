@@ -1,6 +1,6 @@
-"""The baseline: ordinary least squares in rational arithmetic. It owes nothing to floating point.
+"""The baseline: ordinary least squares in rational arithmetic, without floating point.
 
-Wide data, and sums that were rounded before, get a float64 factorization refined on exactly evaluated residuals.
+Wide data and rounded sums get a float64 factorization instead, refined on exactly evaluated residuals.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
 from gdpipe.numerics.problem.scaling import Scaling
 
-# beyond this many features the rational solution takes more than seconds
+# with more features the rational solution takes more than seconds
 RATIONAL_FEATURES = 300
 REFINEMENTS = 10
-# a step this small is the last
+# refinement stops after a step this small
 SETTLED = 1e-24
 
 
@@ -28,9 +28,9 @@ class Baseline:
     """The optimum that descent is measured against.
 
     Attributes:
-        coef_scaled: Shape (p,), target SDs per feature SD; exact up to 300 features with exact sums, else right to some
-            24 digits after the point.
-        loss: The mean squared error there, in the target's unit squared, rounded once.
+        coef_scaled: Shape (p,), target SDs per feature SD; exact for exact sums of up to 300 features, otherwise right
+            to about 24 digits after the point.
+        loss: The mean squared error at the optimum, in the target's unit squared, rounded once.
     """
 
     coef_scaled: tuple[Fraction, ...]
@@ -38,18 +38,18 @@ class Baseline:
 
 
 def solve(problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
-    """The least-squares coefficients, of minimum standardized norm where `relations` leave a choice.
+    """The least-squares coefficients; of minimum standardized norm where `relations` leave a choice.
 
     Args:
         problem: The loss.
-        relations: Dependencies among the features; coefficients move along none of them.
+        relations: Dependencies among the features; the coefficients are orthogonal to each of them.
     """
     cross, scaling = problem.cross, problem.scaling
     if problem.n_features > RATIONAL_FEATURES or not isinstance(cross, ExactProducts):
         coef_scaled = refined(problem)
         return Baseline(coef_scaled, problem.loss_at(to_fixed(coef_scaled)))
     coef_scaled = _rational(cross, scaling, relations)
-    # wᵀAw = bᵀw at the optimum, also under the constraints: the loss is variance - cov(prediction, target)
+    # wᵀAw = bᵀw at the optimum, also under the constraints, so the loss is variance - cov(prediction, target)
     coef, _ = scaling.to_original(coef_scaled)
     units = [power_of_two(e) for e in cross.exponents.tolist()]
     with_target = sum(
@@ -60,12 +60,12 @@ def solve(problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
 
 
 def _rational(cross: ExactProducts, scaling: Scaling, relations: tuple[Relation, ...]) -> tuple[Fraction, ...]:
-    """Normal equations with the relations as constraints, solved exactly.
+    """The solution of the normal equations with the relations as constraints, exact.
 
-    With S the centred sums of products, s those with the target, and U the relations (in grid units), minimizing over
-    standardized coefficients that are orthogonal to the relations is the linear system
-    [S, diag(S)U; (diag(S)U)ᵀ, 0] [beta; multipliers] = [s; 0]. The diagonal of S stands for the squared scales, which
-    makes the minimum norm that of the standardized coefficients without a square root.
+    S is the centred sums of products of the features, s their products with the target, and U the relations, all in
+    grid units. Minimizing over standardized coefficients that are orthogonal to the relations is the linear system
+    [S, diag(S)U; (diag(S)U)ᵀ, 0] [beta; multipliers] = [s; 0]. The diagonal of S stands for the squared scales: it
+    makes the norm that of the standardized coefficients, and no square root is needed.
     """
     p, k = len(cross.sums) - 1, len(relations)
     exponents = cross.exponents.tolist()
@@ -96,7 +96,7 @@ def refined(problem: LeastSquares) -> tuple[Fraction, ...]:
         step = -(modes @ (modes.T @ problem.gradient_at(to_fixed(total)) / eigenvalues))
         size = float(np.abs(step).max(initial=0))
         if size > before:
-            break  # beyond float64's reach: each step would be wilder than the one before
+            break  # the condition number is too large for float64: steps would grow
         total = total + np.array([Fraction(s) for s in step.tolist()], object)
         if size <= SETTLED:
             break

@@ -1,4 +1,4 @@
-"""Conditions that exact sums satisfy whatever the rows: for sums that come from a file."""
+"""Conditions that the exact sums of any rows satisfy, to check sums that come from a file."""
 
 import math
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from gdpipe.numerics.sums.moments import Moments
 
 
 def contradictions(moments: Moments, largest: NDArray[np.float64], least_weight: float) -> Iterator[str]:
-    """Reasons why no rows have these sums; none where some may. Those after the first may follow from it.
+    """Reasons why no rows can have these sums; empty where some rows may. Later reasons may follow from the first.
 
-    In units of the grid every value is an integer, so all of it is asked of integers, without rounding: ranges, and
-    (Σw·xᵢxⱼ·Σw - Σw·xᵢ·Σw·xⱼ)² <= the same of (i, i) times the same of (j, j), Cauchy and Schwarz about the means.
+    Every value is an integer in units of the grid, so the conditions are checked on integers, without rounding:
+    ranges, and the Cauchy-Schwarz inequality cᵢⱼ² <= cᵢᵢ·cⱼⱼ of the centred sums cᵢⱼ = Σw·xᵢxⱼ·Σw - Σw·xᵢ·Σw·xⱼ.
 
     Args:
         moments: The sums of k columns.
-        largest: Largest magnitude of each, shape (k,), and of the weights where there are any, shape (k + 1,).
+        largest: The largest magnitude of each column, shape (k,); with weights theirs is the last, shape (k + 1,).
         least_weight: The smallest weight; infinite where there is no row.
     """
     n, weight, sums, products = moments.n_samples, moments.weight, moments.sums, moments.products
@@ -37,7 +37,7 @@ def contradictions(moments: Moments, largest: NDArray[np.float64], least_weight:
             yield f"weights from {least_weight:g} to {largest[k]:g}"
         least = math.floor(Fraction(least_weight) / power_of_two(moments.weight_exponent))
     for j, (size, exponent) in enumerate(zip(largest.tolist(), exponents, strict=True)):
-        # the highest digit is rounded, so that the grid takes a little more than its 62 bits
+        # the highest digit is rounded, so a grid takes values slightly above its 62 bits
         if not 0 <= size <= math.ldexp(1.0 + 2.0**-20, MAX_BITS + exponent):
             yield f"largest magnitude {size:g} of column {j + 1} is outside its grid"
     reach = [Fraction(size) / power_of_two(e) for size, e in zip(largest.tolist(), exponents, strict=True)]
@@ -47,7 +47,7 @@ def contradictions(moments: Moments, largest: NDArray[np.float64], least_weight:
         yield f"weight {weight} of {n} rows"
     for j in range(k):
         low, high, square = math.floor(reach[j]), math.ceil(reach[j]), products[j, j]
-        # the row with the largest value alone has a square of that size
+        # the row with the largest value contributes that value squared
         if abs(sums[j]) > weight * high or not least * low * low <= square <= weight * high * high:
             yield f"sums of column {j + 1} are out of range"
     centred = weight * products - np.outer(sums, sums)

@@ -1,4 +1,4 @@
-"""Centred sums of products, whoever gathered them: the one form the rest of the numerics works on."""
+"""Centred sums of products, exact or float64: the form on which the rest of the numerics works."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 
-# block sums and merges round a few dozen times
+# relative error of a sum: block sums and merges round a few dozen times
 FLOAT64_NOISE = 64 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossProducts(ABC):
-    """Weighted covariances of z = [features..., target], about zero instead of the mean where not centred.
+    """Weighted covariances of z = [features..., target]; second moments about zero where not centred.
 
     Attributes:
         n_samples: Rows counted.
         total_weight: Σw, rounded once; n_samples where rows are unweighted.
-        centred: Whether the means were taken out (a fit with an intercept).
+        centred: Whether the means were subtracted (a fit with an intercept).
     """
 
     n_samples: int
@@ -32,7 +32,7 @@ class CrossProducts(ABC):
 
     @classmethod
     def of(cls, moments: Moments | Float64Moments, *, centred: bool) -> "CrossProducts":
-        """From sums of either kind."""
+        """The covariances from sums of either kind."""
         if isinstance(moments, Moments):
             return ExactProducts.from_moments(moments, centred)
         return Float64Products.from_moments(moments, centred)
@@ -40,7 +40,7 @@ class CrossProducts(ABC):
     @property
     @abstractmethod
     def noise(self) -> float:
-        """Relative error of an entry, against the standard deviations of its columns; 0 for exact sums."""
+        """The error of an entry, relative to the standard deviations of its two columns; 0 for exact sums."""
 
     @abstractmethod
     def means(self) -> tuple[Fraction, ...]:
@@ -52,11 +52,11 @@ class CrossProducts(ABC):
 
     @abstractmethod
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
-        """Each column's covariance with a linear combination: cov(z)·line, shape (k,); `line` are binary fractions."""
+        """Each column's covariance with a linear combination: cov(z)·line, shape (k,); `line` has binary fractions."""
 
     @abstractmethod
     def select(self, columns: list[int]) -> "CrossProducts":
-        """The same for some of the columns, in the order given."""
+        """The covariances of some of the columns, in the order given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +79,7 @@ class ExactProducts(CrossProducts):
 
     @classmethod
     def from_moments(cls, moments: Moments, centred: bool) -> "ExactProducts":
-        """From exact sums."""
+        """The covariances from exact sums."""
         products = moments.weight * moments.products
         if centred:
             products = products - np.outer(moments.sums, moments.sums)
@@ -96,34 +96,34 @@ class ExactProducts(CrossProducts):
 
     @property
     def noise(self) -> float:
-        """None."""
+        """Zero: integers are not rounded."""
         return 0.0
 
     def means(self) -> tuple[Fraction, ...]:
-        """Exactly."""
+        """The means, exact."""
         return tuple(
             Fraction(int(total), self.weight) * power_of_two(e)
             for total, e in zip(self.sums, self.exponents.tolist(), strict=True)
         )
 
     def variances(self) -> tuple[Fraction, ...]:
-        """Exactly."""
+        """The variances, exact."""
         return tuple(
             Fraction(int(square), self.weight**2) * power_of_two(2 * e)
             for square, e in zip(self.products.diagonal(), self.exponents.tolist(), strict=True)
         )
 
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
-        """Exactly."""
+        """The covariances with the combination, exact."""
         units = [power_of_two(e) for e in self.exponents.tolist()]
-        # powers of two have a common denominator: the k² products are integers
+        # powers of two have a common denominator, so the k² products are products of integers
         steps = [v * unit for v, unit in zip(line, units, strict=True)]
         below = max(step.denominator for step in steps)
         products = self.products @ np.array([int(step * below) for step in steps], object)
         return tuple(Fraction(int(v), below * self.weight**2) * unit for v, unit in zip(products, units, strict=True))
 
     def select(self, columns: list[int]) -> "ExactProducts":
-        """The same for some of the columns, in the order given."""
+        """The covariances of some of the columns, in the order given."""
         return replace(
             self,
             sums=self.sums[columns],
@@ -134,11 +134,11 @@ class ExactProducts(CrossProducts):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Float64Products(CrossProducts):
-    """Covariances as float64, where p × p integers of unlimited length would not fit.
+    """Covariances as float64, for wide data: p × p integers of unlimited length would not fit in memory.
 
     Attributes:
         average: Each column's mean, shape (k,).
-        comoments: total_weight · cov, shape (k, k): the array that the sums were gathered in, not a copy of it.
+        comoments: total_weight · cov, shape (k, k); where centred, the array of the sums itself and not a copy.
     """
 
     average: NDArray[np.float64]
@@ -146,7 +146,7 @@ class Float64Products(CrossProducts):
 
     @classmethod
     def from_moments(cls, moments: Float64Moments, centred: bool) -> "Float64Products":
-        """From rounded sums."""
+        """The covariances from rounded sums."""
         comoments = moments.comoments
         if not centred:
             comoments = np.multiply.outer(moments.means * moments.weight, moments.means)
@@ -155,42 +155,50 @@ class Float64Products(CrossProducts):
 
     @property
     def noise(self) -> float:
-        """What block sums and merges round."""
+        """The rounding of block sums and merges."""
         return FLOAT64_NOISE
 
     def means(self) -> tuple[Fraction, ...]:
-        """As rounded."""
+        """The means, rounded."""
         return tuple(map(Fraction, self.average.tolist()))
 
     def variances(self) -> tuple[Fraction, ...]:
-        """As rounded; 0 where a constant column leaves nothing but the rounding of its mean."""
+        """The variances, rounded; 0 where they are no more than the rounding of the mean (a constant column)."""
         variances = self.comoments.diagonal() / self.total_weight
         if self.centred:
             variances = np.where(np.abs(self.average) * self.noise >= np.sqrt(variances), 0.0, variances)
         return tuple(map(Fraction, variances.tolist()))
 
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
-        """As rounded."""
+        """The covariances with the combination, rounded."""
         covariances = self.comoments @ np.array([float(v) for v in line]) / self.total_weight
         return tuple(map(Fraction, covariances.tolist()))
 
     def select(self, columns: list[int]) -> "Float64Products":
-        """The same for some of the columns, in the order given."""
+        """The covariances of some of the columns, in the order given."""
         if columns == list(range(len(self.average))):
             return self
         return replace(self, average=self.average[columns], comoments=self.comoments[np.ix_(columns, columns)])
 
 
 def power_of_two(exponent: int) -> Fraction:
-    """2^exponent, exactly."""
+    """2^exponent, exact."""
     return Fraction(1 << exponent) if exponent >= 0 else Fraction(1, 1 << -exponent)
+
+
+def nearest_float(value: Fraction) -> float:
+    """The nearest float64; infinite, with the value's sign, where the value is beyond the largest."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def square_root(value: Fraction) -> float:
     """√value, rounded once: an integer root with 64 bits to spare, then one division."""
     if value == 0:
         return 0.0
-    # an even shift that leaves the quotient at least 2·(53 + 64) bits
+    # an even shift after which the quotient has at least 2·(53 + 64) bits
     shift = 2 * max(0, 128 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
     root = math.isqrt((value.numerator << shift) // value.denominator)
     return float(Fraction(root) * power_of_two(-(shift // 2)))

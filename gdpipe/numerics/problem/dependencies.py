@@ -1,4 +1,4 @@
-"""Which features are combinations of others: exactly, or to the rounding of the data."""
+"""Features that are linear combinations of others, exactly or to the rounding of the data."""
 
 import math
 from dataclasses import dataclass
@@ -14,28 +14,29 @@ from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Holds, Relation, Rounding, plain_relation, rounded_relation
 from gdpipe.numerics.problem.scaling import Scaling
 
-# 2^61 - 1 and neighbours: a rank modulo a prime is never too large, and too small once in about 2^60 matrices;
-# each relation found this way is checked in integers afterwards
+# 2^61 - 1 and the primes before it: a rank modulo a prime is never too large, and too small for about one matrix in
+# 2^60; so each relation found this way is checked in integers afterwards
 PRIMES = (2305843009213693951, 2305843009213693921, 2305843009213693907)
-# float64 eigenvalues below this fraction of the largest are found again in rational arithmetic
+# float64 eigenvalues below this fraction of the largest are computed again in rational arithmetic
 TRUSTED_EIGENVALUE = 1e-9
 INVERSE_ITERATIONS = 3
-# of features that can be spared alike the last is: so many times more readily than the first
+# weight of the last feature relative to the first in the choice of the redundant ones: where several features could be
+# left out equally well, the later one is
 PREFERENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What of the features carries no information of its own.
+    """The features that carry no information of their own.
 
     Attributes:
         constant: Indices of features that are the same on every row.
-        relations: One for each further rank that is missing.
-        redundant: One feature of each relation, the last that can be spared: without these the rest is independent.
-        smallest_eigenvalue: Of the correlation matrix without the redundant features, where float64 cannot tell it;
-            else None.
-        null_space: The relations as directions among standardized coefficients of the features that vary, one a
-            column, where they were found as such; None where `null_directions` tells them from the relations.
+        relations: Linear relations among the others, as many as their rank is short of their number.
+        redundant: One feature of each relation, the last that will do: without these the others are independent.
+        smallest_eigenvalue: The least eigenvalue of the correlation matrix without the redundant features, where
+            float64 cannot tell it; otherwise None.
+        null_space: The relations as directions among the standardized coefficients of the features that vary, one a
+            column, where they come from eigenvectors; None where `null_directions` computes them from the relations.
     """
 
     constant: list[int]
@@ -51,12 +52,12 @@ class Dependencies:
         problem: LeastSquares,
         resolution: NDArray[np.float64] | None = None,
     ) -> "Dependencies":
-        """Find them all, the exact ones first.
+        """All dependencies; the exact ones are found first.
 
         Args:
             cross: Covariances of [features..., target].
             problem: The loss over the features that vary.
-            resolution: Relative rounding of each feature's values, shape (p,); float64's if not given.
+            resolution: Relative rounding of each feature's values, shape (p,); that of float64 if not given.
         """
         constant, varying = split_constant(cross)
         scaling = Scaling.of(cross)
@@ -77,9 +78,9 @@ class Dependencies:
             smallest, mode = found
             holds = rounding.explains(smallest, mode, independent)
             if holds is None:
-                break  # nearly dependent, but with something of its own to say
-            spared = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
-            rounded[independent.pop(spared)] = holds
+                break  # nearly dependent, but by more than rounding
+            last = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
+            rounded[independent.pop(last)] = holds
             smallest = None
         for j in sorted(rounded):
             weights = _regression(cross, independent, j)
@@ -90,20 +91,20 @@ class Dependencies:
 
 
 def split_constant(cross: CrossProducts) -> tuple[list[int], list[int]]:
-    """Indices of the features that are the same on every row, and of those that vary."""
+    """The indices of the features that are the same on every row, and of those that vary."""
     variances = cross.variances()[:-1]
     return [j for j, v in enumerate(variances) if not v], [j for j, v in enumerate(variances) if v]
 
 
 def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Relation], list[int]]:
-    """The integer null space: pivots found modulo a prime, relations solved and checked over the rationals."""
+    """The exact relations and the redundant features: pivots modulo a prime, then solved and checked in rationals."""
     products = cross.products[np.ix_(varying, varying)]
     for prime in PRIMES:
         pivots = _pivots(nmod_mat(integer_matrix(products), prime))
         free = [c for c in range(len(varying)) if c not in pivots]
         if not free:
             return [], []
-        # what each free column is of the pivot columns
+        # each free column as a combination of the pivot columns
         combination = solve_exactly(products[np.ix_(pivots, pivots)], products[np.ix_(pivots, free)])
         if (products[np.ix_(free, pivots)] @ combination != products[np.ix_(free, free)]).any():
             continue  # the prime divides a minor: the rank modulo it is too small
@@ -133,11 +134,12 @@ def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relati
 
 
 def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:
-    """The least eigenvalue and its vector, where float64 cannot be trusted with them; else None.
+    """The least eigenvalue and its eigenvector, where float64 is too coarse for them; otherwise None.
 
-    Inverse iteration in rational arithmetic (Golub & Van Loan, 4th ed., section 8.2.2): each solve gains the ratio of
-    the two least eigenvalues, and no digit is lost to the condition number. Where directions are projected out, it
-    works in the eigenvectors that are left, which are orthogonal to them to rounding: that is squared here.
+    Inverse iteration in rational arithmetic (Golub & Van Loan, 4th ed., section 8.2.2): each solve reduces the error by
+    the ratio of the two least eigenvalues, and the condition number costs no digit. Where directions are projected out,
+    the iteration runs in the space of the remaining eigenvectors. These are orthogonal to the directions but for
+    rounding, which enters squared.
     """
     eigenvalues, modes = problem.eigenvalues, problem.modes
     if not len(eigenvalues) or eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
@@ -150,7 +152,7 @@ def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | 
         entries = (basis.transpose() * integer_matrix(matrix) * basis).entries()
         matrix = np.array([int(v) >> 2 * FIXED_POINT_BITS for v in entries], object).reshape(rank, rank)
         matrix, mode = (matrix + matrix.T) >> 1, np.eye(rank)[0]
-    # half a unit of rounding in each entry may leave a singular matrix, or worse; p units more on its diagonal do not
+    # entries rounded by half a unit may make the matrix singular or indefinite; p units on its diagonal prevent that
     definite = matrix + np.diag(np.full(rank, p, object))
     value = 0.0
     for _ in range(INVERSE_ITERATIONS):
@@ -173,9 +175,9 @@ def _regression(cross: ExactProducts, independent: list[int], dependent: int) ->
 def _float64_relations(
     cross: CrossProducts, scaling: Scaling, problem: LeastSquares, rounding: Rounding, varying: list[int]
 ) -> tuple[tuple[Relation, ...], list[int], NDArray[np.float64]]:
-    """The relations, all to rounding, the features spared, and the null space: from the eigenvectors of rounded sums.
+    """The relations (all to rounding), the redundant features and the null space, from eigenvectors.
 
-    Rounded sums hold no digits that rational arithmetic could find.
+    Rational arithmetic would gain nothing here: rounded sums have no more digits.
     """
     eigenvalues, modes = problem.eigenvalues, problem.modes
     unsure = int(np.searchsorted(eigenvalues, TRUSTED_EIGENVALUE * problem.lipschitz, side="right"))
@@ -187,17 +189,18 @@ def _float64_relations(
         return (), [], null_space
     import scipy.linalg
 
-    readiness = np.linspace(1.0, PREFERENCE, len(varying))
-    order = scipy.linalg.qr((null_space * readiness[:, None]).T, mode="r", pivoting=True)[1]
-    spared = np.sort(order[:deficiency])
-    # the same space, but each line has one spared feature to itself; from SDs to units
-    lines = np.linalg.solve(null_space[spared].T, null_space.T)
-    redundant = [varying[i] for i in spared]
-    free = np.setdiff1d(np.arange(len(varying)), spared)
+    preference = np.linspace(1.0, PREFERENCE, len(varying))
+    order = scipy.linalg.qr((null_space * preference[:, None]).T, mode="r", pivoting=True)[1]
+    left_out = np.sort(order[:deficiency])
+    # a basis of the same space in which each redundant feature stands in one line only
+    lines = np.linalg.solve(null_space[left_out].T, null_space.T)
+    redundant = [varying[i] for i in left_out]
+    free = np.setdiff1d(np.arange(len(varying)), left_out)
     independent = [varying[i] for i in free]
+    # in original units
     weights = -lines[:, free] * scaling.scales[redundant][:, None] / scaling.scales[independent]
     if len(independent) >= cross.n_samples - cross.centred:
-        # any features are dependent on so few rows: no simple number is behind it
+        # any features are dependent on so few rows: the weights are no simple numbers
         means = [float(mean) for mean in scaling.means]
         relations = tuple(
             plain_relation(means, dict(zip(independent, line, strict=True)), dependent)
@@ -219,7 +222,7 @@ def _float64_relations(
 
 
 def integer_matrix(values: NDArray[np.object_]) -> fmpz_mat:
-    """A matrix of Python integers as one of flint's."""
+    """A FLINT matrix of Python integers."""
     rows, columns = values.shape
     return fmpz_mat(rows, columns, values.ravel().tolist())
 

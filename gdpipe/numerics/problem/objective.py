@@ -10,7 +10,7 @@ from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, GridMatrix, to_f
 from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, power_of_two
 from gdpipe.numerics.problem.scaling import Scaling
 
-# points of a path whose losses are evaluated at once, times features
+# numbers (points of a path times features) whose losses are evaluated at once
 PATH_NUMBERS = 2**22
 
 
@@ -22,20 +22,20 @@ class LeastSquares:
     where there is no intercept). In units of the target's variance, half the gradient is g(w) = A w - b. One gradient
     step on these p × p numbers is one full-batch gradient step on all the rows.
 
-    A and b are kept twice: rounded to float64, to descend on, and as integers in units of 2^-256, to tell the
-    exact gradient and the exact loss at any float64 point. From float64 sums A is rounded already, to multiples of
-    2^-60: it is kept once, and multiplies integers as exactly.
+    A and b are stored twice: rounded to float64 for the descent, and as integers in units of 2^-256 for the exact
+    gradient and the exact loss at any float64 point. With float64 sums A is rounded already, to multiples of 2^-60: it
+    is stored once, and its products with integers are exact.
 
     Attributes:
-        cross: Covariances of [features..., target] that it was made of; no feature is constant.
-        scaling: Of the same columns.
+        cross: The covariances of [features..., target]; no feature is constant.
+        scaling: The scaling of the same columns.
         hessian: A, shape (p, p), with the `null_space` projected out.
-        linear: b, shape (p,), likewise.
-        exact_hessian: A, shape (p, p), Python integers or a matrix that multiplies them.
+        linear: b, shape (p,), with the `null_space` projected out.
+        exact_hessian: A, shape (p, p): Python integers, or a float64 matrix whose products with integers are exact.
         exact_linear: b, shape (p,), Python integers.
         exact_square: The standardized target's mean square (1 but for the scale's rounding), an integer.
         null_space: Orthonormal directions in which the loss does not change, shape (p, p - rank).
-        eigenvalues: Of A on the complement of the null space, ascending, shape (rank,).
+        eigenvalues: The eigenvalues of A on the complement of the null space, ascending, shape (rank,).
         modes: The matching eigenvectors, shape (p, rank).
     """
 
@@ -52,7 +52,7 @@ class LeastSquares:
 
     @classmethod
     def of(cls, cross: CrossProducts) -> "LeastSquares":
-        """From covariances of [features..., target]; no feature may be constant."""
+        """The loss from covariances of [features..., target]; no feature may be constant."""
         scaling = Scaling.of(cross)
         scales = [*scaling.scales.tolist(), scaling.target_scale]
         exact_hessian: NDArray[np.object_] | GridMatrix
@@ -79,10 +79,10 @@ class LeastSquares:
         )
 
     def without(self, directions: NDArray[np.float64]) -> "LeastSquares":
-        """The same with directions of no consequence projected out.
+        """The loss with directions projected out along which it does not change.
 
         Args:
-            directions: Shape (p, k), linearly independent.
+            directions: The directions, shape (p, k), linearly independent.
         """
         k = directions.shape[1]
         if not k:
@@ -102,7 +102,7 @@ class LeastSquares:
         )
 
     def with_smallest(self, eigenvalue: float) -> "LeastSquares":
-        """The same, its least eigenvalue known better than float64 can find it."""
+        """The loss with a least eigenvalue that is more precise than float64 can compute it."""
         eigenvalues = np.maximum(self.eigenvalues, eigenvalue)
         eigenvalues[:1] = eigenvalue
         return replace(self, eigenvalues=eigenvalues)
@@ -114,7 +114,7 @@ class LeastSquares:
 
     @property
     def n_features(self) -> int:
-        """P."""
+        """The number of features, p."""
         return len(self.linear)
 
     @property
@@ -126,7 +126,7 @@ class LeastSquares:
     def strong_convexity(self) -> float:
         """mu, the least eigenvalue on the complement of the null space: ||w - w*|| <= ||g(w)|| / mu.
 
-        Where nothing but float64 has told it, less what that may have rounded: p·eps·L (LAPACK Users' Guide, 4.7).
+        With float64 sums it is lowered by the possible rounding, p·eps·L (LAPACK Users' Guide, 4.7).
         """
         if not len(self.eigenvalues):
             return 1.0
@@ -141,7 +141,7 @@ class LeastSquares:
         return self.lipschitz / self.strong_convexity if self.strong_convexity > 0 else float("inf")
 
     def projected(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Without its part along the null space, where descent from zero never goes but rounding would; shape (p,)."""
+        """The vector without its part along the null space, into which only rounding leads; shape (p,)."""
         if not self.null_space.size:
             return vector
         along: NDArray[np.float64] = self.null_space @ (self.null_space.T @ vector)
@@ -149,7 +149,7 @@ class LeastSquares:
 
     @property
     def projection_error(self) -> float:
-        """What is left along the null space after `projected`, relative to the vector."""
+        """The length left along the null space after `projected`, relative to the vector."""
         return 4 * self.n_features * float(np.finfo(np.float64).eps) if self.null_space.size else 0.0
 
     def gradient(self, coef_scaled: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -157,7 +157,7 @@ class LeastSquares:
         return self.gradient_at(to_fixed(coef_scaled.tolist()))
 
     def gradient_at(self, point: NDArray[np.object_]) -> NDArray[np.float64]:
-        """The same at a point in units of 2^-256."""
+        """The gradient at a point in units of 2^-256."""
         exact = self.exact_hessian @ point - (self.exact_linear << FIXED_POINT_BITS)
         return self.projected(to_float(exact, 2 * FIXED_POINT_BITS))
 
@@ -166,25 +166,25 @@ class LeastSquares:
         return self.loss_at(to_fixed(coef_scaled.tolist()))
 
     def loss_at(self, point: NDArray[np.object_]) -> float:
-        """The same at a point in units of 2^-256."""
+        """The loss at a point in units of 2^-256."""
         curved = point @ (self.exact_hessian @ point) - 2 * (self.exact_linear @ point << FIXED_POINT_BITS)
         total = int(curved) + (self.exact_square << 2 * FIXED_POINT_BITS)
-        # a loss of zero may come out as less by the rounding of A and b, some 2^-256
+        # the rounding of A and b, about 2^-256, may make a loss of zero negative
         return max(total, 0) / (1 << 3 * FIXED_POINT_BITS) * self.variance
 
     def excess_loss(self, difference: NDArray[np.object_]) -> float:
-        """What a point loses to the optimum: dᵀAd·variance for d = w - w* in units of 2^-256, rounded once."""
+        """The loss above the optimum's: dᵀAd·variance for d = w - w* in units of 2^-256, rounded once."""
         total = int(difference @ (self.exact_hessian @ difference))
         return max(total, 0) / (1 << 3 * FIXED_POINT_BITS) * self.variance
 
     def losses(self, path: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Loss at each of many points that lead to the last one.
+        """The loss at each point of a path.
 
-        Expanded about the last point, so that near it, where losses hardly differ, the differences are still right:
+        The loss is expanded about the last point v, so that differences are right near it, where losses hardly differ:
         loss(w) = loss(v) + variance · (2·g(v)ᵀ(w - v) + (w - v)ᵀA(w - v)).
 
         Args:
-            path: Shape (n, p).
+            path: The points w, shape (n, p).
 
         Returns:
             Shape (n,), in the target's unit squared.
@@ -202,9 +202,10 @@ class LeastSquares:
 
 
 def _float64_correlations(cross: Float64Products, scales: list[float]) -> tuple[GridMatrix, NDArray[np.object_], int]:
-    """A, b in units of 2^-256, and the standardized target's mean square likewise."""
+    """A, then b and the standardized target's mean square in units of 2^-256."""
     per_scale = 1.0 / np.array(scales)
-    hessian = np.multiply.outer(per_scale[:-1], per_scale[:-1])  # symmetric to the last bit, and so what follows
+    # symmetric to the last bit, and so are the products below
+    hessian = np.multiply.outer(per_scale[:-1], per_scale[:-1])
     hessian *= cross.comoments[:-1, :-1]
     hessian /= cross.total_weight
     *linear, square = to_fixed((cross.comoments[-1] * (per_scale * per_scale[-1]) / cross.total_weight).tolist())
@@ -213,7 +214,7 @@ def _float64_correlations(cross: Float64Products, scales: list[float]) -> tuple[
 
 def _correlations(cross: ExactProducts, scales: list[float]) -> NDArray[np.object_]:
     """products[i, j]·2^(eᵢ + eⱼ) / (weight²·scaleᵢ·scaleⱼ) in units of 2^-256."""
-    # each row and column has one factor, 2^e / scale, written as a fraction of integers
+    # each row and column has one factor, 2^e / scale, a fraction of integers
     factors = [power_of_two(e) / Fraction(s) for e, s in zip(cross.exponents.tolist(), scales, strict=True)]
     above = np.array([f.numerator for f in factors], object)
     below = np.array([f.denominator for f in factors], object)

@@ -1,4 +1,4 @@
-"""From sums to a problem that descent can be run on: which features take part, and in which directions."""
+"""The least-squares problem of a descent: the features that take part, and the directions projected out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ from gdpipe.numerics.problem.scaling import Scaling
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regression:
-    """The loss of the features that are fitted, and their places among all features.
+    """The loss of the included features, and their places among all features.
 
     Attributes:
-        scaling: Of all features.
-        dependencies: Among all features.
-        included: Indices of the features that take part in the fit: not the constant ones, nor those dropped.
-        relations: Among the included features.
+        scaling: The scaling of all features.
+        dependencies: The dependencies among all features.
+        included: Indices of the features that take part in the fit: all but the constant and the dropped ones.
+        relations: The relations among the included features.
         problem: The loss as a function of the included features' standardized coefficients.
     """
 
@@ -34,12 +34,12 @@ class Regression:
 
     @classmethod
     def of(cls, cross: CrossProducts, resolution: NDArray[np.float64], *, drop: bool) -> "Regression":
-        """Find what depends on what, and leave out what cannot be fitted.
+        """The problem without constant features, its dependencies found.
 
         Args:
             cross: Covariances of [features..., target].
             resolution: Relative rounding of each feature's values, shape (p,).
-            drop: Whether one feature of each dependency is left out, rather than the directions of no consequence.
+            drop: Whether one feature of each relation is left out; otherwise the relations are projected out.
         """
         p = len(resolution)
         _, varying = split_constant(cross)
@@ -55,7 +55,7 @@ class Regression:
             directions = null_directions(relations, problem.scaling, list(range(len(included))))
         problem = problem.without(directions)
         smallest = None if relations else found.smallest_eigenvalue
-        # the redundant features count here: the least eigenvalue is not that of the others, but larger
+        # the redundant features take part, so the least eigenvalue is larger than that of the others alone
         if relations and isinstance(cross, ExactProducts) and (found_again := smallest_mode(problem)):
             smallest = found_again[0]
         if smallest is not None:
@@ -64,18 +64,18 @@ class Regression:
 
     @property
     def independent(self) -> list[int]:
-        """Among the included features, those without a relation between them."""
+        """Places among the included features of the largest independent part: all but the redundant ones."""
         return [i for i, j in enumerate(self.included) if j not in self.dependencies.redundant]
 
     @property
     def identified(self) -> list[int]:
-        """Among the included features, those that take part in no relation at all."""
+        """Places among the included features of those that take part in no relation."""
         related = {i for relation in self.relations for i in relation.features}
         return [i for i in range(len(self.included)) if i not in related]
 
     @property
     def intercept_identified(self) -> bool:
-        """Whether the intercept is the same whichever of the dependent features carries the weight."""
+        """Whether the intercept is the same however dependent features share their weight."""
         return not any(relation.constant for relation in self.relations)
 
     def to_original(self, coef_scaled: Sequence[float | Fraction]) -> tuple[NDArray[np.float64], float]:

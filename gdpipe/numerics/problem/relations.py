@@ -1,4 +1,4 @@
-"""Linear relations among features, in lowest terms, and how exactly they hold."""
+"""Linear relations among features in lowest terms, and the precision with which they hold."""
 
 import enum
 import math
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from gdpipe.numerics.problem.covariance import CrossProducts, square_root
 from gdpipe.numerics.problem.scaling import Scaling
 
-# a combination is constant to rounding when its spread is at most this many roundings of its terms
+# a combination is constant to rounding where its spread is at most this many roundings of its terms
 ROUNDINGS = 4.0
-# what text of 15 significant digits rounds at most, relative to a value: half a unit where the first digit is 1
+# largest relative rounding of text with 15 significant digits: half a unit of the last where the first digit is 1
 DECIMAL_ROUNDING = 5e-15
 LARGEST_DENOMINATOR = 1000
 
@@ -24,9 +24,9 @@ class Relation:
 
     Attributes:
         coefficients: Shape (p,), in original units, in lowest terms: integers where the relation is exact.
-        constant: In the same unit as the terms.
-        exact: False where it holds only to the rounding of the data.
-        decimal: Whether that is more than float64 rounds: what text of 15 digits leaves.
+        constant: The constant, in the same unit as the terms.
+        exact: Whether it holds exactly, and not only to the rounding of the data.
+        decimal: Whether that rounding is coarser than float64's, as of text with 15 digits.
     """
 
     coefficients: tuple[Fraction, ...]
@@ -41,17 +41,17 @@ class Relation:
 
 
 class Holds(enum.Enum):
-    """How a combination of features can be constant though its variance is not 0."""
+    """How exactly a combination of features is constant whose variance is not 0."""
 
     TO_ROUNDING = "to rounding"
     TO_15_DIGITS = "to 15 decimal digits"
 
 
 class Rounding:
-    """What the rounding of the data, or of the sums, can do to a combination of features.
+    """The effect of rounding, of the data or of the sums, on combinations of features.
 
-    A combination of float64 columns that is constant but for rounding moves by a few units in the last place of
-    its terms; one of columns that went through text of 15 digits by half a unit in the last digit of each besides.
+    A combination of float64 columns that is constant but for rounding varies by a few units in the last place of its
+    terms. Where the columns went through text of 15 digits, each adds half a unit in its last digit.
     """
 
     def __init__(self, cross: CrossProducts, scaling: Scaling, resolution: NDArray[np.float64] | None) -> None:
@@ -69,7 +69,7 @@ class Rounding:
         self._noise = cross.noise * p
 
     def explains(self, eigenvalue: float, mode: NDArray[np.float64], features: list[int]) -> Holds | None:
-        """How a combination with this variance may be constant; None where it cannot be."""
+        """How exactly a combination with this variance is constant; None where rounding cannot explain the variance."""
         sizes = np.abs(mode) * self._sizes[features]
         spread = ROUNDINGS * float(sizes @ self._units[features])
         if eigenvalue <= max(spread**2, self._noise):
@@ -77,7 +77,7 @@ class Rounding:
         return Holds.TO_15_DIGITS if eigenvalue <= (spread + DECIMAL_ROUNDING * float(sizes.sum())) ** 2 else None
 
     def of_combination(self, weights: dict[int, Fraction], dependent: int) -> float:
-        """What rounding does to a feature and what the others make of it, in its standard deviations."""
+        """The rounding of a feature less its combination of others, in standard deviations of the feature."""
         each = (ROUNDINGS * self._units + DECIMAL_ROUNDING) * self._sizes * self._scales
         terms = (float(abs(weight)) * each[j] for j, weight in weights.items())
         return float((each[dependent] + math.fsum(terms)) / self._scales[dependent])
@@ -92,15 +92,15 @@ def rounded_relation(
     *,
     decimal: bool,
 ) -> Relation:
-    """What a feature is of the independent ones, to rounding: cleaned of noise.
+    """The relation of a feature to the independent ones, to rounding, with simple numbers where they fit.
 
     Args:
         cross: Covariances of [features..., target].
-        scaling: Of the same columns.
-        weights: Of each independent feature in the dependent one, in original units.
-        dependent: The feature that they give.
-        rounding: Of the data.
-        decimal: Whether it holds to 15 decimal digits only.
+        scaling: The scaling of the same columns.
+        weights: The weight of each independent feature in the dependent one, in original units.
+        dependent: The dependent feature.
+        rounding: The rounding of the data.
+        decimal: Whether the relation holds to 15 decimal digits only.
     """
     terms = {dependent: Fraction(1)}
     means = cross.means()
@@ -108,11 +108,11 @@ def rounded_relation(
     of_weights = max(rounding.of_coefficients, of_all)
     negligible = max(10 * rounding.of_coefficients, of_all) * scaling.scales[dependent]
     for j, weight in weights.items():
-        # a term that moves the combination by no more than rounding does not belong to it
+        # a term that changes the combination by no more than rounding does is left out
         if abs(weight) * Fraction(float(scaling.scales[j])) > Fraction(float(negligible)):
             terms[j] = -simplest_near(weight, of_weights)
             if terms[j].denominator > LARGEST_DENOMINATOR:
-                of_constant = of_weights  # a weight that is no simple number is known no better
+                of_constant = of_weights  # a weight that is no simple number is as imprecise, and so is the constant
     common = math.lcm(*(t.denominator for t in terms.values()))
     if common <= LARGEST_DENOMINATOR:
         terms = {j: t * common for j, t in terms.items()}
@@ -127,7 +127,13 @@ def rounded_relation(
 
 
 def plain_relation(means: list[float], weights: dict[int, float], dependent: int) -> Relation:
-    """The same as it stands: weights in float64, and the means of all features, or zeros without an intercept."""
+    """The relation with its weights as they are.
+
+    Args:
+        means: The means of all features; zeros without an intercept.
+        weights: The weight of each independent feature in the dependent one, in original units.
+        dependent: The dependent feature.
+    """
     coefficients = [Fraction(0)] * len(means)
     for j, weight in weights.items():
         coefficients[j] = Fraction(-weight)
@@ -137,16 +143,16 @@ def plain_relation(means: list[float], weights: dict[int, float], dependent: int
 
 
 def simplest_near(value: Fraction, rounding: float) -> Fraction:
-    """A fraction with a small denominator if one is as near as the relative rounding, else the value as a float64."""
+    """The nearest fraction with a small denominator if within the relative rounding, else the value as a float64."""
     simple = value.limit_denominator(LARGEST_DENOMINATOR)
     return simple if abs(simple - value) <= abs(value) * Fraction(rounding) else Fraction(float(value))
 
 
-def null_directions(relations: tuple[Relation, ...], scaling: Scaling, kept: list[int]) -> NDArray[np.float64]:
-    """The relations as directions among standardized coefficients, shape (len(kept), len(relations))."""
-    directions = np.zeros((len(kept), len(relations)))
+def null_directions(relations: tuple[Relation, ...], scaling: Scaling, included: list[int]) -> NDArray[np.float64]:
+    """The relations as directions among standardized coefficients, shape (len(included), len(relations))."""
+    directions = np.zeros((len(included), len(relations)))
     for k, relation in enumerate(relations):
-        terms = [relation.coefficients[j] * Fraction(float(scaling.scales[j])) for j in kept]
+        terms = [relation.coefficients[j] * Fraction(float(scaling.scales[j])) for j in included]
         largest = max(abs(t) for t in terms)
         directions[:, k] = [float(t / largest) for t in terms]
     return directions

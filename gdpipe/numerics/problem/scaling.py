@@ -1,4 +1,4 @@
-"""Standardization: the two ways between the user's units and standard deviations."""
+"""Standardization: from original units to standard deviations, and back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.covariance import CrossProducts, square_root
 
-# standard deviations beyond this, or below its inverse, are refused: their squares are still float64 down to 1e-162 and
-# up to 1e154, but not what is made of them, such as sums over 10^8 rows or a loss a million times smaller
+# standard deviations above this, or below its inverse, are refused: squares are float64 numbers from 1e-162 to 1e154,
+# but sums of them over 10^8 rows, or a loss a million times smaller, must be float64 numbers as well
 LARGEST_SCALE = 1e150
-# a value above this has a square that is no float64
+# the square of a larger value overflows float64
 LARGEST_VALUE = float(np.sqrt(np.finfo(np.float64).max))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
-    """x_scaled = (x - mean) / scale, feature by feature, and the same for the target.
+    """x_scaled = (x - mean) / scale for each feature and the target.
 
-    Scales are float64, the numbers that are published, and everything downstream takes them as given: what is
-    rounded here is rounded once and then exact by definition. Means stay fractions, so that an intercept is exact.
+    Scales are float64, the numbers that are published. They are rounded once, and all later steps take them as exact.
+    Means are fractions, so that the intercept is exact.
 
     Attributes:
         means: Shape (p,), in each feature's unit; zero where the fit has no intercept.
         scales: Shape (p,), in each feature's unit: the population standard deviation (root mean square where the
             fit has no intercept); 1 for a constant feature.
-        target_mean: In the target's unit.
-        target_scale: In the target's unit.
+        target_mean: The target's mean, in its unit; zero where the fit has no intercept.
+        target_scale: The target's scale, in its unit.
     """
 
     means: tuple[Fraction, ...]
@@ -45,13 +45,8 @@ class Scaling:
         scales = np.array([square_root(variance) if variance else 1.0 for variance in cross.variances()])
         return cls(means[:-1], scales[:-1], means[-1], float(scales[-1]))
 
-    def select(self, features: list[int]) -> "Scaling":
-        """The same for some of the features, in the order given."""
-        means = tuple(self.means[j] for j in features)
-        return Scaling(means, self.scales[features], self.target_mean, self.target_scale)
-
     def to_original(self, coef_scaled: Sequence[float | Fraction]) -> tuple[list[Fraction], Fraction]:
-        """Coefficients (target unit per feature unit) and intercept (target unit), exactly.
+        """The coefficients (target unit per feature unit) and the intercept (target unit), exact.
 
         coefᵢ = coef_scaledᵢ · target_scale / scaleᵢ,   intercept = target_mean - Σ coefᵢ·meanᵢ
         """
@@ -61,7 +56,7 @@ class Scaling:
 
 
 def _sum(terms: list[Fraction]) -> Fraction:
-    """Exactly, by halves: long fractions are then added to long ones only, and few times."""
+    """The exact sum, by halves: it adds long fractions, which is slow, only a few times."""
     if len(terms) <= 1:
         return sum(terms, Fraction(0))
     half = len(terms) // 2

@@ -1,1 +1,1 @@
-"""The rows themselves, beside a model: residuals, and whether they agree with the sums."""
+"""Statistics of single rows: residuals, and their agreement with the sums."""

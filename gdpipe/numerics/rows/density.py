@@ -1,4 +1,4 @@
-"""How many rows lie where: predictions against truth and against residuals, counted on cells known beforehand."""
+"""Two-dimensional histograms of prediction and target, and of prediction and residual, on cells that are given."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class DensityGrid:
-    """The cells; what lies beyond them is counted in the outermost.
+    """The cells; rows beyond them are counted in the outermost.
 
     Attributes:
         centre: The middle of the cells of target and prediction, in target units: the target's mean.
         spread: The target's standard deviation, in target units.
         typical_residual: The RMSE, in target units.
-        spreads: How many `spread` the cells of target and prediction reach to either side of `centre`.
-        residuals: How many `typical_residual` the cells of the residual reach to either side of 0.
-        cells: In each direction.
+        spreads: Half the range of the cells of target and prediction, in multiples of `spread`.
+        residuals: Half the range of the cells of the residual, in multiples of `typical_residual`.
+        cells: The number of cells in each direction.
     """
 
     centre: float
@@ -28,12 +28,12 @@ class DensityGrid:
 
     @property
     def target_range(self) -> tuple[float, float]:
-        """Where the cells of target and prediction begin and end, in target units."""
+        """The range of the cells of target and prediction, in target units."""
         return self.centre - self.spreads * self.spread, self.centre + self.spreads * self.spread
 
     @property
     def residual_range(self) -> tuple[float, float]:
-        """Where the cells of the residual begin and end, in target units."""
+        """The range of the cells of the residual, in target units."""
         return -self.residuals * self.typical_residual, self.residuals * self.typical_residual
 
     def zero(self) -> "Density":
@@ -44,12 +44,12 @@ class DensityGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Density:
-    """Rows a cell; counts of stretches of the input are joined by +. A row counts once, whatever its weight.
+    """The number of rows in each cell; + joins the counts of parts of the input. Weights do not count.
 
     Attributes:
         grid: The cells.
-        targets: Shape (cells, cells): a line for each cell of the prediction, a column for each of the target.
-        residuals: Shape (cells, cells): a line for each cell of the prediction, a column for each of the residual.
+        targets: Counts by prediction (first axis) and target, shape (cells, cells).
+        residuals: Counts by prediction (first axis) and residual, shape (cells, cells).
     """
 
     grid: DensityGrid
@@ -66,7 +66,7 @@ class Density:
 
 
 class DensityAccumulator:
-    """Counts rows. One thread's; not to be shared."""
+    """Counts rows, in one thread."""
 
     def __init__(self, grid: DensityGrid) -> None:
         self._grid = grid
@@ -82,11 +82,12 @@ class DensityAccumulator:
             (self._targets, self._place(target, self._grid.target_range)),
             (self._residuals, self._place(residual, self._grid.residual_range)),
         ):
-            np.copyto(cell, line + place, casting="unsafe")  # half the time of astype, and all are positive: a floor
+            # half the time of astype; a floor, as no number is negative
+            np.copyto(cell, line + place, casting="unsafe")
             np.add(total, np.bincount(cell, minlength=len(total)), out=total)
 
     def _place(self, values: NDArray[np.float64], reach: tuple[float, float]) -> NDArray[np.float64]:
-        """How many cells from the first, before rounding down; from 0 to the last."""
+        """Each value's distance from the low end in cells, from 0 to the last cell; not rounded."""
         low, high = reach
         place = values - low
         place *= self._grid.cells / (high - low)

@@ -1,4 +1,4 @@
-"""The residuals' sum with each feature, of rows that are known by their sums only."""
+"""The gradient over rows of which only the sums are known."""
 
 from fractions import Fraction
 
@@ -17,15 +17,15 @@ def gradient_of_sums(
 ) -> NDArray[np.float64]:
     """Σw·e·zⱼ, where e = y - intercept - Σ coefₖ·xₖ and zⱼ = (xⱼ - meanⱼ) / scaleⱼ; each rounded once.
 
-    With averages over these very rows, x̄ⱼ and ē, it is Σw · (cov(e, xⱼ) + ē·(x̄ⱼ - meanⱼ)) / scaleⱼ, and cov(e, xⱼ) =
-    cov(y, xⱼ) - Σ coefₖ·cov(xₖ, xⱼ). What a scan would find, but for the rounding of its predictions.
+    With x̄ⱼ and ē the means over these rows, it is Σw · (cov(e, xⱼ) + ē·(x̄ⱼ - meanⱼ)) / scaleⱼ, and cov(e, xⱼ) =
+    cov(y, xⱼ) - Σ coefₖ·cov(xₖ, xⱼ). A scan of the rows finds the same but for the rounding of predictions.
 
     Args:
         cross: Covariances of [features..., target] over the rows, centred.
-        coef: Shape (p,), in original units.
-        intercept: In the target's unit.
-        means: Shape (p,), as the fit standardized.
-        scales: Shape (p,), likewise.
+        coef: The coefficients, shape (p,), in original units.
+        intercept: The intercept, in the target's unit.
+        means: The means of the fit's standardization, shape (p,).
+        scales: The scales of the fit's standardization, shape (p,).
 
     Returns:
         Shape (p,), in the target's unit times the weights'.

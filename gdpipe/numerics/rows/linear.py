@@ -1,4 +1,4 @@
-"""The fitted line itself."""
+"""Predictions of a linear model."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,12 +7,12 @@ from gdpipe.numerics import FloatColumns
 
 
 def predict(columns: FloatColumns, coef: NDArray[np.float64], intercept: float) -> NDArray[np.float64]:
-    """Intercept + Σ coefⱼ·xⱼ, added feature by feature in order: the same bits however the rows are cut.
+    """Intercept + Σ coefⱼ·xⱼ, added feature by feature in order: the same bits however the rows are split.
 
     Args:
-        columns: Of the p features, shape (m,) each, or one array of shape (p, m).
+        columns: The p features, shape (m,) each, or one array of shape (p, m).
         coef: Shape (p,), target units per feature unit.
-        intercept: In target units.
+        intercept: The intercept, in target units.
 
     Returns:
         Shape (m,), in target units; NaN or infinite where a feature is.

@@ -1,4 +1,4 @@
-"""How far predictions lie from the target, for rows that no fit has seen; from exact sums, whatever cut the rows."""
+"""The error of predictions on rows that no fit has seen, from exact sums: the same however the rows are split."""
 
 import math
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import square_root
+from gdpipe.numerics.problem.covariance import nearest_float, square_root
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.unrounded import HIGHEST, unrounded_moments
 
 
 def error_sums(target: NDArray[np.float64], residual: NDArray[np.float64]) -> Moments:
-    """The exact sums of [target, residual, |residual|], to be joined by + in any order.
+    """The exact sums of [target, residual, |residual|]; + joins them in any order.
 
     Args:
         target: Shape (m,), finite.
@@ -26,7 +26,7 @@ def error_sums(target: NDArray[np.float64], residual: NDArray[np.float64]) -> Mo
 
 @dataclass(frozen=True, slots=True)
 class PredictionError:
-    """The error of predictions over rows, weights left aside; NaN where no row has both.
+    """The unweighted error of predictions over rows; NaN where no row has both a target and a prediction.
 
     Attributes:
         n_samples: Rows with a target and a prediction.
@@ -43,7 +43,7 @@ class PredictionError:
 
     @classmethod
     def of(cls, sums: Moments, *, centred: bool) -> "PredictionError":
-        """From the sums that `error_sums` gives; each number is rounded once."""
+        """The error from the sums of `error_sums`; each number is rounded once."""
         n = sums.n_samples
         if not n:
             return cls(0, math.nan, math.nan, math.nan)
@@ -54,15 +54,7 @@ class PredictionError:
             total -= (sums.sums[0] * units[0]) ** 2 / n
         return cls(
             n,
-            _nearest(1 - square / total) if total else math.nan,
+            nearest_float(1 - square / total) if total else math.nan,
             square_root(square / n),
             float(sums.sums[2] * units[2] / n),
         )
-
-
-def _nearest(value: Fraction) -> float:
-    """The nearest float64; -inf where a share is below all of them."""
-    try:
-        return float(value)
-    except OverflowError:
-        return -math.inf

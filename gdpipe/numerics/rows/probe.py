@@ -1,4 +1,4 @@
-"""A line that no fit has chosen, to see what the fitted one cannot: columns that it gives no weight."""
+"""A linear combination with fixed weights for every column, to check those that the fit gives no weight."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """The line y - intercept - Σ coefⱼ·xⱼ = target_scale · (1 + Σ aⱼ·zⱼ), z standardized columns, target included.
+    """The line y - intercept - Σ coefⱼ·xⱼ = target_scale · (1 + Σ aⱼ·zⱼ), where z are all columns, standardized.
 
-    The aⱼ are fixed numbers from 1 to 2, no two alike, and 1 for the target. So the mean square of the line holds every
-    sum and every product of two columns with a factor other than zero: rows that differ from their sums in one of them
-    differ in it too, whatever the coefficients of the fit. (Freivalds (1977), "Probabilistic machines can use less
-    running time", IFIP Congress 77:839-842, checks products of matrices so.)
+    The aⱼ are fixed numbers from 1 to 2, all different, and 1 for the target. So every sum of a column and of a product
+    of two columns has a factor other than zero in the mean square of the line. Where one of them differs between rows
+    and sums, the mean square differs too, whatever the coefficients of the fit. (Freivalds (1977), "Probabilistic
+    machines can use less running time", IFIP Congress 77:839-842, checks products of matrices in this way.)
 
     Attributes:
         coef: Shape (p,), target units per feature unit.
-        intercept: In target units.
-        unit: In which the line is summed, in target units: a power of two.
+        intercept: The intercept, in target units.
+        unit: The unit in which the line is summed, in target units: a power of two.
         exponents: The grid of those sums, shape (1,).
-        weight_exponent: That of the weights; None where rows are unweighted.
+        weight_exponent: The exponent of the weights' grid; None where rows are unweighted.
     """
 
     coef: NDArray[np.float64]
@@ -44,10 +44,18 @@ class Probe:
         unit: float,
         weight_exponent: int | None,
     ) -> "Probe":
-        """For columns of these scales, shape (p,), some constant, and largest magnitudes, shape (p + 1,) at least."""
+        """The line for the columns of a fit.
+
+        Args:
+            scaling: The scaling of features and target.
+            constant: Indices of constant features.
+            largest: Largest magnitude of each column, shape (p + 1,) at least.
+            unit: The unit in which the line is summed, in target units: a power of two.
+            weight_exponent: The exponent of the weights' grid; None where rows are unweighted.
+        """
         p = len(scaling.scales)
         means = np.array([float(m) for m in scaling.means])
-        # a constant has a scale of 1, whatever its size
+        # the scale of a constant is 1, however large the constant is
         scales = scaling.scales.copy()
         scales[list(constant)] = np.maximum(largest[list(constant)], 1.0)
         factors = 1 + np.modf(np.arange(1, p + 1) * (np.sqrt(5) - 1) / 2)[0]
@@ -57,9 +65,9 @@ class Probe:
         return cls(coef, intercept, unit, grid_exponents(np.array([2 * reach / unit]), every=1), weight_exponent)
 
     def values(self, features: FloatColumns, target: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The line at each row in units of `unit`, shape (m,): the same bits however the rows are cut."""
+        """The line at each row in units of `unit`, shape (m,): the same bits however the rows are split."""
         return (target - linear.predict(features, self.coef, self.intercept)) / self.unit
 
     def accumulator(self) -> MomentsAccumulator:
-        """A new one for `values`."""
+        """A new accumulator of `values`."""
         return MomentsAccumulator(self.exponents, self.weight_exponent)

@@ -1,4 +1,4 @@
-"""The rows, read a second time, against the sums: how far apart they are, and how far rounding may put them."""
+"""Comparison of the rows, read a second time, with the sums: the gaps, and what rounding allows of them."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import CrossProducts, power_of_two, square_root
+from gdpipe.numerics.problem.covariance import CrossProducts, nearest_float, power_of_two, square_root
 from gdpipe.numerics.rows.squared_error import mean_error, mean_squared_error
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
@@ -16,12 +16,12 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, slots=True)
 class RowCheck:
-    """One number that rows and sums must agree on.
+    """One number on which rows and sums must agree.
 
     Attributes:
-        name: As in the catalog.
-        value: How far apart they are.
-        limit: What rounding allows of it.
+        name: The number's name in the catalog of artifacts.
+        value: The gap between rows and sums.
+        limit: The largest gap that rounding allows.
     """
 
     name: str
@@ -30,19 +30,19 @@ class RowCheck:
 
     @property
     def failed(self) -> bool:
-        """Whether no rounding explains the value."""
+        """Whether rounding cannot explain the value."""
         return not self.value <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class LineGaps:
-    """Rows against sums, for the errors e = y - intercept - Σ coefⱼ·xⱼ of one line over the same rows.
+    """Gaps between rows and sums in the errors e = y - intercept - Σ coefⱼ·xⱼ of one line over the same rows.
 
     Attributes:
         mean: |mean(e) of the rows - mean(e) by the sums|, in the target's unit.
-        mean_limit: What rounding allows of it.
-        square: |mean(e²) of the rows - mean(e²) by the sums|, in that unit squared.
-        square_limit: Likewise.
+        mean_limit: The largest `mean` that rounding allows.
+        square: |mean(e²) of the rows - mean(e²) by the sums|, in the target's unit squared.
+        square_limit: The largest `square` that rounding allows.
     """
 
     mean: float
@@ -60,23 +60,23 @@ class LineGaps:
         intercept: float,
         largest: NDArray[np.float64],
     ) -> "LineGaps":
-        """Compare; both sides are fractions, so that nothing is rounded but the gaps themselves.
+        """The gaps; both sides are fractions, so that only the gaps themselves are rounded.
 
         With d a bound on |e of a row - e of that row as it was summed|, the means lie within d of each other, and by
-        Minkowski's inequality so do the roots of the mean squares: |a² - b²| <= d·(2·b + d). d adds up
+        Minkowski's inequality so do the roots of the mean squares: |a² - b²| <= d·(2·b + d). d is the sum of
 
-        - y - fl(Σ): (p + 4)·ε/2·(|intercept| + Σ|coefⱼ|·max|xⱼ| + max|y|), Higham (2002), *Accuracy and Stability of
-          Numerical Algorithms*, section 3.1;
-        - half a step of each column's grid, on which the sums have the values.
+        - the rounding of a row's e: (p + 4)·ε/2·(|intercept| + Σ|coefⱼ|·max|xⱼ| + max|y|), Higham (2002), *Accuracy and
+          Stability of Numerical Algorithms*, section 3.1;
+        - half a step of the grid to which each column's values were rounded in the sums.
 
         Float64 sums are rounded in addition: Higham's section 4.2 bounds a sum of n terms, added in any order, by
         n·ε/2 of the sum of their magnitudes; a merge of two blocks rounds a few times.
 
         Args:
-            errors: Of the rows; the first column is e / unit. Some weight is there.
-            unit: In which e was summed, in target units.
+            errors: The sums of the rows' errors; the first column is e / unit. The weight is not zero.
+            unit: The unit in which e was summed, in target units.
             moments: Sums of [features..., target] over the same rows.
-            coef: Shape (p,), in target units per feature unit, as the rows were predicted with.
+            coef: The coefficients of the line, shape (p,), in target units per feature unit.
             intercept: In target units.
             largest: Largest magnitude of each column in the rows, shape (p + 1,) at least.
         """
@@ -94,34 +94,28 @@ class LineGaps:
             d += float(slopes @ np.ldexp(0.5, moments.exponents))
         of_sums = rounding_of_sums(moments, errors)
         return cls(
-            _float(abs(by_rows[0] - by_sums[0])),
+            nearest_float(abs(by_rows[0] - by_sums[0])),
             d + of_sums * size,
-            _float(abs(by_rows[1] - by_sums[1])),
+            nearest_float(abs(by_rows[1] - by_sums[1])),
             d * (2 * square_root(by_sums[1]) + d) + 2 * of_sums * size * size,
         )
 
 
 def rounding_of_sums(moments: Moments | Float64Moments, rows: Moments) -> float:
-    """How far float64 sums may lie from those of the same rows on a grid, as a part of them; 0 for exact sums."""
+    """The largest relative gap between float64 sums and sums of the same rows on a grid; 0 for exact sums."""
     if isinstance(moments, Moments):
         return 0.0
-    # half a step of the weights' grid on either side: in the sum of weights, and in what they weigh
+    # half a step of the weights' grid, twice: in the sum of weights, and in the weighted sums
     of_grid = moments.n_samples / rows.weight if rows.weight_exponent else 0.0
     return 4 * moments.n_samples * EPSILON + of_grid
 
 
 def weight_check(rows: Moments, moments: Moments | Float64Moments) -> RowCheck:
-    """The sums of weights, as a part of the sum; the weights of exact sums are on one grid, and equal."""
+    """The relative gap between the sums of weights; exact sums share one grid, and must be equal."""
     if isinstance(moments, Moments):
         of_sums = Fraction(moments.weight) * power_of_two(moments.weight_exponent)
     else:
         of_sums = Fraction(moments.weight)
     of_rows = Fraction(rows.weight) * power_of_two(rows.weight_exponent)
-    return RowCheck("row_weight_gap", _float(abs(of_rows - of_sums) / (of_sums or 1)), rounding_of_sums(moments, rows))
-
-
-def _float(value: Fraction) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
+    gap = nearest_float(abs(of_rows - of_sums) / (of_sums or 1))
+    return RowCheck("row_weight_gap", gap, rounding_of_sums(moments, rows))

@@ -1,4 +1,4 @@
-"""The errors that any line would have made on the rows that were summed, without reading them again."""
+"""The errors of any line over rows of which only the sums are known."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -7,19 +7,19 @@ from gdpipe.numerics.problem.covariance import CrossProducts
 
 
 def mean_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
-    """mean(y - Σ coefⱼ·xⱼ - intercept), exactly; in the target's unit.
+    """mean(y - Σ coefⱼ·xⱼ - intercept), exact; in the target's unit.
 
     Args:
-        cross: Of z = [features..., target].
+        cross: Covariances of z = [features..., target].
         coef: Shape (p,), target units per feature unit, finite.
-        intercept: In target units.
+        intercept: The intercept, in target units.
     """
     *of_features, of_target = cross.means()
     return sum((-Fraction(c) * m for c, m in zip(coef, of_features, strict=True)), of_target - Fraction(intercept))
 
 
 def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
-    """mean((y - Σ coefⱼ·xⱼ - intercept)²), exactly; in the target's unit squared.
+    """mean((y - Σ coefⱼ·xⱼ - intercept)²), exact; in the target's unit squared.
 
     With v = (-coef, 1) the error is v·z - intercept, and its mean square is
 
@@ -27,9 +27,9 @@ def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: f
         vᵀ·mean(z·zᵀ)·v - 2·intercept·(v·mean(z)) + intercept²              where it is not.
 
     Args:
-        cross: Of z = [features..., target].
+        cross: Covariances of z = [features..., target].
         coef: Shape (p,), target units per feature unit, finite.
-        intercept: In target units.
+        intercept: The intercept, in target units.
     """
     line = [*(-Fraction(c) for c in coef), Fraction(1)]
     b = Fraction(intercept)

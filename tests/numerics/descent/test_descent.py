@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe.errors import ConfigError
 from gdpipe.numerics.descent.descent import CLOCK_EVERY, GradientDescent, Status, minimize
-from gdpipe.numerics.descent.history import iterations_kept
+from gdpipe.numerics.descent.history import recorded_iterations
 from gdpipe.numerics.problem import baseline as ols
 from tests.conftest import FLIGHTS
 from tests.numerics.build import Floats, problem, random_data
@@ -149,16 +149,16 @@ def test_a_descent_tells_its_step_and_gradient_norm_now_and_then() -> None:
 
 @pytest.mark.parametrize("max_iterations", [1, 2, 9_998, 9_999, 10_000, 12_345, 100_000, 10**9])
 def test_histories_keep_first_and_last_and_are_thinned_evenly_in_the_logarithm(max_iterations: int) -> None:
-    kept = iterations_kept(max_iterations)
-    assert len(kept) <= 9_999
-    assert kept[0] == 0
-    assert kept[-1] == max_iterations
-    gaps = np.diff(kept)
+    recorded = recorded_iterations(max_iterations)
+    assert len(recorded) <= 9_999
+    assert recorded[0] == 0
+    assert recorded[-1] == max_iterations
+    gaps = np.diff(recorded)
     assert (gaps >= 1).all()
     # a gap is 1, or else about the same fraction of the step: within the rounding to whole steps
     wide = gaps > 20
     if wide.any():
-        ratios = kept[1:][wide] / kept[:-1][wide]
+        ratios = recorded[1:][wide] / recorded[:-1][wide]
         assert ratios.max() - 1 <= 1.2 * (ratios.min() - 1)
 
 
