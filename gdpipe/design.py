@@ -1,4 +1,4 @@
-"""The design: which columns of a source are read, and how the terms of a regression come from them."""
+"""The design: the columns of a source that are read, and the terms of a regression made from them."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-# of a column: an array of its values, or an expression of SQL
+# a column: an array of its values, or an expression in SQL
 Values = TypeVar("Values")
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A term that is a column of numbers as it stands.
+    """A term that is a column of numbers, unchanged.
 
     Attributes:
         column: The source column's name, and the term's.
@@ -28,11 +28,11 @@ class Number:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The source columns that it is made of."""
+        """The source columns from which the term is made."""
         return (self.column,)
 
     def of(self, column: Callable[[str], Values]) -> Values:
-        """The term, made of its columns: arrays of values, or expressions of SQL."""
+        """The term, made from its columns: arrays of values, or expressions in SQL."""
         return column(self.column)
 
 
@@ -41,8 +41,8 @@ class Design:
     """The terms of a regression besides the intercept, in order.
 
     Attributes:
-        terms: What is fitted.
-        booleans: The source columns that are booleans in every file, which a database must be told.
+        terms: The terms.
+        booleans: The source columns that are booleans in every file: SQL must convert them to numbers.
     """
 
     terms: tuple[Number, ...]
@@ -50,7 +50,7 @@ class Design:
 
     @classmethod
     def of_numbers(cls, columns: Iterable[str], booleans: Collection[str] = ()) -> "Design":
-        """A term for each column."""
+        """The design with one term for each column."""
         return cls(tuple(map(Number, columns)), frozenset(booleans))
 
     @classmethod
@@ -59,7 +59,7 @@ class Design:
         return cls.of_numbers(map(str, manifest["features"]), manifest.get("boolean_features", ()))
 
     def to_manifest(self) -> dict[str, Any]:
-        """The entries of a manifest that `from_manifest` reads."""
+        """The entries of a manifest from which `from_manifest` makes the design."""
         return {
             "features": list(self.names),
             "boolean_features": [name for name in self.columns if name in self.booleans],
@@ -76,18 +76,18 @@ class Design:
         return tuple(dict.fromkeys(name for term in self.terms for name in term.columns))
 
     def without(self, columns: Collection[str]) -> "Design":
-        """The same without the terms that are made of any of these columns."""
+        """The design without the terms that are made from any of these columns."""
         left = tuple(term for term in self.terms if not set(term.columns) & set(columns))
         return Design(left, self.booleans)
 
     def values(self, columns: Sequence[NDArray[np.float64]] | NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """The terms of some rows.
+        """The values of the terms for some rows.
 
         Args:
-            columns: The values of `self.columns`, of shape (m,) each.
+            columns: The values of `self.columns`, shape (m,) each.
 
         Returns:
-            Of shape (m,) each, in the order of the terms. Not to be written to: they may be the columns themselves.
+            Arrays in the order of the terms, shape (m,) each. Do not write to them: they may be the columns themselves.
         """
         by_name = dict(zip(self.columns, columns, strict=True))
         return [term.of(by_name.__getitem__) for term in self.terms]

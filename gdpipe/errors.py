@@ -1,4 +1,4 @@
-"""What can go wrong, as a person would sort it.
+"""The errors that gdpipe raises.
 
 ::
 
@@ -10,7 +10,7 @@
     │   ├── ConvergenceError     ... because the fit did not pass validation
     │   └── QualityError         ... because it passed, but not the gate: worse than was asked for
     └── PublishError         the output could not be written; what was published before is untouched
-        └── EngineError      ... because those who work on the shards are out of reach
+        └── EngineError      ... because the cluster that works on the shards is out of reach
 
 Every message is one line and says what is wrong, where (path, column, row) and what to do about it.
 """
@@ -23,14 +23,14 @@ from gdpipe.printable import printable
 
 
 class GdpipeError(Exception):
-    """The root: catch this to catch everything gdpipe raises on purpose.
+    """The root of all errors that gdpipe raises on purpose.
 
     Attributes:
-        transient: Whether trying the same thing again may succeed (a lost connection, an interrupted read).
+        transient: Whether another attempt may succeed (after a lost connection, an interrupted read).
     """
 
     def __init__(self, message: str, *, transient: bool = False) -> None:
-        # a name in it may hold line breaks and terminal commands, wherever the message is shown
+        # names in the message may hold line breaks and terminal commands
         super().__init__(printable(message))
         self.transient = transient
 
@@ -59,7 +59,7 @@ class RejectedError(GdpipeError):
         self.evidence = str(evidence)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors cross processes: what pickle makes of a required keyword by itself cannot be read back."""
+        """The parts for pickle, which by itself loses a required keyword; errors cross processes."""
         return functools.partial(type(self), evidence=self.evidence), self.args, self.__dict__
 
 
@@ -72,7 +72,7 @@ class QualityError(RejectedError):
 
 
 class PublishError(GdpipeError):
-    """The output could not be written, or what is there is not what was written."""
+    """The output could not be written, or is not as it was written."""
 
 
 class EngineError(PublishError):

@@ -1,4 +1,4 @@
-"""Ends of a process that no error of ours describes: its exit code, its last line, and where its traceback is."""
+"""Ends of a process other than by an error of gdpipe: exit code, last line, and where the traceback is."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from typing import TextIO
 from gdpipe.location import without_credentials
 from gdpipe.printable import printable, printable_lines
 
-# EX_SOFTWARE in sysexits.h: 1 is "rejected", and Python's own 1 for a traceback would say so, too
+# EX_SOFTWARE in sysexits.h, and not Python's own 1 for a traceback: 1 means "rejected" here
 UNFORESEEN = 70
 INTERRUPTED = 128 + signal.SIGINT
 LONGEST_MESSAGE = 300
@@ -20,12 +20,12 @@ UNWRITTEN = "its traceback could not be written: set TMPDIR to a folder that can
 
 
 def one_line(text: str) -> str:
-    """Text of a library as one line that can be shown: its line breaks become blanks."""
+    """A text of a library as one printable line: its line breaks become blanks."""
     return printable(" ".join(text.split()))
 
 
 def unforeseen(error: BaseException, *, traceback_is: str | None = None, otherwise: str = UNWRITTEN) -> str:
-    """One line on an exception that nobody foresaw: what broke, where, and where the traceback is.
+    """One line about an unforeseen exception: what broke, where, and where the traceback is.
 
     Args:
         error: The exception, as it was caught.
@@ -61,24 +61,24 @@ def is_unread(stream: TextIO | None) -> bool:
 
 
 def drop(stream: TextIO | None) -> None:
-    """Send what is still to be printed to nowhere: Python would complain of it once more at its very end."""
+    """Send to nowhere what a stream still has to print: Python would complain about it once more at its end."""
     with contextlib.suppress(OSError, ValueError, AttributeError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())  # type: ignore[union-attr]  # None is the AttributeError
 
 
 def tell(text: str, *, exact: bool = False) -> None:
-    """Print on stdout; who has closed the pipe (`gdpipe show | head -1`) has read enough.
+    """Print on stdout; a closed pipe (`gdpipe show | head -1`) is no error.
 
     Args:
-        text: Without the line break at its end. What the stream's encoding lacks is escaped.
-        exact: Whether the bytes are the text's in UTF-8, whatever the stream's encoding, as a database reads them.
+        text: The text without a line break at its end. Characters that the stream's encoding lacks are escaped.
+        exact: Whether the text is written in UTF-8, unescaped, whatever the stream's encoding: for a database.
 
     Raises:
-        OSError: It cannot be printed for another reason, as where the disk is full.
+        OSError: The text cannot be printed for another reason, such as a full disk.
     """
     try:
         stream = sys.stdout
-        if getattr(stream, "buffer", None) is None:  # closed, or what a notebook has instead
+        if getattr(stream, "buffer", None) is None:  # closed, or the stream of a notebook
             print(text, flush=True)  # noqa: T201  # the one place where a command prints
             return
         encoding, errors = ("utf-8", "surrogateescape") if exact else (stream.encoding, "backslashreplace")
@@ -92,7 +92,7 @@ def tell(text: str, *, exact: bool = False) -> None:
 
 
 def complain(line: str) -> None:
-    """Print on stderr, if anybody can still read it."""
+    """Print on stderr; where nobody can read it any more, nothing happens."""
     try:
         print(line, file=sys.stderr, flush=True)  # noqa: T201  # what a process says last
     except OSError:

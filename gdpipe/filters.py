@@ -1,6 +1,6 @@
-"""Filters as a person writes them: lists of conditions, or one condition in SQL; read into plain lists.
+"""Filters as a person writes them, as lists of conditions or one condition in SQL, read into plain lists.
 
-The meaning of a condition for a column's type is in `gdpipe.source.conditions`.
+`gdpipe.source.conditions` has the meaning of a condition for a column's type.
 """
 
 import datetime
@@ -21,21 +21,21 @@ Condition = tuple[str, str, Any]
 COMPARISONS = ("=", "==", "!=", "<", ">", "<=", ">=")
 LISTS = ("in", "not in")
 NULL_TESTS = ("is null", "is not null")
-# of NumPy's units of time those whose text is no date, or no date and time, and the next that is
+# NumPy's units of time whose text is not a date, or not a date and time, and the next finer unit whose text is
 _WHOLE_UNITS = {"Y": "D", "M": "D", "W": "D", "h": "m"}
 _MIDNIGHT = re.compile(r"T[0:.]+$")
 EXAMPLES = """[["month", "<=", 6]], or in SQL: "month <= 6 AND carrier IN ('UA', 'AA')\""""
 
 
 def normalized(filters: Any) -> list[Any] | None:
-    """Filters as nested lists of plain values, as JSON holds them; None where there are none.
+    """Filters as nested lists of values that JSON can hold; None where there are none.
 
     Args:
         filters: A list of conditions `[column, operator, value]` that all must hold, a list of such lists of which one
             must hold, the same in JSON, or a condition in SQL. Dates and times may be those of Python, NumPy or pandas.
 
     Raises:
-        ConfigError: They are none of these.
+        ConfigError: The filters are none of these.
     """
     if filters is None:
         return None
@@ -67,12 +67,12 @@ def filter_groups(filters: Filters) -> list[list[Condition]]:
 
 
 def filter_columns(filters: Filters | None) -> list[str]:
-    """The columns that normalized filters ask for, each once, in order of name."""
+    """The columns in normalized filters, each once, sorted."""
     return sorted({column for group in filter_groups(filters) for column, _, _ in group}) if filters else []
 
 
 def _condition(condition: Any) -> list[Any]:
-    """One condition; TypeError or ValueError where it is none."""
+    """One normalized condition; raises TypeError or ValueError where it is none."""
     if isinstance(condition, (str, Mapping)):
         raise TypeError
     column, operator, *values = condition
@@ -94,7 +94,7 @@ def _condition(condition: Any) -> list[Any]:
 
 
 def _plain(value: Any, column: str) -> Any:
-    """A value as JSON holds it: dates and times as ISO text, decimals as text where no number says as much."""
+    """A value that JSON can hold: dates and times as ISO text, decimals as text where no number is equal."""
     if _is_null(value):
         raise ConfigError(
             f'filters: nothing is equal to null, nor less or greater; write ["{column}", "is null"] or "is not null"'
@@ -107,7 +107,7 @@ def _plain(value: Any, column: str) -> Any:
     if isinstance(value, (datetime.date, datetime.time)):
         return _day_or_time(value.isoformat())
     if isinstance(value, (float, Decimal)) and abs(value) == math.inf:
-        return "inf" if value > 0 else "-inf"  # which JSON does not hold
+        return "inf" if value > 0 else "-inf"  # as text, since JSON has no infinite numbers
     if isinstance(value, Decimal):
         return _number(str(value))
     if isinstance(value, bytes):
@@ -120,19 +120,19 @@ def _plain(value: Any, column: str) -> Any:
 def _is_null(value: Any) -> bool:
     if isinstance(value, Decimal):
         return value.is_nan()
-    # NaN and NaT are the values that differ from themselves; pandas' NA does not even tell
+    # NaN and NaT differ from themselves; comparing pandas' NA with itself gives NA
     if value is None or type(value).__name__ == "NAType":
         return True
     return isinstance(value, (float, np.generic, datetime.datetime)) and bool(value != value)  # noqa: PLR0124  # see above
 
 
 def _day_or_time(text: str) -> str:
-    """A date and time in ISO 8601, midnight without the time: a folder `day=2024-01-05` is text, compared as such."""
+    """A date and time in ISO 8601, at midnight the date alone, so that it equals the text of `day=2024-01-05`."""
     return text.split("T", 1)[0] if _MIDNIGHT.search(text) else text
 
 
 def _number(text: str) -> int | float | str:
-    """A number in decimal; as text where no float64 has so many digits."""
+    """The number in a decimal text, or the text itself where no float64 is equal to it."""
     exact = Decimal(text)
     if exact == exact.to_integral_value() and exact.adjusted() < 1000:
         return int(exact)

@@ -1,4 +1,4 @@
-"""From sums to a proven fit, on arrays alone: for the stages, the regressor, and fits of parts of the rows.
+"""A fit with its proof, from sums, on arrays alone: for the stages, the regressor, and fits of parts of the rows.
 
 scaling and dependencies -> descent -> exact baseline -> inference -> certificate
 """
@@ -31,13 +31,13 @@ from gdpipe.relations import describe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowEvidence:
-    """What the rows, read a second time, say of a fit.
+    """Results of the second scan that the certificate and the inference use.
 
     Attributes:
-        residuals: Means over the rows; NaN where not every row was read again.
+        residuals: Means over the residuals; NaN where not every row was read again.
         gradient: max |mean(e·z)| in target SDs, which is zero at the optimum; NaN where no row was read again.
-        rounding: What rounding of predictions can add to it.
-        checks: Numbers that rows and sums must agree on; none where no row was read again.
+        rounding: What the rounding of predictions can add to `gradient`.
+        checks: Numbers on which rows and sums must agree; empty where no row was read again.
     """
 
     residuals: ResidualStatistics
@@ -52,14 +52,14 @@ class Fit:
 
     Attributes:
         regression: The problem.
-        solution: Where the descent ended.
+        solution: The end of the descent.
         baseline: The exact optimum.
-        model: What the descent found.
-        ols: The optimum, each number rounded once.
+        model: The model that the descent found.
+        ols: The model at the optimum, each number rounded once.
         terms: Standard errors and tests of the intercept and each included term, shape (p + 1,).
         statistics: Numbers of the whole fit.
-        rows: What the certificate took from the rows.
-        certificate: Whether the descent came near enough.
+        rows: The results of the second scan.
+        certificate: The distance to the optimum, and the verdict.
     """
 
     regression: Regression
@@ -84,7 +84,7 @@ class Fit:
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """One line a constant or dependent term, in words."""
+        """One line for each constant or dependent term, in words."""
         return describe(self.regression, self.design.names)
 
 
@@ -94,12 +94,12 @@ def fit(
     settings: TrainingConfig,
     resolution: NDArray[np.float64] | None = None,
 ) -> Fit:
-    """Fit sums over rows that will not be read again.
+    """A fit from the sums alone, where no row is read again.
 
     Args:
-        sums: Over [terms..., target].
+        sums: Sums over [terms..., target].
         design: The terms.
-        settings: Of the descent, the intercept and dependent terms.
+        settings: The settings of the descent, the intercept and dependent terms count.
         resolution: As in `standardize`.
 
     Raises:
@@ -116,17 +116,17 @@ def standardize(
     settings: TrainingConfig,
     resolution: NDArray[np.float64] | None = None,
 ) -> Regression:
-    """Scale the terms, and find those that depend on others.
+    """The problem of the descent: its terms are scaled, and those that depend on others are found.
 
     Args:
-        sums: Over [terms..., target].
+        sums: Sums over [terms..., target].
         design: The terms.
         settings: `fit_intercept` and `collinear` count.
-        resolution: Relative rounding of each term's values, shape (p,); float64's if not given.
+        resolution: Relative rounding of each term's values, shape (p,); that of float64 if not given.
 
     Raises:
-        DataError: A standard deviation is beyond what can be computed with; or `collinear` is `fail` and a term is
-            constant or dependent.
+        DataError: A standard deviation is too large or too small to compute with; or `collinear` is `fail` and a term
+            is constant or dependent.
     """
     cross = CrossProducts.of(sums, centred=settings.fit_intercept)
     scaling = Scaling.of(cross)
@@ -149,8 +149,8 @@ def planned(regression: Regression, settings: TrainingConfig, total_weight: floa
 
     Args:
         regression: The problem.
-        settings: Of the descent.
-        total_weight: Of all rows, where the problem is that of a sample.
+        settings: The settings of the descent count.
+        total_weight: The weight of all rows, where the problem is that of a sample.
 
     Raises:
         ConfigError: The learning rate would diverge.
@@ -163,13 +163,13 @@ def planned(regression: Regression, settings: TrainingConfig, total_weight: floa
 
 
 def conclude(design: Design, regression: Regression, solution: Solution, rows: RowEvidence | None = None) -> Fit:
-    """Hold a descent against the exact optimum, and say what the fit says of the world.
+    """The fit of a descent: the exact optimum, the inference and the certificate.
 
     Args:
         design: The terms.
         regression: The problem.
-        solution: Where the descent ended.
-        rows: What the rows say; None where none was read again: what takes single rows to know is then NaN.
+        solution: The end of the descent.
+        rows: The results of the second scan; None where no row was read again: numbers that need single rows are NaN.
     """
     problem, included = regression.problem, regression.included
     rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))

@@ -1,4 +1,4 @@
-"""The names in an output: what stands in its folder, and in that of a run."""
+"""The names of files and folders in an output and in a run."""
 
 LATEST = "latest.json"
 MANIFEST = "manifest.json"

@@ -1,12 +1,12 @@
-"""Where something is, a path or a URI, as it may be shown: without credentials."""
+"""Locations, which are paths or URIs, as they may be shown: without credentials."""
 
 import re
-import urllib.parse
+from urllib.parse import unquote
 
-# options of a PyArrow URI that say where, not who; whatever else a URI carries is not shown
+# the options of a PyArrow URI that may be shown, as they hold no credentials
 HARMLESS = ("scheme", "region", "endpoint_override", "allow_bucket_creation", "allow_bucket_deletion")
 HIDDEN = "***"
-# a URI with an error in its "://", and a user and a password behind it: s3:/KEY:SECRET@bucket, KEY:SECRET@bucket
+# a URI with a mistyped "://" and a user and a password after it: s3:/KEY:SECRET@bucket, KEY:SECRET@bucket
 MISTYPED = (
     r"([^A-Za-z0-9_./\\]*[A-Za-z][A-Za-z0-9+.-]*(:[/\\]+[^/\\]*:|:.*@|[^\w/\\]*[/\\][/\\]+[^/\\]*:.*@)|//[^/]*:.*@)"
 )
@@ -18,20 +18,20 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 
 
 def is_uri(location: str) -> bool:
-    """Whether it is one; else it is a local path."""
+    """Whether a location is a URI; otherwise it is a local path."""
     return "://" in location
 
 
 def is_mistyped(location: str) -> bool:
-    """Whether it is taken for a URI with credentials whose "://" is wrong, and not for a path of this machine."""
+    """Whether a location looks like a URI with credentials and a mistyped "://", and not like a local path."""
     return not is_uri(location) and re.match(MISTYPED, location, re.DOTALL) is not None
 
 
 def shown(location: str) -> str:
-    """A location without credentials: what may be printed, kept and sent.
+    """A location without credentials, which may be printed, stored and sent.
 
-    The answer opens the same place, with credentials from the environment. Of a URI that cannot be taken apart for
-    certain (a '/' in a key must be written %2F) only the scheme is left, and nothing of one that is mistyped.
+    The result opens the same place, with credentials from the environment. It is the scheme alone where a URI cannot be
+    parsed for certain (a '/' in a key must be written %2F), and nothing but `***` where the URI is mistyped.
     """
     if is_mistyped(location):
         return HIDDEN
@@ -49,14 +49,10 @@ def shown(location: str) -> str:
     lost_in_path = not authority and scheme != "file" and "@" in rest
     if not at and (doubtful or lost_in_path):
         return f"{scheme}://{HIDDEN}"
-    options = "&".join(o for o in query.split("&") if o.partition("=")[0] in HARMLESS and "@" not in _decoded(o))
+    options = "&".join(o for o in query.split("&") if o.partition("=")[0] in HARMLESS and "@" not in unquote(o))
     return f"{scheme}://{host}{slash}{path}{'?' if options else ''}{options}"
 
 
 def without_credentials(text: str) -> str:
-    """Text in which locations may stand, such as another program's message, with each of them as it may be shown."""
+    """A text, such as another program's message, in which each location is without credentials."""
     return re.sub(r"[^\s'\"<>]+", lambda found: shown(found[0]), text)
-
-
-def _decoded(text: str) -> str:
-    return urllib.parse.unquote(text)

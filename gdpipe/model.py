@@ -17,7 +17,7 @@ class Model:
     Attributes:
         design: The terms.
         coef: Shape (p,), target units per unit of the term, in the order of the terms.
-        intercept: In target units.
+        intercept: The intercept, in target units.
     """
 
     design: Design
@@ -26,13 +26,13 @@ class Model:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The source columns that a prediction takes."""
+        """The source columns that a prediction needs."""
         return self.design.columns
 
     def predict(self, columns: FloatColumns) -> NDArray[np.float64]:
         """Predictions in target units, shape (m,).
 
         Args:
-            columns: The values of `features`, of shape (m,) each.
+            columns: The values of `features`, shape (m,) each.
         """
         return linear.predict(self.design.values(columns), self.coef, self.intercept)

@@ -1,7 +1,7 @@
-"""Text that people read, with every character in it visible: a name cannot forge a line or command a terminal.
+"""Text for people, with every character visible: no name can forge a line or send commands to a terminal.
 
-A column, a folder or a value may be named anything. Names are kept as they are in Parquet, JSON and SQL; where they are
-shown (terminal, log, error, state, report), control and bidirectional characters and line breaks are escaped.
+A column, a folder or a value may have any name. Names are unchanged in Parquet, JSON and SQL; where they are shown
+(terminal, log, error, state, report), control and bidirectional characters and line breaks are escaped.
 """
 
 import logging
@@ -9,11 +9,11 @@ import unicodedata
 
 
 def printable(text: str) -> str:
-    r"""The same text with each character that Python's `repr` escapes escaped likewise: a line break becomes `\n`.
+    r"""The text, in which the characters are escaped that Python's `repr` escapes: a line break becomes `\n`.
 
-    Those are the characters that control (C0, C1), turn the direction, break a line, are a lone surrogate (a byte of a
-    path that is no UTF-8), or show nothing; blanks of any width stay. The answer is one line, may stand in XML, and is
-    not changed by a second call.
+    These are control characters (C0, C1), characters that change the direction, line breaks, lone surrogates (bytes of
+    a path that is not UTF-8) and invisible ones; blanks of any width stay. The result is one line, is allowed in XML,
+    and a second call does not change it.
     """
     if text.isprintable():
         return text
@@ -21,19 +21,19 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Text of several lines, such as a traceback, where the line breaks are meant."""
+    """A text of several lines, such as a traceback, made printable; its line breaks stay."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def logger_named(name: str) -> logging.Logger:
-    """The standard library's logger of that name; its messages are printable, whoever handles them."""
+    """The standard library's logger of that name; its messages are printable, whatever handles them."""
     logger = logging.getLogger(name)
-    # on the logger, not on a handler: a script's or Prefect's handlers are not ours
+    # on the logger, not on a handler: handlers belong to the script or to Prefect
     logger.addFilter(escape)
     return logger
 
 
 def escape(record: logging.LogRecord) -> bool:
-    """A filter that lets every record through, with its message printable."""
+    """True, as the filter passes every record; the record's message becomes printable."""
     record.msg, record.args = printable(record.getMessage()), None
     return True

@@ -1,4 +1,4 @@
-"""Dependencies among features, in the user's words."""
+"""Dependencies among features as text."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -11,20 +11,19 @@ LARGEST_SHOWN = 10**15
 
 
 def describe(regression: Regression, names: Sequence[str]) -> tuple[str, ...]:
-    """One readable line each, such as `a = b`, `c is constant (288)`, `surface = wall + 2 roof`."""
+    """One line for each dependency, such as `a = b`, `c is constant (288)`, `surface = wall + 2 roof`."""
     found, cross, means = regression.dependencies, regression.problem.cross, regression.scaling.means
     p = len(names)
     rank = p - len(found.constant) - len(found.redundant)
-    if found.relations and rank >= cross.n_samples - cross.centred:
-        # any features are dependent on so few rows: the relations say nothing about the world
-        few = f"fewer rows than features: rank {rank} of {p} on {cross.n_samples} rows"
-        return (*(f"{names[j]} is constant ({_number(means[j])})" for j in found.constant), few)
     constant = [f"{names[j]} is constant ({_number(means[j])})" for j in found.constant]
+    if found.relations and rank >= cross.n_samples - cross.centred:
+        # any features are dependent on so few rows, so that relations among them are accidental
+        return (*constant, f"fewer rows than features: rank {rank} of {p} on {cross.n_samples} rows")
     return (*constant, *(_equation(relation, names) for relation in found.relations))
 
 
 def _equation(relation: Relation, names: Sequence[str]) -> str:
-    # alone on the left stands a feature that is there once, best the only one on its side
+    # the left side is a feature with coefficient 1 or -1, if possible the only one of its sign
     terms = [(relation.coefficients[j], names[j]) for j in relation.features]
     single = [t for t in terms if abs(t[0]) == 1]
     on_its_side = [t for t in single if sum(c * t[0] > 0 for c, _ in terms) == 1]
@@ -54,5 +53,5 @@ def _number(value: Fraction) -> str:
         return str(value)
     try:
         return f"{float(value):.10g}"
-    except OverflowError:  # a Decimal has no largest number
+    except OverflowError:  # too large for a float, not for a Decimal
         return f"{Decimal(value.numerator) / Decimal(value.denominator):.10g}"

@@ -1,4 +1,4 @@
-"""A run that was written, as its readers see it."""
+"""A run on disk or in an object store, for those who read it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Run:
     """A published (or rejected) run; tables are read when they are asked for.
 
     Attributes:
-        place: Where its files are.
-        manifest: What it says about itself.
+        place: The folder of the run.
+        manifest: The content of its `manifest.json`.
     """
 
     def __init__(self, place: Place, manifest: dict[str, Any] | None = None) -> None:
@@ -43,7 +43,7 @@ class Run:
         """The latest published run of an output folder, or the run in that folder; nothing is verified.
 
         Raises:
-            PublishError: There is none.
+            PublishError: There is no run.
         """
         return cls(latest_folder(place_at(path)))
 
@@ -52,15 +52,15 @@ class Run:
 
     @property
     def location(self) -> str:
-        """Its folder or URI, without credentials."""
+        """The run's folder or URI, without credentials."""
         return str(self.place)
 
     @property
     def folder(self) -> Path:
-        """Its folder on a disk.
+        """The run's folder on a disk.
 
         Raises:
-            PublishError: It is in an object store; `location` says where.
+            PublishError: The run is in an object store; `location` says where.
         """
         if not isinstance(self.place, DiskPlace):
             raise PublishError(f"{self.location}: not a folder on a disk")
@@ -73,32 +73,32 @@ class Run:
 
     @property
     def parameters(self) -> pd.DataFrame:
-        """One row a term, the intercept first."""
+        """The table `parameters`, one row a term, the intercept first."""
         return self._frame(catalog.PARAMETERS)
 
     @property
     def loss_history(self) -> pd.DataFrame:
-        """One row a step."""
+        """The table `loss_history`, one row a recorded step."""
         return self._frame(catalog.LOSS_HISTORY)
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """One row: the quality of the fit."""
+        """The table `metrics`, one row: the quality of the fit."""
         return self._frame(catalog.METRICS)
 
     @property
     def convergence(self) -> pd.DataFrame:
-        """One row: the verdict."""
+        """The table `convergence`, one row: the verdict."""
         return self._frame(catalog.CONVERGENCE)
 
     @property
     def drift(self) -> pd.DataFrame:
-        """What has moved since the run published before, one row a term and one for the target; not in a first run."""
+        """The table `drift` since the previous run, one row a term and one for the target; not in a first run."""
         return self._frame(catalog.DRIFT)
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """One row an input row, in input order."""
+        """The table `predictions`, one row an input row, in input order."""
         return self._frame(catalog.PREDICTIONS)
 
     def _frame(self, artifact: str) -> pd.DataFrame:
@@ -109,7 +109,7 @@ class Run:
         """An artifact as an Arrow table.
 
         Raises:
-            PublishError: The run has none, or it cannot be read.
+            PublishError: The run has no such artifact, or it cannot be read.
         """
         paths = [
             entry["path"]
@@ -124,15 +124,15 @@ class Run:
             raise PublishError(f"{self.location}: the parts of {artifact} differ ({first_line(error)})") from error
 
     def verify(self) -> list[str]:
-        """What is not as the manifest says, one line a file; empty where every checksum holds."""
+        """One line for each file that is not as the manifest says; empty where every checksum holds."""
         return damaged_files(self.place, self.manifest)
 
     @functools.cached_property
     def model(self) -> Model:
-        """The fitted line.
+        """The fitted model.
 
         Raises:
-            PublishError: The run has none, or it cannot be read.
+            PublishError: The run has no model, or it cannot be read.
         """
         if self.manifest["kind"] != "training":
             raise PublishError(f"{self.location} holds {self.manifest['kind']}, not a model; name a training run")
@@ -155,7 +155,7 @@ class Run:
         return Model(design, estimates[start:], float(estimates[0]) if start else 0.0)
 
     def predict(self, frame: Any) -> pd.Series:
-        """Predict the rows of a table; columns are matched by name, others are ignored.
+        """Predictions of the rows of a table; columns are matched by name, others are ignored.
 
         Args:
             frame: A pandas or Polars DataFrame, an Arrow table or record batch, any other table with Arrow's PyCapsule
@@ -166,7 +166,7 @@ class Run:
             Shape (n_rows,), in target units, with the index of a pandas frame; NaN where a feature is missing.
 
         Raises:
-            SchemaError: A feature is not there, is there twice, or is not numeric; or this is no such table.
+            SchemaError: A feature is not there, is there twice, or is not numeric; or `frame` is no such table.
         """
         import pandas as pd
 
@@ -185,7 +185,7 @@ def open_run(output: str | os.PathLike[str]) -> Run:
     Tables are read later, when they are asked for: `gdpipe prune` may have removed the run by then.
 
     Raises:
-        PublishError: There is none, or a file is not as the manifest says.
+        PublishError: There is no run, or a file is not as the manifest says.
     """
     place = place_at(output)
     folder = latest_folder(place)
@@ -197,7 +197,7 @@ def open_run(output: str | os.PathLike[str]) -> Run:
                 return run
             raise PublishError(f"{run.location} is damaged: {'; '.join(damaged)}")
         except PublishError:
-            # pruned while it was looked at? Then there is a newer one by now
+            # the run may have been pruned while it was read; then there is a newer one
             found = latest_folder(place)
             if found == folder:
                 raise

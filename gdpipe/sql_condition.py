@@ -1,4 +1,4 @@
-"""A condition as it stands after WHERE in SQL, read into lists of conditions."""
+"""The condition after WHERE in SQL, read into lists of conditions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-# alternatives that one condition may unfold into
+# the most alternatives (ORs) that one condition may give
 MOST_GROUPS = 1000
 _IN, _NULL = ("in", "not in"), ("is null", "is not null")
-# each comparison, what its negation is, and both again with the sides exchanged
+# each comparison, its negation, and both again for exchanged sides
 _COMPARISONS: dict[type[exp.Expr], tuple[str, str, str, str]] = {
     exp.EQ: ("=", "!=", "=", "!="),
     exp.NEQ: ("!=", "=", "!=", "="),
@@ -21,14 +21,15 @@ _COMPARISONS: dict[type[exp.Expr], tuple[str, str, str, str]] = {
 
 
 def read(text: str, number: Callable[[str], Any]) -> list[Any]:
-    """Conditions that all must hold, or alternatives that are lists of such.
+    """A list of conditions that all must hold, or a list of such lists of which one must hold.
 
     Args:
         text: The condition.
-        number: Makes a number of decimal text.
+        number: Makes a number from a decimal text.
 
     Raises:
-        ValueError: The text is no condition, or compares more than columns with values; the message says what to write.
+        ValueError: The text is no condition, or one that does not compare columns with values; the message says what to
+            write.
     """
     try:
         parsed = sqlglot.parse_one(text, dialect="duckdb", into=exp.Condition)
@@ -44,7 +45,7 @@ def read(text: str, number: Callable[[str], Any]) -> list[Any]:
 
 
 class _Reader:
-    """From SQL's tree to an OR of ANDs. A negation goes inward: a null passes neither x > 1 nor NOT x > 1."""
+    """Reader of SQL's tree into an OR of ANDs. Negations move inward: a null passes neither x > 1 nor NOT x > 1."""
 
     def __init__(self, number: Callable[[str], Any]) -> None:
         self._number = number
@@ -59,7 +60,7 @@ class _Reader:
                 return [[[column, "<", low]], [[column, ">", high]]]
             return [[[column, ">=", low], [column, "<=", high]]]
         if isinstance(node, (exp.And, exp.Or)):
-            # a row of ANDs, or of ORs, is as deep as it is long
+            # flattened, since the tree of a long row of ANDs or ORs is deep
             sides = [self.groups(side, negated=negated) for side in node.flatten()]
             if isinstance(node, exp.Or) != negated:
                 return [group for side in sides for group in side]
@@ -95,7 +96,7 @@ class _Reader:
     def _value(self, node: exp.Expr) -> Any:
         node = node.unnest()
         if isinstance(node, exp.Cast) and node.to.is_type(*exp.DataType.TEMPORAL_TYPES):
-            node = node.this  # DATE '2024-01-05': the column knows what it is
+            node = node.this  # the text of DATE '2024-01-05': the column's type says how to read it
         if isinstance(node, exp.Boolean):
             return bool(node.this)
         if isinstance(node, exp.Null):

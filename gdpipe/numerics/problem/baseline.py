@@ -3,11 +3,11 @@
 Wide data and rounded sums get a float64 factorization instead, refined on exactly evaluated residuals.
 """
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gdpipe.numerics.exact.fixed_point import to_fixed
 from gdpipe.numerics.problem.covariance import ExactProducts, power_of_two
@@ -74,8 +74,8 @@ def _rational(cross: ExactProducts, scaling: Scaling, relations: tuple[Relation,
     for column, relation in enumerate(relations, start=p):
         grid = [c * power_of_two(e) for c, e in zip(relation.coefficients, exponents, strict=False)]
         constraint = [int(square) * g for square, g in zip(cross.products.diagonal()[:p], grid, strict=True)]
-        integers = _integers(constraint)
-        system[:p, column] = system[column, :p] = integers
+        common = math.lcm(*(c.denominator for c in constraint))
+        system[:p, column] = system[column, :p] = [int(c * common) for c in constraint]
     right = np.full((p + k, 1), 0, object)
     right[:p, 0] = cross.products[:p, p]
     solved = solve_exactly(system, right)[:, 0]
@@ -102,8 +102,3 @@ def refined(problem: LeastSquares) -> tuple[Fraction, ...]:
             break
         before = size
     return tuple(total)
-
-
-def _integers(values: list[Fraction]) -> NDArray[np.object_]:
-    common = np.lcm.reduce(np.array([v.denominator for v in values], object))
-    return np.array([int(v * int(common)) for v in values], object)
