@@ -1,4 +1,4 @@
-"""A run's tables, read back."""
+"""Reading of a run's tables."""
 
 import pyarrow as pa
 
@@ -8,20 +8,20 @@ from gdpipe.source.footer import open_parquet
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
 
-# artifacts of one row a run
+# artifacts with one row
 ONE_ROW = (catalog.CONVERGENCE, catalog.METRICS)
 REMEDY = "restore the run's folder from a copy, or train again"
 
 
 def read_artifact(place: Place, path: str) -> pa.Table:
-    """A table of a run, every page against its checksum and every text valid.
+    """A table of a run, with every page checked against its checksum and every text for UTF-8.
 
     Args:
         place: The run's folder.
-        path: Relative to it.
+        path: The table's path, relative to the folder.
 
     Raises:
-        PublishError: It is not there, damaged, or not such a table; the message names the column.
+        PublishError: The table is not there, is damaged, or is not as the catalog says; the message names the column.
     """
     where = str(place.below(path))
     try:
@@ -42,7 +42,7 @@ def read_artifact(place: Place, path: str) -> pa.Table:
 
 
 def _fault(artifact: str, table: pa.Table) -> str | None:
-    """What of a table is not as the catalog says, in words; more columns than it has may be there."""
+    """The first thing in a table that is not as the catalog says, in words; additional columns are allowed."""
     known = artifact in catalog.ARTIFACTS
     optional = catalog.optional(artifact) if known else set()
     for field in catalog.schema(artifact, "") if known else ():

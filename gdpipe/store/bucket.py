@@ -1,8 +1,8 @@
-"""A prefix in an object store that runs are kept in: objects appear whole, but there is no lock and no rename.
+"""Runs below a prefix in an object store: objects appear whole, but there is no lock and no rename.
 
-A run is written below `.staging/<run_id>-<signature>/`, copied object by object, and its manifest last: a run without a
-manifest is not there. A claim, the object `claim` there, says that a name is taken, and by whom. What has no signature
-in its name, and what our staging does not list, is not ours, and stays.
+A run is written below `.staging/<run_id>-<signature>/` and copied object by object, its manifest last: readers ignore a
+run without a manifest. The object `claim` there says that the run_id is taken, and by which run. Names without a
+signature, and objects that a run's staging does not list, were not made by gdpipe, and stay.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from gdpipe.store.signature import signed, signed_name
 logger = logger_named(__name__)
 
 CLAIM = "claim"
-# in the staging of a run that is being removed: where it was, and what of
+# in the staging of a run that is being removed: the path of the run, and its files
 RETIRED = ".retired.json"
-# Nothing tells a dead run from a slow one but its age. A run writes its parts all along; one that has written nothing
-# for a day is dead, or fails in the end, since what it wrote is gone: it is never published torn.
+# Only its age tells a dead run from a slow one. A run writes parts all the time; one that has written nothing for a day
+# is taken for dead. If it does live, it fails in the end, since its parts are gone; it is never published torn.
 DEAD_AFTER = datetime.timedelta(days=1)
 
 
 class BucketPlace(Place):
-    """A bucket and a prefix in it, as PyArrow's filesystems know them."""
+    """A bucket and a prefix in it, on a PyArrow filesystem."""
 
     __slots__ = ()
 
@@ -38,20 +38,20 @@ class BucketPlace(Place):
         return "/".join(part for part in (place.rstrip("/"), self.inside) if part) + question + options
 
     def create(self, path: str) -> Sink:
-        """Start an object; it appears when it is closed."""
+        """A new object; it appears when it is closed."""
         return Sink(self.filesystem.open_output_stream(self.full(path)), _nothing, _nothing)
 
     def is_shared(self) -> bool:
-        """It is, for all who may use it."""
+        """True: an object store is reachable from every machine."""
         return True
 
     def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
-        """Put an object, in one go."""
+        """Write or replace an object, which appears whole."""
         with self.filesystem.open_output_stream(self.full(path)) as stream:
             stream.write(content)
 
     def lease(self, run_id: str) -> Lease | None:
-        """Take a run_id by putting a claim: of two that do so in one instant, the last to write has it."""
+        """A lease of a run_id, by writing a claim: of two runs that write at the same time, the last one has it."""
         lease = _BucketLease(self, run_id)
         if self.exists(lease.claim):
             return None
@@ -59,7 +59,7 @@ class BucketPlace(Place):
         return lease if self.read(lease.claim) == lease.token else None
 
     def clear_dead(self) -> list[str]:
-        """Remove what runs have left that have written nothing for long: in staging, and what they had copied."""
+        """Remove what runs have left that wrote nothing for a day: their staging, and their copied objects."""
         oldest = datetime.datetime.now(datetime.UTC) - DEAD_AFTER
         written: dict[str, datetime.datetime] = {}
         strange = set()
@@ -74,25 +74,25 @@ class BucketPlace(Place):
             assert run_id is not None
             if mtime < oldest and not any(time >= oldest for time in self._copied(run_id)):
                 logger.info("removing %s: left by a run that has ended", self.below(f"{STAGING}/{folder}"))
-                with contextlib.suppress(FileNotFoundError):  # another run clears the same
+                with contextlib.suppress(FileNotFoundError):  # another run clears it, too
                     self.withdraw(run_id, self.read(f"{STAGING}/{folder}/{CLAIM}"))
                 self.delete(f"{STAGING}/{folder}")
         return sorted(strange)
 
     def withdraw(self, run_id: str, token: bytes) -> None:
-        """Remove what the owner of a claim has copied of a run without a manifest; all else that is there stays.
+        """Remove the objects that the owner of a claim has copied of a run without a manifest; all others stay.
 
-        Which objects those are is told by its staging, which therefore must be removed after them.
+        The owner's staging lists these objects, so it must be removed after them.
         """
         staged = self.below(f"{STAGING}/{signed(run_id)}")
         if token.decode(errors="replace") not in staged.folders():
-            return  # it had not written anything
+            return  # the owner has not written anything
         staged = staged.below(token.decode())
         finals, files = [f"{kind}/{run_id}" for kind in (RUNS, REJECTED)], set(staged.files())
         if RETIRED in files:
             retired = json.loads(staged.read(RETIRED))
             finals, files = [retired["path"]], set(retired["files"])
-        staged.delete(MANIFEST)  # were the owner alive after all, it could not publish half of a run any more
+        staged.delete(MANIFEST)  # so that an owner that lives after all cannot publish half a run
         for final in map(self.below, finals):
             found = set() if final.exists(MANIFEST) else set(final.files())
             if found & files:
@@ -156,4 +156,4 @@ class _BucketLease(Lease):
 
 
 def _nothing(_: object = None) -> None:
-    """What a store has taken is safe, and what was not closed is not there."""
+    """Do nothing: objects are safe once they are closed, and do not exist before."""

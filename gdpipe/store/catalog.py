@@ -1,4 +1,4 @@
-"""The artifacts: their names, their columns, and what each column means. This is what other programs depend on."""
+"""The artifacts, with the name, type, unit and meaning of each column: other programs depend on them."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,11 @@ class Column:
     """One column of an artifact.
 
     Attributes:
-        name: As in the file.
+        name: The column's name in the file.
         type: A plain Arrow type.
-        unit: `target` and `feature` stand for the units of those columns; `1` is a pure number.
-        meaning: One line.
-        optional: Whether it may be null, or missing in a run of an earlier version.
+        unit: The unit; `target` and `feature` stand for the units of those columns, `1` for a pure number.
+        meaning: What the column says, in one line.
+        optional: Whether the column may be null, or missing in a run of an earlier version.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Column:
     optional: bool = False
 
     def field(self) -> pa.Field:
-        """As Arrow writes it."""
+        """The Arrow field, with unit and meaning as metadata."""
         return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": self.meaning})
 
 
@@ -166,7 +166,7 @@ ROW_KEY = (
 
 
 def optional(artifact: str) -> set[str]:
-    """Columns that may be null, or missing in a run of an earlier version."""
+    """The names of the columns that may be null, or missing in a run of an earlier version."""
     return {column.name for column in _COLUMNS[artifact] if column.optional}
 
 
@@ -176,7 +176,7 @@ def schema(artifact: str, run_id: str) -> pa.Schema:
 
 
 def predictions_schema(key: list[pa.Field], run_id: str) -> pa.Schema:
-    """That of predictions: the user's key columns (or file and row) before the catalog's own."""
+    """The Arrow schema of predictions: the user's key columns (or file and row) come first."""
     keys = [
         pa.field(f.name, f.type, metadata={"unit": "as in the input", "meaning": "key column of the input"})
         for f in key

@@ -1,9 +1,8 @@
-"""A folder on a disk that runs are kept in: locks, fsync and rename.
+"""Runs in a folder on a disk: locks, fsync and rename.
 
-Who lives is told by a lock (flock) on `.staging/<run_id>-<signature>.lock`: the kernel frees it when its owner dies,
-however it dies. That is stronger than a pid and a boot id in a file, since a pid may be used again and nothing has to
-be guessed. What has no signature in its name is not ours, and stays; and no link is followed to where things are
-written or removed.
+A living run holds a lock (flock) on `.staging/<run_id>-<signature>.lock`; the kernel frees it when the run dies,
+whatever the cause. A pid and a boot id in a file would be weaker, as a pid may be used again. An entry without a
+signature in its name was not made by gdpipe, and stays. Where it writes or removes, gdpipe follows no link.
 """
 
 import contextlib
@@ -29,22 +28,22 @@ logger = logger_named(__name__)
 
 LOCK = ".lock"
 PART = ".part"
-# what the name of a file starts with until it is whole
+# the start of a file's name until the file is complete
 UNFINISHED = "."
-# what a file gathers before the kernel is asked to take it
+# bytes that a file gathers before they go to the kernel
 BUFFER_BYTES = 2**20
-# what a file system answers to what it cannot do at all
+# the errors of a file system that cannot do something at all
 UNABLE = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
 
 
 class DiskPlace(Place):
-    """A folder; made when something is written to it."""
+    """A folder, which is made when something is written to it."""
 
     __slots__ = ()
 
     @classmethod
     def of(cls, folder: str | os.PathLike[str]) -> "DiskPlace":
-        """The place that is this folder, there or not."""
+        """The place of this folder, whether it exists or not."""
         return cls(pafs.LocalFileSystem(), os.path.abspath(folder), os.fspath(folder))
 
     def __str__(self) -> str:
@@ -56,9 +55,9 @@ class DiskPlace(Place):
         return Path(self.location, self.inside)
 
     def create(self, path: str) -> Sink:
-        """Start a file of a run that nobody reads yet; it takes its name when it is whole.
+        """A new file of a run that nobody reads yet; it gets its name when it is complete.
 
-        A shard may be worked on twice, even at once: each writes a file of its own.
+        Two workers may write the same shard, even at the same time: each writes a file of its own.
         """
         file = Path(self.full(path))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -71,20 +70,20 @@ class DiskPlace(Place):
         return Sink(beside.open("xb", BUFFER_BYTES), settle, lambda: beside.unlink(missing_ok=True))
 
     def is_shared(self) -> bool:
-        """Whether the folder is there, as it is for whoever runs on the machine that made it."""
+        """Whether the folder exists here, as it does on the machine of the run."""
         return Path(self.top).is_dir()
 
     def open(self, path: str) -> Any:
-        """A file to read from; what is no regular file would be waited for, which no signal ends."""
+        """An open file; pipes and devices are refused, since opening one may wait for ever, deaf to signals."""
         mode = stat.S_IFREG
-        with contextlib.suppress(OSError):  # what is missing or forbidden, Arrow says
+        with contextlib.suppress(OSError):  # Arrow's error says what is missing or forbidden
             mode = os.stat(self.full(path)).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise OSError(f"{PurePosixPath(path).name} is a pipe, a socket or a device, no regular file; move it away")
-        return super().open(path)  # a folder is refused there
+        return super().open(path)  # which refuses a folder
 
     def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
-        """Write beside, flush, and replace."""
+        """Write the file in staging, flush it, and move it to its path."""
         file = Path(self.full(path))
         self._check_own()
         make_folder(file.parent)
@@ -94,7 +93,7 @@ class DiskPlace(Place):
         with _one_at_a_time(staging):
             part = staging / f"{signed(uuid.uuid4().hex)}{PART}"
             handle = part.open("xb")
-            _flock(handle.fileno(), fcntl.LOCK_EX)  # a living writer's: not to be cleared
+            _flock(handle.fileno(), fcntl.LOCK_EX)  # so that clear_dead sees a living writer
         try:
             with handle:
                 handle.write(content)
@@ -105,20 +104,20 @@ class DiskPlace(Place):
             raise
         if not outlasts_power_cut:
             return
-        # the switch has happened, and readers see the new file: what is left can only be late
+        # readers see the new file already, so a failure here must not be reported as one of the write
         with contextlib.suppress(OSError):
             sync_folder(file.parent)
 
     def lease(self, run_id: str) -> Lease | None:
-        """Take a run_id by locking a file of that name."""
+        """A lease of a run_id, by a lock on a file of that name; None where a living run has it."""
         staging = self._staging()
-        sync_folder(staging)  # a file system that cannot is told now, and not when hours of work are to be published
+        sync_folder(staging)  # fails now if the file system cannot do it, and not after hours of work
         with _one_at_a_time(staging):
             lock = _try_lock(staging / f"{signed(run_id)}{LOCK}", os.O_CREAT)
         return None if lock is None else _DiskLease(Path(self.top), run_id, lock)
 
     def clear_dead(self) -> list[str]:
-        """Remove whatever of ours nobody holds the lock of."""
+        """Remove the entries of staging that gdpipe made and no living run has locked."""
         self._check_own()
         if not Path(self.top, STAGING).is_dir():
             return []
@@ -126,7 +125,7 @@ class DiskPlace(Place):
             return _clear_unlocked(self._staging())
 
     def strays(self, path: str, files: Iterable[str]) -> list[str]:
-        """What is below a folder beside these files; a link is always one, and so is an empty folder."""
+        """The entries below a folder other than these files; links and empty folders always count."""
         top = Path(self.full(path))
         if top.is_symlink():
             return ["a symbolic link"]
@@ -136,7 +135,7 @@ class DiskPlace(Place):
         return sorted(name for file in found if (name := str(file.relative_to(top))) not in known or file.is_symlink())
 
     def delete(self, path: str) -> None:
-        """Remove a regular file, or a folder with all that is in it; links are neither."""
+        """Remove a regular file, or a folder with all that is in it; links stay."""
         self._check_own()
         file = Path(self.full(path))
         if _is_plain(file, stat.S_ISDIR):
@@ -148,7 +147,7 @@ class DiskPlace(Place):
         listed = super()._list(path, recursive=recursive)
         try:
             _ = [info.path for info in listed]
-        except UnicodeDecodeError:  # a name that is not UTF-8 is none of ours, and Arrow cannot tell it from others
+        except UnicodeDecodeError:  # raised by Arrow for names that are not UTF-8, none of which gdpipe made
             walk = os.walk(self.full(path)) if recursive else [next(os.walk(self.full(path)))]
             found = [f"{folder}/{name}" for folder, folders, names in walk for name in (*folders, *names)]
             listed = list(self.filesystem.get_file_info([name for name in found if is_utf8(name)]))
@@ -179,11 +178,11 @@ class _DiskLease(Lease):
     def settle(self, path: str) -> None:
         staged, final = self._top / self.folder, self._top / path
         make_folder(final.parent)
-        if staged.is_dir() and not final.exists():  # an earlier attempt may have got so far
+        if staged.is_dir() and not final.exists():  # otherwise an earlier attempt has moved it
             for folder, _, names in os.walk(staged):
                 for name in names:
-                    if name.startswith(UNFINISHED):  # what a worker that died had begun
-                        Path(folder, name).unlink(missing_ok=True)  # or one that is late, and has just ended
+                    if name.startswith(UNFINISHED):  # left by a dead worker; a late one may just finish it
+                        Path(folder, name).unlink(missing_ok=True)
                 sync_folder(Path(folder))
             os.rename(staged, final)
         elif not Path(final, MANIFEST).exists():
@@ -208,7 +207,7 @@ def _clear_unlocked(staging: Path) -> list[str]:
     alive = set()
     for path in ours:
         if path.suffix:
-            with contextlib.suppress(FileNotFoundError):  # a writer has just put it in its place
+            with contextlib.suppress(FileNotFoundError):  # its writer has just moved it to its path
                 lock = _try_lock(path)
                 if lock is None:
                     alive |= {path.name, path.stem}
@@ -225,13 +224,13 @@ def _clear_unlocked(staging: Path) -> list[str]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether gdpipe made an entry of staging: its name is signed, and it is what such a name stands for."""
+    """Whether gdpipe made an entry of staging: its name is signed, and its kind fits the name."""
     kinds = {LOCK: stat.S_ISREG, PART: stat.S_ISREG, "": stat.S_ISDIR}
     return path.suffix in kinds and signed_name(path.stem) is not None and _is_plain(path, kinds[path.suffix])
 
 
 def _is_plain(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Whether it is there as this kind of thing, and not by a link."""
+    """Whether a path exists and is of this kind, and is not a link."""
     try:
         return kind(path.lstat().st_mode)
     except FileNotFoundError:
@@ -240,7 +239,7 @@ def _is_plain(path: Path, kind: Callable[[int], bool]) -> bool:
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Nobody else takes a name, gives one back or looks for dead runs meanwhile."""
+    """A block in which no other process takes a run_id, gives one back or clears dead runs."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         _flock(descriptor, fcntl.LOCK_EX)
@@ -250,7 +249,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _try_lock(path: Path, flags: int = 0) -> int | None:
-    """A descriptor that holds the lock, or None where somebody alive does."""
+    """A descriptor that holds the lock; None where another living process holds it."""
     lock = os.open(path, os.O_RDWR | flags, 0o644)
     try:
         _flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -268,7 +267,7 @@ def _flush(handle: Any) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that outlasts a power cut, and those above it."""
+    """Make a folder, and those above it, so that they outlast a power cut."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Tables in memory, of whatever library: the columns that a model needs, as Arrow has them."""
+"""The columns that a model needs, from tables in memory of any library, as an Arrow table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,13 +16,14 @@ def numeric_columns(frame: Any, names: Sequence[str]) -> pa.Table:
     """Columns of a table, each of a numeric type or of type null.
 
     Args:
-        frame: A pandas DataFrame, an Arrow table or record batch, what has Arrow's PyCapsule interface (a Polars
-            DataFrame has), or a mapping from names to arrays. A name that is not text stands for the text that pandas
-            writes to Parquet: 0 is "0".
-        names: Of the columns wanted; others are not looked at.
+        frame: A pandas DataFrame, an Arrow table or record batch, a table with Arrow's PyCapsule interface (such as a
+            Polars DataFrame), or a mapping from names to arrays. A name that is not text stands for the text that
+            pandas writes to Parquet: 0 is "0".
+        names: The names of the columns; others are ignored.
 
     Raises:
-        SchemaError: A column is missing, is there twice, or holds something other than numbers; or it is no such table.
+        SchemaError: A column is missing, is there twice, or holds something other than numbers; or `frame` is no such
+            table.
     """
     there, column_at = _opened(frame)
     texts = [_text(name) for name in there]
@@ -43,7 +44,7 @@ def numeric_columns(frame: Any, names: Sequence[str]) -> pa.Table:
 
 
 def _opened(frame: Any) -> tuple[Sequence[Any], Callable[[int], Any]]:
-    """The names of a table's columns, and each by its position: a name may be there twice."""
+    """The names of a table's columns, and a function from a position to the column: a name may be there twice."""
     if isinstance(frame, Mapping):
         names = list(frame)
         return names, lambda at: frame[names[at]]
@@ -52,9 +53,9 @@ def _opened(frame: Any) -> tuple[Sequence[Any], Callable[[int], Any]]:
     if hasattr(frame, "get_columns"):  # Polars
         return frame.columns, lambda at: frame.get_columns()[at]
     try:
-        # not what else pa.table would take, such as a list of arrays without names
+        # pa.table would also take tables without names, such as a list of arrays
         table = pa.table(frame) if any(hasattr(frame, f"__arrow_c_{kind}__") for kind in ("stream", "array")) else None
-    except Exception as error:  # what is handed over is another library's, and so is what goes wrong there
+    except Exception as error:  # the table belongs to another library, with errors of its own
         raise SchemaError(
             f"the {type(frame).__name__} cannot be read as an Arrow table ({first_line(error)})"
         ) from error
@@ -86,12 +87,12 @@ def _numeric(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
 
 
 def _kind(values: Any) -> str:
-    """The type of a column's values, or of what holds them where these have none."""
+    """The type of a column's values, or of the column itself where the values have none."""
     return str(getattr(values, "dtype", type(values).__name__))
 
 
 def _text(name: Any) -> str:
-    """A column's name as Arrow writes it, and pandas with it."""
+    """A column's name as text, as pandas and Arrow write it to Parquet."""
     if isinstance(name, tuple):
         return str(tuple(map(_text, name)))
     return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,4 +1,4 @@
-"""A place that files are kept in: what a folder on a disk and a prefix in an object store have in common."""
+"""The interface of a place for files: a folder on a disk, or a prefix in an object store."""
 
 import contextlib
 import hashlib
@@ -14,11 +14,11 @@ from gdpipe.errors import PublishError
 
 
 class Sink:
-    """A file that is being written; counts and digests what passes through.
+    """A file that is being written; it counts and hashes the bytes.
 
     Args:
-        handle: What takes the bytes.
-        settle: Forces them to where they outlast a power cut, before the handle is closed.
+        handle: The open file.
+        settle: Makes the content outlast a power cut, before the handle is closed.
         discard: Removes what an abandoned file leaves.
     """
 
@@ -31,16 +31,16 @@ class Sink:
 
     @property
     def sha256(self) -> str:
-        """Of all that was written, in hexadecimal."""
+        """The sha256 of all bytes written, in hexadecimal."""
         return self._digest.hexdigest()
 
     @property
     def closed(self) -> bool:
-        """Arrow asks."""
+        """Whether the file is closed; Arrow asks for it."""
         return bool(self._handle.closed)
 
     def write(self, content: Any) -> int:
-        """Append bytes."""
+        """Append bytes, and return their number."""
         self._digest.update(content)
         self._handle.write(content)
         written = memoryview(content).nbytes
@@ -48,10 +48,10 @@ class Sink:
         return written
 
     def flush(self) -> None:
-        """Arrow asks; what matters is `close`."""
+        """Do nothing; Arrow calls it, and `close` does the work."""
 
     def close(self) -> None:
-        """The content is safe once this has returned."""
+        """Make the content safe, and close the file."""
         try:
             self._settle(self._handle)
             self._discard = lambda: None
@@ -59,62 +59,62 @@ class Sink:
             self._handle.close()
 
     def abandon(self) -> None:
-        """Let go of the handle, if it is still there; the file is of no use."""
-        for let_go in (self._handle.close, self._discard):
+        """Close the handle, if it is open, and remove what was not settled; never fails."""
+        for step in (self._handle.close, self._discard):
             with contextlib.suppress(OSError):
-                let_go()
+                step()
 
 
 class Lease(ABC):
-    """A run_id that nobody else can take meanwhile, and a folder in staging that nobody else clears.
+    """The exclusive use of a run_id, and a folder in staging that no other run clears.
 
     Attributes:
-        folder: Where the run is written, relative to the place.
+        folder: The folder in which the run is written, relative to the place.
     """
 
     folder: str
 
     @abstractmethod
     def settle(self, path: str) -> None:
-        """Make the folder appear at `path`, whole or not at all; repeating it does no harm.
+        """Move the folder to `path`, where it appears whole or not at all; repeating it does no harm.
 
         Raises:
-            OSError: It cannot be done.
+            OSError: The folder cannot be moved.
             PublishError: The name was taken by another run.
         """
 
     @abstractmethod
     def retire(self, path: str) -> None:
-        """Make a run at `path` disappear, so that nobody finds half of it.
+        """Remove the run at `path` at once, so that no reader finds half of it.
 
         Raises:
-            OSError: It cannot be done.
+            OSError: The run cannot be removed.
         """
 
     @abstractmethod
     def release(self) -> None:
-        """Remove what is left in staging, and give the name back; never fails."""
+        """Remove what is left in staging, and give the run_id back; never fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place(ABC):
-    """Where an output's files are kept. Paths are relative, with forward slashes, and cannot lead out of it.
+    """The place of an output's files. Paths are relative, with forward slashes, and cannot lead out of it.
 
-    Made by `store.place_at`, picklable: a worker in another process writes to it by itself. Beside whole runs, any
-    file can be kept here::
+    `store.place_at` makes it. It can be pickled, so that workers in other processes write to it. Besides whole runs it
+    stores any file::
 
-        place.write("moments/1a2b.json", content)      # whole or not at all, whoever is killed; replaces
-        place.read("moments/1a2b.json")                # bytes
-        place.files("moments")                         # all files below, sorted: {path: bytes}; none if not there
-        place.delete("moments/1a2b.json")              # a file or a folder; nothing happens if it is not there
+        place.write("moments/1a2b.json", content)   # whole or not at all, even if killed; replaces
+        place.read("moments/1a2b.json")             # bytes
+        place.files("moments")                         # all files below, sorted: {path: bytes}; empty if not there
+        place.delete("moments/1a2b.json")           # a file or a folder; nothing happens if it is not there
 
     All of them raise OSError (FileNotFoundError from `read` and `open`) as the filesystem does: `writer.output_errors`
-    makes it a PublishError. `str(place)` is what may be printed and kept: a path or a URI, without credentials.
+    turns it into a PublishError. `str(place)` is a path or a URI without credentials: it may be printed and stored.
 
     Attributes:
-        filesystem: PyArrow's.
-        top: The output, as the filesystem names it.
-        location: The output, as it may be shown.
+        filesystem: The PyArrow filesystem.
+        top: The output's path in the filesystem.
+        location: The output's path or URI, as it may be shown.
         inside: This place's path below the output; empty for the output itself.
     """
 
@@ -128,36 +128,37 @@ class Place(ABC):
 
     @abstractmethod
     def create(self, path: str) -> Sink:
-        """Start a file of a run that nobody reads yet."""
+        """A new file of a run that nobody reads yet."""
 
     @abstractmethod
     def is_shared(self) -> bool:
-        """Whether a process that was handed this place, perhaps on another machine, sees the output there."""
+        """Whether this process, perhaps on another machine than the run's, sees the output."""
 
     @abstractmethod
     def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
         """Write or replace a file that others may be reading: they see the old or the new one, whole.
 
         Args:
-            path: Of the file.
-            content: All of it.
-            outlasts_power_cut: Whether the disk must have it on return, which takes milliseconds. If not, a power cut
-                may leave the file torn or empty; a killed process may not.
+            path: The file's path.
+            content: The whole content.
+            outlasts_power_cut: Whether the content must be on the disk on return, which takes milliseconds. If not, a
+                power cut may leave the file torn or empty; a killed process never does.
         """
 
     @abstractmethod
     def lease(self, run_id: str) -> Lease | None:
-        """Take a run_id; None where a living run has it."""
+        """A lease of a run_id; None where a living run has it."""
 
     @abstractmethod
     def clear_dead(self) -> list[str]:
-        """Remove what runs that are no longer alive have left, and nothing else; each removal is a log line.
+        """Remove what dead runs have left, and nothing else; each removal is a log line.
 
         Returns:
             The names in staging that gdpipe did not make, sorted; they stay.
 
         Raises:
-            OSError: It cannot be done, or a folder of the output's own is a link, which may lead to another's files.
+            OSError: Something cannot be removed, or a folder of gdpipe's in the output is a link, which may lead to
+                files of others.
         """
 
     def below(self, path: str) -> Self:
@@ -165,7 +166,7 @@ class Place(ABC):
         return replace(self, inside=self._inside(path))
 
     def open(self, path: str) -> Any:
-        """A file to read from, anywhere in it."""
+        """An open file with random access."""
         return self.filesystem.open_input_file(self.full(path))
 
     def read(self, path: str) -> bytes:
@@ -191,11 +192,11 @@ class Place(ABC):
         return sorted(i.base_name for i in self._list(path, recursive=False) if i.type == pafs.FileType.Directory)
 
     def names(self, path: str = "") -> list[str]:
-        """The names of all that is in a folder, sorted."""
+        """The names of all entries of a folder, sorted."""
         return sorted(info.base_name for info in self._list(path, recursive=False))
 
     def strays(self, path: str, files: Iterable[str]) -> list[str]:
-        """What is below a folder beside these files, relative to it, sorted; empty folders of a store do not count."""
+        """The entries below a folder other than these files, relative to it, sorted; empty folders do not count."""
         start = len(self.full(path)) + 1
         found = {info.path[start:] for info in self._list(path) if info.type != pafs.FileType.Directory}
         return sorted(found - set(files))
@@ -218,6 +219,6 @@ class Place(ABC):
         return "/".join(part for part in (self.inside, path) if part)
 
     def full(self, path: str) -> str:
-        """As the filesystem names it."""
+        """The path of a file or folder in the filesystem."""
         inside = self._inside(path)
         return f"{self.top}/{inside}" if inside else self.top

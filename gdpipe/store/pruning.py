@@ -1,4 +1,4 @@
-"""Old runs, removed: only what gdpipe wrote, whole, and never the latest."""
+"""Removal of old runs: of runs that gdpipe wrote only, and never of the latest."""
 
 from gdpipe.config import check_run_id
 from gdpipe.errors import ConfigError, PublishError
@@ -12,27 +12,28 @@ logger = logger_named(__name__)
 
 
 def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
-    """Remove the oldest runs, and what dead ones left; never the latest, nor one that is just being published.
+    """Remove the oldest runs, and what dead ones left; never the latest, nor one that is being published.
 
-    A run disappears at once, not file by file. Who has opened it keeps the tables that were read; asking for another
-    one is a PublishError then. What is no run that gdpipe wrote, under that name and with nothing beside its files, is
-    left alone, and named in one line.
+    A run disappears at once, not file by file. Readers that have opened it keep the tables that they have read; reading
+    another one is a PublishError. A folder is left alone, and named in one log line, if it is not a run that gdpipe
+    wrote under that name, or if it has other files in it.
 
     Args:
-        output: Where runs are kept.
-        keep: How many stay; the latest is one of them, and runs that never were the latest count like all others.
+        output: The folder or prefix of all runs.
+        keep: The number of runs that stay, the latest among them; runs that never were the latest count, too.
         kind: `runs` or `rejected`.
 
     Returns:
         The names of the runs that were removed, oldest first.
 
     Raises:
-        PublishError: `latest.json` is damaged, something cannot be removed, or a folder of the output's own is a link.
+        PublishError: `latest.json` is damaged, something cannot be removed, or a folder of gdpipe's in the output is a
+            link.
     """
     removed, left, mixed = [], [], []
     with output_errors(f"cannot prune {output}"):
         strange = output.clear_dead()
-        if kind == RUNS:  # once, where both kinds are pruned
+        if kind == RUNS:  # named once, also where both kinds are pruned
             left = [f"{STAGING}/{name}" for name in strange]
         created, files = {}, {}
         for run_id in output.names(kind):
@@ -54,7 +55,7 @@ def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
             if lease is None:
                 continue
             try:
-                # looked up once nobody can be publishing it any more
+                # looked up under the lease, when no run can be publishing it
                 if (kind != RUNS or run_id != latest_run_id(output)) and output.exists(path):
                     if strays := output.strays(path, files[run_id]):
                         mixed.append(f"{path} with {strays[0]}")

@@ -1,4 +1,4 @@
-"""What a manifest must have, to be read: the fields that gdpipe's readers ask for, and the type of each."""
+"""The shape of a manifest: the fields that gdpipe reads, and the type of each."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -6,11 +6,11 @@ from typing import Any
 
 from gdpipe.store import catalog
 
-# brackets within brackets; a manifest of ours has five
+# the deepest nesting of brackets; gdpipe's manifests have five levels
 DEEPEST = 32
-# a name in a message
+# characters of a name in a message
 LONGEST_NAME = 100
-# a whole number with more bits is no float64
+# a longer integer does not fit a float64
 MOST_BITS = 1000
 
 Shape = Any
@@ -71,7 +71,7 @@ BY_KIND: dict[str, Shape] = {
         "notices?": [str],
     },
 }
-# what a run of a kind cannot be without; a folder's name ends with '/'
+# the files that a run of each kind must have; a folder's name ends with '/'
 FILES = {
     "training": tuple(
         f"{name}.parquet" for name in (catalog.PARAMETERS, catalog.LOSS_HISTORY, catalog.CONVERGENCE, catalog.METRICS)
@@ -81,10 +81,10 @@ FILES = {
 
 
 def read_json(content: bytes) -> Any:
-    """A JSON document that can be written and printed again.
+    """The JSON document in some bytes, which can be written and printed again.
 
     Raises:
-        ValueError: It is none, is nested too deeply, or has text that is not Unicode.
+        ValueError: The bytes are not JSON, are nested too deeply, or have text that is not Unicode.
     """
     try:
         document = json.loads(content)
@@ -100,7 +100,7 @@ def read_json(content: bytes) -> Any:
 
 def _inside(value: Any) -> Iterator[Any]:
     if isinstance(value, str):
-        value.encode()  # half of a surrogate pair is a UnicodeEncodeError, which is a ValueError
+        value.encode()  # raises UnicodeEncodeError, a ValueError, for half of a surrogate pair
     elif isinstance(value, dict):
         yield from value
         yield from value.values()
@@ -109,7 +109,7 @@ def _inside(value: Any) -> Iterator[Any]:
 
 
 def misfit(value: Any, shape: Shape, where: str = "it") -> str | None:
-    """The first field that is missing or of another type, in words; None where all is as it should be."""
+    """The first field that is missing or has another type, in words; None where all fields fit."""
     if isinstance(shape, tuple):
         found = [misfit(value, one, where) for one in shape]
         return None if None in found else found[0]
@@ -139,7 +139,7 @@ def _is(value: Any, shape: type | None) -> bool:
         return value is None
     if shape is float and type(value) is int:
         return value.bit_length() < MOST_BITS
-    return type(value) is shape  # True is no number here
+    return type(value) is shape  # not isinstance, for which True is an int
 
 
 def _not(where: str, value: Any, wanted: str) -> str:
@@ -147,7 +147,7 @@ def _not(where: str, value: Any, wanted: str) -> str:
 
 
 def unlisted(manifest: dict[str, Any]) -> list[str]:
-    """The files that a run of this kind has and the manifest does not list."""
+    """The files that a run of this kind must have and the manifest does not list."""
     listed = [entry["path"] for entry in manifest["files"]]
     return [
         name

@@ -1,4 +1,4 @@
-"""Parquet out: one file of a run, made safe, read back and checked."""
+"""Writing of a run's files: each is made safe, read back and checked."""
 
 import contextlib
 import hashlib
@@ -20,10 +20,10 @@ class WrittenFile:
     """A file of a run, as the manifest lists it.
 
     Attributes:
-        path: Relative to the run's folder, with forward slashes.
-        rows: None where the file is not a table.
-        bytes: Its size.
-        sha256: Of its content, in hexadecimal.
+        path: The path relative to the run's folder, with forward slashes.
+        rows: The number of rows; None where the file is not a table.
+        bytes: The size of the file.
+        sha256: The sha256 of its content, in hexadecimal.
     """
 
     path: str
@@ -34,7 +34,7 @@ class WrittenFile:
 
 @contextlib.contextmanager
 def output_errors(doing: str) -> Iterator[None]:
-    """Say what could not be written, and where.
+    """A block whose OSErrors become an error that says what could not be written, and where.
 
     Raises:
         PublishError: In place of any OSError.
@@ -49,12 +49,12 @@ def output_errors(doing: str) -> Iterator[None]:
 
 
 class TableWriter:
-    """Writes one Parquet file of a run, batch by batch, and tells its record when closed.
+    """Writer of one Parquet file of a run, batch by batch.
 
     Args:
         place: The run's folder.
-        path: Relative to it.
-        schema: Columns and metadata.
+        path: The file's path, relative to the folder.
+        schema: The columns and the metadata.
     """
 
     def __init__(self, place: Place, path: str, schema: pa.Schema) -> None:
@@ -84,11 +84,11 @@ class TableWriter:
         """Close without a record: the run will not be published."""
         with contextlib.suppress(OSError, pa.ArrowException):
             self._writer.close()
-        self._writer.is_open = False  # whatever came of it: there is nothing left to try
+        self._writer.is_open = False  # even after an error, so that Arrow does not try again
         self._sink.abandon()
 
     def close(self) -> WrittenFile:
-        """Make it safe, read it back, check.
+        """Make the file safe, read it back and check it; return its record.
 
         Raises:
             PublishError: The file cannot be written, or does not read back as it was written.
@@ -133,10 +133,10 @@ def write_text(place: Place, path: str, text: str) -> WrittenFile:
 
 
 def read_back(place: Place, path: str, sha256: str, rows: int | None) -> WrittenFile:
-    """Record a file as it is read, which must be as it was written.
+    """The record of a file, read back and compared with what was written.
 
     Raises:
-        PublishError: It is not.
+        PublishError: The file has another checksum.
     """
     size, found = digest(place, path)
     if found != sha256:
@@ -145,10 +145,10 @@ def read_back(place: Place, path: str, sha256: str, rows: int | None) -> Written
 
 
 def digest(place: Place, path: str) -> tuple[int, str]:
-    """A file's size and sha256, as it is read.
+    """The size and the sha256 of a file, which is read.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     sha256, size = hashlib.sha256(), 0
     with place.open(path) as handle:
