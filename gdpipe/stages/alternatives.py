@@ -1,4 +1,4 @@
-"""Outlook: what other settings would have cost a run that was not published."""
+"""Alternatives: the steps that other settings would take, for a run that was not published."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.descent import GradientDescent
 from gdpipe.numerics.problem.objective import LeastSquares
 
-# a tolerance larger by this is forecast beside the one asked for, up to what still means something
+# a tolerance larger by this factor is forecast as well, up to the largest one that is of use
 LARGER_TOLERANCE, LARGEST_TOLERANCE = 100.0, 1e-3
-# a variance inflation factor above this is much: what the feature says, others nearly say (Marquardt 1970)
+# a feature with a larger variance inflation factor is nearly a combination of others (Marquardt 1970)
 LARGE_VIF = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A descent that was not made, at its best learning rate.
+    """The forecast of a descent that was not made, at its best learning rate.
 
     Attributes:
         method: `gd` or `accelerated`.
         tolerance: The setting.
-        without: The feature left out; None where all are in.
-        iterations: Steps until it would have converged; None where it never would.
+        without: The feature left out; None where there is none.
+        iterations: Steps until the descent would converge; None where it never would.
     """
 
     method: str
@@ -34,11 +34,11 @@ class Forecast:
 
 
 def alternatives(config: TrainingConfig, fit: Fit) -> tuple[Forecast, ...]:
-    """Forecasts for both methods, a larger tolerance, and without the feature that the others nearly make up.
+    """Forecasts for both methods, for a larger tolerance, and without the feature with the largest VIF.
 
     Args:
-        config: The settings that did not do.
-        fit: What they led to.
+        config: The settings of the run.
+        fit: The fit, which did not pass.
     """
     regression, vif = fit.regression, fit.terms.vif[1:]
     cases: list[tuple[float, int | None]] = [(config.tolerance, None)]
@@ -50,18 +50,14 @@ def alternatives(config: TrainingConfig, fit: Fit) -> tuple[Forecast, ...]:
     for tolerance, left_out in cases:
         problem = regression.problem
         if left_out is not None:
-            problem = _without(problem, left_out)
+            others = [j for j in range(problem.n_features + 1) if j != left_out]
+            problem = LeastSquares.of(problem.cross.select(others))
         agreement = Agreement.foreseen(problem, regression.relations)
         without = None if left_out is None else fit.included[left_out]
         for method in ("gd", "accelerated"):
             plan = GradientDescent(method=method, tolerance=tolerance).plan(problem, agreement)
             steps = plan.forecast_iterations
-            # a larger tolerance that is held to the same distance, for the standard errors, is no way out
+            # a larger tolerance is no alternative where the standard errors demand the same distance
             if all((f.method, f.without, f.iterations) != (method, without, steps) for f in found):
                 found.append(Forecast(method, tolerance, without, steps))
     return tuple(found)
-
-
-def _without(problem: LeastSquares, feature: int) -> LeastSquares:
-    """The problem of the other features."""
-    return LeastSquares.of(problem.cross.select([j for j in range(problem.n_features + 1) if j != feature]))

@@ -1,4 +1,4 @@
-"""Check rows: what the second scan found against what the first one, or an earlier run, says of the same rows."""
+"""Check rows: compare the second scan with the sums of the same rows, from the first scan or an earlier run."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ REMEDY = (
 
 
 def check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -> tuple[RowCheck, ...]:
-    """Counts, weights, and the means of residuals, their squares and the probe's, over the rows that were read again.
+    """The gaps between both scans in counts, weights, and means of residuals, of their squares and of the probe's.
 
-    Rows that were not read again are taken by their sums, on both sides: they add nothing to a gap.
+    Only rows that were read again count.
 
     Args:
         ingested: The first scan.
-        predicted: The second.
+        predicted: The second scan.
         target_scale: The target's standard deviation.
 
     Returns:
-        None where no row was to be read again.
+        The checks; empty where no row was to be read again.
     """
     rows, expected = predicted.rows, ingested.to_predict
     if not (rows.account.read or expected.account.read):
@@ -34,21 +34,21 @@ def check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) ->
     if not (rows.residuals.powers.weight and expected.moments.weight):
         return (counts, weights)
     model, probe, variance = predicted.model, predicted.probe, target_scale**2
-    fit = LineGaps.of(
+    of_model = LineGaps.of(
         rows.residuals.powers, predicted.grids.unit, expected.moments, model.coef, model.intercept, ingested.largest
     )
-    beside = LineGaps.of(rows.probe, probe.unit, expected.moments, probe.coef, probe.intercept, ingested.largest)
+    of_probe = LineGaps.of(rows.probe, probe.unit, expected.moments, probe.coef, probe.intercept, ingested.largest)
     return (
         counts,
         weights,
-        RowCheck("row_mean_gap", fit.mean, fit.mean_limit),
-        RowCheck("row_loss_gap", fit.square, fit.square_limit),
-        RowCheck("row_probe_gap", beside.square / variance, beside.square_limit / variance),
+        RowCheck("row_mean_gap", of_model.mean, of_model.mean_limit),
+        RowCheck("row_loss_gap", of_model.square, of_model.square_limit),
+        RowCheck("row_probe_gap", of_probe.square / variance, of_probe.square_limit / variance),
     )
 
 
 def as_columns(checks: Sequence[RowCheck]) -> dict[str, float | int | None]:
-    """Their values and limits by the names of `convergence`; NaN, and null for a count, where there are none."""
+    """The values and limits of checks by the names of `convergence`; where there are none NaN, and None for a count."""
     found = {check.name: check for check in checks}
     columns: dict[str, float | int | None] = {
         "row_count_gap": int(found["row_count_gap"].value) if found else None,

@@ -1,4 +1,4 @@
-"""Which column of a source plays which part."""
+"""The columns of a source by their role: features, target, weight and key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from gdpipe.store import catalog
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column plays which part."""
+    """The columns by their role."""
 
     design: Design
     target: str
@@ -25,20 +25,24 @@ class Columns:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The columns that terms are made of."""
+        """The columns from which the terms are made."""
         return self.design.columns
 
     @property
     def fitted(self) -> tuple[str, ...]:
-        """Features, then the target, then the weight if there is one."""
+        """The features, then the target, then the weight if there is one."""
         return (*self.features, self.target, *([self.weight] if self.weight else []))
 
 
 def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tuple[str, ...]]:
-    """Give each column its part; features are all numeric columns where none were named.
+    """The columns of a run by their role; where no features are named, they are all numeric columns.
 
     Returns:
         The columns, and notices about those that were left out.
+
+    Raises:
+        ConfigError: A key has the name of a column of predictions.
+        SchemaError: A column is missing, cannot be used, or no feature is left.
     """
     notices: tuple[str, ...] = ()
     if config.features is None:
@@ -64,12 +68,12 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
 
 
 def _all_numeric(config: TrainingConfig, source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The features where none were named, and notices about the columns that are none."""
+    """All numeric columns as features, and notices about the other columns."""
     for name in config.exclude:
         source.check_there(name, "excluded")
     taken = {config.target, config.weight, *config.key, *config.exclude}
     index = source.index_columns()
-    # an index without a name is no column of the user's
+    # pandas wrote an index without a name as a column
     free = [f for f in source.schema if f.name not in taken and not f.name.startswith("__index_level_")]
     numeric = source.numeric_somewhere()
     features: list[str] = []
@@ -85,7 +89,7 @@ def _all_numeric(config: TrainingConfig, source: Source) -> tuple[tuple[str, ...
         elif lacking is not None:
             elsewhere.append(f"{field.name} (not in {lacking})")
         else:
-            # text here and numbers there is not text: the files differ
+            # text in one file and numbers in another is an error, not a column to leave out
             source.check_columns([field.name], "feature")
             features.append(field.name)
     reasons = {
@@ -98,13 +102,13 @@ def _all_numeric(config: TrainingConfig, source: Source) -> tuple[tuple[str, ...
 
 
 def _booleans(names: Sequence[str], source: Source) -> list[str]:
-    """The columns that are booleans in every file; nulls alone may be any type."""
+    """The columns that are booleans in every file; a column of type null counts as one."""
 
     def may_be(schema: pa.Schema, name: str) -> bool:
         kind = schema.field(name).type
         return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
-    # the first file answers for nearly all columns, however many files there are
+    # the first file rules out nearly all columns, which is fast with many files
     candidates = [name for name in names if may_be(source.schema, name)]
     return [
         name
@@ -114,7 +118,7 @@ def _booleans(names: Sequence[str], source: Source) -> list[str]:
 
 
 def check_key(key: Sequence[str], source: Source) -> None:
-    """See that key columns are in every file, with types that one column can hold, and can stand in predictions.
+    """Check that key columns are in every file, with types that one column can hold, and fit into predictions.
 
     Raises:
         ConfigError: Predictions have a column of that name.

@@ -1,4 +1,4 @@
-"""Compare a new fit with the one that is published: the gate and the drift, from tables and sums; no row is read."""
+"""Compare a new fit with the published one, for the gate and the drift, from tables and sums; no row is read."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -22,14 +22,14 @@ logger = logger_named(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What the comparison gave; each None where there was none.
+    """The results of the comparison.
 
     Attributes:
-        gate: Where a threshold was set.
-        since: The run that drift is measured from.
-        drift: The artifact of that name.
-        largest: Its largest shifts, in words.
-        differences: Why they may be no change of the data: what that run did not have in common with this one.
+        gate: The gate; None where no threshold is set.
+        since: The run since which drift is measured; None where there is none.
+        drift: The artifact `drift`; None where there is no such run.
+        largest: The largest shifts, in words.
+        differences: The settings of that run that differ from this run's, and may cause shifts without new data.
         notices: Why something could not be compared, one line each.
     """
 
@@ -41,7 +41,7 @@ class Comparison:
     notices: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """What of it the manifest says."""
+        """The comparison's entries in the manifest."""
         gate = {} if self.gate is None else {"gate": asdict(self.gate)}
         if self.since is None:
             return gate
@@ -52,14 +52,14 @@ class Comparison:
 def compare(
     config: TrainingConfig, ingested: Ingested, parameters: pa.Table, metrics: pa.Table, slack: float
 ) -> Comparison:
-    """Hold a new fit against the published one, and against the thresholds of the gate.
+    """The comparison of a new fit with the published one, and with the thresholds of the gate.
 
     Args:
         config: The settings.
-        ingested: Today's sums.
-        parameters: The new fit's artifact of that name.
-        metrics: Likewise.
-        slack: By how much the new fit's RMSE may lie above that of OLS, in target units.
+        ingested: The sums of this run.
+        parameters: The new fit's artifact `parameters`.
+        metrics: The new fit's artifact `metrics`.
+        slack: The amount by which the new fit's RMSE may exceed that of OLS, in target units.
     """
     run_id = config.run_id or ""
     settings = json.loads(json.dumps(config.as_dict(), default=str))  # as the manifest will have them
@@ -78,12 +78,12 @@ def compare(
 def _previous(
     config: TrainingConfig, ingested: Ingested, fit: PublishedFit
 ) -> tuple[PublishedFit | None, tuple[str, ...]]:
-    """The published fit, if it has the same target; and what a person should know of the comparison."""
+    """The published fit, or None where it has another target, and notices about the comparison."""
     not_applied = "" if config.max_rmse_increase is None else "; max_rmse_increase was not applied"
     try:
         previous = latest_fit(ingested.start)
     except PublishError as error:
-        if not_applied:  # a gate that cannot be asked stays shut
+        if not_applied:  # without the published fit the gate lets nothing pass
             remedy = "max_rmse_increase has nothing to compare with: repair that run, or leave the setting out"
             raise PublishError(f"{error}; {remedy}", transient=error.transient) from error
         return None, (f"the run published before cannot be compared with: {error}",)

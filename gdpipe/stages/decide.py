@@ -1,4 +1,4 @@
-"""Decide: whether a run may be published; of one that may not, the evidence is kept."""
+"""Decide whether a run may be published; if not, its evidence goes to `rejected/`."""
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import ConvergenceError, QualityError
@@ -14,12 +14,12 @@ logger = logger_named(__name__)
 
 
 def decide(config: TrainingConfig, ingested: Ingested, fit: Fit, evidence: Evidence, staging: Staging) -> None:
-    """See that the certificate, and the gate where there is one, are passed.
+    """Check that the fit has passed the certificate, and the gate where there is one.
 
     Raises:
-        ConvergenceError: The certificate is not; the evidence is then in `rejected/`, without predictions.
-        QualityError: The gate is not; likewise.
-        PublishError: The evidence cannot be put there.
+        ConvergenceError: The fit did not pass validation; the evidence is in `rejected/`, without predictions.
+        QualityError: The fit did not pass the gate; the evidence is in `rejected/`, without predictions.
+        PublishError: The evidence cannot be moved to `rejected/`.
     """
     certificate, gate = fit.certificate, evidence.comparison.gate
     if certificate.passed and (gate is None or gate.passed):

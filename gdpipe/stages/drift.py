@@ -1,4 +1,4 @@
-"""Drift: what has moved since the run published before."""
+"""Drift: the shifts since the run published before."""
 
 from dataclasses import asdict
 from typing import Any

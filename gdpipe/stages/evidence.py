@@ -25,11 +25,11 @@ from gdpipe.store.writer import WrittenFile, write_table, write_text
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What a run leaves besides its predictions, whether it passes or not.
+    """The results of a run besides its predictions, whether it passes or not.
 
     Attributes:
-        comparison: With the run published before.
-        alternatives: Forecasts of other settings, where the descent did not do.
+        comparison: The comparison with the run published before.
+        alternatives: Forecasts of other settings; empty where the fit passed validation.
         files: The tables and the report, already written.
     """
 
@@ -39,10 +39,10 @@ class Evidence:
 
 
 def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Predicted, staging: Staging) -> Evidence:
-    """Write it.
+    """Write the tables and the report.
 
     Raises:
-        PublishError: It cannot be written.
+        PublishError: A file cannot be written.
     """
     tables = _tables(config, ingested, fit, staging.run_id)
     comparison = compare(config, ingested, tables[catalog.PARAMETERS], tables[catalog.METRICS], _rmse_slack(fit))
@@ -62,13 +62,13 @@ def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Pr
 
 
 def _rmse_slack(fit: Fit) -> float:
-    """By how much the fit's RMSE may lie above that of OLS, in target units: it stopped early, and it is rounded."""
+    """The amount by which stopping early and rounding may raise the fit's RMSE above that of OLS, in target units."""
     early = fit.certificate.excess_loss / math.sqrt(fit.solution.loss) if fit.solution.loss else 0.0
     return early + fit.rows.rounding * fit.regression.problem.scaling.target_scale
 
 
 def _tables(config: TrainingConfig, ingested: Ingested, fit: Fit, run_id: str) -> dict[str, pa.Table]:
-    """The artifacts by name, in the order in which the report takes them."""
+    """The artifacts by name, in the order of the report's arguments."""
     columns = {
         catalog.PARAMETERS: _parameters(config, fit),
         catalog.LOSS_HISTORY: _loss_history(fit),
@@ -79,7 +79,7 @@ def _tables(config: TrainingConfig, ingested: Ingested, fit: Fit, run_id: str) -
 
 
 def _parameters(config: TrainingConfig, fit: Fit) -> dict[str, Any]:
-    """One row a term; the intercept first, if there is one."""
+    """The columns of `parameters`: one row a term; the intercept first, if there is one."""
     regression, terms = fit.regression, fit.terms
     dependent = {j for relation in regression.dependencies.relations for j in relation.features}
     if config.collinear == "drop":
@@ -89,7 +89,7 @@ def _parameters(config: TrainingConfig, fit: Fit) -> dict[str, Any]:
         status[j] = "constant"
 
     def spread(values: Any, fill: float) -> Any:
-        """Intercept and all terms, from intercept and included terms."""
+        """The values of the intercept and all terms, from those of the intercept and the included terms."""
         full = np.full(len(status) + 1, fill)
         full[[0, *(j + 1 for j in regression.included)]] = values
         return full

@@ -11,19 +11,19 @@ from gdpipe.stages.previous import PublishedFit
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The thresholds, what was held against them, and the outcome; None where there is nothing to say.
+    """The thresholds, the numbers compared with them, and the outcome; None where there is no such number.
 
     Attributes:
         max_rmse_increase: The setting.
         min_r2: The setting.
-        r2: Of the new fit.
-        rmse: Of the new fit, on today's rows.
-        previous_run_id: The run that it was compared with.
-        previous_rmse: That run's on today's rows, none of which were read for it.
-        previous_rmse_published: That run's on its own rows, as it was published.
-        rmse_limit: The lower of the two, raised by max_rmse_increase and by what stopping early and rounding may cost.
-        passed: Whether every threshold is kept.
-        reason: Each number with its limit, or those that do not keep theirs.
+        r2: The R² of the new fit.
+        rmse: The RMSE of the new fit, on today's rows.
+        previous_run_id: The published run.
+        previous_rmse: The RMSE of the published model on today's rows, from their sums.
+        previous_rmse_published: The RMSE of the published run on its own rows.
+        rmse_limit: The lower of these two, raised by max_rmse_increase and by the cost of stopping early and rounding.
+        passed: Whether the fit meets every threshold.
+        reason: Each number with its threshold, or those that miss it.
     """
 
     max_rmse_increase: float | None
@@ -41,32 +41,34 @@ class Gate:
 def judge(
     config: TrainingConfig, ingested: Ingested, fit: PublishedFit, previous: PublishedFit | None, slack: float
 ) -> Gate:
-    """Hold a fit against `min_r2` and, where there is a previous one of the same target, `max_rmse_increase`.
+    """The gate of a fit: `min_r2` and, where a run of the same target is published, `max_rmse_increase`.
 
-    The bar for the RMSE is the lower of two. On today's rows least squares is never worse than a line made of the same
-    features, whatever happened to the data: that bar alone finds only a poorer model (no intercept any more, say).
-    The RMSE that was published finds poorer data too.
+    The RMSE is compared with the lower of two numbers. The RMSE of the published model on today's rows finds only a
+    poorer model, such as one without intercept: with the same features, least squares is never worse than another line
+    on the same rows, whatever the data. The RMSE that was published finds poorer data, too.
 
     Args:
         config: The settings.
-        ingested: Today's sums.
+        ingested: The sums of this run.
         fit: The new fit.
-        previous: The one to compare with; None where there is none.
-        slack: By how much the new fit's RMSE may lie above that of OLS, in target units.
+        previous: The published fit; None where there is none.
+        slack: The amount by which the new fit's RMSE may exceed that of OLS, in target units.
     """
-    limit = today = None
+    limit = rmse_today = None
     checks: list[tuple[bool, str]] = []
     if config.min_r2 is not None:
         low = not fit.r2 >= config.min_r2
         checks.append((low, f"R² {fit.r2:.6g} {'is below' if low else 'keeps'} min_r2 {config.min_r2:g}"))
     if config.max_rmse_increase is not None and previous is not None:
-        today = measure(config, ingested, previous)
-        bars = [(previous.rmse, "published RMSE"), *([] if today is None else [(today, "RMSE on today's rows")])]
-        bar, what = min(bars)
-        limit = bar * (1 + config.max_rmse_increase) + slack
+        rmse_today = measure(config, ingested, previous)
+        references = [(previous.rmse, "published RMSE")]
+        if rmse_today is not None:
+            references.append((rmse_today, "RMSE on today's rows"))
+        reference, name = min(references)
+        limit = reference * (1 + config.max_rmse_increase) + slack
         high = not fit.rmse <= limit
-        said = f"is {'more than' if high else 'at most'} {100 * config.max_rmse_increase:.4g}% above"
-        checks.append((high, f"RMSE {fit.rmse:.6g} {said} run {previous.run_id}'s {what}, {bar:.6g}"))
+        relation = f"is {'more than' if high else 'at most'} {100 * config.max_rmse_increase:.4g}% above"
+        checks.append((high, f"RMSE {fit.rmse:.6g} {relation} run {previous.run_id}'s {name}, {reference:.6g}"))
     failures = [text for failed, text in checks if failed]
     return Gate(
         max_rmse_increase=config.max_rmse_increase,
@@ -74,7 +76,7 @@ def judge(
         r2=fit.r2,
         rmse=fit.rmse,
         previous_run_id=previous.run_id if previous else None,
-        previous_rmse=today,
+        previous_rmse=rmse_today,
         previous_rmse_published=previous.rmse if previous else None,
         rmse_limit=limit,
         passed=not failures,
@@ -83,12 +85,12 @@ def judge(
 
 
 def missing_columns(ingested: Ingested, previous: PublishedFit) -> list[str]:
-    """Columns that a line needs and today's sums do not have."""
+    """The columns of the published model that are not in this run's sums."""
     return [name for name in previous.coef if name not in ingested.columns.features]
 
 
 def measure(config: TrainingConfig, ingested: Ingested, line: PublishedFit) -> float | None:
-    """The RMSE of an earlier line on today's rows, from their sums alone; None where a column of it is missing."""
+    """The RMSE of a published model on today's rows, from their sums alone; None where a column of it is missing."""
     if missing_columns(ingested, line):
         return None
     features = ingested.columns.features

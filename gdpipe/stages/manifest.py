@@ -1,4 +1,4 @@
-"""What a run says about itself."""
+"""The manifest of a run."""
 
 import datetime
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ def manifest(
     files: Iterable[WrittenFile],
     forecasts: Iterable[Forecast] = (),
 ) -> dict[str, Any]:
-    """The manifest of a training run, ready for JSON; one that is not published has forecasts of other settings."""
+    """The manifest of a training run, ready for JSON; that of a rejected run has forecasts of other settings."""
     rows = ingested.rows
     return {
         **header("training", config.run_id or "", files),
@@ -54,7 +54,7 @@ def manifest(
 
 
 def header(kind: str, run_id: str, files: Iterable[WrittenFile]) -> dict[str, Any]:
-    """What every manifest starts with."""
+    """The first entries of every manifest."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": kind,

@@ -1,4 +1,4 @@
-"""Measure: hold the descent against the exact baseline and against the rows that were read again."""
+"""Measure: compare the descent with the exact baseline and with the rows that were read again."""
 
 import dataclasses
 import math
@@ -19,13 +19,13 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 def measure(ingested: Ingested, regression: Regression, solution: Solution, predicted: Predicted) -> Fit:
-    """The distance to the optimum, and standard errors, tests and metrics, from the sums and from the rows."""
+    """The fit: the distance to the optimum, standard errors, tests and metrics, from the sums and from the rows."""
     target_scale = regression.problem.scaling.target_scale
     residuals = _residuals(ingested, regression, predicted)
     read_again = predicted.rows.residuals.powers.n_samples
     gradient = float(np.abs(residuals.gradient).max(initial=0.0)) if read_again else math.nan
     checks = check_rows(ingested, predicted, target_scale)
-    if not ingested.whole_weights:  # there is no row before a row of weight 0.3
+    if not ingested.whole_weights:  # a weight of 2 is the row twice, but Durbin-Watson has no meaning for one of 0.3
         residuals = dataclasses.replace(residuals, durbin_watson=math.nan)
     rows = RowEvidence(
         residuals, gradient * (residuals.unit / target_scale), _rounding(ingested, predicted) / target_scale, checks
@@ -38,7 +38,7 @@ def measure(ingested: Ingested, regression: Regression, solution: Solution, pred
 
 
 def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted) -> ResidualStatistics:
-    """What the predict scan says of all rows; NaN where it takes every row and not every row was read."""
+    """The means over the residuals of all rows; NaN where one needs every row and not every row was read again."""
     read, not_read = predicted.rows.residuals.powers, ingested.unpredicted
     if read.n_samples and not not_read.n_samples:
         return ResidualStatistics.of(predicted.rows.residuals, predicted.grids)
@@ -46,7 +46,7 @@ def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted)
     unknown = ResidualStatistics.unknown(len(included), unit)
     if not read.n_samples:
         return unknown
-    # the gradient is a sum over rows: those that were not read add what their sums tell
+    # the gradient is a sum over rows, to which rows that were not read contribute by their sums
     cross = CrossProducts.of(not_read, centred=True).select([*included, len(ingested.columns.design.terms)])
     scaling, model = regression.problem.scaling, predicted.model
     means = np.array([float(m) for m in scaling.means])
@@ -58,7 +58,7 @@ def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted)
 
 
 def _rounding(ingested: Ingested, predicted: Predicted) -> float:
-    """What rounding of predictions and coefficients can do to the row gradient, in target units."""
+    """The largest effect of rounding in predictions and coefficients on the row gradient, in target units."""
     model = predicted.model
     size = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[: len(model.coef)])
     return 2 * EPSILON * (len(model.coef) + 4) * size

@@ -1,4 +1,4 @@
-"""Plan: what a run will find, and what it will cost, from footers and a sample; nothing is written."""
+"""Plan: the results and the cost of a run, forecast from footers and a sample; nothing is written."""
 
 import dataclasses
 import math
@@ -27,16 +27,16 @@ from gdpipe.stages.scan.predict_shard import ROW_GROUP_ROWS
 from gdpipe.stages.standardize import standardize
 
 SAMPLE_ROWS = 200_000
-# places in the source that a sample is taken from, however large the row groups are
+# the fewest row groups in a sample, however large they are
 LEAST_PLACES = 3
-# the clock of the descent on the sample: enough to time a step and, nearly always, to arrive
+# limit of the descent on the sample: long enough to time a step, and nearly always to converge
 TRIAL_SECONDS = 1.0
-# the second scan writes too, which a plan may not: as a multiple of the first, SUMS + WRITING / columns read;
-# in CPU time on one thread it was 2.2 at 6 features, 1.3 at 20 and 0.9 at 60
+# time of the second scan, which writes, divided by that of the first: SUMS + WRITING / columns read;
+# measured in CPU time on one thread, it was 2.2 at 6 features, 1.3 at 20 and 0.9 at 60
 SECOND_SCAN_SUMS, SECOND_SCAN_WRITING = 0.8, 10.5
-# Python, the libraries and what they hold after a run of few rows, measured
+# memory of Python and the libraries after a run of few rows, measured
 INTERPRETER_BYTES = 110 * 2**20
-# what is known of a file, in a run and in its manifest, measured (docs/settings.md#memory)
+# memory for each file, in a run and in its manifest, measured (docs/settings.md#memory)
 FILE_BYTES = 6 * 2**10
 # of a footer that stays parsed, for each of its bytes, measured
 FOOTER_TIMES = 10
@@ -45,12 +45,12 @@ Result = TypeVar("Result")
 
 
 def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_ROWS) -> RunPlan:
-    """Look at the footers, and run the stages that learn on a sample of whole row groups spread evenly.
+    """The plan of a run, from its footers, and from its stages up to the fit on a sample of evenly spread row groups.
 
     Args:
         config: The settings of the run.
-        executor: Who reads the sample.
-        sample_rows: About as many rows are read; never less than `LEAST_PLACES` row groups.
+        executor: Reads the sample.
+        sample_rows: The approximate number of rows to read; at least `LEAST_PLACES` row groups are read.
 
     Raises:
         ConfigError: A setting does not fit the data.
@@ -68,17 +68,17 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     chosen = _spread(counts, sample_rows)
     decoded, wanted = sum(counts[i] for i in chosen), sum(counts)
     sampler = _Sampler(executor, frozenset(groups[i] for i in chosen))
-    # a second's descent tells what a step costs; BLAS has one thread, as in a run
+    # one second of descent gives the time of a step
     trial = dataclasses.replace(config, max_seconds=min(config.max_seconds or math.inf, TRIAL_SECONDS))
     try:
-        # how far the sample is, is nobody's question, and its rows are not those of the shards
+        # BLAS has one thread, as in a run; progress is not shown, as it would count all rows of the shards
         with threadpool_limits(1, user_api="blas"), listening(silence):
             began = time.perf_counter()
             ingested = ingest(config, sampler, start, keep=False)
             opened = time.perf_counter() - began - sampler.elapsed
             regression = standardize(config, ingested)
             began = time.perf_counter()
-            # more rows have smaller standard errors, which a descent must come nearer for
+            # with the weight of all rows, since more rows have smaller standard errors, and so need more steps
             solution = fit(trial, regression, regression.problem.cross.total_weight * wanted / decoded)
             descended = time.perf_counter() - began
     except (ConfigError, DataError) as error:
@@ -125,13 +125,13 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
 
 
 class _Sampler(Executor):
-    """Works on the row groups of the sample only, and looks at the clock.
+    """Executor that works on the row groups of the sample only, and measures the time.
 
-    `ingest` then is the run's own, from the footers to the sums. Only `map` is there: whoever came to use `submit`
-    would get NotImplementedError, not a scan of everything.
+    With it `ingest` is the same as in a run, from the footers to the sums. It has no `submit`: calling it raises
+    NotImplementedError, and does not scan everything.
 
     Attributes:
-        busy: Seconds of work, all threads together.
+        busy: Seconds of work, summed over all threads.
         elapsed: Seconds from the first shard's start to the last one's end.
     """
 
@@ -142,7 +142,7 @@ class _Sampler(Executor):
         self.elapsed = 0.0
 
     def map(self, fn: Callable[..., Result], *iterables: Iterable[Any], **options: Any) -> Iterator[Result]:
-        """Results of the shards that have a part in the sample, in order."""
+        """The results of the shards that have row groups in the sample, in order."""
         [shards] = iterables
 
         def timed(shard: Shard) -> tuple[Result, float]:
@@ -165,7 +165,7 @@ class _Sampler(Executor):
 
 
 def _spread(counts: list[int], sample_rows: int) -> list[int]:
-    """Indices of the row groups that hold evenly spaced rows, about `sample_rows` of them together."""
+    """The indices of evenly spread row groups that have about `sample_rows` rows together."""
     total = sum(counts)
     if total <= sample_rows:
         return list(range(len(counts)))
@@ -175,9 +175,9 @@ def _spread(counts: list[int], sample_rows: int) -> list[int]:
 
 
 def _memory(ingested: Ingested) -> int:
-    """What is read, and the predictions that wait to be a row group, being encoded."""
+    """The memory of a run in bytes: for reading, and for predictions that are gathered and encoded."""
     largest_shard = max(sum(ingested.source.files[s.file].group_rows[g] for g in s.row_groups) for s in ingested.shards)
-    # key (or file and row), target, prediction, residual; once gathered, once encoded
+    # key (or file and row), target, prediction, residual; twice, as they are gathered and then encoded
     across = (max(len(ingested.columns.key), 2) + 3) * BYTES_PER_NUMBER * 2
     waiting = min(ROW_GROUP_ROWS + ingested.budget.batch_rows, largest_shard) * across
     return (

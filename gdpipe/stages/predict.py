@@ -30,14 +30,14 @@ from gdpipe.store.writer import WrittenFile
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predicted:
-    """What the second scan left and learned.
+    """The results of the second scan.
 
     Attributes:
-        model: What predicted.
+        model: The model of the predictions.
         files: The parts of predictions, in input order.
-        rows: What the rows say of the sums; where they lie, for the report's pictures, is in it.
-        grids: On which the residuals were summed.
-        probe: The line beside the model on which rows and sums are compared.
+        rows: The sums over the rows that were read again; also their density, for the report's pictures.
+        grids: The grids on which the residuals were summed.
+        probe: The second line on which rows and sums are compared, besides the model.
     """
 
     model: Model
@@ -61,10 +61,10 @@ def predict(
     Args:
         ingested: The first scan.
         regression: The problem.
-        solution: Its answer.
-        staging: Where the parts go.
+        solution: The end of the descent.
+        staging: The run in staging, to which the parts are written.
         executor: Works on the shards.
-        with_density: Whether to count where the rows lie, too.
+        with_density: Whether to count the density of the rows, too.
 
     Raises:
         DataError: A file changed or broke since it was first read.
@@ -74,7 +74,7 @@ def predict(
     model = descended(columns.design, regression, solution)
     scaling, total_weight = regression.problem.scaling, regression.problem.cross.total_weight
     means = np.array([float(m) for m in scaling.means])
-    # no z can be larger than the values allow, nor, since Σw·z² = Σw, than the weights do
+    # bounds of |z|: from the largest value, and, since Σw·z² = Σw, from the weights
     by_value = (ingested.largest[included] + np.abs(means)) / scaling.scales
     by_weight = math.sqrt(total_weight / ingested.least_weight)
     grids = ResidualGrids.of(
@@ -104,7 +104,7 @@ def predict(
     results = at_most(ingested.budget.readers, executor).map(work, shards)
     for part in reported(results, ingested.source, shards, "predicted"):
         files.append(part.file)
-        # joined at once: small for one shard, not for ten thousand
+        # joined at once, as ten thousand of them would need much memory
         rows = rows + part.rows if part.rows else rows
     for f in sorted({shard.file for shard in shards}):
         ingested.source.check_as_listed(ingested.source.files[f])
@@ -112,11 +112,11 @@ def predict(
 
 
 def _largest_residual(ingested: Ingested, total_weight: float, solution: Solution, model: Model) -> float:
-    """A bound on every |residual|, known before any is: the same for every shard, however the rows are cut."""
+    """A bound on every |residual| before the scan: the same for every shard, however the rows are split."""
     p = len(model.coef)
     reach = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[:p]) + float(ingested.largest[p])
     rounding = 4 * (p + 4) * float(np.finfo(np.float64).eps) * reach
-    # Σw·e² = Σw·loss bounds each e², far closer than the largest values do where the fit is good
+    # Σw·e² = Σw·loss bounds each e², and for a good fit far closer than the largest values do
     by_loss = math.sqrt(total_weight / ingested.least_weight) * math.sqrt(solution.loss)
     return min(reach, by_loss) * (1 + 2**-40) + rounding
 
@@ -124,8 +124,8 @@ def _largest_residual(ingested: Ingested, total_weight: float, solution: Solutio
 def _density_grid(regression: Regression, solution: Solution) -> DensityGrid:
     cross, scaling = regression.problem.cross, regression.problem.scaling
     centre, variance = cross.means()[-1], cross.variances()[-1]
-    # without an intercept the target may be constant, which float64 sums round to less than no variance; and a perfect
-    # fit leaves residuals that are rounding
+    # without an intercept the target may be constant, so that float64 sums give a negative variance; the residuals of a
+    # perfect fit are nothing but rounding
     about_mean = variance if cross.centred else max(variance - centre**2, Fraction(0))
     spread = square_root(about_mean) or scaling.target_scale
     typical = max(math.sqrt(solution.loss), float(np.finfo(np.float64).eps) * scaling.target_scale)
@@ -135,13 +135,13 @@ def _density_grid(regression: Regression, solution: Solution) -> DensityGrid:
 def _weight_exponent(ingested: Ingested) -> int | None:
     if not ingested.columns.weight:
         return None
-    # the grid of the first scan, so that both scans have the same weights to the last bit
+    # the first scan's grid, so that both scans have the same weights to the last bit
     moments = ingested.moments
     return moments.weight_exponent if isinstance(moments, Moments) else int(grid_exponents(ingested.largest)[-1])
 
 
 def key_fields(source: Source, columns: Columns) -> list[pa.Field]:
-    """The key columns as predictions have them.
+    """The fields of the key columns in predictions.
 
     Raises:
         SchemaError: No type holds the values of all files.

@@ -1,6 +1,6 @@
-"""How far a run has come: stages tell it, a listener shows it.
+"""Progress of a run: stages report it, a listener shows it.
 
-Here as log lines; `gdpipe.cli.bar` draws it on a terminal, `flows.progress` shows it to Prefect.
+The listener here writes log lines; `gdpipe.cli.bar` draws a bar on a terminal, `flows.progress` shows it to Prefect.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from gdpipe.source.source import Source
 
 logger = logger_named(__name__)
 
-# what is done sooner says nothing
+# a shorter activity has no log line
 SECONDS_BETWEEN_LINES = 5.0
 
 Result = TypeVar("Result")
@@ -26,17 +26,17 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Activity:
-    """Something that takes a while. It changes as it goes on, and other threads may look at it.
+    """A part of a run that takes a while; it changes as it goes on, and other threads may read it.
 
     Attributes:
-        doing: What is done to the units, such as `read`.
-        total: How many there are, as far as is known.
-        unit: What is counted: rows or steps.
+        doing: The verb for the units done, such as `read`.
+        total: The number of units, as far as it is known.
+        unit: The unit: rows or steps.
         known: How the total is known: empty where it was counted, `forecast`, or `at most`.
-        done: How many are done.
-        note: A word more on where it stands.
-        began: Seconds, of the monotonic clock.
-        moved: When `done` last changed.
+        done: The number of units done.
+        note: A remark about the present state.
+        began: The start, in seconds of the monotonic clock.
+        moved: The last change of `done`, in the same seconds.
         heard: Called after each change.
     """
 
@@ -51,56 +51,56 @@ class Activity:
     heard: Callable[[], None] = lambda: None
 
     def at(self, done: int, note: str = "") -> None:
-        """Say that so many are done."""
+        """Report the number of units done."""
         self.done, self.note, self.moved = done, note, time.monotonic()
         self.heard()
 
     @property
     def share(self) -> float:
-        """How much is done, from 0 to 1; a forecast may be passed."""
+        """The share of units done, from 0 to 1; it stays 1 where a forecast is exceeded."""
         return min(self.done / self.total, 1.0) if self.total else 1.0
 
     def __str__(self) -> str:
         of = f"of {self.known} " if self.known else "of "
-        said = [f"{self.doing} {self.done:,} {of}{self.total:,} {self.unit}"]
+        parts = [f"{self.doing} {self.done:,} {of}{self.total:,} {self.unit}"]
         if self.done and self.moved > self.began:
             speed = self.done / (self.moved - self.began)
             left = (self.total - self.done) / speed - (time.monotonic() - self.moved)
-            said += [f"{speed:,.0f} {self.unit}/s", f"{timedelta(seconds=round(max(left, 0.0)))} left"]
-        return ", ".join([*said, self.note] if self.note else said)
+            parts += [f"{speed:,.0f} {self.unit}/s", f"{timedelta(seconds=round(max(left, 0.0)))} left"]
+        return ", ".join([*parts, self.note] if self.note else parts)
 
 
-# is entered when an activity begins and left when it ends, and gives what is called each time the activity has moved
+# a context manager around an activity; its value is a function that is called after each change of the activity
 Listener = Callable[[Activity], AbstractContextManager[Callable[[], None]]]
 
 
 @contextlib.contextmanager
 def log_lines(activity: Activity) -> Iterator[Callable[[], None]]:
-    """A line in the log now and then, none for what is soon done."""
-    said = activity.began
+    """Listener that logs a line every few seconds, none for a short activity."""
+    logged = activity.began
 
     def moved() -> None:
-        nonlocal said
-        if activity.moved - said >= SECONDS_BETWEEN_LINES and activity.share < 1:
-            said = activity.moved
-            logger.info(str(activity))  # now: the activity will have moved on when a handler looks
+        nonlocal logged
+        if activity.moved - logged >= SECONDS_BETWEEN_LINES and activity.share < 1:
+            logged = activity.moved
+            logger.info(str(activity))  # as text, since the activity changes before a handler formats it
 
     yield moved
 
 
 @contextlib.contextmanager
 def silence(activity: Activity) -> Iterator[Callable[[], None]]:
-    """Nothing."""
+    """Listener that shows nothing."""
     yield lambda: None
 
 
-# a variable of the context: each thread has its own, and Prefect's tasks have that of their flow
+# a context variable: each thread has its own, and Prefect's tasks have that of their flow
 _listener: ContextVar[Listener] = ContextVar("listener", default=log_lines)
 
 
 @contextlib.contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Let a listener hear the activities of this block, and no other's."""
+    """A block whose activities, and no others, are shown by the listener."""
     token = _listener.set(listener)
     try:
         yield
@@ -110,7 +110,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 @contextlib.contextmanager
 def telling(activity: Activity) -> Iterator[Activity]:
-    """Let the listener hear of an activity while this block lasts."""
+    """A block during which the listener shows the activity."""
     with _listener.get()(activity) as activity.heard:
         yield activity
 
@@ -118,15 +118,15 @@ def telling(activity: Activity) -> Iterator[Activity]:
 def reported(
     results: Iterable[Result], source: Source, shards: Sequence[Shard], doing: str
 ) -> Generator[Result, None, None]:
-    """Pass on the results of shards, in their order, and tell how many rows they were.
+    """The results of shards, unchanged and in order; the rows of each are reported as progress.
 
-    Whole shards are counted, since that is all that is known of work in another process.
+    Progress counts whole shards, since nothing else is known of the work in another process.
 
     Args:
-        results: One a shard.
-        source: Where the shards are.
-        shards: In the order of the results.
-        doing: What is done to the rows, such as `read`.
+        results: The results, one a shard.
+        source: The source of the shards.
+        shards: The shards, in the order of the results.
+        doing: The verb for the rows done, such as `read`.
     """
     rows = [sum(source.files[shard.file].group_rows[g] for g in shard.row_groups) for shard in shards]
     with telling(Activity(doing, sum(rows), "rows")) as activity:

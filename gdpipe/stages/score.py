@@ -1,4 +1,4 @@
-"""Score: predict rows that no fit has seen, and hold the predictions against the target where it is known."""
+"""Score: predict rows that no fit has seen, and compare the predictions with the target where it is known."""
 
 import math
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ logger = logger_named(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """What scoring left and learned.
+    """The results of scoring.
 
     Attributes:
-        features: The model's.
-        files: The parts of predictions, in input order; an empty one where there is no row.
-        sums: Over the rows.
-        notices: What a person should know, one line each.
+        features: The model's features.
+        files: The parts of predictions, in input order; an empty part where there is no row.
+        sums: The counts and sums over the rows.
+        notices: Notices for a person, one line each.
     """
 
     features: tuple[str, ...]
@@ -46,14 +46,14 @@ class Scored:
     notices: tuple[str, ...]
 
     def about(self, trained: dict[str, Any]) -> dict[str, Any]:
-        """What the manifest says of them.
+        """The entries of the manifest.
 
         Args:
-            trained: The model's row of `metrics`; its kind of R² is that of the scores, too.
+            trained: The model's row of `metrics`; the scores have the same kind of R².
         """
         sums = self.sums
         error = asdict(PredictionError.of(sums.errors, centred=trained["r2_kind"] == "centred"))
-        # a mean over all rows but those that overflowed would look better than the model is
+        # a mean without the rows that overflowed would be better than the model
         numbers = dict.fromkeys(("r2", "rmse", "mae")) if sums.overflowed else error
         names = ("n_samples", "r2", "r2_kind", "rmse", "mae")
         return {
@@ -69,7 +69,7 @@ class Scored:
 
 
 def check_columns(features: Sequence[str], key: Sequence[str], source: Source) -> None:
-    """See that the features are there, as numbers, and that the key can stand in predictions.
+    """Check that the features are there, as numbers, and that the key fits into predictions.
 
     Raises:
         ConfigError: Predictions have a column of the key's name.
@@ -79,7 +79,7 @@ def check_columns(features: Sequence[str], key: Sequence[str], source: Source) -
     check_key(key, source)
     for name in features:
         kind = source.schema.field(name).type
-        # a column of nothing but nulls has no other type
+        # the type of a column in which every value is null
         if not is_numeric(kind) and not pa.types.is_null(kind):
             raise SchemaError(f"{source.location}: column {name!r} is {kind}; the model needs numbers")
 
@@ -93,7 +93,7 @@ def score(
     budget: Budget,
     executor: Executor,
 ) -> Scored:
-    """Write predictions of every row, in input order, one part a shard; compare with the target in files that have it.
+    """Write predictions of every row, in input order, one part a shard; compare with the target where a file has it.
 
     Raises:
         DataError: A file is damaged, was changed meanwhile, or a feature is infinite.
@@ -108,7 +108,7 @@ def score(
     for file in source.files:
         if file.wanted_groups:
             source.check_as_listed(file)
-    if not shards:  # readers find the columns all the same
+    if not shards:  # an empty part, so that readers find the columns
         empty = catalog.predictions_schema(keys, staging.run_id).empty_table()
         files.append(write_table(staging.folder, f"{catalog.PREDICTIONS}/part-00000.parquet", empty))
     notices = _notices(source, columns.target, sums)
@@ -133,5 +133,5 @@ def _notices(source: Source, target: str, sums: ScoreSums) -> tuple[str, ...]:
 
 
 def _finite(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """These columns of a row as JSON has them: None for what is no number."""
+    """These columns of a row for JSON: None in place of NaN and infinite numbers."""
     return {n: None if isinstance(row[n], float) and not math.isfinite(row[n]) else row[n] for n in names}

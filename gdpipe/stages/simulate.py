@@ -1,4 +1,4 @@
-"""Simulate: the classic dummy data, with the truth beside them."""
+"""Simulate: dummy data of a linear model, with the true parameters."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ from gdpipe.store.disk import DiskPlace
 from gdpipe.store.writer import TableWriter, write_table
 
 CHUNK_ROWS = 1_000_000
-# a name that starts with '_' is not read as data
+# readers of data skip names that start with '_'
 TRUTH = "_true_parameters.parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What to make: y = bias + Σ weightⱼ·xⱼ + noise, x uniform, noise normal.
+    """Settings of dummy data: y = bias + Σ weightⱼ·xⱼ + noise, x uniform, noise normal.
 
     Attributes:
-        weights: Shape (p,).
+        weights: The coefficients, shape (p,).
         bias: The intercept.
-        noise: Standard deviation of the noise.
-        rows: In all files together.
-        files: How many to write.
-        low: Least x.
-        high: Largest x.
-        seed: The same seed makes the same values.
+        noise: The standard deviation of the noise.
+        rows: The number of rows in all files together.
+        files: The number of files.
+        low: The least x.
+        high: The largest x.
+        seed: The seed of the random numbers; the same seed gives the same values.
 
     Raises:
         ConfigError: A number is out of range.
@@ -63,7 +63,7 @@ class Simulation:
 
 
 def simulate(settings: Simulation, folder: Path) -> list[Path]:
-    """Write part-00000.parquet ... with columns x1, x2, ..., y, and the true parameters beside them.
+    """Write part-00000.parquet ... with columns x1, x2, ..., y, and the true parameters in the same folder.
 
     Returns:
         The data files.
@@ -81,7 +81,7 @@ def simulate(settings: Simulation, folder: Path) -> list[Path]:
     place = DiskPlace.of(folder)
     written = []
     for part, (start, stop) in enumerate(itertools.pairwise(bounds)):
-        # each file has a generator of its own: its values do not depend on the others
+        # each file has its own generator, so that its values do not depend on the others
         rng = np.random.default_rng([settings.seed, part])
         path = f"part-{part:05d}.parquet"
         writer = TableWriter(place, path, schema)

@@ -1,4 +1,4 @@
-"""A published model as SQL, where a database finds the columns that are meant."""
+"""A published model as SQL, with the names of the table's columns."""
 
 import contextlib
 from typing import Any
@@ -14,14 +14,14 @@ def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | No
     """The model as an expression, or as a query of a table.
 
     Args:
-        model: A run's.
-        manifest: That run's.
-        dialect: One of sqlglot's.
-        table: As it stands in a FROM clause of that dialect; None for the expression alone.
+        model: The model of a run.
+        manifest: The manifest of that run.
+        dialect: A dialect of sqlglot.
+        table: The text of a FROM clause in that dialect; None for the expression alone.
 
     Raises:
-        ConfigError: The table is no table, has a column `prediction` itself, or two columns have the same name in that
-            dialect.
+        ConfigError: `table` is no table, the table has a column `prediction` itself, or two columns have the same name
+            in that dialect.
     """
     if table is None:
         return expression(model, dialect)
@@ -29,17 +29,17 @@ def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | No
 
 
 def _columns(table: str, dialect: str) -> set[str]:
-    """The columns of the Parquet on this machine that a FROM clause names; none where it names no such files."""
+    """The columns of the Parquet files on this machine in a FROM clause; empty where there are no such files."""
     names: set[str] = set()
     for path in paths_in(table, dialect):
-        # what is no path, or not there, is the database's to find; and no object store is asked for a name
+        # other names are left to the database, and no object store is asked for them
         with contextlib.suppress(GdpipeError):
             names.update([] if is_uri(path) else Source.open(path).schema.names)
     return names
 
 
 def _trained_on(manifest: dict[str, Any]) -> list[str]:
-    """The columns of the training's source; those that had a part, where an older version wrote the manifest."""
+    """The columns of the training's source; in manifests of older versions only the columns that were used."""
     settings = manifest["settings"]
     parts: list[str | None] = [
         *manifest["features"],

@@ -1,4 +1,4 @@
-"""What the second scan does with a shard: from rows to a part of the predictions."""
+"""The second scan's work on a shard: a part of the predictions, and sums of the residuals."""
 
 import platform
 from collections.abc import Sequence
@@ -24,20 +24,20 @@ from gdpipe.store import catalog
 from gdpipe.store.place import Place
 from gdpipe.store.writer import TableWriter, WrittenFile, output_errors
 
-# rows a row group of the predictions: few enough to gather in memory, enough to compress and scan well
+# rows in a row group of the predictions: few enough to gather in memory, enough to compress and scan well
 ROW_GROUP_ROWS = 131_072
-# bytes, where keys are wide
+# bytes in a row group where keys are wide
 WAITING_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """What a shard's work leaves and learns.
+    """The results of the work on a shard.
 
     Attributes:
-        file: A part of predictions.
-        rows: What the rows say of the sums; None in scores.
-        scores: Of the rows scored; None in training.
+        file: The part of predictions.
+        rows: The sums for the comparison with the first scan; None where rows are scored.
+        scores: The counts and sums of scoring; None in training.
     """
 
     file: WrittenFile
@@ -47,9 +47,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PredictShard:
-    """A shard's work: repeating it writes the same file and returns the same sums.
+    """The work on a shard; repeating it writes the same file and returns the same sums.
 
-    Without a spec it scores: the target is then taken from the files that have one.
+    Without `spec` it scores: the target then counts in the files that have one.
     """
 
     source: Source
@@ -89,12 +89,12 @@ class PredictShard:
                 block = numbers(batch, names)
                 n = batch.num_rows
                 actual = block.columns[p] if has_target else np.zeros(n)
-                # what is too large for float64 is infinite, and counted by who scores
+                # too large for float64 becomes infinite; scoring counts such rows
                 with np.errstate(over="ignore", invalid="ignore"):
                     prediction = self.model.predict(block.columns[:p])
                     residual = actual - prediction
-                # where a feature is infinite its prediction is, or NaN
-                needed = len(names) if spec else p  # who scores needs no target
+                # where a feature is infinite, the prediction is infinite or NaN; scoring needs no target
+                needed = len(names) if spec else p
                 if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p:needed])):
                     self._check_finite(block.columns[:needed], names[:needed], batch, shard)
                 no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)
@@ -122,11 +122,7 @@ class PredictShard:
                 remedy = "write it again, for its statistics are wrong, or remove moments/ of the output"
                 raise DataError(f"{source_file.path}: {reason}; {remedy}") from error
             raise
-        return Part(
-            writer.close(),
-            accumulator.rows() if accumulator else None,
-            scores,
-        )
+        return Part(writer.close(), accumulator.rows() if accumulator else None, scores)
 
     def _check_finite(
         self, columns: list[NDArray[np.float64]], names: Sequence[str], batch: pa.RecordBatch, shard: Shard

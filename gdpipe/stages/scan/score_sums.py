@@ -1,4 +1,4 @@
-"""What scoring learns of the rows: how many have a prediction, and how far it lies from the target."""
+"""Counts and sums of scoring: the rows with a prediction, and their errors where the target is known."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,15 @@ from gdpipe.source.source_file import SourceFile
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreSums:
-    """Counts and sums over rows, to be joined by + in any order.
+    """Counts and sums over rows; + joins them in any order.
 
     Attributes:
         read: Rows that passed the filters.
         predicted: Rows with a prediction.
-        missing: By feature, rows in which it is null or NaN, shape (p,).
-        errors: Of the rows that have a target and a prediction, as `error_sums` gives them.
-        overflowed: Rows that would belong to them, were their residual not beyond float64.
+        missing: Rows in which each feature is null or NaN, shape (p,).
+        errors: The sums of `error_sums` over rows with a target and a prediction.
+        overflowed: Rows with a target and a prediction that are not in `errors`: their residual is too large for
+            float64.
     """
 
     read: int
@@ -38,12 +39,12 @@ class ScoreSums:
 
     @classmethod
     def of(cls, block: Numbers, target: NDArray[np.float64] | None, residual: NDArray[np.float64]) -> "ScoreSums":
-        """Of some rows.
+        """The counts and sums of some rows.
 
         Args:
             block: The features, and the target where there is one.
-            target: Shape (m,); None where the rows have none.
-            residual: Shape (m,).
+            target: The target, shape (m,); None where the rows have none.
+            residual: The residuals, shape (m,).
         """
         m = len(residual)
         p = len(block.columns) - (target is not None)
@@ -69,7 +70,7 @@ class ScoreSums:
 
 
 def no_target(source: Source, file: SourceFile, name: str) -> str | None:
-    """Why a file has no target to compare predictions with; None where it has one."""
+    """The reason why a file has no target to compare predictions with; None where it has one."""
     if name in file.partition:
         kind = source.schema.field(name).type
     elif name not in file.schema.names:
