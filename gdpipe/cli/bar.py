@@ -1,4 +1,4 @@
-"""A progress bar, on a terminal's stderr: what is piped from stdout stays as it is."""
+"""A progress bar on stderr, where it is a terminal; output on stdout is not touched."""
 
 import contextlib
 import os
@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterator
 
 from gdpipe.stages.progress import Activity
 
-# characters; less where the terminal is too narrow for bar and words
+# characters; fewer where the terminal is too narrow for bar and text
 BAR_WIDTH = 20
 REDRAWN_PER_SECOND = 10.0
 
 
 def can_draw() -> bool:
-    """Whether stderr is a terminal that can take a line back."""
+    """Whether stderr is a terminal that can redraw a line."""
     return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
 
 
 @contextlib.contextmanager
 def bar(activity: Activity) -> Iterator[Callable[[], None]]:
-    """A bar and what the log lines say, ten times a second; gone when the activity is over.
+    """Listener that draws a bar with the text of the log lines ten times a second, and removes it at the end.
 
-    The drawing thread looks at the activity: whoever works on it is not held up.
+    A thread of its own reads the activity and draws, so that the work does not wait.
     """
     from rich.console import Console
     from rich.live import Live
@@ -43,6 +43,6 @@ def bar(activity: Activity) -> Iterator[Callable[[], None]]:
         get_renderable=drawn,
         refresh_per_second=REDRAWN_PER_SECOND,
         transient=True,
-        redirect_stdout=False,  # it would end up on stderr
+        redirect_stdout=False,  # otherwise stdout would go to stderr
     ):
         yield lambda: None

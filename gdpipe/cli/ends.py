@@ -1,4 +1,4 @@
-"""How the commands end: in one clear line and an exit code, whatever is wrong."""
+"""Ends of the commands: whatever is wrong, one clear line and an exit code."""
 
 import contextlib
 import sys
@@ -14,13 +14,13 @@ from gdpipe.location import without_credentials
 from gdpipe.printable import printable, printable_lines
 
 EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
-# of every command: they hold wherever they stand
+# options of all commands, accepted before and after the command's name
 EVERYWHERE = ("--debug", "--quiet")
 
 
 @contextlib.contextmanager
 def _ended(debug: bool) -> Iterator[None]:
-    """Every end but the good one: a line on stderr and an exit code; with `debug`, the traceback before it."""
+    """A block whose errors end the process: a line on stderr and an exit code; with `debug`, the traceback first."""
     try:
         yield
     except click.exceptions.NoArgsIsHelpError:
@@ -40,7 +40,7 @@ def _ended(debug: bool) -> Iterator[None]:
         complain("gdpipe: interrupted")
         raise SystemExit(INTERRUPTED) from error
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and is_unread(sys.stdout):  # of help: `gdpipe --help | head -1`
+        if isinstance(error, BrokenPipeError) and is_unread(sys.stdout):  # `gdpipe --help | head -1`
             drop(sys.stdout)
             raise SystemExit(0) from error
         _show_traceback(debug)
@@ -51,7 +51,7 @@ def _ended(debug: bool) -> Iterator[None]:
 
 
 def _usage(error: click.ClickException) -> str:
-    """The message of click about a wrong argument, which it repeats."""
+    """The message of click about a wrong argument, made safe to show, as it repeats the argument."""
     return printable(without_credentials(error.format_message()))
 
 
@@ -61,21 +61,21 @@ def _show_traceback(debug: bool) -> None:
 
 
 class Commands(click.Group):
-    """The group that turns what is raised into one clear line and an exit code."""
+    """The group of commands; errors become one clear line and an exit code."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """What holds for every command may stand behind it, too."""
+        """Accept options of all commands after the command's name, too."""
         everywhere = [arg for arg in args if arg in EVERYWHERE]
         return super().parse_args(context, everywhere + [arg for arg in args if arg not in EVERYWHERE])
 
     def main(self, *args: Any, **more: Any) -> Any:
-        """Run the program; click's own end would make a Ctrl-C exit code 1, which is a rejected run's.
+        """Run the program; by itself click would end a Ctrl-C with exit code 1, that of a rejected run.
 
         Raises:
             SystemExit: Always.
         """
         try:
-            with _ended(debug=False):  # of what happens while the command's context is closed
+            with _ended(debug=False):  # for errors while click closes the command's context
                 code = super().main(*args, **{**more, "standalone_mode": False})
         except click.ClickException as error:
             complain(_usage(error))
@@ -83,10 +83,10 @@ class Commands(click.Group):
         raise SystemExit(code or 0)
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
-        """Read the arguments.
+        """The context of the arguments.
 
         Raises:
-            SystemExit: They are wrong.
+            SystemExit: An argument is wrong.
         """
         with _ended("--debug" in args):
             return super().make_context(info_name, args, *more, **extra)
@@ -95,7 +95,7 @@ class Commands(click.Group):
         """Run a command.
 
         Raises:
-            SystemExit: With the exit code of the error's kind.
+            SystemExit: The command failed; the exit code is that of the error's kind.
         """
         with _ended(bool(context.params.get("debug"))):
             return super().invoke(context)

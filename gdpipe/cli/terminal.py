@@ -1,4 +1,4 @@
-"""What the commands have in common on a terminal: help by example, log lines, tables that fit, JSON."""
+"""Output that all commands share: help by example, log lines, tables that fit the terminal, JSON."""
 
 import logging
 import shutil
@@ -46,15 +46,15 @@ gdpipe train demo --target y --max-rmse-increase 5% --json
 
 class _Lines(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # its name in logging
-        """A line that nobody can read (a closed pipe, a full disk) ends no run, and is worth no traceback."""
+        """Ignore a line that cannot be written (a closed pipe, a full disk): it must not end a run."""
         if not isinstance(sys.exception(), OSError):
             super().handleError(record)
 
 
 def log_to(stream: TextIO) -> None:
-    """Print log lines there, as they are."""
+    """Send log lines to a stream, the messages alone."""
     handler = _Lines(stream)
-    handler.addFilter(escape)  # of libraries' loggers, too
+    handler.addFilter(escape)  # on the handler, so that it also covers loggers of libraries
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], force=True)
 
@@ -65,7 +65,7 @@ def _keep_stdout_clean(context: click.Context, option: click.Parameter, wanted: 
     return wanted
 
 
-# for a command; the argument is in_json
+# the option --json of a command, whose argument is in_json
 json_option = click.option(
     "--json",
     "in_json",
@@ -76,14 +76,14 @@ json_option = click.option(
 
 
 def summary(run: Run) -> str:
-    """A run or scores in a dozen lines, no wider than the terminal."""
+    """The summary of a run or of scores in a dozen lines, no wider than the terminal."""
     if run.manifest["kind"] != "training":
         return summarize_scores(run.location, run.manifest, width=_terminal_width())
     return summarize(run.location, run.manifest, *_tables(run), width=_terminal_width())
 
 
 def document(run: Run) -> dict[str, Any]:
-    """A run for a program; of scores that is their manifest."""
+    """A run as a document for a program; for scores it is their manifest."""
     if run.manifest["kind"] != "training":
         return run.manifest
     return documents.document(run.location, run.manifest, *_tables(run))
@@ -94,24 +94,24 @@ def _tables(run: Run) -> Iterator[pa.Table]:
 
 
 def _terminal_width() -> int | None:
-    """None where the reader is a file or a program: lines are then as long as they are."""
+    """The width of the terminal; None, for lines of any length, where stdout is a file or a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print it, also where --quiet was asked for: it is the answer."""
+    """Print a JSON document, with --quiet too, as it is the answer."""
     say(documents.dumps(value))
 
 
 def say(text: str, *, exact: bool = False) -> None:
-    """Print it, as long as somebody reads.
+    """Print on stdout; a closed pipe is no error.
 
     Args:
-        text: Lines for a person, printable; or, for a program, text whose bytes must arrive as they are.
-        exact: Whether it is the latter.
+        text: Printable lines for a person, or text for a program.
+        exact: Whether the text is for a program, and written in UTF-8 unchanged.
 
     Raises:
-        PublishError: It cannot be printed, as where the disk is full.
+        PublishError: The text cannot be printed, as where the disk is full.
     """
     try:
         tell(text, exact=exact)
