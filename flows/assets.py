@@ -1,4 +1,4 @@
-"""What a flow reads and leaves, as Prefect's assets: so lineage shows. Only for show, too."""
+"""Inputs and outputs of a flow as Prefect's assets, which show lineage; an error here does not stop the run."""
 
 import functools
 import os
@@ -33,13 +33,13 @@ OPTIONS = (
 
 
 def reading(task: Callable[..., Any], *paths: str) -> Callable[..., Any]:
-    """The task, known to read what is at these paths; a plain function as it is."""
+    """The task with these paths as its inputs; a plain function is unchanged."""
     known: list[str | Asset] = [asset for path in paths if (asset := _asset(path))]
     return task.with_options(asset_deps=known) if known and isinstance(task, Task) else task
 
 
 def leaving(task: Callable[..., Any], output: str, artifacts: Sequence[str]) -> Callable[..., Any]:
-    """The task, known to leave artifacts in an output folder; its return is the run or the run's folder."""
+    """The task with the artifacts in an output folder as its outputs; it returns the run or the run's folder."""
     made = [asset for artifact in artifacts if (asset := _asset(output, artifact))]
     if not made or not isinstance(task, Task):
         return task
@@ -50,7 +50,7 @@ def leaving(task: Callable[..., Any], output: str, artifacts: Sequence[str]) -> 
         _note(made, result)
         return result
 
-    # MaterializingTask.with_options cannot change the function: so the task's own options, one by one
+    # MaterializingTask.with_options cannot change the function, so a new task gets the options of the old one
     options = {name: getattr(task, name) for name in OPTIONS}
     return MaterializingTask(fn=noted, assets=made, materialized_by="gdpipe", persist_result=False, **options)
 
@@ -61,13 +61,13 @@ def _note(made: Sequence[Asset], result: Any) -> None:
         for asset in made:
             facts = {"run": run.run_id, "folder": printable(run.location), "rows": run.manifest["rows"]["read"]}
             add_asset_metadata(asset, facts)
-    except Exception as error:  # the run is published, and lineage is not worth it
+    except Exception as error:  # of any kind, since the run is published already
         logger.info("not noted with the assets: %s", error)
 
 
 def _asset(path: str, artifact: str = "") -> Asset | None:
-    """A path as an asset; none where Prefect cannot take it as a key (a blank in it, a glob, a control character)."""
-    path = printable(shown(path))  # with a backslash, which no key has, where a character was escaped
+    """A path as an asset; None where Prefect refuses it as a key (for a blank, a glob, a control character)."""
+    path = printable(shown(path))  # an escaped character leaves a backslash, which Prefect refuses
     uri = path if is_uri(path) else f"file://{os.path.abspath(path)}"
     name = f"{Path(path).name}/{artifact}" if artifact else path
     try:

@@ -29,15 +29,15 @@ from gdpipe.store.runs import place_at, read_manifest
 
 PROJECT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = 2.0
-# settings that do not change what is published, or only where
+# settings that do not change the published numbers
 ELSEWHERE = (*IMMATERIAL, "report")
-# where neither the deployment nor the command names one: windows are kept apart from what readers follow
+# the output where neither the deployment nor the command names one: windows do not go where readers look for the latest
 OUTPUT = "backfill"
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One value of the partition column, and what became of it: published, skipped, FAILED, or left at a Ctrl-C."""
+    """One value of the partition column and its outcome: published, skipped, FAILED, or left at a Ctrl-C."""
 
     name: str
     outcome: str
@@ -45,7 +45,7 @@ class Window:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what is missing, and say for each window what became of it.
+    """Run the windows that are not published, and print the outcome of each.
 
     Returns:
         0 where every window is published, 1 where one failed, 2 where the command is wrong.
@@ -76,13 +76,13 @@ def main(arguments: Sequence[str]) -> int:
     def work(value: Any) -> Window:
         name = f"{given.column}={value}"
         if value not in missing:
-            return _said(Window(name, "skipped", f"published: {done[identity(every[value])]}"))
-        return _said(_run(name, given.deployment, missing[value], stop))
+            return _printed(Window(name, "skipped", f"published: {done[identity(every[value])]}"))
+        return _printed(_run(name, given.deployment, missing[value], stop))
 
     with ThreadPoolExecutor(given.at_once) as pool:
         try:
             results = list(pool.map(work, values))
-        except BaseException:  # a Ctrl-C: windows that were not begun are not, and nobody waits for the others
+        except BaseException:  # a Ctrl-C: no more windows begin, and those that run are not waited for
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def windows(text: str) -> list[Any]:
-    """`1..12`, `2026-01-30..2026-02-02` (days), or a list `a,b,c`; whole numbers are numbers.
+    """The values in `1..12`, `2026-01-30..2026-02-02` (days) or a list `a,b,c`, in which whole numbers are numbers.
 
     Raises:
         ValueError: A range ends before it begins, or is of neither numbers nor days.
@@ -114,11 +114,11 @@ def windows(text: str) -> list[Any]:
 
 
 def published(output: str) -> dict[str, str]:
-    """What is published in an output: the identity of its settings -> where the run is."""
+    """The published runs of an output: the identity of the settings -> the run's folder."""
     place, found = place_at(output), {}
     for run_id in place.folders(RUNS):
         folder = place.below(f"{RUNS}/{run_id}")
-        # whatever cannot be read, or has settings of no run, is not published
+        # a run that cannot be read, or has unknown settings, counts as not published
         with contextlib.suppress(PublishError, ConfigError):
             manifest = read_manifest(folder)
             if manifest["kind"] == "training":
@@ -127,7 +127,7 @@ def published(output: str) -> dict[str, str]:
 
 
 def identity(settings: dict[str, Any]) -> str:
-    """Settings as far as they make a difference to what is published, as text; defaults filled in.
+    """The settings that change the published numbers, as text, with defaults filled in.
 
     Raises:
         ConfigError: The settings are not a run's.
@@ -146,7 +146,7 @@ def _run(name: str, deployment: str, parameters: dict[str, Any], stop: Event) ->
                 if stop.wait(POLL_SECONDS):
                     return Window(name, "left", "its run goes on under its worker")
                 run = client.read_flow_run(run.id)
-    except Exception as error:  # one window that cannot be started is no reason to leave out the others
+    except Exception as error:  # of any kind, since the other windows go on
         return Window(name, "FAILED", str(error))
     state = run.state
     return Window(name, "published" if state.is_completed() else "FAILED", str(state.message or state.name))
@@ -160,14 +160,14 @@ def _filters(parameters: dict[str, Any], column: str, value: Any) -> list[list[A
     return [[*alternative, window] for alternative in given]
 
 
-def _said(window: Window) -> Window:
+def _printed(window: Window) -> Window:
     tell(f"{printable(window.name):<20} {window.outcome:<10} {one_line(window.reason)}")
     return window
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, as of every other error."""
+        """End with one line, like all other errors."""
         sys.exit(refuse(message))
 
 

@@ -16,16 +16,16 @@ ALLOWED = re.compile(r"(AWS|GOOGLE|AZURE)_[A-Z0-9_]+")
 
 @contextlib.contextmanager
 def credentials_of(block: str | None) -> Iterator[None]:
-    """The variables of a Secret block, in the environment while the run works.
+    """A block of code with the variables of a Secret block in its environment.
 
-    The block holds JSON such as {"AWS_ACCESS_KEY_ID": "...", "AWS_SECRET_ACCESS_KEY": "..."}. A run's parameters, log,
-    manifest and artifacts have the block's name only.
+    The Secret block holds JSON such as {"AWS_ACCESS_KEY_ID": "...", "AWS_SECRET_ACCESS_KEY": "..."}. A run's
+    parameters, log, manifest and artifacts have the Secret block's name only.
 
     Args:
         block: The name of a `prefect.blocks.system.Secret`; None leaves the environment as it is.
 
     Raises:
-        ConfigError: There is no such block, or it does not hold such variables.
+        ConfigError: There is no such Secret block, or it does not hold such variables.
     """
     if block is None:
         yield
@@ -45,18 +45,18 @@ def credentials_of(block: str | None) -> Iterator[None]:
 
 def _variables(block: str) -> dict[str, str]:
     try:
-        held: Any = Secret.load(block, _sync=True).get()  # type: ignore[union-attr,call-arg]  # _sync is not in its types
+        content: Any = Secret.load(block, _sync=True).get()  # type: ignore[union-attr,call-arg]  # _sync is not in its types
     except ValueError as error:
         raise ConfigError(f"credentials {block!r}: there is no Secret block of that name") from error
-    # no word of what is in it, also where it is wrong
-    if isinstance(held, str):
+    # no message shows the content, even where it is wrong
+    if isinstance(content, str):
         with contextlib.suppress(ValueError):
-            held = json.loads(held)
-    if not isinstance(held, dict) or not all(
-        isinstance(name, str) and ALLOWED.fullmatch(name) and isinstance(value, str) for name, value in held.items()
+            content = json.loads(content)
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and ALLOWED.fullmatch(name) and isinstance(value, str) for name, value in content.items()
     ):
         raise ConfigError(
             f"credentials {block!r}: the block must hold a JSON object of texts whose names start with AWS_, GOOGLE_ "
             "or AZURE_"
         )
-    return held
+    return content

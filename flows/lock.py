@@ -1,8 +1,8 @@
 """One run at a time, where a deployment asks for it.
 
-Prefect's own concurrency limit leases a slot: a run that is killed keeps it for up to five minutes, and a run whose API
-is gone for four is ended because the lease cannot be renewed. The kernel's lock on a folder knows neither: it needs no
-API, and is free the moment its holder is dead.
+Prefect's own concurrency limit leases a slot. A killed run has it for up to five more minutes, and a run whose API is
+gone for four minutes is ended, as it cannot renew the lease. The kernel's lock on a folder has neither problem: it
+needs no API, and is free as soon as its holder is dead.
 """
 
 import contextlib
@@ -18,20 +18,20 @@ from gdpipe.printable import logger_named
 
 logger = logger_named("gdpipe.flows")
 
-# a tag of the deployment, and so of its runs
+# a tag of a deployment, which its runs inherit
 ONE_AT_A_TIME = "one-at-a-time"
 
 
 @contextlib.contextmanager
 def locked(output: str) -> Iterator[None]:
-    """Wait until no other such run works on this output; nothing for runs without the tag, or for a URI.
+    """A block in which no other run with the tag works on this output; without the tag, or for a URI, no lock is taken.
 
-    The lock is on the folder itself: nothing is left in it.
+    The lock is on the folder itself, and leaves no file in it.
     """
     if ONE_AT_A_TIME not in flow_run.tags or is_uri(output):
         yield
         return
-    with contextlib.suppress(OSError):  # an output that cannot be made is for the run to say
+    with contextlib.suppress(OSError):  # the run itself reports an output that cannot be made
         Path(output).mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(output, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""What a flow run is called."""
+"""Names of flow runs."""
 
 import json
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ LONGEST_WINDOW = 80
 
 
 def training_name() -> str:
-    """Target, source and window, such as "arr_delay from data/flights where month <= 6"."""
+    """The name of a training: target, source and window, as "arr_delay from data/flights where month <= 6"."""
     parameters = flow_run.parameters
     source = shown(str(parameters.get("source")))
     return printable(f"{parameters.get('target')} from {source}{window(parameters.get('filters'))}")
 
 
 def scoring_name() -> str:
-    """Source, run and window, such as "data/flights with runs where month > 6"."""
+    """The name of a scoring: source, run and window, as "data/flights with runs where month > 6"."""
     parameters = flow_run.parameters
     source, run = (shown(str(parameters.get(name))) for name in ("source", "run"))
     return printable(f"{source} with {run}{window(parameters.get('filters'))}")
 
 
 def window(filters: Sequence[Any] | None) -> str:
-    """Filters in words; nothing where there are none. A name is made before anybody has checked them."""
+    """The filters in words; empty where there are none. They may be wrong, as names are made before any check."""
     if not filters:
         return ""
     try:

@@ -1,11 +1,10 @@
-"""A run on its Prefect page: summary, table and picture. Only for show: whatever goes wrong here, the run goes on."""
+"""Summary, table and picture of a run on its Prefect page; an error here does not stop the run."""
 
 import base64
 import contextvars
 import re
 from collections.abc import Callable
 from threading import Thread
-from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
@@ -24,13 +23,13 @@ SHOW_SECONDS = 8.0
 
 
 def best_effort(act: Callable[[], object]) -> None:
-    """Do what is only for show, and wait for it a few seconds at most: an API that is gone must not hold up a run."""
+    """Call a function that only shows something; errors are logged, and it is waited for a few seconds at most."""
     context = contextvars.copy_context()
 
     def attempt() -> None:
         try:
             context.run(act)
-        except Exception as error:  # whatever it is, it is not worth a run
+        except Exception as error:  # of any kind, since a run must not fail because it cannot be shown
             logger.info("not shown on the run page: %s", error)
 
     thread = Thread(target=attempt, daemon=True)
@@ -39,24 +38,24 @@ def best_effort(act: Callable[[], object]) -> None:
 
 
 def show(run: Run) -> None:
-    """Put a training run, published or rejected, on the page of the flow run."""
+    """Show a training run (published or rejected) or scores on the page of the flow run."""
     best_effort(lambda: _show_training(run) if run.manifest["kind"] == "training" else _show_scores(run))
 
 
 def training_summary(folder: str) -> str:
-    """The run in a dozen lines."""
+    """The summary of a training run in a dozen lines."""
     run = Run.at(folder)
     tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
     return summarize(folder, run.manifest, *tables)
 
 
 def scores_summary(folder: str) -> str:
-    """The scores in a few lines."""
+    """The summary of scores in a few lines."""
     return summarize_scores(folder, Run.at(folder).manifest)
 
 
 def slug(text: str) -> str:
-    """A text as a part of an artifact's key: lowercase, with dashes."""
+    """A text made a part of an artifact's key: in lowercase, with dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
 
 
@@ -70,7 +69,8 @@ def _show_training(run: Run) -> None:
     )
     rows = run.table(catalog.PARAMETERS).select(SHOWN).to_pylist()
     create_table_artifact(
-        [{column: _cell(value) for column, value in row.items()} for row in rows],
+        # texts are escaped, since the page reads them as Markdown
+        [{name: escaped(v) if isinstance(v, str) else cell(v) for name, v in row.items()} for row in rows],
         key=f"{name}-parameters",
         description=f"The fitted parameters of run {escaped(run.run_id)}",
     )
@@ -85,25 +85,20 @@ def _show_scores(run: Run) -> None:
 
 
 def _link(run: Run, file: str = "") -> str:
-    """The run's folder or a file in it; what an object store has is named, but no browser opens it by its URI."""
+    """A link to the run's folder or a file in it; in an object store its URI as text, which browsers cannot open."""
     if is_uri(run.location):
         return in_code(str(run.place.below(file)))
     path = (run.folder / file).resolve()
     return f"[{escaped(file or str(path))}]({path.as_uri()})"
 
 
-def _cell(value: Any) -> str:
-    """A value in a table, whose texts the page reads as Markdown."""
-    return escaped(value) if isinstance(value, str) else cell(value)
-
-
 def _picture(run: Run) -> str:
-    """The loss history, as an image that the page needs to fetch from nowhere."""
+    """The loss history as an image inside the page, without a request."""
     history = run.table(catalog.LOSS_HISTORY)
     floor = run.table(catalog.CONVERGENCE)["ols_loss"][0].as_py()
     unit = f"{run.manifest['target']}²"
     svg = loss_curve(history["iteration"].to_pylist(), history["loss"].to_pylist(), floor, unit)
-    # alone, a picture brings the style that the report's page has for it
+    # outside the report's page, the picture needs the page's style
     svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     svg = svg.replace("</title>", f"</title><style>{STYLE}</style>", 1)
     return f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

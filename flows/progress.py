@@ -1,4 +1,4 @@
-"""How far a run has come, as progress artifacts on its page."""
+"""Progress of a run as progress artifacts on its Prefect page."""
 
 import contextlib
 import threading
@@ -14,26 +14,26 @@ from gdpipe.stages.progress import Activity, listening, log_lines
 
 logger = logger_named(__name__)
 
-# each is a request to the server
+# each update is a request to the server
 SECONDS_BETWEEN_UPDATES = 5.0
 THREAD = "gdpipe-progress"
-# what the end of a run waits for updates that are still under way
+# seconds that the end of a run waits for unfinished updates
 GRACE_SECONDS = 1.0
 
 
 @contextlib.contextmanager
 def progress_artifacts() -> Iterator[None]:
-    """One artifact an activity (`gdpipe-read`, `gdpipe-descended`, `gdpipe-predicted`), and log lines, in this block.
+    """A block in which each activity has log lines and an artifact (`gdpipe-read`, `gdpipe-descended`, ...).
 
-    A request to a dead server blocks for minutes, so each activity has a thread that posts, and that a run neither
-    waits for (but a moment at its end) nor fails with.
+    A request to a dead server blocks for minutes, so each activity has a thread for its requests. A run does not fail
+    with such a thread, and waits for it only a moment at its end.
     """
     posting: list[threading.Thread] = []
 
     @contextlib.contextmanager
     def listener(activity: Activity) -> Iterator[Callable[[], None]]:
         over = threading.Event()
-        # in a copy of the context, where Prefect finds the task run and its client
+        # in a copy of the context, in which Prefect finds the task run and its client
         run = copy_context().run
         thread = threading.Thread(target=run, args=(_post, activity, over), name=THREAD, daemon=True)
         posting.append(thread)
@@ -64,5 +64,5 @@ def _post(activity: Activity, over: threading.Event) -> None:
                 artifact = create_progress_artifact(percent, f"gdpipe-{activity.doing}", text)
             else:
                 update_progress_artifact(artifact, percent, text)
-    except Exception as error:  # whatever it is: a run does not fail because its progress cannot be shown
+    except Exception as error:  # of any kind, since a run must not fail because its progress cannot be shown
         logger.warning("progress of %r is no longer shown: %s", activity.doing, error)

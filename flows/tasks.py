@@ -1,4 +1,4 @@
-"""How Prefect runs a stage."""
+"""Stages as Prefect tasks."""
 
 import logging
 from typing import Any
@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from gdpipe.errors import GdpipeError
 
-# the core logs with the standard library; prefect.toml hands this logger on to the run page
+# gdpipe logs with the standard library; prefect.toml sends this logger's lines to the run page
 logging.getLogger("gdpipe").setLevel(logging.INFO)
 
 RETRIES = 3
@@ -17,13 +17,13 @@ RETRY_SECONDS = [1.0, 10.0, 60.0]
 
 
 async def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State) -> bool:
-    """Only what may succeed the next time: retrying an error in the data wastes the night."""
+    """Whether the next attempt may succeed; retrying an error in the data would waste the night."""
     error = await state.aresult(raise_on_failure=False)
     return isinstance(error, GdpipeError) and error.transient
 
 
 def plain_task(stage: Any) -> Any:
-    """A stage that only computes: the same input would give the same error."""
+    """A task for a stage that only computes; it has no retries, as the same input would give the same error."""
     return task(
         stage,
         name=stage.__name__,
@@ -35,7 +35,7 @@ def plain_task(stage: Any) -> Any:
 
 
 def retried_task(stage: Any) -> Any:
-    """A stage that reads or writes: tried again where the error is a passing one."""
+    """A task for a stage that reads or writes; it is retried where the error is transient."""
     return plain_task(stage).with_options(
         retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_retrying
     )
