@@ -1,1 +1,1 @@
-"""Parquet out: runs and scores in a folder or a bucket, published whole, and the sums that are kept between runs."""
+"""Writing and reading of runs and scores in a folder or a bucket, published whole, and the cache of sums."""

@@ -62,11 +62,11 @@ class BucketPlace(Place):
         """Remove what runs have left that wrote nothing for a day: their staging, and their copied objects."""
         oldest = datetime.datetime.now(datetime.UTC) - DEAD_AFTER
         written: dict[str, datetime.datetime] = {}
-        strange = set()
+        foreign = set()
         for info in self._list(STAGING):
             folder = info.path[len(self.full(STAGING)) + 1 :].partition("/")[0]
             if signed_name(folder) is None:
-                strange.add(folder)
+                foreign.add(folder)
             elif info.is_file:
                 written[folder] = max(info.mtime, written.get(folder, info.mtime))
         for folder, mtime in written.items():
@@ -77,7 +77,7 @@ class BucketPlace(Place):
                 with contextlib.suppress(FileNotFoundError):  # another run clears it, too
                     self.withdraw(run_id, self.read(f"{STAGING}/{folder}/{CLAIM}"))
                 self.delete(f"{STAGING}/{folder}")
-        return sorted(strange)
+        return sorted(foreign)
 
     def withdraw(self, run_id: str, token: bytes) -> None:
         """Remove the objects that the owner of a claim has copied of a run without a manifest; all others stay.

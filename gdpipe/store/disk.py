@@ -61,13 +61,13 @@ class DiskPlace(Place):
         """
         file = Path(self.full(path))
         file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_name(f"{UNFINISHED}{file.name}.{uuid.uuid4().hex}")
+        unfinished = file.with_name(f"{UNFINISHED}{file.name}.{uuid.uuid4().hex}")
 
         def settle(handle: Any) -> None:
             _flush(handle)
-            os.rename(beside, file)
+            os.rename(unfinished, file)
 
-        return Sink(beside.open("xb", BUFFER_BYTES), settle, lambda: beside.unlink(missing_ok=True))
+        return Sink(unfinished.open("xb", BUFFER_BYTES), settle, lambda: unfinished.unlink(missing_ok=True))
 
     def is_shared(self) -> bool:
         """Whether the folder exists here, as it does on the machine of the run."""

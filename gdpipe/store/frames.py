@@ -25,8 +25,8 @@ def numeric_columns(frame: Any, names: Sequence[str]) -> pa.Table:
         SchemaError: A column is missing, is there twice, or holds something other than numbers; or `frame` is no such
             table.
     """
-    there, column_at = _opened(frame)
-    texts = [_text(name) for name in there]
+    all_names, column_at = _opened(frame)
+    texts = [_text(name) for name in all_names]
     needed = ", ".join(names)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
     for name in names:

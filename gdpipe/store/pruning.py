@@ -30,11 +30,11 @@ def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
         PublishError: `latest.json` is damaged, something cannot be removed, or a folder of gdpipe's in the output is a
             link.
     """
-    removed, left, mixed = [], [], []
+    removed, unknown, mixed = [], [], []
     with output_errors(f"cannot prune {output}"):
-        strange = output.clear_dead()
+        foreign = output.clear_dead()
         if kind == RUNS:  # named once, also where both kinds are pruned
-            left = [f"{STAGING}/{name}" for name in strange]
+            unknown = [f"{STAGING}/{name}" for name in foreign]
         created, files = {}, {}
         for run_id in output.names(kind):
             try:
@@ -43,7 +43,7 @@ def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
                 if manifest["run_id"] != run_id:
                     raise ConfigError("a copy of a run")
             except (ConfigError, PublishError):
-                left.append(f"{kind}/{run_id}")
+                unknown.append(f"{kind}/{run_id}")
                 continue
             created[run_id] = (str(manifest.get("created", "")), run_id)
             files[run_id] = [MANIFEST, *(entry["path"] for entry in manifest["files"])]
@@ -65,7 +65,7 @@ def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
                         removed.append(run_id)
             finally:
                 lease.release()
-    if mixed or left:
+    if mixed or unknown:
         reason = "not made by gdpipe, damaged, or with files of others"
-        logger.warning("%s, and left alone in %s: %s", reason, output, listed([*mixed, *left]))
+        logger.warning("%s, and left alone in %s: %s", reason, output, listed([*mixed, *unknown]))
     return removed

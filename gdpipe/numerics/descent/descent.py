@@ -35,7 +35,7 @@ NEGLIGIBLE_GAP = 1e-14
 
 
 class Status(enum.Enum):
-    """How a descent ended; the value is the remedy."""
+    """The end of a descent; the value is the remedy."""
 
     CONVERGED = "the distance to the optimum is within tolerance"
     MAX_ITERATIONS = (
@@ -116,7 +116,7 @@ class GradientDescent:
         return Plan(method, rate, momentum, stop, steps, self.tolerance, self.max_iterations, self.max_seconds)
 
     def _distance_aimed_at(self, agreement: Agreement | None) -> float:
-        """Half the tolerance, half the terms' limits or half of 0.01 standard errors, whichever is least."""
+        """Half of the least of the tolerance, the terms' limits and a hundredth of the least standard error."""
         aim = self.tolerance
         if agreement is not None:
             aim = min(aim, agreement.distance, max(MAX_GAP_SE * agreement.least_std_error, NEGLIGIBLE_GAP))

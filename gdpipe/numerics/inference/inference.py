@@ -154,7 +154,7 @@ def fit_statistics(regression: Regression, residuals: ResidualStatistics, loss: 
     f_statistic = _ratio((variance - loss) / rank, loss / df) if df > 0 and rank else nan
     log_likelihood = -n / 2 * (math.log(2 * math.pi) + math.log(loss) + 1) if loss > 0 else nan
     parameters = rank + cross.centred
-    skewness, kurtosis = _shape(residuals.powers)
+    skewness, kurtosis = _skewness_and_kurtosis(residuals.powers)
     jarque_bera = n / 6 * (skewness**2 + (kurtosis - 3) ** 2 / 4)
     breusch_pagan = _breusch_pagan(problem, residuals, n) if cross.centred and df > 0 else nan
     return FitStatistics(
@@ -225,8 +225,7 @@ def _balls(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
     return np.array([[float(inverse[i, j].mid()) for j in range(size)] for i in range(size)])
 
 
-def _shape(powers: tuple[float, float, float, float]) -> tuple[float, float]:
-    """Skewness and kurtosis from raw moments."""
+def _skewness_and_kurtosis(powers: tuple[float, float, float, float]) -> tuple[float, float]:
     m, m2, m3, m4 = powers
     spread = m2 - m * m
     if spread**2 <= 0:  # the divisor of the kurtosis

@@ -123,7 +123,7 @@ def _pivots(matrix: nmod_mat) -> list[int]:
 
 
 def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relation:
-    """An exact relation between grid integers, in the user's units and lowest terms."""
+    """An exact relation between grid integers, in original units and lowest terms."""
     terms = {j: w * power_of_two(-int(cross.exponents[j])) for j, w in grid_weights.items() if w}
     common = math.lcm(*(t.denominator for t in terms.values()))
     divisor = math.gcd(*(int(t * common) for t in terms.values()))

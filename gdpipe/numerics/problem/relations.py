@@ -112,7 +112,7 @@ def rounded_relation(
         if abs(weight) * Fraction(float(scaling.scales[j])) > Fraction(float(negligible)):
             terms[j] = -simplest_near(weight, of_weights)
             if terms[j].denominator > LARGEST_DENOMINATOR:
-                of_constant = of_weights  # a weight that is no simple number is as imprecise, and so is the constant
+                of_constant = of_weights  # the constant is then no more precise than this weight
     common = math.lcm(*(t.denominator for t in terms.values()))
     if common <= LARGEST_DENOMINATOR:
         terms = {j: t * common for j, t in terms.items()}
