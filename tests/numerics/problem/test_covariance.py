@@ -1,5 +1,6 @@
 """Centred sums of products, and the rounding of roots."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, power_of_two, square_root
+from gdpipe.numerics.problem.covariance import (
+    CrossProducts,
+    ExactProducts,
+    Float64Products,
+    nearest_float,
+    power_of_two,
+    square_root,
+)
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from tests.numerics.build import moments, random_data
 
@@ -77,3 +85,11 @@ def test_a_root_is_rounded_once(value: Fraction) -> None:
     above, below = (Fraction(float(np.nextafter(float(root), to))) for to in (np.inf, -np.inf))
     # no neighbouring float64 is nearer: the midpoints' squares enclose the value
     assert value == 0 or ((root + below) / 2) ** 2 <= value <= ((root + above) / 2) ** 2
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(Fraction(1, 3), 1 / 3), (Fraction(10) ** 400, math.inf), (-(Fraction(10) ** 400), -math.inf)],
+)
+def test_a_fraction_beyond_float64_is_infinite_with_its_sign(value: Fraction, expected: float) -> None:
+    assert nearest_float(value) == expected
