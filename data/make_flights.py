@@ -46,10 +46,7 @@ def read_flights(archive: Path) -> pa.Table:
         with zipfile.ZipFile(io.BytesIO(member.read())) as zipped:
             text = zipped.read("flights.csv")
     options = csv.ConvertOptions(
-        column_types=TYPES,
-        include_columns=list(TYPES),
-        null_values=["", "NA"],
-        strings_can_be_null=True,
+        column_types=TYPES, include_columns=list(TYPES), null_values=["", "NA"], strings_can_be_null=True
     )
     return csv.read_csv(io.BytesIO(text), convert_options=options)
 

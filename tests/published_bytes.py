@@ -25,14 +25,7 @@ FLIGHTS = REPO / "data" / "flights"
 # of Parquet's bytes and of the numbers in them
 MADE_BY = ("numpy", "pyarrow")
 # from SciPy's functions, whose last digits its versions change: their values are kept, not the bytes
-PROBABILITIES = {
-    "p_value",
-    "ci_lower",
-    "ci_upper",
-    "f_p_value",
-    "jarque_bera_p_value",
-    "breusch_pagan_p_value",
-}
+PROBABILITIES = {"p_value", "ci_lower", "ci_upper", "f_p_value", "jarque_bera_p_value", "breusch_pagan_p_value"}
 ROWS, FEATURES, FILES = 200_000, 20, 4
 # two of NIST's sets are here for what their names say; Filip's descent ends without a verdict that is published
 NIST = sorted(set(ALL))
@@ -70,10 +63,7 @@ def runs(folder: Path) -> Iterator[tuple[str, gdpipe.Run]]:
         frame.to_parquet(folder / f"{name}.parquet")
         yield name, _train(folder, name, folder / f"{name}.parquet", fit_intercept=reference.fit_intercept)
     data = simulated(folder / "data")
-    yield (
-        "simulated",
-        _train(folder, "simulated", data, key=["id"], weight="w", filters=[["x1", "<", 40.0]]),
-    )
+    yield ("simulated", _train(folder, "simulated", data, key=["id"], weight="w", filters=[["x1", "<", 40.0]]))
 
 
 def _train(folder: Path, run_id: str, source: Path, **settings: Any) -> gdpipe.Run:

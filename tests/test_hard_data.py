@@ -330,10 +330,7 @@ def test_no_condition_number_ends_a_run_without_its_verdict(train: Train) -> Non
 
 
 def test_nearly_duplicate_features_are_rejected_with_their_evidence(train: Train) -> None:
-    for columns in (
-        {"a": A, "b": A + 1e-9 * B, "y": 2 * A - B + E},
-        {"start": 1.7e9 + 1e7 * RNG.random(400), "y": E},
-    ):
+    for columns in ({"a": A, "b": A + 1e-9 * B, "y": 2 * A - B + E}, {"start": 1.7e9 + 1e7 * RNG.random(400), "y": E}):
         if "start" in columns:
             columns["end"] = columns["start"] + RNG.uniform(1, 30, 400)
         with pytest.raises(gdpipe.ConvergenceError, match="max_iterations was reached first") as raised:

@@ -105,11 +105,7 @@ def train(data: Path, output: Path, **settings: Any) -> gdpipe.Run:
     ids=["plain", "filters", "no statistics", "no statistics, filters", "several shards"],
 )
 def test_footers_and_the_run_before_are_looked_at_once(
-    options: dict[str, Any],
-    settings: dict[str, Any],
-    tmp_path: Path,
-    counts: Counts,
-    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any], settings: dict[str, Any], tmp_path: Path, counts: Counts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, output = tmp_path / "data", tmp_path / "runs"
     names = write_files(data, **options)

@@ -169,9 +169,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, di
     ],
 )
 def test_changed_sums_do_not_pass_beside_the_rows(
-    kept: tuple[Path, Path, dict[str, Any], gdpipe.Run],
-    change: Change,
-    check: str,
+    kept: tuple[Path, Path, dict[str, Any], gdpipe.Run], change: Change, check: str
 ) -> None:
     data, output, options, honest = kept
     rewrite(output, change)
@@ -227,9 +225,7 @@ IMPOSSIBLE: dict[str, Change] = {
 
 @pytest.mark.parametrize("change", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_sums_that_no_rows_have_are_not_used_and_made_anew(
-    kept: tuple[Path, Path, dict[str, Any], gdpipe.Run],
-    change: Change,
-    caplog: pytest.LogCaptureFixture,
+    kept: tuple[Path, Path, dict[str, Any], gdpipe.Run], change: Change, caplog: pytest.LogCaptureFixture
 ) -> None:
     data, output, options, honest = kept
     before = [entry.name for entry in entries(output)]

@@ -97,11 +97,7 @@ def test_any_layout(
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_any_number_of_threads_in_little_memory(
-    workers: int,
-    rows: pa.Table,
-    reference: tuple[bytes, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    workers: int, rows: pa.Table, reference: tuple[bytes, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data").mkdir()
     odd_row_groups(rows, tmp_path / "data")
@@ -132,13 +128,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     arithmetic=st.just("exact"),
 )
 def test_any_cut_of_small_data_with_nulls_and_weights(
-    seed: int,
-    n: int,
-    cuts: list[int],
-    group: int,
-    weighted: bool,
-    arithmetic: str,
-    folders: Callable[[], Path],
+    seed: int, n: int, cuts: list[int], group: int, weighted: bool, arithmetic: str, folders: Callable[[], Path]
 ) -> None:
     rows, found = table(n, seed), []
     for edges in ([0, n], sorted({0, n, *(c for c in cuts if c < n)})):

@@ -26,12 +26,7 @@ from gdpipe.source.literals import (
 )
 
 IS_NULL, IS_NOT_NULL, IN, NOT_IN = "is null", "is not null", "in", "not in"
-_COMPARE: dict[str, Callable[..., Any]] = {
-    "<": pc.less,
-    "<=": pc.less_equal,
-    ">": pc.greater,
-    ">=": pc.greater_equal,
-}
+_COMPARE: dict[str, Callable[..., Any]] = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
 # for values from low to high: whether one may pass, and whether one may fail
 _MAY_PASS: dict[str, Callable[[Any, Any, tuple[Any, ...]], Any]] = {
     "<": lambda low, high, values: low < values[0],

@@ -92,11 +92,7 @@ def _all_numeric(config: TrainingConfig, source: Source) -> tuple[tuple[str, ...
             # text in one file and numbers in another is an error, not a column to leave out
             source.check_columns([field.name], "feature")
             features.append(field.name)
-    reasons = {
-        "the index of a pandas table": of_index,
-        "not in every file": elsewhere,
-        "not numeric": others,
-    }
+    reasons = {"the index of a pandas table": of_index, "not in every file": elsewhere, "not numeric": others}
     notices = tuple(f"left out, {why}: {', '.join(names)}" for why, names in reasons.items() if names)
     return tuple(features), notices
 

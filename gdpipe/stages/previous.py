@@ -210,11 +210,7 @@ def latest_fit(start: Start) -> PublishedFit | None:
     parameters, metrics = (read_artifact(folder, f"{name}.parquet") for name in (catalog.PARAMETERS, catalog.METRICS))
     try:
         return PublishedFit.of(
-            str(manifest["run_id"]),
-            str(manifest["target"]),
-            parameters,
-            metrics,
-            manifest["settings"],
+            str(manifest["run_id"]), str(manifest["target"]), parameters, metrics, manifest["settings"]
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise PublishError(f"{folder} cannot be read ({first_line(error)})") from error

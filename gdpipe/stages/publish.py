@@ -14,12 +14,7 @@ logger = logger_named(__name__)
 
 
 def publish(
-    config: TrainingConfig,
-    ingested: Ingested,
-    fit: Fit,
-    predicted: Predicted,
-    evidence: Evidence,
-    staging: Staging,
+    config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Predicted, evidence: Evidence, staging: Staging
 ) -> Place:
     """Write the manifest, put the run in its place and, unless `latest` is false, switch `latest.json` to it.
 

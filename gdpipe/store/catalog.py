@@ -187,9 +187,5 @@ def predictions_schema(key: list[pa.Field], run_id: str) -> pa.Schema:
 def described(plain: pa.Schema, artifact: str, run_id: str) -> pa.Schema:
     """A schema with the metadata that every file carries."""
     return plain.with_metadata(
-        {
-            "gdpipe.schema_version": str(SCHEMA_VERSION),
-            "gdpipe.run_id": run_id,
-            "gdpipe.artifact": artifact,
-        }
+        {"gdpipe.schema_version": str(SCHEMA_VERSION), "gdpipe.run_id": run_id, "gdpipe.artifact": artifact}
     )

@@ -173,11 +173,7 @@ def test_every_example_of_the_help_works_in_its_order(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        (["trian", "data"], "'train'"),
-        (["train", "data", "--taget", "y"], "'--target'"),
-    ],
+    ("typed", "meant"), [(["trian", "data"], "'train'"), (["train", "data", "--taget", "y"], "'--target'")]
 )
 def test_a_misspelt_name_is_answered_with_the_near_one(typed: list[str], meant: str) -> None:
     done = gdpipe_cli(*typed)

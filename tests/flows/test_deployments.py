@@ -99,12 +99,7 @@ def test_a_missing_source_fails_with_exit_code_1_and_the_path(machine: Machine) 
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("learning_rate", "-1"),
-        ("method", "newton"),
-        ("filters", '[["month", "=>", 6]]'),
-    ],
+    ("setting", "value"), [("learning_rate", "-1"), ("method", "newton"), ("filters", '[["month", "=>", 6]]')]
 )
 def test_a_wrong_value_is_refused_before_there_is_a_run(machine: Machine, setting: str, value: str) -> None:
     """By the server itself; test_form.py has the other bounds."""

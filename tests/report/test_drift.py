@@ -80,11 +80,7 @@ def test_the_coefficient_of_an_exact_fit_has_moved_by_no_number_of_errors() -> N
 @pytest.mark.parametrize(
     ("shifts", "scale", "words"),
     [
-        (
-            WAS_CONSTANT,
-            0.0,
-            dict.fromkeys(("mean_shift_sd", "scale_ratio", "scale_shift_se"), "was constant"),
-        ),
+        (WAS_CONSTANT, 0.0, dict.fromkeys(("mean_shift_sd", "scale_ratio", "scale_shift_se"), "was constant")),
         (IS_CONSTANT, 4.0, dict.fromkeys(("scale_ratio", "scale_shift_se"), "is constant now")),
         (ANOTHER_VALUE, 0.0, dict.fromkeys(("mean_shift_sd", "mean_shift_se"), "new constant")),
         (ONE_VALUE, 0.0, {}),

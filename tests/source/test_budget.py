@@ -29,11 +29,7 @@ MIB = 2**20
 
 @pytest.mark.parametrize(
     ("memory", "workers", "columns", "expected"),
-    [
-        (512 * MIB, 2, 20, 32_768),
-        (8 * MIB, 2, 20, 2 * MIB // (20 * 32)),
-        (8 * MIB, 64, 200, 1024),
-    ],
+    [(512 * MIB, 2, 20, 32_768), (8 * MIB, 2, 20, 2 * MIB // (20 * 32)), (8 * MIB, 64, 200, 1024)],
 )
 def test_rows_of_a_batch_follow_from_memory(memory: int, workers: int, columns: int, expected: int) -> None:
     assert batch_rows(memory, workers, columns) == expected

@@ -19,10 +19,7 @@ FORMATS = {
     "Iceberg": ("metadata/v1.metadata.json", "data/day=1/0.parquet"),
     "Hudi": (".hoodie/hoodie.properties", "day=1/0.parquet"),
 }
-NEIGHBOURS = {
-    "Iceberg": "metadata/00001-2f0c6e5e.gz.metadata.json",
-    "Hudi": "day=1/.hoodie_partition_metadata",
-}
+NEIGHBOURS = {"Iceberg": "metadata/00001-2f0c6e5e.gz.metadata.json", "Hudi": "day=1/.hoodie_partition_metadata"}
 
 
 def table(folder: Path, owner: str, marker: str | None = None) -> Path:

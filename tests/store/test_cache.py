@@ -113,12 +113,7 @@ def test_an_entry_that_cannot_be_removed_or_read_is_no_hindrance(tmp_path: Path)
 
 
 def test_what_is_not_named_as_an_entry_is_neither_read_nor_removed(tmp_path: Path) -> None:
-    names = [
-        f"{KEY}-{'0' * 63}.json",
-        f"{KEY}-mine.json",
-        f"{KEY}-{'0' * 64}.json.bak",
-        f"{KEY}-{'A' * 64}.json",
-    ]
+    names = [f"{KEY}-{'0' * 63}.json", f"{KEY}-mine.json", f"{KEY}-{'0' * 64}.json.bak", f"{KEY}-{'A' * 64}.json"]
     names += [f"{KEY}-{'0' * 64}/{KEY}-{'0' * 64}.json", f"{KEY}.json", KEY]
     for name in names:
         path = tmp_path / "moments" / name

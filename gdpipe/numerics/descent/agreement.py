@@ -59,10 +59,7 @@ class Agreement:
 
     @classmethod
     def foreseen(
-        cls,
-        problem: LeastSquares,
-        relations: Sequence[Relation],
-        total_weight: float | None = None,
+        cls, problem: LeastSquares, relations: Sequence[Relation], total_weight: float | None = None
     ) -> "Agreement | None":
         """The limits before a descent, from the eigenvalues; None where float64 cannot tell the least from zero.
 

@@ -85,13 +85,7 @@ class ExactProducts(CrossProducts):
             products = products - np.outer(moments.sums, moments.sums)
         total_weight = Fraction(moments.weight) * power_of_two(moments.weight_exponent)
         return cls(
-            moments.n_samples,
-            float(total_weight),
-            centred,
-            moments.weight,
-            moments.sums,
-            products,
-            moments.exponents,
+            moments.n_samples, float(total_weight), centred, moments.weight, moments.sums, products, moments.exponents
         )
 
     @property

@@ -47,10 +47,7 @@ class Dependencies:
 
     @classmethod
     def of(
-        cls,
-        cross: CrossProducts,
-        problem: LeastSquares,
-        resolution: NDArray[np.float64] | None = None,
+        cls, cross: CrossProducts, problem: LeastSquares, resolution: NDArray[np.float64] | None = None
     ) -> "Dependencies":
         """All dependencies; the exact ones are found first.
 
