@@ -48,10 +48,6 @@ class Settings:
             # None is no columns, as the command line and the form have it
             value = () if value is None and item.default == () else kinds.checked(item.name, item.type, value)
             object.__setattr__(self, item.name, value)
-        self._check_together()
-
-    def _check_together(self) -> None:
-        """Refuse settings that are right one by one, but not together."""
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
@@ -146,7 +142,8 @@ class TrainingConfig(Settings):
         """`memory` in bytes."""
         return kinds.bytes_of(self.memory)
 
-    def _check_together(self) -> None:
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
         features = self.features or ()
         if self.features == ():
             raise ConfigError("features (): must name a column; leave the setting out for all that are numbers")

@@ -41,7 +41,12 @@ def normalized(filters: Any) -> list[Any] | None:
         return None
     if isinstance(filters, str):
         if not filters.lstrip().startswith("["):
-            return _of_sql(filters)
+            from gdpipe.sql_condition import read  # loads sqlglot
+
+            try:
+                return read(filters, _number)
+            except ValueError as error:
+                raise ConfigError(f"filters {filters!r}: {error}") from None
         try:
             filters = json.loads(filters)
         except ValueError as error:
@@ -137,12 +142,3 @@ def _number(text: str) -> int | float | str:
     if exact == exact.to_integral_value() and exact.adjusted() < 1000:
         return int(exact)
     return float(text) if Decimal(repr(float(text))) == exact else text
-
-
-def _of_sql(text: str) -> list[Any]:
-    from gdpipe.sql_condition import read  # loads sqlglot
-
-    try:
-        return read(text, _number)
-    except ValueError as error:
-        raise ConfigError(f"filters {text!r}: {error}") from None

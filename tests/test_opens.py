@@ -181,7 +181,7 @@ def test_a_run_that_is_published_meanwhile_changes_no_answer(tmp_path: Path) -> 
 def test_a_stage_that_is_tried_again_lists_the_source_anew(tmp_path: Path) -> None:
     names = write_files(tmp_path / "data")
     start = Start(gdpipe.TrainingConfig(source=str(tmp_path / "data"), target="y"))
-    opened = start.source()
+    opened = start.source
     write_parquet(tmp_path / "data" / "more.parquet", line_columns(70, seed=9))
     assert start.take_source() is opened
     assert [file.name for file in start.take_source().files] == [*names, "more.parquet"]

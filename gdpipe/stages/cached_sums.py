@@ -4,13 +4,10 @@ import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gdpipe.filters import Filters, filter_columns, filter_groups
 from gdpipe.numerics.problem.contradictions import contradictions
@@ -18,11 +15,10 @@ from gdpipe.numerics.sums.moments import Moments
 from gdpipe.printable import logger_named
 from gdpipe.source.files import first_line
 from gdpipe.source.scan import Shard
-from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile
-from gdpipe.stages.columns import Columns
 from gdpipe.stages.progress import reported
 from gdpipe.stages.scan.row_sums import VERSION, Sums
+from gdpipe.stages.scan.sum_shard import SumShard
 from gdpipe.store.cache import Cache
 
 logger = logger_named(__name__)
@@ -34,15 +30,11 @@ class CachedSums:
 
     Attributes:
         cache: Where they are kept.
-        source: The files.
-        columns: Which are summed.
-        exponents: The grid, shape (k,), of all that `columns.fitted` names.
+        work: How they are made.
     """
 
     cache: Cache
-    source: Source
-    columns: Columns
-    exponents: NDArray[np.int64]
+    work: SumShard
 
     def load(self, file: SourceFile) -> Sums | None:
         """A file's sums, if they were kept and are whole."""
@@ -50,8 +42,9 @@ class CachedSums:
         entry = self.cache.load(of)
         if entry is None:
             return None
+        columns = self.work.columns
         try:
-            sums = Sums.from_json(entry, len(self.columns.features) + 1, weighted=self.columns.weight is not None)
+            sums = Sums.from_json(entry, len(columns.features) + 1, weighted=columns.weight is not None)
             for reason in self._contradictions(file, sums):
                 raise ValueError(f"no rows have such sums: {reason}")
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -61,9 +54,9 @@ class CachedSums:
 
     def _contradictions(self, file: SourceFile, sums: Sums) -> Iterator[str]:
         """Reasons why these cannot be the sums of a file's rows; none where they may be."""
-        moments, account, weighted = sums.moments, sums.account, self.columns.weight is not None
+        moments, account, columns = sums.moments, sums.account, self.work.columns
         assert isinstance(moments, Moments)
-        grid = self.exponents.tolist()
+        weighted, grid = columns.weight is not None, self.work.exponents.tolist()
         if [*moments.exponents.tolist(), moments.weight_exponent] != (grid if weighted else [*grid, 0]):
             yield "their grid is another"
         complete, missing = account.used + account.zero_weight, account.missing.tolist()
@@ -76,7 +69,7 @@ class CachedSums:
         if (sums.first_missing is not None) != any(missing):
             yield "a first missing value is named where there is none, or none where there is one"
         if first := sums.first_missing:
-            in_column = dict(zip(self.columns.fitted, missing, strict=True)).get(first.column)
+            in_column = dict(zip(columns.fitted, missing, strict=True)).get(first.column)
             if first.path != file.path or first.row >= sum(file.group_rows) or not in_column:
                 yield f"no value is missing in column {first.column!r} of {first.path}, row {first.row}"
         if not weighted and (account.zero_weight or moments.weight != account.used or math.isfinite(sums.least_weight)):
@@ -97,26 +90,22 @@ class CachedSums:
 
     def _of(self, file: SourceFile) -> dict[str, Any]:
         """All that a file's sums depend on, in plain words."""
-        filters = self.source.filters if file.filtered else None
+        columns, filters = self.work.columns, self.work.source.filters if file.filtered else None
         return {
             "version": VERSION,
             "file": file.fingerprint,
-            "columns": [_column(file, name) for name in self.columns.fitted],
-            "weighted": self.columns.weight is not None,
+            "columns": [_column(file, name) for name in columns.fitted],
+            "weighted": columns.weight is not None,
             # a filter that keeps every row of a file is no filter: a year of monthly windows reads every file once
             "filters": _plain(filters) if filters else None,
             # what it lacks is asked for in alternatives that its partition rules out
             "filtered_by": [_column(file, name) for name in filter_columns(filters) if file.has(name)],
-            "grid": self.exponents.tolist(),
+            "grid": self.work.exponents.tolist(),
         }
 
 
 def sums_by_file(
-    work: Callable[[Shard], dict[int, Sums]],
-    source: Source,
-    parts: Sequence[Shard],
-    kept: CachedSums | None,
-    executor: Executor,
+    work: SumShard, parts: Sequence[Shard], cache: Cache | None, executor: Executor
 ) -> Iterator[tuple[int, Sums, bool]]:
     """Each file's index, its sums, and whether they were kept: first those that were, then the others as they come.
 
@@ -126,6 +115,7 @@ def sums_by_file(
         DataError: A file is damaged, or was changed while it was read.
         PublishError: Sums cannot be kept.
     """
+    source, kept = work.source, CachedSums(cache, work) if cache else None
     waiting: list[Shard] = []
     for f, shards in itertools.groupby(parts, key=lambda shard: shard.file):
         if kept and (sums := kept.load(source.files[f])):

@@ -44,11 +44,7 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
         ConfigError: A key has the name of a column of predictions.
         SchemaError: A column is missing, cannot be used, or no feature is left.
     """
-    notices: tuple[str, ...] = ()
-    if config.features is None:
-        features, notices = _all_numeric(config, source)
-    else:
-        features = config.features
+    features, notices = _all_numeric(config, source) if config.features is None else (config.features, ())
     source.check_columns([config.target], "target")
     source.check_columns(features, "feature")
     source.check_columns([config.weight] if config.weight else [], "weight")
@@ -104,12 +100,12 @@ def _booleans(names: Sequence[str], source: Source) -> list[str]:
         kind = schema.field(name).type
         return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
-    # the first file rules out nearly all columns, which is fast with many files
-    candidates = [name for name in names if may_be(source.schema, name)]
     return [
         name
-        for name in candidates
-        if all(may_be(file.schema, name) for file in source.files if name in file.schema.names)
+        for name in names
+        # the first file rules out nearly all columns, which is fast with many files
+        if may_be(source.schema, name)
+        and all(may_be(file.schema, name) for file in source.files if name in file.schema.names)
     ]
 
 

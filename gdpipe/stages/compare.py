@@ -4,14 +4,16 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import PublishError
+from gdpipe.numerics.inference.drift import Fitted, measure
 from gdpipe.printable import logger_named
 from gdpipe.report.drift import largest_shifts
 from gdpipe.source.arrays import to_table
-from gdpipe.stages.drift import drift_columns
 from gdpipe.stages.gate import Gate, judge, missing_columns
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.previous import PublishedFit, latest_fit
@@ -73,6 +75,25 @@ def compare(
         return Comparison(gate, None, None, (), (), notices)
     drift = to_table(drift_columns(previous, fit), catalog.schema(catalog.DRIFT, run_id))
     return Comparison(gate, previous.run_id, drift, largest_shifts(drift), previous.differences(fit), notices)
+
+
+def drift_columns(previous: PublishedFit, now: PublishedFit) -> dict[str, Any]:
+    """The columns of `drift`: one row a term of the new fit; NaN where the earlier one did not have it."""
+    rows = [previous.terms.index(term) if term in previous.terms else None for term in now.terms]
+
+    def aligned(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([np.nan if row is None else values[row] for row in rows])
+
+    old = previous.fitted
+    before = Fitted(old.n, aligned(old.mean), aligned(old.scale), aligned(old.estimate), aligned(old.std_error))
+    return {
+        "term": [term.name for term in now.terms],
+        "role": [term.role for term in now.terms],
+        "previous_mean": before.mean,
+        "previous_scale": before.scale,
+        "previous_estimate": before.estimate,
+        **asdict(measure(before, now.fitted)),
+    }
 
 
 def _previous(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
 from gdpipe.fit import Fit
@@ -13,7 +12,6 @@ from gdpipe.numerics.descent.landscape import Landscape
 from gdpipe.report.page import page
 from gdpipe.source.arrays import to_table
 from gdpipe.stages.alternatives import Forecast, alternatives
-from gdpipe.stages.check_rows import as_columns
 from gdpipe.stages.compare import Comparison, compare
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
@@ -44,7 +42,13 @@ def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Pr
     Raises:
         PublishError: A file cannot be written.
     """
-    tables = _tables(config, ingested, fit, staging.run_id)
+    columns = {  # in the order of the report's arguments
+        catalog.PARAMETERS: _parameters(config, fit),
+        catalog.LOSS_HISTORY: _loss_history(fit),
+        catalog.CONVERGENCE: _convergence(config, fit),
+        catalog.METRICS: _metrics(ingested, fit),
+    }
+    tables = {name: to_table(values, catalog.schema(name, staging.run_id)) for name, values in columns.items()}
     comparison = compare(config, ingested, tables[catalog.PARAMETERS], tables[catalog.METRICS], _rmse_slack(fit))
     if comparison.drift is not None:
         tables[catalog.DRIFT] = comparison.drift
@@ -65,17 +69,6 @@ def _rmse_slack(fit: Fit) -> float:
     """The amount by which stopping early and rounding may raise the fit's RMSE above that of OLS, in target units."""
     early = fit.certificate.excess_loss / math.sqrt(fit.solution.loss) if fit.solution.loss else 0.0
     return early + fit.rows.rounding * fit.regression.problem.scaling.target_scale
-
-
-def _tables(config: TrainingConfig, ingested: Ingested, fit: Fit, run_id: str) -> dict[str, pa.Table]:
-    """The artifacts by name, in the order of the report's arguments."""
-    columns = {
-        catalog.PARAMETERS: _parameters(config, fit),
-        catalog.LOSS_HISTORY: _loss_history(fit),
-        catalog.CONVERGENCE: _convergence(config, fit),
-        catalog.METRICS: _metrics(ingested, fit),
-    }
-    return {name: to_table(values, catalog.schema(name, run_id)) for name, values in columns.items()}
 
 
 def _parameters(config: TrainingConfig, fit: Fit) -> dict[str, Any]:
@@ -145,9 +138,22 @@ def _convergence(config: TrainingConfig, fit: Fit) -> dict[str, Any]:
         "row_gradient": certificate.row_gradient,
         "tolerance": config.tolerance,
         "dependencies": list(fit.dependencies),
-        **as_columns(fit.rows.checks),
+        **_row_checks(fit),
     }
     return {name: [value] for name, value in row.items()}
+
+
+def _row_checks(fit: Fit) -> dict[str, Any]:
+    """The values and limits of checks by the names of `convergence`; where there are none NaN, and None for a count."""
+    found = {check.name: check for check in fit.rows.checks}
+    columns: dict[str, Any] = {
+        "row_count_gap": int(found["row_count_gap"].value) if found else None,
+        "row_weight_gap": found["row_weight_gap"].value if found else math.nan,
+    }
+    for name in ("row_mean_gap", "row_loss_gap", "row_probe_gap"):
+        columns[name] = found[name].value if name in found else math.nan
+        columns[f"{name}_limit"] = found[name].limit if name in found else math.nan
+    return columns
 
 
 def _metrics(ingested: Ingested, fit: Fit) -> dict[str, Any]:

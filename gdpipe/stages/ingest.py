@@ -20,7 +20,7 @@ from gdpipe.source.budget import Budget
 from gdpipe.source.listing import notices_of
 from gdpipe.source.scan import Shard, budget_for, shards
 from gdpipe.source.source import Source
-from gdpipe.stages.cached_sums import CachedSums, sums_by_file
+from gdpipe.stages.cached_sums import sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.previous import Start
 from gdpipe.stages.published import files_to_predict
@@ -124,7 +124,8 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     source = start.take_source()
     columns, notices = choose_columns(config, source)
     notices += notices_of(source.passed_over)
-    exact = _is_exact(config, columns)
+    few = len(columns.features) <= EXACT_FEATURES
+    exact = few if config.arithmetic == "auto" else config.arithmetic == "exact"
     cache = Cache(place_at(config.output)) if keep and exact else None
     bound = source.largest(columns.fitted, cache)
     parts = tuple(shards(source, len(columns.fitted)))
@@ -136,8 +137,10 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     predicted = files_to_predict(config, source, start)
     gathering = _Gathering(parts, cache, predicted, at_most(budget.readers, executor))
     sums = gathering.total(work)
-    empty = _empty_features(config, columns, sums)
-    if empty:
+    counts = sums.account
+    # features that nobody named, and that no row has
+    empty = [j for j in range(len(columns.features)) if counts.missing[j] == counts.read > 0]
+    if empty and config.features is None:
         notices += (f"left out, null in every row: {', '.join(columns.features[j] for j in empty)}",)
         work = work.without(empty)
         columns, sums = work.columns, gathering.total(work)
@@ -149,7 +152,9 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     if config.weight:
         notices += _check_weights(config.weight, source, sums)
     notices += _notices_of_rounding(columns, source, sums.largest)
-    notices += _notices_of_memory(config, budget)
+    if budget.needed > config.memory_bytes:
+        needed = f"{budget.needed / 2**20:,.0f} MiB"
+        notices += (f"memory={config.memory!r} is less than one read of so many columns takes, {needed}",)
     rows = RowCount(
         read=sums.account.read,
         used=sums.moments.n_samples,
@@ -196,21 +201,12 @@ class _Gathering:
     cells: dict[bool, Sums] = field(default_factory=dict)
 
     def total(self, work: SumShard) -> Sums:
-        kept = CachedSums(self.cache, work.source, work.columns, work.exponents) if self.cache else None
         self.cells = {True: work.nothing(), False: work.nothing()}
-        for f, sums, is_kept in sums_by_file(work, work.source, self.parts, kept, self.executor):
+        for f, sums, is_kept in sums_by_file(work, self.parts, self.cache, self.executor):
             self.cells[f in self.predicted] += sums
             if not is_kept:
                 self.scanned[f] = sums.account.read
         return self.cells[True] + self.cells[False]
-
-
-def _empty_features(config: TrainingConfig, columns: Columns, sums: Sums) -> list[int]:
-    """Features that nobody named, and that no row has."""
-    account = sums.account
-    if config.features is not None or not account.read:
-        return []
-    return [j for j in range(len(columns.features)) if account.missing[j] == account.read]
 
 
 def _missing(columns: Columns, sums: Sums) -> dict[str, int]:
@@ -283,17 +279,3 @@ def _notices_of_rounding(columns: Columns, source: Source, largest: NDArray[np.f
         if size > 2**53 and pa.types.is_integer(source.schema.field(name).type)
     ]
     return (f"integers beyond 2^53 are rounded to float64: {', '.join(beyond)}",) if beyond else ()
-
-
-def _notices_of_memory(config: TrainingConfig, budget: Budget) -> tuple[str, ...]:
-    if budget.needed <= config.memory_bytes:
-        return ()
-    return (
-        f"memory={config.memory!r} is less than one read of so many columns takes, {budget.needed / 2**20:,.0f} MiB",
-    )
-
-
-def _is_exact(config: TrainingConfig, columns: Columns) -> bool:
-    if config.arithmetic == "auto":
-        return len(columns.features) <= EXACT_FEATURES
-    return config.arithmetic == "exact"

@@ -11,11 +11,15 @@ from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.gradient import gradient_of_sums
 from gdpipe.numerics.rows.residuals import ResidualStatistics
-from gdpipe.stages.check_rows import REMEDY, check_rows
+from gdpipe.numerics.rows.row_checks import LineGaps, RowCheck, weight_check
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.predict import Predicted
 
 EPSILON = float(np.finfo(np.float64).eps)
+REMEDY = (
+    "the rows read for the predictions are not those of the sums: train again when no file of the source changes, "
+    "with moments/ of the output removed"
+)
 
 
 def measure(ingested: Ingested, regression: Regression, solution: Solution, predicted: Predicted) -> Fit:
@@ -24,7 +28,7 @@ def measure(ingested: Ingested, regression: Regression, solution: Solution, pred
     residuals = _residuals(ingested, regression, predicted)
     read_again = predicted.rows.residuals.powers.n_samples
     gradient = float(np.abs(residuals.gradient).max(initial=0.0)) if read_again else math.nan
-    checks = check_rows(ingested, predicted, target_scale)
+    checks = _check_rows(ingested, predicted, target_scale)
     if not ingested.whole_weights:  # a weight of 2 is the row twice, but Durbin-Watson has no meaning for one of 0.3
         residuals = dataclasses.replace(residuals, durbin_watson=math.nan)
     rows = RowEvidence(
@@ -35,6 +39,32 @@ def measure(ingested: Ingested, regression: Regression, solution: Solution, pred
         return fit
     certificate = dataclasses.replace(fit.certificate, reason=f"{fit.certificate.reason}; {REMEDY}")
     return dataclasses.replace(fit, certificate=certificate)
+
+
+def _check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -> tuple[RowCheck, ...]:
+    """The gaps between both scans in counts, weights, and means of residuals, of their squares and of the probe's.
+
+    Only rows that were read again count; without any, there is no check.
+    """
+    rows, expected = predicted.rows, ingested.to_predict
+    if not (rows.account.read or expected.account.read):
+        return ()
+    counts = RowCheck("row_count_gap", float(rows.account.gap(expected.account)), 0.0)
+    weights = weight_check(rows.residuals.powers, expected.moments)
+    if not (rows.residuals.powers.weight and expected.moments.weight):
+        return (counts, weights)
+    model, probe, variance = predicted.model, predicted.probe, target_scale**2
+    of_model = LineGaps.of(
+        rows.residuals.powers, predicted.grids.unit, expected.moments, model.coef, model.intercept, ingested.largest
+    )
+    of_probe = LineGaps.of(rows.probe, probe.unit, expected.moments, probe.coef, probe.intercept, ingested.largest)
+    return (
+        counts,
+        weights,
+        RowCheck("row_mean_gap", of_model.mean, of_model.mean_limit),
+        RowCheck("row_loss_gap", of_model.square, of_model.square_limit),
+        RowCheck("row_probe_gap", of_probe.square / variance, of_probe.square_limit / variance),
+    )
 
 
 def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted) -> ResidualStatistics:

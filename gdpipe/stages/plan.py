@@ -57,7 +57,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         DataError: The input cannot be used, as far as footers and sample show.
     """
     start = Start(config)
-    source = start.source()
+    source = start.source
     columns, _ = choose_columns(config, source)
     nulls, least_left_out, silent = _gaps(source, columns.fitted)
     if config.null_policy == "fail" and config.filters is None and any(nulls.values()):
@@ -94,6 +94,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     first_scan = sampler.busy * scale / ingested.budget.readers
     least = least_left_out if config.filters is None else None
     condition = regression.problem.condition_number
+    notices = [f"footers without minimum and maximum cost one more read of: {', '.join(silent)}"] if silent else []
     return RunPlan(
         source=source.location,
         target=config.target,
@@ -120,7 +121,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         workers=ingested.budget.readers,
         batch_rows=ingested.budget.batch_rows,
         dependencies=describe(regression, columns.design.names),
-        notices=_notices(ingested, silent),
+        notices=(*ingested.notices, *notices),
     )
 
 
@@ -149,19 +150,16 @@ class _Sampler(Executor):
             start = time.perf_counter()
             return fn(shard), time.perf_counter() - start
 
-        began = time.perf_counter()
-        for result, seconds in self._executor.map(timed, self._sampled(shards), **options):
-            self.busy += seconds
-            before, began = began, time.perf_counter()
-            self.elapsed += began - before
-            yield result
-
-    def _sampled(self, shards: Iterable[Shard]) -> list[Shard]:
         cut = [
             dataclasses.replace(s, row_groups=tuple(g for g in s.row_groups if (s.file, g) in self._groups))
             for s in shards
         ]
-        return [shard for shard in cut if shard.row_groups]
+        began = time.perf_counter()
+        for result, seconds in self._executor.map(timed, [shard for shard in cut if shard.row_groups], **options):
+            self.busy += seconds
+            before, began = began, time.perf_counter()
+            self.elapsed += began - before
+            yield result
 
 
 def _spread(counts: list[int], sample_rows: int) -> list[int]:
@@ -205,10 +203,3 @@ def _gaps(source: Source, names: Sequence[str]) -> tuple[dict[str, int], int, li
                 nulls = {name: nulls[name] + missing[name] for name in names}
                 least += max(missing.values())
     return nulls, least, [name for name in names if name in silent]
-
-
-def _notices(ingested: Ingested, silent: Sequence[str]) -> tuple[str, ...]:
-    if not silent:
-        return ingested.notices
-    cost = f"footers without minimum and maximum cost one more read of: {', '.join(silent)}"
-    return (*ingested.notices, cost)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import pyarrow as pa
 
 from gdpipe.engine import at_most
 from gdpipe.fit import descended
@@ -18,12 +17,10 @@ from gdpipe.numerics.rows.density import DensityGrid
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualGrids
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
-from gdpipe.source.source import Source
-from gdpipe.stages.columns import Columns
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.progress import reported
 from gdpipe.stages.scan.predict_shard import PredictShard
-from gdpipe.stages.scan.rows_again import RowsAgain, RowsSpec
+from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec
 from gdpipe.store.runs import Staging
 from gdpipe.store.writer import WrittenFile
 
@@ -92,7 +89,7 @@ def predict(
     work = PredictShard(
         ingested.source,
         columns,
-        key_fields(ingested.source, columns),
+        [ingested.source.unified(name) for name in columns.key],
         model,
         staging.folder,
         staging.run_id,
@@ -100,7 +97,7 @@ def predict(
         spec,
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
-    files, rows = [], RowsAgain.zero(spec)
+    files, rows = [], RowsAgainAccumulator(spec).rows()
     results = at_most(ingested.budget.readers, executor).map(work, shards)
     for part in reported(results, ingested.source, shards, "predicted"):
         files.append(part.file)
@@ -138,12 +135,3 @@ def _weight_exponent(ingested: Ingested) -> int | None:
     # the first scan's grid, so that both scans have the same weights to the last bit
     moments = ingested.moments
     return moments.weight_exponent if isinstance(moments, Moments) else int(grid_exponents(ingested.largest)[-1])
-
-
-def key_fields(source: Source, columns: Columns) -> list[pa.Field]:
-    """The fields of the key columns in predictions.
-
-    Raises:
-        SchemaError: No type holds the values of all files.
-    """
-    return [source.unified(name) for name in columns.key]

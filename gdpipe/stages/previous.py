@@ -26,16 +26,10 @@ LONGEST_FILTERS = 200
 
 
 class Start:
-    """What a run finds when it starts: the run before it, and its source; each is looked up once, for all stages.
-
-    Args:
-        config: The settings of the run.
-    """
+    """What a run finds when it starts: the run before it, and its source; each is looked up once, for all stages."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self._config = config
-        self._listing: Listing | None = None
-        self._source: Source | None = None
 
     @functools.cached_property
     def previous(self) -> Place | None:
@@ -60,23 +54,23 @@ class Start:
         """Whether `latest.json` was read, and names a run."""
         return bool(self.__dict__.get("previous"))
 
+    @functools.cached_property
     def listing(self) -> Listing:
         """The files of the source; none is opened.
 
         Raises:
             DataError: There is no such place.
         """
-        self._listing = self._listing or find_files(self._config.source)
-        return self._listing
+        return find_files(self._config.source)
 
+    @functools.cached_property
     def source(self) -> Source:
         """The source, opened.
 
         Raises:
             DataError: It cannot be read.
         """
-        self._source = self._source or Source.open(self._config.source, self._config.filters, self.listing())
-        return self._source
+        return Source.open(self._config.source, self._config.filters, self.listing)
 
     def take_source(self) -> Source:
         """The source, opened, for the stage that reads it: one that is tried again gets it as it is by then.
@@ -85,9 +79,10 @@ class Start:
             DataError: It cannot be read.
         """
         try:
-            return self.source()
+            return self.source
         finally:
-            self._listing = self._source = None
+            self.__dict__.pop("listing", None)
+            self.__dict__.pop("source", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def nothing_to_do(config: TrainingConfig, start: Start) -> Place | None:
         and _material(json.loads(json.dumps(config.as_dict(), default=str))) == _material(manifest["settings"])
         and manifest["versions"] == versions()
         and _is_whole(start.previous, manifest)
-        and _is_input(start, _fingerprints(manifest))
+        and _is_input(start, [{name: entry[name] for name in FINGERPRINT} for entry in manifest["inputs"]])
     )
     return start.previous if same else None
 
@@ -65,17 +65,13 @@ def _published(start: Start) -> dict[str, Any] | None:
         return None
 
 
-def _fingerprints(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{name: entry[name] for name in FINGERPRINT} for entry in manifest["inputs"]]
-
-
 def _is_input(start: Start, fingerprints: list[dict[str, Any]]) -> bool:
     try:
-        listed = start.listing().fingerprints
+        listed = start.listing.fingerprints
         known = [{name: entry[name] for name in listed[0]} for entry in fingerprints] if listed else []
         if listed != known:
             return False  # footers need not be read
-        return [file.fingerprint for file in start.source().files] == fingerprints
+        return [file.fingerprint for file in start.source.files] == fingerprints
     except DataError:  # the run itself will say what is wrong with them
         return False
 

@@ -18,10 +18,9 @@ from gdpipe.source.columns import is_numeric
 from gdpipe.source.scan import Shard
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns, check_key
-from gdpipe.stages.predict import key_fields
 from gdpipe.stages.progress import reported
-from gdpipe.stages.scan.predict_shard import PredictShard
-from gdpipe.stages.scan.score_sums import ScoreSums, no_target
+from gdpipe.stages.scan.predict_shard import PredictShard, no_target
+from gdpipe.stages.scan.rows_again import ScoreSums
 from gdpipe.store import catalog
 from gdpipe.store.runs import Staging
 from gdpipe.store.writer import WrittenFile, write_table
@@ -99,7 +98,7 @@ def score(
         DataError: A file is damaged, was changed meanwhile, or a feature is infinite.
         PublishError: A part cannot be written.
     """
-    keys = key_fields(source, columns)
+    keys = [source.unified(name) for name in columns.key]
     work = PredictShard(source, columns, keys, model, staging.folder, staging.run_id, budget, None)
     files, sums = [], ScoreSums.zero(len(model.features))
     for part in reported(at_most(budget.readers, executor).map(work, shards), source, shards, "predicted"):

@@ -13,13 +13,13 @@ from gdpipe.model import Model
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.arrays import repeated, to_arrow
 from gdpipe.source.budget import Budget
-from gdpipe.source.columns import numbers
+from gdpipe.source.columns import is_numeric, numbers
 from gdpipe.source.files import first_line
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
+from gdpipe.source.source_file import SourceFile
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec
-from gdpipe.stages.scan.score_sums import ScoreSums, no_target
+from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec, ScoreSums
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
 from gdpipe.store.writer import TableWriter, WrittenFile, output_errors
@@ -131,6 +131,19 @@ class PredictShard:
             if not finite.all():
                 path, row = self.source.files[shard.file].path, batch.column(ROW)[int(np.argmin(finite))].as_py()
                 raise DataError(f"{path}: column {name!r} is infinite in row {row}; correct it or make it null")
+
+
+def no_target(source: Source, file: SourceFile, name: str) -> str | None:
+    """The reason why a file has no target to compare predictions with; None where it has one."""
+    if name in file.partition:
+        kind = source.schema.field(name).type
+    elif name not in file.schema.names:
+        return "is not there"
+    elif file.schema.names.count(name) > 1:
+        return "is there twice"
+    else:
+        kind = file.schema.field(name).type
+    return None if is_numeric(kind) else f"is {kind}"
 
 
 def _key(keys: list[pa.Field], batch: pa.RecordBatch, file: str) -> list[pa.Array]:

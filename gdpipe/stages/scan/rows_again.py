@@ -1,4 +1,4 @@
-"""What the second scan learns of the rows, to be held against the sums of the first."""
+"""What the second scan learns of the rows: of those that were fitted, to be held against their sums; or of new ones."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gdpipe.design import Design
 from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGrid
+from gdpipe.numerics.rows.prediction_error import error_sums
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.numerics.sums.moments import Moments
@@ -55,11 +56,6 @@ class RowsAgain:
     account: Account
     density: Density | None
 
-    @classmethod
-    def zero(cls, spec: RowsSpec) -> "RowsAgain":
-        """What no rows say."""
-        return RowsAgainAccumulator(spec).rows()
-
     def __add__(self, other: "RowsAgain") -> "RowsAgain":
         return RowsAgain(
             self.residuals + other.residuals,
@@ -70,11 +66,7 @@ class RowsAgain:
 
 
 class RowsAgainAccumulator:
-    """Gathers `RowsAgain` of consecutive rows. One thread's; not to be shared.
-
-    Args:
-        spec: How.
-    """
+    """Gathers `RowsAgain` of consecutive rows. One thread's; not to be shared."""
 
     def __init__(self, spec: RowsSpec) -> None:
         self._spec = spec
@@ -110,3 +102,60 @@ class RowsAgainAccumulator:
 
 def _rows(column: NDArray[np.float64], used: NDArray[np.bool_] | None) -> NDArray[np.float64]:
     return column if used is None else column[used]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreSums:
+    """Counts and sums over rows; + joins them in any order.
+
+    Attributes:
+        read: Rows that passed the filters.
+        predicted: Rows with a prediction.
+        missing: Rows in which each feature is null or NaN, shape (p,).
+        errors: The sums of `error_sums` over rows with a target and a prediction.
+        overflowed: Rows with a target and a prediction that are not in `errors`: their residual is too large for
+            float64.
+    """
+
+    read: int
+    predicted: int
+    missing: NDArray[np.int64]
+    errors: Moments
+    overflowed: int
+
+    @classmethod
+    def zero(cls, n_features: int) -> "ScoreSums":
+        """The sums of no rows."""
+        none = np.empty(0)
+        return cls(0, 0, np.zeros(n_features, np.int64), error_sums(none, none), 0)
+
+    @classmethod
+    def of(cls, block: Numbers, target: NDArray[np.float64] | None, residual: NDArray[np.float64]) -> "ScoreSums":
+        """The counts and sums of some rows.
+
+        Args:
+            block: The features, and the target where there is one.
+            target: The target, shape (m,); None where the rows have none.
+            residual: The residuals, shape (m,).
+        """
+        m = len(residual)
+        p = len(block.columns) - (target is not None)
+        incomplete = block.missing_in(slice(p))
+        missing = np.zeros(p, np.int64) if block.missing is None else block.missing[:p].sum(axis=1, dtype=np.int64)
+        predicted = m if incomplete is None else m - int(incomplete.sum())
+        if target is None:
+            none = np.empty(0)
+            return cls(m, predicted, missing, error_sums(none, none), 0)
+        complete, finite = block.complete, np.isfinite(residual)
+        both = finite if complete is None else finite & complete
+        overflowed = int((~finite if complete is None else ~finite & complete).sum())
+        return cls(m, predicted, missing, error_sums(target[both], residual[both]), overflowed)
+
+    def __add__(self, other: "ScoreSums") -> "ScoreSums":
+        return ScoreSums(
+            self.read + other.read,
+            self.predicted + other.predicted,
+            self.missing + other.missing,
+            self.errors + other.errors,
+            self.overflowed + other.overflowed,
+        )
