@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # Prefect brings it, without types
 from prefect import Flow, serve
-from prefect.schedules import Cron, Schedule
+from prefect.schedules import Cron
 
 PROJECT = Path(__file__).resolve().parents[1]
 POOL = "gdpipe"
@@ -23,7 +23,10 @@ def served() -> list[Any]:
             description=one["description"],
             parameters=one["parameters"],
             tags=one.get("tags", []),
-            schedules=[_schedule(**schedule) for schedule in one.get("schedules", [])],
+            schedules=[
+                Cron(each["cron"], timezone=each["timezone"], active=each.get("active", True))
+                for each in one.get("schedules", [])
+            ],
         )
         for one in described
         if one["work_pool"]["name"] == POOL
@@ -34,10 +37,6 @@ def _flow(entrypoint: str) -> Flow[..., Any]:
     path, _, name = entrypoint.partition(":")
     found: Flow[..., Any] = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
     return found
-
-
-def _schedule(cron: str, timezone: str, active: bool = True) -> Schedule:
-    return Cron(cron, timezone=timezone, active=active)
 
 
 if __name__ == "__main__":

@@ -47,22 +47,18 @@ def leaving(task: Callable[..., Any], output: str, artifacts: Sequence[str]) -> 
     @functools.wraps(task.fn)
     def noted(*args: Any, **kwargs: Any) -> Any:
         result = task.fn(*args, **kwargs)
-        _note(made, result)
+        try:
+            run = result if isinstance(result, Run) else Run(result)
+            facts = {"run": run.run_id, "folder": printable(run.location), "rows": run.manifest["rows"]["read"]}
+            for asset in made:
+                add_asset_metadata(asset, facts)
+        except Exception as error:  # of any kind, since the run is published already
+            logger.info("not noted with the assets: %s", error)
         return result
 
     # MaterializingTask.with_options cannot change the function, so a new task gets the options of the old one
     options = {name: getattr(task, name) for name in OPTIONS}
     return MaterializingTask(fn=noted, assets=made, materialized_by="gdpipe", persist_result=False, **options)
-
-
-def _note(made: Sequence[Asset], result: Any) -> None:
-    try:
-        run = result if isinstance(result, Run) else Run(result)
-        for asset in made:
-            facts = {"run": run.run_id, "folder": printable(run.location), "rows": run.manifest["rows"]["read"]}
-            add_asset_metadata(asset, facts)
-    except Exception as error:  # of any kind, since the run is published already
-        logger.info("not noted with the assets: %s", error)
 
 
 def _asset(path: str, artifact: str = "") -> Asset | None:

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any, NoReturn
@@ -33,15 +32,6 @@ POLL_SECONDS = 2.0
 ELSEWHERE = (*IMMATERIAL, "report")
 # the output where neither the deployment nor the command names one: windows do not go where readers look for the latest
 OUTPUT = "backfill"
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One value of the partition column and its outcome: published, skipped, FAILED, or left at a Ctrl-C."""
-
-    name: str
-    outcome: str
-    reason: str
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,22 +63,23 @@ def main(arguments: Sequence[str]) -> int:
         return refuse(str(error))
     stop = Event()
 
-    def work(value: Any) -> Window:
-        name = f"{given.column}={value}"
-        if value not in missing:
-            return _printed(Window(name, "skipped", f"published: {done[identity(every[value])]}"))
-        return _printed(_run(name, given.deployment, missing[value], stop))
+    def work(value: Any) -> str:
+        if value in missing:
+            outcome, reason = _run(given.deployment, missing[value], stop)
+        else:
+            outcome, reason = "skipped", f"published: {done[identity(every[value])]}"
+        tell(f"{printable(f'{given.column}={value}'):<20} {outcome:<10} {one_line(reason)}")
+        return outcome
 
     with ThreadPoolExecutor(given.at_once) as pool:
         try:
-            results = list(pool.map(work, values))
+            outcomes = list(pool.map(work, values))
         except BaseException:  # a Ctrl-C: no more windows begin, and those that run are not waited for
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    counts = {outcome: sum(r.outcome == outcome for r in results) for outcome in ("published", "skipped", "FAILED")}
-    tell(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
-    return 1 if counts["FAILED"] else 0
+    tell(", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in ("published", "skipped", "FAILED")))
+    return 1 if "FAILED" in outcomes else 0
 
 
 def windows(text: str) -> list[Any]:
@@ -137,19 +128,20 @@ def identity(settings: dict[str, Any]) -> str:
     return json.dumps({name: value for name, value in config.items() if name not in ELSEWHERE}, sort_keys=True)
 
 
-def _run(name: str, deployment: str, parameters: dict[str, Any], stop: Event) -> Window:
+def _run(deployment: str, parameters: dict[str, Any], stop: Event) -> tuple[str, str]:
+    """A window's outcome (published, FAILED, or left at a Ctrl-C) and the reason, after its run."""
     try:
         run: Any = run_deployment(deployment, parameters=parameters, timeout=0, as_subflow=False)
         with get_client(sync_client=True) as client:
             assert isinstance(client, SyncPrefectClient)
             while not (run.state and run.state.is_final()):
                 if stop.wait(POLL_SECONDS):
-                    return Window(name, "left", "its run goes on under its worker")
+                    return "left", "its run goes on under its worker"
                 run = client.read_flow_run(run.id)
     except Exception as error:  # of any kind, since the other windows go on
-        return Window(name, "FAILED", str(error))
+        return "FAILED", str(error)
     state = run.state
-    return Window(name, "published" if state.is_completed() else "FAILED", str(state.message or state.name))
+    return "published" if state.is_completed() else "FAILED", str(state.message or state.name)
 
 
 def _filters(parameters: dict[str, Any], column: str, value: Any) -> list[list[Any]]:
@@ -158,11 +150,6 @@ def _filters(parameters: dict[str, Any], column: str, value: Any) -> list[list[A
     if given is None or isinstance(given[0][0], str):
         return [*(given or []), window]
     return [[*alternative, window] for alternative in given]
-
-
-def _printed(window: Window) -> Window:
-    tell(f"{printable(window.name):<20} {window.outcome:<10} {one_line(window.reason)}")
-    return window
 
 
 class _Parser(argparse.ArgumentParser):

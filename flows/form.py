@@ -21,12 +21,10 @@ _OPTION = rf"[^?]*\?(.*&)?(?!({'|'.join(HARMLESS)})=)"
 _URI = rf"[^/]*://({_USER}|{_OPTION})|(?!file:)[^/]*:///.*@"
 
 
-def _repeats_no_parameters(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("Parameter validation failed")
-
-
 # Prefect logs all parameters where it refuses one; who gave them is told by its exception
-logging.getLogger("prefect.flows").addFilter(_repeats_no_parameters)
+logging.getLogger("prefect.flows").addFilter(
+    lambda record: not record.getMessage().startswith("Parameter validation failed")
+)
 
 
 def without_credentials(location: str) -> str:

@@ -39,16 +39,12 @@ def locked(output: str) -> Iterator[None]:
         yield
         return
     try:
-        _lock(descriptor, output)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("waiting: another run works on %s", output)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            logger.info("the output is free now")
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, output: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.info("waiting: another run works on %s", output)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        logger.info("the output is free now")

@@ -8,9 +8,8 @@ from threading import Thread
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.markdown import escaped, fenced, in_code
 from gdpipe.location import is_uri
-from gdpipe.printable import logger_named
+from gdpipe.printable import logger_named, printable
 from gdpipe.report.pictures.loss import loss_curve
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, summarize, summarize_scores
@@ -20,6 +19,8 @@ from gdpipe.store import catalog
 logger = logger_named("gdpipe.flows")
 
 SHOW_SECONDS = 8.0
+# every sign of ASCII that has a meaning in Markdown; '_' has one only at the edge of a word
+SIGNS = re.compile(r"[!-&(-+.:<-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_])|^-")
 
 
 def best_effort(act: Callable[[], object]) -> None:
@@ -42,16 +43,12 @@ def show(run: Run) -> None:
     best_effort(lambda: _show_training(run) if run.manifest["kind"] == "training" else _show_scores(run))
 
 
-def training_summary(folder: str) -> str:
-    """The summary of a training run in a dozen lines."""
-    run = Run.at(folder)
+def summary(run: Run) -> str:
+    """The summary of a training run or of scores in a dozen lines."""
+    if run.manifest["kind"] != "training":
+        return summarize_scores(run.location, run.manifest)
     tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
-    return summarize(folder, run.manifest, *tables)
-
-
-def scores_summary(folder: str) -> str:
-    """The summary of scores in a few lines."""
-    return summarize_scores(folder, Run.at(folder).manifest)
+    return summarize(run.location, run.manifest, *tables)
 
 
 def slug(text: str) -> str:
@@ -63,7 +60,7 @@ def _show_training(run: Run) -> None:
     name = f"train-{slug(run.manifest['target'])}"
     report = f"\n\n{_link(run, 'report.html')}" if run.place.exists("report.html") else ""
     create_markdown_artifact(
-        f"{fenced(training_summary(run.location))}\n\n{_link(run)}{report}",
+        f"{fenced(summary(run))}\n\n{_link(run)}{report}",
         key=f"{name}-summary",
         description=escaped(str(run.manifest["verdict"]["reason"])),
     )
@@ -78,7 +75,7 @@ def _show_training(run: Run) -> None:
 
 
 def _show_scores(run: Run) -> None:
-    text = f"{fenced(scores_summary(run.location))}\n\n{_link(run)}"
+    text = f"{fenced(summary(run))}\n\n{_link(run)}"
     create_markdown_artifact(
         text, key="score-summary", description=f"Scored with {escaped(run.manifest['scored_with'])}"
     )
@@ -102,3 +99,26 @@ def _picture(run: Run) -> str:
     svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     svg = svg.replace("</title>", f"</title><style>{STYLE}</style>", 1)
     return f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def escaped(text: str) -> str:
+    """One line of text, escaped."""
+    return SIGNS.sub(r"\\\g<0>", printable(text).strip())
+
+
+def fenced(text: str) -> str:
+    """Printable lines as a code block."""
+    fence = "`" * max(3, _longest_ticks(text) + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def in_code(text: str) -> str:
+    """One line of text as inline code."""
+    line = printable(text)
+    ticks = "`" * (_longest_ticks(line) + 1)
+    blank = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{ticks}{blank}{line}{blank}{ticks}"
+
+
+def _longest_ticks(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)

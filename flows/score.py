@@ -8,7 +8,6 @@ from prefect.client.schemas.objects import State
 from flows import assets, form
 from flows.names import scoring_name
 from flows.outcome import settled
-from flows.page import scores_summary
 from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import retried_task
@@ -35,4 +34,4 @@ def _score(settings: dict[str, Any]) -> Run:
 
 
 if __name__ == "__main__":
-    run_as_script(score, scores_summary)
+    run_as_script(score)

@@ -14,17 +14,19 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
 
 from flows import form
+from flows.page import summary
 from gdpipe.config import ScoringConfig, TrainingConfig
 from gdpipe.errors import GdpipeError
 from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, one_line, tell, unforeseen
 from gdpipe.kinds import Columns, Engine, Location, alternatives
 from gdpipe.location import without_credentials
+from gdpipe.run import Run
 
 SETTINGS = {f.name: alternatives(f.type) for declared in (ScoringConfig, TrainingConfig) for f in fields(declared)}
 
 
-def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
-    """Run a flow with the parameters of the command line, print its summary, and exit.
+def run_as_script(flow: Flow[..., Any]) -> None:
+    """Run a flow with the parameters of the command line, print the run's summary, and exit.
 
     Raises:
         SystemExit: 0 where the flow completed, 1 where it failed, 2 where a parameter is wrong; 70 and 130 as in
@@ -32,8 +34,29 @@ def run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
     """
     # without this, SIGTERM leaves Prefect's temporary server behind
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    run: Callable[..., State[Any]] = flow
     with exit_codes():
-        _run_as_script(flow, summary)
+        try:
+            given = parameters_of(sys.argv[1:])
+        except ValueError as error:
+            sys.exit(refuse(str(error)))
+        try:
+            state = run(**flow.validate_parameters(given), return_state=True)
+        except (ParameterBindError, ParameterTypeError, SignatureMismatchError) as error:
+            sys.exit(refuse(str(error)))
+        if not state.is_completed():
+            # our own errors are states with a message; an exception is there where nobody foresaw it
+            fault = state.result(raise_on_failure=False)
+            if isinstance(fault, Exception):
+                complain(unforeseen(fault, traceback_is="please report it with the traceback in the log above"))
+                sys.exit(UNFORESEEN)
+            complain(one_line(str(state.message)))
+            sys.exit(1)
+        try:
+            text = summary(Run.at(state.result()))
+        except GdpipeError:  # published, but out of sight: the credentials were the flow's own
+            text = str(state.message)
+        tell(text)
 
 
 @contextlib.contextmanager
@@ -55,35 +78,6 @@ def exit_codes() -> Iterator[None]:
             sys.exit(1)
         complain(unforeseen(error))
         sys.exit(UNFORESEEN)
-
-
-def _run_as_script(flow: Flow[..., Any], summary: Callable[[str], str]) -> None:
-    try:
-        given = parameters_of(sys.argv[1:])
-    except ValueError as error:
-        sys.exit(refuse(str(error)))
-    try:
-        state = _run(flow, flow.validate_parameters(given))
-    except (ParameterBindError, ParameterTypeError, SignatureMismatchError) as error:
-        sys.exit(refuse(str(error)))
-    if not state.is_completed():
-        # our own errors are states with a message; an exception is there where nobody foresaw it
-        fault = state.result(raise_on_failure=False)
-        if isinstance(fault, Exception):
-            complain(unforeseen(fault, traceback_is="please report it with the traceback in the log above"))
-            sys.exit(UNFORESEEN)
-        complain(one_line(str(state.message)))
-        sys.exit(1)
-    try:
-        text = summary(state.result())
-    except GdpipeError:  # published, but out of sight: the credentials were the flow's own
-        text = str(state.message)
-    tell(text)
-
-
-def _run(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:
-    run: Callable[..., State[Any]] = flow
-    return run(**parameters, return_state=True)
 
 
 def parameters_of(arguments: Sequence[str]) -> dict[str, Any]:

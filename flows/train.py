@@ -10,7 +10,6 @@ from flows import assets, form
 from flows.lock import locked
 from flows.names import training_name
 from flows.outcome import settled
-from flows.page import training_summary
 from flows.progress import progress_artifacts
 from flows.script import run_as_script
 from flows.tasks import plain_task, retried_task
@@ -57,4 +56,4 @@ def _train(settings: dict[str, Any]) -> Run:
 
 
 if __name__ == "__main__":
-    run_as_script(train, training_summary)
+    run_as_script(train)

@@ -2,7 +2,7 @@
 
 from gdpipe.config import TrainingConfig
 from gdpipe.fit import planned
-from gdpipe.numerics.descent.descent import Plan, Solution, Status, minimize
+from gdpipe.numerics.descent.descent import Solution, Status, minimize
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.printable import logger_named
 from gdpipe.stages.progress import Activity, telling
@@ -30,16 +30,12 @@ def fit(config: TrainingConfig, regression: Regression, total_weight: float | No
         problem.condition_number,
         forecast,
     )
-    with telling(_descent(plan)) as activity:
+    known, total = "forecast", plan.forecast_iterations
+    if total is None or total > plan.max_iterations:
+        known, total = "at most", plan.max_iterations
+    with telling(Activity("descended", total, "steps", known)) as activity:
         solution = minimize(problem, plan, lambda step, norm: activity.at(step, f"gradient norm {norm:.1e}"))
         if solution.status is Status.CONVERGED:
             activity.total = solution.iterations  # what was a forecast is now known
         activity.at(solution.iterations)
     return solution
-
-
-def _descent(plan: Plan) -> Activity:
-    forecast, most = plan.forecast_iterations, plan.max_iterations
-    if forecast is None or forecast > most:
-        return Activity("descended", most, "steps", "at most")
-    return Activity("descended", forecast, "steps", "forecast")

@@ -24,7 +24,7 @@ from gdpipe.stages.cached_sums import sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.previous import Start
 from gdpipe.stages.published import files_to_predict
-from gdpipe.stages.scan.row_sums import Sums
+from gdpipe.stages.scan.row_sums import Account, Sums, by_column
 from gdpipe.stages.scan.sum_shard import SumShard, check_usable
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
@@ -35,30 +35,6 @@ logger = logger_named(__name__)
 WEIGHT_RANGE = 1e9
 # the most that a value may be rounded, in standard deviations of its column
 COARSEST_STEP = 2.0**-32
-
-
-@dataclass(frozen=True, slots=True)
-class RowCount:
-    """What became of the rows.
-
-    Attributes:
-        read: Rows that passed the filters.
-        used: Rows that were fitted.
-        missing: By column, rows in which it is null or NaN; a row may miss several.
-        zero_weight: Complete rows of weight 0.
-        scanned: Rows of `read` that this run did read; the others' sums were kept from an earlier one.
-    """
-
-    read: int
-    used: int
-    missing: dict[str, int]
-    zero_weight: int
-    scanned: int
-
-    @property
-    def left_out(self) -> int:
-        """Rows read but not used."""
-        return self.read - self.used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,9 +50,9 @@ class Ingested:
         least_weight: The smallest positive weight used; 1 where rows are unweighted.
         whole_weights: Whether every weight is an integer, and so may stand for repeated rows.
         moments: Sums over the rows used.
-        rows: Row accounting.
+        rows: What became of all rows.
         notices: What a person should know, one line each.
-        scanned: Indices of the files whose sums were made from their rows.
+        scanned: Rows that passed the filters in the files that this run read, by index; the others' sums were kept.
         predicted: Indices of the files whose rows are to be predicted.
         to_predict: What the first scan learned of their rows.
         unpredicted: Sums over the rows used of all other files.
@@ -91,9 +67,9 @@ class Ingested:
     least_weight: float
     whole_weights: bool
     moments: Moments | Float64Moments
-    rows: RowCount
+    rows: Account
     notices: tuple[str, ...]
-    scanned: frozenset[int]
+    scanned: dict[int, int]
     predicted: frozenset[int]
     to_predict: Sums
     unpredicted: Moments | Float64Moments
@@ -155,13 +131,6 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     if budget.needed > config.memory_bytes:
         needed = f"{budget.needed / 2**20:,.0f} MiB"
         notices += (f"memory={config.memory!r} is less than one read of so many columns takes, {needed}",)
-    rows = RowCount(
-        read=sums.account.read,
-        used=sums.moments.n_samples,
-        missing=_missing(columns, sums),
-        zero_weight=sums.account.zero_weight,
-        scanned=sum(gathering.scanned.values()),
-    )
     for notice in notices:
         logger.info(notice)
     return Ingested(
@@ -173,9 +142,9 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         sums.least_weight if config.weight else 1.0,
         sums.whole_weights,
         sums.moments,
-        rows,
+        sums.account,
         notices,
-        frozenset(gathering.scanned),
+        gathering.scanned,
         gathering.predicted,
         gathering.cells[True],
         gathering.cells[False].moments,
@@ -209,11 +178,6 @@ class _Gathering:
         return self.cells[True] + self.cells[False]
 
 
-def _missing(columns: Columns, sums: Sums) -> dict[str, int]:
-    """By column, the rows in which it is missing, where there are any."""
-    return {name: count for name, count in zip(columns.fitted, sums.account.missing.tolist(), strict=True) if count}
-
-
 def _is_coarse(work: SumShard, sums: Sums) -> bool:
     """Whether the grid, which suits the largest values of all rows, rounds the rows used more than it may."""
     wanted = grid_exponents(sums.largest)
@@ -236,13 +200,14 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: Sums)
         raise DataError(f"{source.location}: {found}")
     if config.null_policy == "fail" and sums.first_missing is not None:
         first = sums.first_missing
-        count = _missing(columns, sums)[first.column]
+        count = by_column(columns.fitted, sums.account.missing)[first.column]
         raise DataError(
             f"{first.path}: column {first.column!r} is null or NaN in {count:,} rows, first in row {first.row}; "
             "null_policy='drop' leaves such rows out"
         )
     if not sums.moments.n_samples:
-        gaps = ", ".join(f"{name} {count:,}" for name, count in _missing(columns, sums).items())
+        missing = by_column(columns.fitted, sums.account.missing)
+        gaps = ", ".join(f"{name} {count:,}" for name, count in missing.items())
         reason = (
             f"all weights are zero or rows incomplete ({gaps or 'no nulls'})" if columns.weight else f"null in: {gaps}"
         )

@@ -12,6 +12,7 @@ from gdpipe.stages.alternatives import Forecast
 from gdpipe.stages.compare import Comparison
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.published import versions
+from gdpipe.stages.scan.row_sums import by_column
 from gdpipe.store.catalog import SCHEMA_VERSION
 from gdpipe.store.writer import WrittenFile
 
@@ -41,10 +42,10 @@ def manifest(
         "passed_over": list(ingested.source.passed_over),
         "rows": {
             "read": rows.read,
-            "scanned": rows.scanned,
+            "scanned": sum(ingested.scanned.values()),
             "used": rows.used,
-            "left_out": rows.left_out,
-            "null": rows.missing,
+            "left_out": rows.read - rows.used,
+            "null": by_column(ingested.columns.fitted, rows.missing),
             "zero_weight": rows.zero_weight,
         },
         "verdict": {"passed": fit.certificate.passed, "reason": fit.certificate.reason},

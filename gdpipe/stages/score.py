@@ -20,6 +20,7 @@ from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns, check_key
 from gdpipe.stages.progress import reported
 from gdpipe.stages.scan.predict_shard import PredictShard, no_target
+from gdpipe.stages.scan.row_sums import by_column
 from gdpipe.stages.scan.rows_again import ScoreSums
 from gdpipe.store import catalog
 from gdpipe.store.runs import Staging
@@ -60,7 +61,7 @@ class Scored:
                 "read": sums.read,
                 "predicted": sums.predicted,
                 "left_out": sums.read - sums.predicted,
-                "null": {n: c for n, c in zip(self.features, sums.missing.tolist(), strict=True) if c},
+                "null": by_column(self.features, sums.missing),
             },
             "metrics": _finite({**error, "r2_kind": trained["r2_kind"], **numbers}, names),
             "training_metrics": _finite(trained, names),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from flows.markdown import escaped, fenced, in_code
+from flows.page import escaped, fenced, in_code
 from flows.train import train
 from gdpipe.printable import printable
 from tests.conftest import write_parquet

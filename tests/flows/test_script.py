@@ -11,7 +11,6 @@ import pytest
 
 from flows import backfill
 from flows import train as train_module
-from flows.page import training_summary
 from flows.script import exit_codes, run_as_script
 from flows.train import train
 from gdpipe import pipeline
@@ -27,7 +26,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(*parameters: str) -> object:
         monkeypatch.setattr(sys, "argv", ["train", *parameters])
         try:
-            run_as_script(train, training_summary)
+            run_as_script(train)
         except SystemExit as end:
             return end.code
         finally:

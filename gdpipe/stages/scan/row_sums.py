@@ -1,6 +1,7 @@
 """What a scan learns of some rows: their sums, and what became of each of them; and the same as JSON, to be kept."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -69,6 +70,11 @@ class Account:
         gap = self - other
         gaps: list[int] = [gap.read, gap.used, gap.zero_weight, *gap.missing.tolist()]
         return max(map(abs, gaps))
+
+
+def by_column(names: Sequence[str], missing: NDArray[np.int64]) -> dict[str, int]:
+    """By column, the rows in which it is missing, where there are any."""
+    return {name: count for name, count in zip(names, missing.tolist(), strict=True) if count}
 
 
 def used_rows(block: Numbers, *, weighted: bool) -> NDArray[np.bool_] | None:
