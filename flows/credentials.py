@@ -21,8 +21,7 @@ def credentials_of(block: str | None) -> Iterator[None]:
     The Secret block holds JSON such as {"AWS_ACCESS_KEY_ID": "...", "AWS_SECRET_ACCESS_KEY": "..."}. A run's
     parameters, log, manifest and artifacts have the Secret block's name only.
 
-    Args:
-        block: The name of a `prefect.blocks.system.Secret`; None leaves the environment as it is.
+    None leaves the environment as it is.
 
     Raises:
         ConfigError: There is no such Secret block, or it does not hold such variables.

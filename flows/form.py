@@ -83,14 +83,7 @@ _IN_FORM: dict[Any, Any] = {
 
 
 def takes(declared: type[Settings]) -> Callable[[Callable[..., State[Any]]], Callable[..., State[Any]]]:
-    """Give a flow's function a parameter for each setting, and `credentials`; Prefect looks at its signature.
-
-    Args:
-        declared: The settings.
-
-    Returns:
-        A decorator, for below `flow`.
-    """
+    """Decorator, for below `flow`: a parameter for each setting, and `credentials`; Prefect looks at the signature."""
     parameters, lines = [], []
     for item in dataclasses.fields(declared):
         default = {dataclasses.MISSING: Parameter.empty, (): None}.get(item.default, item.default)

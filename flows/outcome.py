@@ -33,9 +33,7 @@ def settled(work: Callable[[], Run], block: str | None = None) -> State[Any]:
     is asked first, for `PATIENCE_SECONDS`; if it does not answer, the process ends here, with the exit code of the
     state.
 
-    Args:
-        work: The work of the flow; it returns a run.
-        block: The Secret block of `credentials_of`, which the work and the run page need.
+    The work and the run page have the variables of the Secret block.
     """
     run: Run | None = None
     with contextlib.ExitStack() as stack:

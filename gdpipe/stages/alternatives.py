@@ -34,12 +34,7 @@ class Forecast:
 
 
 def alternatives(config: TrainingConfig, fit: Fit) -> tuple[Forecast, ...]:
-    """Forecasts for both methods, for a larger tolerance, and without the feature with the largest VIF.
-
-    Args:
-        config: The settings of the run.
-        fit: The fit, which did not pass.
-    """
+    """Forecasts for both methods, for a larger tolerance, and without the feature with the largest VIF."""
     regression, vif = fit.regression, fit.terms.vif[1:]
     cases: list[tuple[float, int | None]] = [(config.tolerance, None)]
     if config.tolerance * LARGER_TOLERANCE <= LARGEST_TOLERANCE:

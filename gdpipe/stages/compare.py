@@ -54,14 +54,9 @@ class Comparison:
 def compare(
     config: TrainingConfig, ingested: Ingested, parameters: pa.Table, metrics: pa.Table, slack: float
 ) -> Comparison:
-    """The comparison of a new fit with the published one, and with the thresholds of the gate.
+    """The comparison of a new fit, given by two artifacts, with the published one and the thresholds of the gate.
 
-    Args:
-        config: The settings.
-        ingested: The sums of this run.
-        parameters: The new fit's artifact `parameters`.
-        metrics: The new fit's artifact `metrics`.
-        slack: The amount by which the new fit's RMSE may exceed that of OLS, in target units.
+    The new fit's RMSE may exceed that of OLS by `slack`, in target units.
     """
     run_id = config.run_id or ""
     settings = json.loads(json.dumps(config.as_dict(), default=str))  # as the manifest will have them

@@ -11,12 +11,7 @@ logger = logger_named(__name__)
 
 
 def fit(config: TrainingConfig, regression: Regression, total_weight: float | None = None) -> Solution:
-    """Forecast the descent, say so, and descend.
-
-    Args:
-        config: The settings.
-        regression: The problem.
-        total_weight: Of all rows, where the problem is that of a sample.
+    """Forecast the descent, say so, and descend; `total_weight` is that of all rows, where the problem is of a sample.
 
     Raises:
         ConfigError: The learning rate would diverge.

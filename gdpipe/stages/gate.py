@@ -14,10 +14,8 @@ class Gate:
     """The thresholds, the numbers compared with them, and the outcome; None where there is no such number.
 
     Attributes:
-        max_rmse_increase: The setting.
-        min_r2: The setting.
-        r2: The R² of the new fit.
-        rmse: The RMSE of the new fit, on today's rows.
+        max_rmse_increase, min_r2: The settings.
+        r2, rmse: Those of the new fit, on today's rows.
         previous_run_id: The published run.
         previous_rmse: The RMSE of the published model on today's rows, from their sums.
         previous_rmse_published: The RMSE of the published run on its own rows.
@@ -45,14 +43,8 @@ def judge(
 
     The RMSE is compared with the lower of two numbers. The RMSE of the published model on today's rows finds only a
     poorer model, such as one without intercept: with the same features, least squares is never worse than another line
-    on the same rows, whatever the data. The RMSE that was published finds poorer data, too.
-
-    Args:
-        config: The settings.
-        ingested: The sums of this run.
-        fit: The new fit.
-        previous: The published fit; None where there is none.
-        slack: The amount by which the new fit's RMSE may exceed that of OLS, in target units.
+    on the same rows, whatever the data. The RMSE that was published finds poorer data, too. `slack` is the amount by
+    which the new fit's RMSE may exceed that of OLS, in target units.
     """
     limit = rmse_today = None
     checks: list[tuple[bool, str]] = []

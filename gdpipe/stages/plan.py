@@ -47,10 +47,7 @@ Result = TypeVar("Result")
 def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_ROWS) -> RunPlan:
     """The plan of a run, from its footers, and from its stages up to the fit on a sample of evenly spread row groups.
 
-    Args:
-        config: The settings of the run.
-        executor: Reads the sample.
-        sample_rows: The approximate number of rows to read; at least `LEAST_PLACES` row groups are read.
+    The sample has about `sample_rows` rows, and `LEAST_PLACES` row groups at least.
 
     Raises:
         ConfigError: A setting does not fit the data.

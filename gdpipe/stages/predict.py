@@ -32,7 +32,7 @@ class Predicted:
     Attributes:
         model: The model of the predictions.
         files: The parts of predictions, in input order.
-        rows: The sums over the rows that were read again; also their density, for the report's pictures.
+        rows: The sums over the rows that were read again; also their density, if the report's pictures need it.
         grids: The grids on which the residuals were summed.
         probe: The second line on which rows and sums are compared, besides the model.
     """
@@ -54,14 +54,6 @@ def predict(
     with_density: bool = False,
 ) -> Predicted:
     """Write predictions of every row of the files to be predicted, in input order, one part a shard.
-
-    Args:
-        ingested: The first scan.
-        regression: The problem.
-        solution: The end of the descent.
-        staging: The run in staging, to which the parts are written.
-        executor: Works on the shards.
-        with_density: Whether to count the density of the rows, too.
 
     Raises:
         DataError: A file changed or broke since it was first read.

@@ -87,14 +87,9 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One line of a fit: a feature may be called like the target or the intercept of another run.
+    """One line of a fit: a feature may be called like the target or the intercept of another run."""
 
-    Attributes:
-        role: intercept, feature or target.
-        name: The column's.
-    """
-
-    role: str
+    role: str  # intercept, feature or target
     name: str
 
 

@@ -35,8 +35,7 @@ class Activity:
         known: How the total is known: empty where it was counted, `forecast`, or `at most`.
         done: The number of units done.
         note: A remark about the present state.
-        began: The start, in seconds of the monotonic clock.
-        moved: The last change of `done`, in the same seconds.
+        began, moved: The start and the last change of `done`, in seconds of the monotonic clock.
         heard: Called after each change.
     """
 
@@ -121,12 +120,6 @@ def reported(
     """The results of shards, unchanged and in order; the rows of each are reported as progress.
 
     Progress counts whole shards, since nothing else is known of the work in another process.
-
-    Args:
-        results: The results, one a shard.
-        source: The source of the shards.
-        shards: The shards, in the order of the results.
-        doing: The verb for the rows done, such as `read`.
     """
     rows = [sum(source.files[shard.file].group_rows[g] for g in shard.row_groups) for shard in shards]
     with telling(Activity(doing, sum(rows), "rows")) as activity:

@@ -36,8 +36,8 @@ class Scored:
     Attributes:
         features: The model's features.
         files: The parts of predictions, in input order; an empty part where there is no row.
-        sums: The counts and sums over the rows.
-        notices: Notices for a person, one line each.
+        sums: Over the rows.
+        notices: What a person should know, one line each.
     """
 
     features: tuple[str, ...]
@@ -46,11 +46,7 @@ class Scored:
     notices: tuple[str, ...]
 
     def about(self, trained: dict[str, Any]) -> dict[str, Any]:
-        """The entries of the manifest.
-
-        Args:
-            trained: The model's row of `metrics`; the scores have the same kind of R².
-        """
+        """The entries of the manifest; `trained` is the model's row of `metrics`, and says which R² the scores have."""
         sums = self.sums
         error = asdict(PredictionError.of(sums.errors, centred=trained["r2_kind"] == "centred"))
         # a mean without the rows that overflowed would be better than the model

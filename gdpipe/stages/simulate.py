@@ -26,13 +26,10 @@ class Simulation:
 
     Attributes:
         weights: The coefficients, shape (p,).
-        bias: The intercept.
-        noise: The standard deviation of the noise.
-        rows: The number of rows in all files together.
-        files: The number of files.
-        low: The least x.
-        high: The largest x.
-        seed: The seed of the random numbers; the same seed gives the same values.
+        noise: Its standard deviation.
+        rows: In all files together.
+        low, high: The least and the largest x.
+        seed: Of the random numbers; the same seed gives the same values.
 
     Raises:
         ConfigError: A number is out of range.

@@ -11,13 +11,7 @@ from gdpipe.source.source import Source
 
 
 def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | None) -> str:
-    """The model as an expression, or as a query of a table.
-
-    Args:
-        model: The model of a run.
-        manifest: The manifest of that run.
-        dialect: A dialect of sqlglot.
-        table: The text of a FROM clause in that dialect; None for the expression alone.
+    """The model of a run as an expression or, where the text of a FROM clause is given, as a query of that table.
 
     Raises:
         ConfigError: `table` is no table, the table has a column `prediction` itself, or two columns have the same name
@@ -41,11 +35,6 @@ def _columns(table: str, dialect: str) -> set[str]:
 def _trained_on(manifest: dict[str, Any]) -> list[str]:
     """The columns of the training's source; in manifests of older versions only the columns that were used."""
     settings = manifest["settings"]
-    parts: list[str | None] = [
-        *manifest["features"],
-        manifest["target"],
-        settings.get("weight"),
-        *settings.get("key", ()),
-    ]
-    known: list[str] = manifest.get("columns", [name for name in parts if name])
+    used = [*manifest["features"], manifest["target"], settings.get("weight"), *settings.get("key", ())]
+    known: list[str] = manifest.get("columns", [name for name in used if name])
     return known

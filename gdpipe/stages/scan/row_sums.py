@@ -48,7 +48,7 @@ class Account:
 
     @classmethod
     def of(cls, block: Numbers, used: NDArray[np.bool_] | None) -> "Account":
-        """That of a block's rows, of which `used_rows` are used."""
+        """That of a block's rows."""
         n = len(block.columns[0])
         n_complete, n_used = (n if rows is None else int(rows.sum()) for rows in (block.complete, used))
         missing = np.zeros(len(block.columns), np.int64) if block.missing is None else block.missing.sum(axis=1)
@@ -78,12 +78,7 @@ def by_column(names: Sequence[str], missing: NDArray[np.int64]) -> dict[str, int
 
 
 def used_rows(block: Numbers, *, weighted: bool) -> NDArray[np.bool_] | None:
-    """The complete rows of positive weight, shape (m,); None where all rows are.
-
-    Args:
-        block: Columns, and the weight as the last of them where there is one.
-        weighted: Whether there is.
-    """
+    """The complete rows of positive weight (the last column, if there is one), shape (m,); None where all rows are."""
     used = block.complete
     if weighted:
         positive: NDArray[np.bool_] = block.columns[-1] > 0

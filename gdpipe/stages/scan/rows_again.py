@@ -76,13 +76,7 @@ class RowsAgainAccumulator:
         self._account = Account.zero(len(spec.design.columns) + 1 + spec.weighted)
 
     def add(self, block: Numbers, prediction: NDArray[np.float64], residual: NDArray[np.float64]) -> None:
-        """Add rows.
-
-        Args:
-            block: Features, target and, where there is one, the weight.
-            prediction: Shape (m,), in target units.
-            residual: Shape (m,), likewise.
-        """
+        """Add rows: features, target and perhaps weight; predictions and residuals, shape (m,), in target units."""
         spec, columns = self._spec, block.columns
         p = len(spec.design.columns)
         used = used_rows(block, weighted=spec.weighted)
@@ -131,13 +125,7 @@ class ScoreSums:
 
     @classmethod
     def of(cls, block: Numbers, target: NDArray[np.float64] | None, residual: NDArray[np.float64]) -> "ScoreSums":
-        """The counts and sums of some rows.
-
-        Args:
-            block: The features, and the target where there is one.
-            target: The target, shape (m,); None where the rows have none.
-            residual: The residuals, shape (m,).
-        """
+        """The counts and sums of some rows: features, and the target and its residuals, shape (m,), if there is one."""
         m = len(residual)
         p = len(block.columns) - (target is not None)
         incomplete = block.missing_in(slice(p))

@@ -105,11 +105,8 @@ class SumShard:
 def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
     """See that no row that passes the filters holds an infinity, or a number whose square overflows.
 
-    Rows are read where a footer announces such a value: they may be those that the filters leave out.
-
-    Args:
-        work: The sums that are wanted.
-        bound: On the magnitude of each of `columns.fitted`, from the footers.
+    Rows are read where the footers announce such a value by `bound`, the magnitudes of `columns.fitted`: they may be
+    those that the filters leave out.
 
     Raises:
         DataError: One does.
