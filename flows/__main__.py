@@ -23,10 +23,7 @@ def served() -> list[Any]:
             description=one["description"],
             parameters=one["parameters"],
             tags=one.get("tags", []),
-            schedules=[
-                Cron(each["cron"], timezone=each["timezone"], active=each.get("active", True))
-                for each in one.get("schedules", [])
-            ],
+            schedules=[Cron(each.pop("cron"), **each) for each in one.get("schedules", [])],
         )
         for one in described
         if one["work_pool"]["name"] == POOL

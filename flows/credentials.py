@@ -19,9 +19,7 @@ def credentials_of(block: str | None) -> Iterator[None]:
     """A block of code with the variables of a Secret block in its environment.
 
     The Secret block holds JSON such as {"AWS_ACCESS_KEY_ID": "...", "AWS_SECRET_ACCESS_KEY": "..."}. A run's
-    parameters, log, manifest and artifacts have the Secret block's name only.
-
-    None leaves the environment as it is.
+    parameters, log, manifest and artifacts have the Secret block's name only. None leaves the environment as it is.
 
     Raises:
         ConfigError: There is no such Secret block, or it does not hold such variables.

@@ -20,7 +20,6 @@ _USER = r"[^/?]*@|[^/?]*:(.*@|(?![0-9]+([/?]|$)))"
 _OPTION = rf"[^?]*\?(.*&)?(?!({'|'.join(HARMLESS)})=)"
 _URI = rf"[^/]*://({_USER}|{_OPTION})|(?!file:)[^/]*:///.*@"
 
-
 # Prefect logs all parameters where it refuses one; who gave them is told by its exception
 logging.getLogger("prefect.flows").addFilter(
     lambda record: not record.getMessage().startswith("Parameter validation failed")

@@ -31,9 +31,7 @@ def settled(work: Callable[[], Run], block: str | None = None) -> State[Any]:
 
     Prefect itself tries for minutes to report to an API that is gone, and then calls a published run failed. So the API
     is asked first, for `PATIENCE_SECONDS`; if it does not answer, the process ends here, with the exit code of the
-    state.
-
-    The work and the run page have the variables of the Secret block.
+    state. The work and the run page have the variables of the Secret block `block`, where there is one.
     """
     run: Run | None = None
     with contextlib.ExitStack() as stack:

@@ -102,7 +102,7 @@ def _picture(run: Run) -> str:
 
 
 def escaped(text: str) -> str:
-    """One line of text, escaped."""
+    """One line of text, escaped so that nothing in it is Markdown or HTML."""
     return SIGNS.sub(r"\\\g<0>", printable(text).strip())
 
 

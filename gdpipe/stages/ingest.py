@@ -85,8 +85,8 @@ class Ingested:
 def ingest(config: TrainingConfig, executor: Executor, start: Start | None = None, *, keep: bool = True) -> Ingested:
     """Sum over the source: files whose sums were kept are not read.
 
-    `start` is what the run found when it started; None looks for it now. `keep` allows to look into `OUTPUT/moments/`,
-    and to write there; only exact sums are kept.
+    `start` is what the run found when it started; None looks for it now. Exact sums are looked for in, and added to,
+    `OUTPUT/moments/`, unless `keep` is false.
 
     Raises:
         DataError: The input is missing, damaged, or not fit for use.

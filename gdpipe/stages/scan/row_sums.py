@@ -48,7 +48,7 @@ class Account:
 
     @classmethod
     def of(cls, block: Numbers, used: NDArray[np.bool_] | None) -> "Account":
-        """That of a block's rows."""
+        """That of a block's rows; `used` as `used_rows` gives it."""
         n = len(block.columns[0])
         n_complete, n_used = (n if rows is None else int(rows.sum()) for rows in (block.complete, used))
         missing = np.zeros(len(block.columns), np.int64) if block.missing is None else block.missing.sum(axis=1)

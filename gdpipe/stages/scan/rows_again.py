@@ -94,10 +94,6 @@ class RowsAgainAccumulator:
         return RowsAgain(self._residuals.sums(), self._probe.moments(), self._account, density)
 
 
-def _rows(column: NDArray[np.float64], used: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    return column if used is None else column[used]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreSums:
     """Counts and sums over rows; + joins them in any order.
@@ -147,3 +143,7 @@ class ScoreSums:
             self.errors + other.errors,
             self.overflowed + other.overflowed,
         )
+
+
+def _rows(column: NDArray[np.float64], used: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    return column if used is None else column[used]

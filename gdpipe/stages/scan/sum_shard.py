@@ -105,8 +105,8 @@ class SumShard:
 def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
     """See that no row that passes the filters holds an infinity, or a number whose square overflows.
 
-    Rows are read where the footers announce such a value by `bound`, the magnitudes of `columns.fitted`: they may be
-    those that the filters leave out.
+    Rows are read where `bound`, which the footers give for each of `columns.fitted`, announces such a value: they may
+    be those that the filters leave out.
 
     Raises:
         DataError: One does.
