@@ -138,11 +138,9 @@ def sums_by_file(
 
 def _column(file: SourceFile, name: str) -> list[Any]:
     # a partition column's value is the folder's, whatever the file has under that name
-    return (
-        [name, "partition", file.partition[name]]
-        if name in file.partition
-        else [name, str(file.schema.field(name).type)]
-    )
+    if name in file.partition:
+        return [name, "partition", file.partition[name]]
+    return [name, str(file.schema.field(name).type)]
 
 
 def _plain(filters: Filters) -> list[list[list[str]]]:
