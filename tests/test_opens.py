@@ -14,7 +14,7 @@ import gdpipe
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.pipeline import Steps
 from gdpipe.pipeline import train as train_in_steps
-from gdpipe.source import listing, open_files, scan, thrift
+from gdpipe.source import footer, listing, open_files, scan
 from gdpipe.source.footer import read_footer
 from gdpipe.stages.plan import plan
 from gdpipe.stages.previous import Start
@@ -57,7 +57,7 @@ def counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counts:
             counts.opened[Path(path).name] += 1
             return super().open_input_file(path)
 
-    check, read = thrift.check_footer, DiskPlace.read
+    check, read = footer.check_footer, DiskPlace.read
 
     def checked(path: str, content: bytes) -> None:
         counts.checked[counts.name_of(content)] += 1

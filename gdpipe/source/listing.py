@@ -2,8 +2,9 @@
 
 import difflib
 import glob
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,11 +15,10 @@ import pyarrow.fs as pafs
 from gdpipe.errors import DataError
 from gdpipe.location import shown
 from gdpipe.source.files import open_location, reading
-from gdpipe.source.footer import ENCRYPTED, MAGIC
+from gdpipe.source.footer import ENCRYPTED_MAGIC, MAGIC
 from gdpipe.source.formats import ASKED_AT_ONCE, refuse_tables_above
 from gdpipe.source.source_file import listed
-from gdpipe.source.tree import DiskTree, StoreTree
-from gdpipe.source.walk import SUFFIXES, Walk, relative
+from gdpipe.source.walk import SUFFIXES, Walk, kind_behind, relative
 
 LEAST_BYTES = 12
 SHOWN_NAMES = 5
@@ -64,21 +64,19 @@ def _find_files(location: str) -> Listing:
     except ValueError as error:
         raise DataError(f"{shown(location)}: {error}") from None
     path = path.rstrip("/") or path
-    on_disk = filesystem.type_name == "local"
-    info, pattern = filesystem.get_file_info(path), None
+    info, base, pattern = filesystem.get_file_info(path), path, None
     if info.type == pafs.FileType.NotFound:
-        if on_disk and os.path.islink(path):
-            DiskTree().kind(path)  # says where the link leads
-        if not glob.has_magic(path):
+        if filesystem.type_name == "local" and os.path.islink(path):
+            kind_behind(path)  # says where the link leads
+        parts = PurePosixPath(path).parts
+        before = list(itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+        if len(before) == len(parts):
             raise DataError(f"{shown(location)}: no such file or folder{_near(filesystem, PurePosixPath(path))}")
-        base = str(PurePosixPath(*_before_magic(PurePosixPath(path).parts)))
-        pattern = PurePosixPath(path).relative_to(base).parts
+        base, pattern = str(PurePosixPath(*before)), parts[len(before) :]
     elif info.type != pafs.FileType.Directory:
         refuse_tables_above(filesystem, _parents(path))
         return Listing(filesystem, str(PurePosixPath(path).parent), (info,))
-    else:
-        base = path
-    walk = Walk(filesystem, DiskTree() if on_disk else StoreTree(filesystem, base), base, pattern)
+    walk = Walk(filesystem, base, pattern)
     refuse_tables_above(filesystem, {*_parents(base), *walk.followed})
     return _listing(filesystem, base, walk)
 
@@ -90,14 +88,14 @@ def _parents(path: str) -> set[str]:
 
 def _listing(filesystem: pafs.FileSystem, base: str, walk: Walk) -> Listing:
     # of a file's names the one without a link on the way, if it has such a name here
-    named = [
-        (min(names, key=lambda n: (n.linked, n.path)).path, any(n.sure for n in names)) for names in walk.files.values()
-    ]
-    unsure = [path for path, sure in named if not sure]
+    is_parquet = {
+        min(names, key=lambda n: (n.linked, n.path)).path: any(n.sure for n in names) for names in walk.files.values()
+    }
+    unsure = [path for path, sure in is_parquet.items() if not sure]
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        is_parquet = dict(zip(unsure, pool.map(lambda path: _is_parquet(filesystem, path), unsure), strict=True))
-    paths = sorted(path for path, sure in named if sure or is_parquet[path])
-    others = {relative(path, base) for path in unsure if not is_parquet[path]}
+        is_parquet.update(zip(unsure, pool.map(lambda path: _is_parquet(filesystem, path), unsure), strict=True))
+    paths = sorted(path for path, found in is_parquet.items() if found)
+    others = {relative(path, base) for path, found in is_parquet.items() if not found}
     return Listing(filesystem, base, tuple(filesystem.get_file_info(paths)), tuple(sorted(others | walk.passed_over)))
 
 
@@ -106,7 +104,7 @@ def _is_parquet(filesystem: pafs.FileSystem, path: str) -> bool:
     try:
         with reading(path), filesystem.open_input_file(path) as handle:
             size = handle.size()
-            if size < LEAST_BYTES or (start := handle.read_at(4, 0)) not in {MAGIC, ENCRYPTED}:
+            if size < LEAST_BYTES or (start := handle.read_at(4, 0)) not in {MAGIC, ENCRYPTED_MAGIC}:
                 return False
             return bool(handle.read_at(4, size - 4) == start)
     except DataError as error:
@@ -146,10 +144,3 @@ def _near(filesystem: pafs.FileSystem, path: PurePosixPath) -> str:
     beside = filesystem.get_file_info(pafs.FileSelector(str(path.parent), allow_not_found=True))
     near = difflib.get_close_matches(path.name, [info.base_name for info in beside], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _before_magic(parts: Sequence[str]) -> Iterable[str]:
-    for part in parts[:-1]:
-        if glob.has_magic(part):
-            return
-        yield part

@@ -13,9 +13,8 @@ from gdpipe.errors import DataError
 from gdpipe.source.bounds import Bounds, bounds, first_leaves
 from gdpipe.source.budget import DISK_READ_BYTES, STORE_READ_BYTES
 from gdpipe.source.files import reading
-from gdpipe.source.footer import parsed, read_footer
+from gdpipe.source.footer import check_footer, parsed, read_footer
 from gdpipe.source.source_file import SourceFile
-from gdpipe.source.thrift import check_footer
 
 # of footers, as they lie in their files, that stay parsed: ten times as much in memory. Some 1,500 files of 6 columns,
 # or one of 1,000 row groups of 20: where there are more, a parse is nothing beside the rows

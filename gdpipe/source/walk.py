@@ -3,12 +3,16 @@
 import dataclasses
 import fnmatch
 import os
+import stat
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
 
 import pyarrow.fs as pafs
 
+from gdpipe.errors import DataError
 from gdpipe.source.formats import ICEBERG, OUTPUT_NAMES, is_output, is_run, refusal, table_format
-from gdpipe.source.tree import Entry, Kind, Tree
 
 SUFFIXES = (".parquet", ".pq", ".parq")
 # files that Hadoop leaves beside the data: checksums, and folders of stores that have none
@@ -17,6 +21,8 @@ MARKERS = (".crc", "_$folder$")
 ANY = "**"
 # what of a glob may still follow, one for each way in which the folders so far match it
 Ways = frozenset[tuple[str, ...]]
+# what a name in a folder stands for; "other" is a pipe, a socket or a device
+Kind = Literal["file", "folder", "link", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,7 @@ class Walk:
     Each folder is looked into once, so links may lead in circles.
 
     Args:
-        filesystem: Where the folder is.
-        tree: What lies in the folders.
+        filesystem: Where the folder is; links are known on a disk only.
         base: The folder.
         pattern: The parts of a glob below it; None takes the folder whole.
 
@@ -75,13 +80,17 @@ class Walk:
         DataError: A link leads nowhere, or a folder is a table of Delta Lake, Iceberg or Hudi.
     """
 
-    def __init__(self, filesystem: pafs.FileSystem, tree: Tree, base: str, pattern: tuple[str, ...] | None) -> None:
+    def __init__(self, filesystem: pafs.FileSystem, base: str, pattern: tuple[str, ...] | None) -> None:
         self.files: dict[str, list[Found]] = {}
         self.passed_over: set[str] = set()
         self.followed: set[str] = set()
-        self._filesystem, self._tree = filesystem, tree
+        self._filesystem = filesystem
+        on_disk = filesystem.type_name == "local"
+        keys = {} if on_disk else _keys_below(filesystem, base)
+        self._entries: Callable[[str], dict[str, Kind]] = _on_disk if on_disk else lambda folder: keys.get(folder, {})
+        real = os.path.realpath(base) if on_disk else base
         ways: Ways = frozenset() if pattern is None else frozenset({pattern})
-        self._base = _Folder(base, tree.real(base), False, ways, pattern is None or _is_matched(ways))
+        self._base = _Folder(base, real, False, ways, pattern is None or _is_matched(ways))
         self._tables: list[tuple[str, str]] = []
         self._folders, self._links, seen = [self._base], list[_Folder](), set()
         while self._folders or self._links:
@@ -98,32 +107,32 @@ class Walk:
                 raise refusal(table, what)
 
     def _look_into(self, folder: _Folder) -> None:
-        entries = self._tree.entries(folder.path)
-        names = {entry.name for entry in entries}
-        inside = self._tree.entries(os.path.join(folder.path, ICEBERG)) if ICEBERG in names else ()
-        if found := table_format(names, [entry.name for entry in inside]):
+        entries = self._entries(folder.path)
+        inside = self._entries(os.path.join(folder.path, ICEBERG)) if ICEBERG in entries else ()
+        if found := table_format(entries, inside):
             if folder.whole:
                 raise refusal(folder.path, found)
             self._tables.append((folder.path, found))  # a glob may have no use for it
-        if folder.own or (folder is not self._base and is_run(names)):
+        if folder.own or (folder is not self._base and is_run(entries)):
             # only a glob that names each folder on the way asks for what gdpipe wrote
             ways = frozenset(parts for parts in folder.ways if parts and parts[0] != ANY)
             if not ways:
                 self._pass_over(f"{folder.path}/")
                 return
             folder = dataclasses.replace(folder, ways=ways, whole=False)
-        own = OUTPUT_NAMES if is_output(self._filesystem, folder.path, names) else frozenset()
-        for entry in entries:
-            ways = _after(folder.ways, entry.name)
-            if (folder.whole or ways) and not is_hidden(entry.name, entry.kind):
-                self._note(folder, entry, ways, entry.name in own)
+        own = OUTPUT_NAMES if is_output(self._filesystem, folder.path, entries) else frozenset()
+        for name, kind in entries.items():
+            ways = _after(folder.ways, name)
+            if (folder.whole or ways) and not is_hidden(name, kind):
+                self._note(folder, name, kind, ways, name in own)
 
-    def _note(self, folder: _Folder, entry: Entry, ways: Ways, own: bool) -> None:
-        path, real, kind = os.path.join(folder.path, entry.name), os.path.join(folder.real, entry.name), entry.kind
-        linked, counts = folder.linked or kind == "link", folder.whole or _is_matched(ways)
-        if kind == "link":
-            real, kind = self._tree.real(path), self._tree.kind(path)
-            if is_hidden(entry.name, kind):
+    def _note(self, folder: _Folder, name: str, kind: Kind, ways: Ways, own: bool) -> None:
+        path, real = os.path.join(folder.path, name), os.path.join(folder.real, name)
+        is_link, counts = kind == "link", folder.whole or _is_matched(ways)
+        linked = folder.linked or is_link
+        if is_link:
+            real, kind = os.path.realpath(path), kind_behind(path)
+            if is_hidden(name, kind):
                 return
             self.followed.add(os.path.dirname(real))
         if kind == "folder":
@@ -131,17 +140,61 @@ class Walk:
                 self._pass_over(f"{path}/")  # a folder above: its other files are not in the source
                 return
             below = _Folder(path, real, linked, ways, counts, own)
-            (self._links if entry.kind == "link" else self._folders).append(below)
+            (self._links if is_link else self._folders).append(below)
         elif own:
             return  # the pointer to the latest run, which tells no more than the folder of runs
         elif counts and kind == "file":
-            sure = _is_matched(ways) or entry.name.lower().endswith(SUFFIXES)
+            sure = _is_matched(ways) or name.lower().endswith(SUFFIXES)
             self.files.setdefault(real, []).append(Found(path, linked, sure))
         elif counts:
             self._pass_over(path)
 
     def _pass_over(self, path: str) -> None:
         self.passed_over.add(relative(path, self._base.path))
+
+
+def _on_disk(folder: str) -> dict[str, Kind]:
+    """What lies in a folder on a disk, by name; nothing where there is no such folder."""
+    try:
+        with os.scandir(folder) as found:
+            return {entry.name: _kind(entry) for entry in found}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def _kind(entry: "os.DirEntry[str]") -> Kind:
+    if entry.is_symlink():
+        return "link"
+    return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
+
+
+def _keys_below(filesystem: pafs.FileSystem, base: str) -> dict[str, dict[str, Kind]]:
+    """What lies in each folder of an object store, by name; listed at once, as a thousand keys take one request."""
+    folders: dict[str, dict[str, Kind]] = {}
+    for info in filesystem.get_file_info(pafs.FileSelector(base, recursive=True, allow_not_found=True)):
+        path = PurePosixPath(info.path)
+        kind: Kind = "file" if info.is_file else "folder"
+        # not every store lists the folders that its keys only imply
+        while str(path) != base and path.name not in folders.setdefault(str(path.parent), {}):
+            folders[str(path.parent)][path.name] = kind
+            path, kind = path.parent, "folder"
+    return folders
+
+
+def kind_behind(link: str) -> Kind:
+    """What a link leads to.
+
+    Raises:
+        DataError: It leads nowhere.
+    """
+    try:
+        mode = os.stat(link).st_mode
+    except OSError as error:
+        leads = os.readlink(link)
+        raise DataError(
+            f"{link}: a link to {leads}, which cannot be followed ({error.strerror}); correct or remove the link"
+        ) from error
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
 
 
 def relative(path: str, base: str) -> str:

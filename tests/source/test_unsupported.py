@@ -14,7 +14,7 @@ from gdpipe.errors import DataError
 from gdpipe.source.source import Source
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 from tests.runs import train
-from tests.source.test_thrift import Keys, footer_of
+from tests.source.test_footer import Keys, footer_of
 
 ROWS = 40  # fewer than 64, so that their count is one byte of a footer
 

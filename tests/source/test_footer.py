@@ -16,10 +16,10 @@ import pyarrow.parquet.encryption as pe
 import pytest
 
 from gdpipe.errors import DataError
-from gdpipe.source.thrift import check_footer
+from gdpipe.source.footer import check_footer
 from tests.conftest import REPO, line_columns, write_parquet
 
-FLIPS = "from tests.source.test_thrift import flip_every_bit; import sys; flip_every_bit(*sys.argv[1:])"
+FLIPS = "from tests.source.test_footer import flip_every_bit; import sys; flip_every_bit(*sys.argv[1:])"
 COUNTS = ("refused by Arrow", "refused by check_footer", "accepted")
 
 
@@ -93,7 +93,7 @@ def test_no_flipped_bit_ends_the_process(name: str, tmp_path: Path) -> None:
 
 
 def test_without_the_check_a_flipped_bit_does_end_it(tmp_path: Path) -> None:
-    """If this one fails, Arrow no longer aborts, and gdpipe/source/thrift.py can go."""
+    """If this one fails, Arrow no longer aborts, and check_footer can go."""
     file = write_parquet(tmp_path / "small.parquet", SMALL["plain"], row_group_size=2, store_schema=False)
     code, _, last = flipped(file, "unchecked")
     assert code < 0, last
