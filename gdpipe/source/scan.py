@@ -94,8 +94,8 @@ def _ahead(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Iterator[pa.RecordBatch]:
     file = source.files[shard.file]
     row_filter = source.row_filter() if file.filtered else None
-    compiled = None
-    asked = [name for name in filter_columns(source.filters) if file.has(name)] if file.filtered else []
+    compiled = row_filter.compiled(file) if row_filter else []
+    asked = [name for name in row_filter.columns if file.has(name)] if row_filter else []
     wanted = list(dict.fromkeys([*columns, *asked]))
     # partition columns have no rows of their own to count: some column must be read with them
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
@@ -109,9 +109,8 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
                     row += decoded.num_rows
                     if row_filter is None:
                         yield batch
-                        continue
-                    compiled = compiled or row_filter.compiled(file, source.partitions)
-                    yield batch.select([*columns, ROW]).filter(row_filter.passing(compiled, batch))
+                    else:
+                        yield batch.select([*columns, ROW]).filter(row_filter.passing(compiled, batch))
     finally:
         # the pool has a part a thread, which would otherwise keep what its fullest moment took
         pa.default_memory_pool().release_unused()

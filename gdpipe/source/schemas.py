@@ -1,101 +1,78 @@
 """The columns of files that were written one by one: which there are, and one type for each."""
 
+import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
-from gdpipe.source.columns import is_numeric
+from gdpipe.errors import SchemaError
 from gdpipe.source.literals import UNITS, is_text, plain
 from gdpipe.source.source_file import SourceFile
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """The columns of some files.
-
-    Attributes:
-        schema: Names and types.
-        path: Of the first of these files.
-    """
-
-    schema: pa.Schema
-    path: str
-
-
-class TypesDifferError(Exception):
-    """No type holds the values of both."""
-
-    def __init__(self, first: pa.DataType, other: pa.DataType, path: str) -> None:
-        super().__init__(f"{first} and {other}")
-        self.first, self.other, self.path = first, other, path
-
-
-def variants(files: Iterable[SourceFile]) -> tuple[Variant, ...]:
-    """The different schemas of the files; one without rows has no say unless none has any.
+def variants(files: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
+    """The first file of each schema; one without rows has no say unless none has any.
 
     Nor has one that its partition values rule out. What else the filters leave of a file depends on its statistics, and
     which columns count must not.
     """
     every = [file for file in files if file.is_opened]
-    told = [f for f in every if any(f.group_rows)] or every
-    found: dict[pa.Schema, str] = {}
-    for file in told:
-        found.setdefault(file.schema, file.path)
-    return tuple(Variant(schema, path) for schema, path in found.items())
+    found: dict[pa.Schema, SourceFile] = {}
+    for file in [file for file in every if any(file.group_rows)] or every:
+        found.setdefault(file.schema, file)
+    return tuple(found.values())
 
 
-def union(found: Sequence[Variant], partitions: pa.Schema) -> pa.Schema:
+def union(found: Sequence[SourceFile], partitions: pa.Schema) -> pa.Schema:
     """All columns, in the order in which they are met, then the partition columns; a name that is there twice stays so.
 
     Where no type holds what the files have under a name, the column has that of the first.
     """
     fields: list[pa.Field] = []
-    for name in dict.fromkeys(name for variant in found for name in variant.schema.names):
-        times = max(variant.schema.names.count(name) for variant in found)
+    for name in dict.fromkeys(name for file in found for name in file.schema.names):
+        times = max(file.schema.names.count(name) for file in found)
         if name in partitions.names:
             fields.append(partitions.field(name))
         elif times > 1:
             fields += [pa.field(name, pa.null())] * times
         else:
-            fields.append(pa.field(name, _or_first(found, name)))
+            kinds = types_of(found, name)
+            try:
+                kind = one_type(name, kinds) if len(kinds) > 1 else kinds[0][0]
+            except SchemaError:
+                kind = next(plain(kind) for kind, _ in kinds if not pa.types.is_null(kind))
+            fields.append(pa.field(name, kind))
     names = {field.name for field in fields}
     return pa.schema([*fields, *(field for field in partitions if field.name not in names)])
 
 
-def types_of(found: Sequence[Variant], name: str) -> list[tuple[pa.DataType, str]]:
+def types_of(found: Sequence[SourceFile], name: str) -> list[tuple[pa.DataType, str]]:
     """Each type that a column has somewhere, with a file that has it so."""
     kinds: dict[pa.DataType, str] = {}
-    for variant in found:
-        if name in variant.schema.names:
-            kinds.setdefault(variant.schema.field(name).type, variant.path)
+    for file in found:
+        if name in file.schema.names:
+            kinds.setdefault(file.schema.field(name).type, file.path)
     return list(kinds.items())
 
 
-def one_type(kinds: Sequence[tuple[pa.DataType, str]]) -> pa.DataType:
-    """The type that holds the values of all: text is text however it is kept, instants keep the finest unit.
+def one_type(name: str, kinds: Sequence[tuple[pa.DataType, str]]) -> pa.DataType:
+    """The one type for a column of several: text is text however it is kept, instants keep the finest unit.
 
     Raises:
-        TypesDifferError: There is none.
+        SchemaError: There is none.
     """
-    # nothing but nulls fits any type
-    told = [(plain(kind), path) for kind, path in kinds if not pa.types.is_null(kind)]
+    told = [(plain(kind), path) for kind, path in kinds if not pa.types.is_null(kind)]  # nulls fit any type
     if not told:
         return pa.null()
-    joined, _ = told[0]
+    joined = told[0][0]
     for kind, path in told[1:]:
-        if kind == joined:
-            continue
-        both = _joined(joined, kind)
+        both = joined if kind == joined else _joined(joined, kind)
         if both is None:
-            raise TypesDifferError(told[0][0], kind, path)
+            raise SchemaError(
+                f"{path}: column {name!r} is {kind}, but {told[0][0]} in {told[0][1]}; write both files with one type"
+            )
         joined = both
     return joined
-
-
-def are_numbers(kinds: Sequence[tuple[pa.DataType, str]]) -> bool:
-    """Whether a column is numbers wherever it is anything."""
-    return all(is_numeric(kind) or pa.types.is_null(kind) for kind, _ in kinds)
 
 
 def _joined(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
@@ -118,9 +95,16 @@ def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _or_first(found: Sequence[Variant], name: str) -> pa.DataType:
-    kinds = types_of(found, name)
-    try:
-        return one_type(kinds) if len(kinds) > 1 else kinds[0][0]
-    except TypesDifferError as differ:
-        return differ.first
+def not_there(where: str, name: str, role: str, names: Sequence[str]) -> SchemaError:
+    """The error for a column that no file has."""
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return SchemaError(f"{where}: {role} column {name!r} is not there (there are: {', '.join(names)}){hint}")
+
+
+def not_everywhere(path: str, name: str, role: str, has: str) -> SchemaError:
+    """The error for a column that one file has not, and another has."""
+    return SchemaError(
+        f"{path}: {role} column {name!r} is not there, but {has} has it; "
+        "leave one of them out of the source, or write all files with the column"
+    )

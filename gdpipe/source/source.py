@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
 from numpy.typing import NDArray
 
 from gdpipe.errors import DataError, SchemaError
@@ -22,9 +21,7 @@ from gdpipe.source.formats import refuse_deletes
 from gdpipe.source.listing import Listing, find_files, nothing_found
 from gdpipe.source.magnitudes import Cache, largest_in_file
 from gdpipe.source.open_files import OpenFiles
-from gdpipe.source.schemas import TypesDifferError, Variant
-from gdpipe.source.selection import Selection, not_there, row_filter
-from gdpipe.source.source_file import NO_COLUMNS, SourceFile, pandas_index, stored_fields
+from gdpipe.source.source_file import SourceFile, pandas_index, stored_fields
 
 if TYPE_CHECKING:
     from gdpipe.source.row_filter import RowFilter  # loads pyarrow.compute, as slow to load as all else of Arrow
@@ -41,7 +38,7 @@ class Source:
         schema: All columns of the files that rows are read of, each with a type that holds the values of all, and the
             partition columns.
         partitions: The partition columns.
-        variants: The schemas of those files.
+        variants: The first of those files with each schema.
         filters: Rows to use, normalized; None uses all.
         passed_over: What lies among the files and is not read: names relative to the source.
     """
@@ -51,7 +48,7 @@ class Source:
     files: tuple[SourceFile, ...]
     schema: pa.Schema
     partitions: pa.Schema
-    variants: tuple[Variant, ...]
+    variants: tuple[SourceFile, ...]
     filters: Filters | None
     passed_over: tuple[str, ...] = ()
 
@@ -77,9 +74,15 @@ class Source:
         names = [PurePosixPath(info.path).relative_to(listing.base) for info in listing.files]
         partitions = partitions_of(names)
         of_folders = partition_schema(partitions)
-        selection = Selection(where, of_folders, filters)
+        row_filter = _row_filter(filters, of_folders)
         opened = OpenFiles(listing.filesystem)
-        files = _opened(opened, listing.files, [str(name) for name in names], partitions, selection)
+        listed = [
+            SourceFile(info.path, str(name), info.size, info.mtime_ns or 0, partition)
+            for info, name, partition in zip(listing.files, names, partitions, strict=True)
+        ]
+        files = _opened(opened, listed, row_filter)
+        if row_filter is not None:
+            row_filter.check(where, [file for file in files if file.is_opened])
         found = schemas.variants(files)
         schema = schemas.union(found, of_folders)
         return cls(where, opened, tuple(files), schema, of_folders, found, filters, listing.passed_over)
@@ -91,7 +94,7 @@ class Source:
 
     def row_filter(self) -> "RowFilter | None":
         """The filters at work."""
-        return None if self.filters is None else row_filter(self.filters)
+        return _row_filter(self.filters, self.partitions)
 
     def check_columns(self, names: Iterable[str], role: str) -> None:
         """See that columns are there, in every file, with types that agree.
@@ -106,11 +109,8 @@ class Source:
             without = self.without(name)
             if without is not None:
                 has = next(v.path for v in self.variants if name in v.schema.names)
-                raise SchemaError(
-                    f"{without}: {role} column {name!r} is not there, but {has} has it; leave one of them out of the "
-                    "source, or write all files with the column"
-                )
-            if not schemas.are_numbers(self._types(name)):
+                raise schemas.not_everywhere(without, name, role, has)
+            if not all(is_numeric(kind) or pa.types.is_null(kind) for kind, _ in self._types(name)):
                 self.unified(name)
 
     def check_there(self, name: str, role: str) -> None:
@@ -120,7 +120,7 @@ class Source:
             SchemaError: None has.
         """
         if name not in self.schema.names:
-            raise not_there(self.location, name, role, self.schema.names)
+            raise schemas.not_there(self.location, name, role, self.schema.names)
 
     def without(self, name: str) -> str | None:
         """The first file, of those that rows are read of, that lacks a column; None where all have it."""
@@ -164,14 +164,7 @@ class Source:
         Raises:
             SchemaError: There is no such type.
         """
-        try:
-            kind = schemas.one_type(self._types(name))
-        except TypesDifferError as differ:
-            first = self._types(name)[0][1]
-            raise SchemaError(
-                f"{differ.path}: column {name!r} is {differ.other}, but {differ.first} in {first}; "
-                "write both files with one type"
-            ) from differ
+        kind = schemas.one_type(name, self._types(name))
         return pa.field(name, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
 
     def numeric_somewhere(self) -> set[str]:
@@ -193,13 +186,15 @@ class Source:
         return schemas.types_of(self.variants, name)
 
 
-def _opened(
-    opened: OpenFiles,
-    infos: Sequence[pafs.FileInfo],
-    names: Sequence[str],
-    partitions: Sequence[dict[str, Any]],
-    selection: Selection,
-) -> list[SourceFile]:
+def _row_filter(filters: Filters | None, partitions: pa.Schema) -> "RowFilter | None":
+    if filters is None:
+        return None
+    from gdpipe.source.row_filter import RowFilter
+
+    return RowFilter(filters, partitions)
+
+
+def _opened(opened: OpenFiles, listed: Sequence[SourceFile], row_filter: "RowFilter | None") -> list[SourceFile]:
     """Each file with the row groups that can hold rows that pass; what its partition values rule out is not opened.
 
     A schema that many files have is kept once: there may be a hundred thousand. Where no file is left, files are opened
@@ -207,51 +202,44 @@ def _opened(
     """
     schemas_met: dict[pa.Schema, pa.Schema] = {}
 
-    def described(f: int) -> SourceFile:
-        file = _described(opened, infos[f], names[f], partitions[f])
+    def described(file: SourceFile) -> SourceFile:
+        file = _described(opened, file)
         file = dataclasses.replace(file, schema=schemas_met.setdefault(file.schema, file.schema))
-        return selection.pruned(file, opened.bounds(file, selection.columns))
+        return file if row_filter is None else row_filter.pruned(file, opened.bounds(file, row_filter.columns))
 
     files = [
-        SourceFile(info.path, name, info.size, info.mtime_ns or 0, None, NO_COLUMNS, partition, (), (), True)
-        if selection.rules_out(partition)
-        else described(f)
-        for f, (info, name, partition) in enumerate(zip(infos, names, partitions, strict=True))
+        described(file) if row_filter is None or row_filter.alternatives(file.partition) else file for file in listed
     ]
     if not any(file.is_opened for file in files):
-        for f in range(len(files)):
-            files[f] = described(f)
+        for f, file in enumerate(listed):
+            files[f] = described(file)
             if any(files[f].group_rows):
                 break
-    selection.check()
     return files
 
 
-def _described(opened: OpenFiles, info: pafs.FileInfo, name: str, partition: dict[str, Any]) -> SourceFile:
+def _described(opened: OpenFiles, file: SourceFile) -> SourceFile:
     """A file, as its footer describes it."""
-    with reading(info.path):
-        footer_sha256, metadata = opened.footer(info.path)
+    with reading(file.path):
+        footer_sha256, metadata = opened.footer(file.path)
         written = metadata.schema.to_arrow_schema()
-        refuse_deletes(info.path, metadata.metadata, written)
+        refuse_deletes(file.path, metadata.metadata, written)
     groups = tuple(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
     if any(rows < 0 for rows in groups):
-        raise DataError(f"{info.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
+        raise DataError(f"{file.path}: a damaged Parquet file (a row group of {min(groups)} rows)")
     # some writers leave the total at 0; the row groups count, as they do for PyArrow and DuckDB
     if metadata.num_rows and sum(groups) != metadata.num_rows:
         raise DataError(
-            f"{info.path}: a damaged Parquet footer ({metadata.num_rows} rows, {sum(groups)} in row groups)"
+            f"{file.path}: a damaged Parquet footer ({metadata.num_rows} rows, {sum(groups)} in row groups)"
         )
     leaves = zip(written.names, first_leaves(written), strict=True)
     int96 = {name for name, leaf in leaves if metadata.schema.column(leaf).physical_type == "INT96"}
-    return SourceFile(
-        info.path,
-        name,
-        info.size,
-        info.mtime_ns or 0,
-        footer_sha256,
-        pa.schema(stored_fields(written, int96)),
-        partition,
-        groups,
-        tuple(g for g, rows in enumerate(groups) if rows),
+    return dataclasses.replace(
+        file,
+        footer_sha256=footer_sha256,
+        schema=pa.schema(stored_fields(written, int96)),
+        group_rows=groups,
+        wanted_groups=tuple(g for g, rows in enumerate(groups) if rows),
+        filtered=False,
         index=pandas_index(written),
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 
-# of a file that was not opened
 NO_COLUMNS = pa.schema([])
 
 
@@ -57,17 +56,17 @@ def pandas_index(schema: pa.Schema) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One Parquet file, as its footer describes it, or as its name does: what filters rule out is not opened.
+    """One Parquet file: as it is listed, and as its footer describes it once it is opened.
 
     Attributes:
         path: Where the filesystem finds it.
         name: Relative to the source, as predictions and messages name it.
         size: Bytes.
         modified_ns: Time of the last change, in nanoseconds since 1970.
+        partition: Values of the hive partition columns.
         footer_sha256: Of the file's metadata: it changes when any value does that a footer knows of. None where its
             partition values rule out all of its rows, and nobody opened it: then it has no columns and row groups here.
         schema: Names and types of the columns in the file itself.
-        partition: Values of the hive partition columns.
         group_rows: Rows of each row group.
         wanted_groups: The row groups that the filters may match.
         filtered: Whether the filters may leave out any of its rows; where not, nobody need evaluate them.
@@ -78,12 +77,12 @@ class SourceFile:
     name: str
     size: int
     modified_ns: int
-    footer_sha256: str | None
-    schema: pa.Schema
     partition: dict[str, Any]
-    group_rows: tuple[int, ...]
-    wanted_groups: tuple[int, ...]
-    filtered: bool = False
+    footer_sha256: str | None = None
+    schema: pa.Schema = NO_COLUMNS
+    group_rows: tuple[int, ...] = ()
+    wanted_groups: tuple[int, ...] = ()
+    filtered: bool = True
     index: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
