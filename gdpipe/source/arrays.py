@@ -63,13 +63,10 @@ def values_of(column: pa.Array) -> NDArray[Any]:
 
 
 def nulls_of(column: pa.Array) -> NDArray[np.bool_] | None:
-    """Where a column is null; None where it nowhere is."""
+    """Where a column of any type but null is null; None where it nowhere is."""
     if not column.null_count:
         return None
-    validity = column.buffers()[0]
-    if validity is None:  # a column of type null
-        return np.ones(len(column), np.bool_)
-    bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
+    bits = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
     nulls: NDArray[np.bool_] = bits[column.offset : column.offset + len(column)] == 0
     return nulls
 

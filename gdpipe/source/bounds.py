@@ -44,14 +44,7 @@ class Bounds:
 
 
 def bounds(statistics: Any, physical: str, kind: pa.DataType, rows: int) -> Bounds:
-    """What a footer says of a column of a row group, in the unit of the column's type.
-
-    Args:
-        statistics: PyArrow's; None where there are none.
-        physical: The column's physical type, as PyArrow names it.
-        kind: Its Arrow type.
-        rows: Of the row group.
-    """
+    """What PyArrow's statistics, if any, say of a column of a row group, in the unit of the column's type."""
     kind = plain(kind)
     nan = is_float(kind)
     if pa.types.is_null(kind):
@@ -86,13 +79,10 @@ def _in_unit(raw: Any, physical: str, kind: pa.DataType) -> Any:
     return int(raw)
 
 
-def partition_bounds(partition: dict[str, Any], partitions: pa.Schema, rows: int) -> dict[str, Bounds]:
+def partition_bounds(partition: dict[str, Any], rows: int) -> dict[str, Bounds]:
     """What a folder's name says of so many rows in it: a partition column has one value in all of them."""
-    found = {}
-    for name, value in partition.items():
-        known = value.encode() if value is not None and is_text(partitions.field(name).type) else value
-        found[name] = Bounds(known, known, rows if value is None else 0, rows)
-    return found
+    values = {name: value.encode() if isinstance(value, str) else value for name, value in partition.items()}
+    return {name: Bounds(value, value, rows if value is None else 0, rows) for name, value in values.items()}
 
 
 def first_leaves(schema: pa.Schema) -> list[int]:

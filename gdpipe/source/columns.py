@@ -43,11 +43,6 @@ class Numbers:
     missing: NDArray[np.bool_] | None
 
     @property
-    def values(self) -> NDArray[np.float64]:
-        """The columns as one array of shape (k, m): a copy, for those who want to look."""
-        return np.array(self.columns)
-
-    @property
     def complete(self) -> NDArray[np.bool_] | None:
         """Shape (m,), True for rows that miss nothing; None where all are."""
         missing = self.missing_in(slice(None))

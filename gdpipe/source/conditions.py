@@ -27,7 +27,10 @@ from gdpipe.source.literals import (
 
 IS_NULL, IS_NOT_NULL, IN, NOT_IN = "is null", "is not null", "in", "not in"
 _COMPARE: dict[str, Callable[..., Any]] = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
-# for values from low to high: whether one may pass, and whether one may fail
+# what holds of a value, null aside, where the other does not
+_OPPOSITE = {"<": ">=", "<=": ">", IN: NOT_IN, IS_NULL: IS_NOT_NULL}
+_OPPOSITE |= {opposite: operator for operator, opposite in _OPPOSITE.items()}
+# whether one of the values from low to high may pass
 _MAY_PASS: dict[str, Callable[[Any, Any, tuple[Any, ...]], Any]] = {
     "<": lambda low, high, values: low < values[0],
     "<=": lambda low, high, values: low <= values[0],
@@ -36,15 +39,6 @@ _MAY_PASS: dict[str, Callable[[Any, Any, tuple[Any, ...]], Any]] = {
     IN: lambda low, high, values: any(low <= value <= high for value in values),
     NOT_IN: lambda low, high, values: low != high or low not in values,
     IS_NOT_NULL: lambda low, high, values: True,
-}
-_MAY_FAIL: dict[str, Callable[[Any, Any, tuple[Any, ...]], Any]] = {
-    "<": lambda low, high, values: high >= values[0],
-    "<=": lambda low, high, values: high > values[0],
-    ">": lambda low, high, values: low <= values[0],
-    ">=": lambda low, high, values: low < values[0],
-    IN: lambda low, high, values: low != high or low not in values,
-    NOT_IN: lambda low, high, values: any(low <= value <= high for value in values),
-    IS_NOT_NULL: lambda low, high, values: False,
 }
 
 
@@ -109,13 +103,9 @@ class Condition:
 
     def may_fail(self, known: Bounds) -> bool:
         """Whether a value may not pass, as far as is known."""
-        if self.operator == IS_NULL:
-            return not known.empty
-        if known.nulls != 0 or known.nan:
+        if self.operator != IS_NULL and (known.nulls != 0 or known.nan):
             return True
-        if known.low is None:
-            return self.operator != IS_NOT_NULL
-        return bool(_MAY_FAIL[self.operator](known.low, known.high, self.values))
+        return Condition(_OPPOSITE[self.operator], self.values).may_pass(known)
 
 
 def _of_integers(operator: str, values: list[Fraction], least: int, most: int) -> Condition:

@@ -20,24 +20,18 @@ PASSING = re.compile(
     r"AWS Error (NETWORK_CONNECTION|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT|INTERNAL_FAILURE|SERVICE_UNAVAILABLE)"
 )
 # what Arrow says of files that are whole but of a kind that it has not learned, and what that means
-UNSUPPORTED = (
-    (
-        re.compile(r"(LZO) compression"),
-        "a column is compressed with {}, which PyArrow cannot read; write it with zstd or snappy",
+UNSUPPORTED = {
+    r"(LZO) compression": "a column is compressed with {}, which PyArrow cannot read; write it with zstd or snappy",
+    r"compression codec value: (\d+)": (
+        "a column is compressed with codec {}, which PyArrow does not know; write it with zstd or snappy"
     ),
-    (
-        re.compile(r"compression codec value: (\d+)"),
-        "a column is compressed with codec {}, which PyArrow does not know; write it with zstd or snappy",
+    r"(Unknown encoding type|only supports BOOLEAN|only supports BYTE_ARRAY)": (
+        "a column is encoded in a way that PyArrow does not know ({}), or damaged; write it again in another"
     ),
-    (
-        re.compile(r"(Unknown encoding type|only supports BOOLEAN|only supports BYTE_ARRAY)"),
-        "a column is encoded in a way that PyArrow does not know ({}), or damaged; write it again in another",
+    r"(Invalid physical column type.*)": (
+        "a column of a type that PyArrow does not know ({}), or damaged; write it again"
     ),
-    (
-        re.compile(r"(Invalid physical column type.*)"),
-        "a column of a type that PyArrow does not know ({}), or damaged; write it again",
-    ),
-)
+}
 # of a name in a message; paths may be long
 LONGEST_NAME = 500
 # what a URI may hold as it is; '%' too, since a URI may be encoded already
@@ -84,21 +78,18 @@ def partitions_of(names: list[PurePosixPath]) -> list[dict[str, Any]]:
     for name, row in zip(names, texts, strict=True):
         if set(row) != keys:
             raise SchemaError(f"{name}: has no partition {sorted(keys - set(row))[0]!r}, which other files have")
-    whole = {k: all(_is_int(row[k]) for row in texts if row[k] is not None) for k in keys}
-    return [{k: int(v) if v is not None and whole[k] else v for k, v in row.items()} for row in texts]
+    whole = {k for k in keys if all(re.fullmatch(r"-?[0-9]{1,18}", v) for row in texts if (v := row[k]) is not None)}
+    return [{k: int(v) if v is not None and k in whole else v for k, v in row.items()} for row in texts]
 
 
 def partition_schema(partitions: list[dict[str, Any]]) -> pa.Schema:
     """The partition columns: integers where a value is one, else text."""
-    kinds = {
-        name: pa.int64() if any(isinstance(row[name], int) for row in partitions) else pa.string()
-        for name in partitions[0]
-    }
-    return pa.schema(list(kinds.items()))
-
-
-def _is_int(text: str | None) -> bool:
-    return text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) is not None
+    return pa.schema(
+        {
+            name: pa.int64() if any(isinstance(row[name], int) for row in partitions) else pa.string()
+            for name in partitions[0]
+        }
+    )
 
 
 def is_connection_lost(error: BaseException) -> bool:
@@ -141,14 +132,13 @@ def reading(path: str, row_group: int | None = None) -> Iterator[None]:
             raise DataError(f"{where}: cannot be read ({first_line(error)})", transient=is_transient(error)) from error
         if isinstance(error, (UnicodeEncodeError, UnicodeDecodeError)):
             raise DataError(f"{where}: a name that is not UTF-8, {error.object[:LONGEST_NAME]!r}; rename it") from error
-        unsupported = _unsupported(error)
-        reason = unsupported or f"not Parquet, damaged, or changed meanwhile ({first_line(error)})"
+        reason = _unsupported(error) or f"not Parquet, damaged, or changed meanwhile ({first_line(error)})"
         raise DataError(f"{where}: {reason}") from error
 
 
 def _unsupported(error: BaseException) -> str | None:
-    for pattern, meaning in UNSUPPORTED:
-        if found := pattern.search(str(error)):
+    for pattern, meaning in UNSUPPORTED.items():
+        if found := re.search(pattern, str(error)):
             return meaning.format(found[1])
     if isinstance(error, pa.ArrowNotImplementedError):
         return f"not supported by PyArrow ({first_line(error)}); write it in another way"

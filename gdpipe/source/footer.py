@@ -33,11 +33,7 @@ _OPTIONAL, _REPEATED = 1, 2
 
 
 def read_footer(path: str, handle: Any) -> bytes:
-    """The footer of an open file, as it lies there.
-
-    Args:
-        path: As messages name it.
-        handle: Arrow's, of the whole file.
+    """The footer of a file that Arrow has opened, as it lies there.
 
     Raises:
         DataError: The file is not Parquet, or encrypted.

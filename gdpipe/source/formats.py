@@ -4,6 +4,7 @@ Such a table's files hold rows that were deleted or replaced since; which of the
 its own library reads that.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Collection, Iterable
@@ -16,7 +17,13 @@ import pyarrow.fs as pafs
 from gdpipe.errors import DataError
 from gdpipe.layout import LATEST, MANIFEST, MOMENTS, REJECTED, RUNS
 
-DELTA, HUDI, HUDI_PARTITION, ICEBERG = "_delta_log", ".hoodie", ".hoodie_partition_metadata", "metadata"
+# what lies in a folder, and whose it is; in Iceberg's folder another name must fit, too
+OWNERS = {
+    "_delta_log": "a Delta Lake table",
+    ".hoodie": "a Hudi table",
+    ".hoodie_partition_metadata": "part of a Hudi table",
+}
+ICEBERG = "metadata"
 ICEBERG_TABLE = re.compile(r".*\.metadata\.json(\.gz)?")
 # what the writers of Iceberg note in a delete file's footer, and the ids of the columns of position deletes
 ICEBERG_DELETES, ICEBERG_POSITIONS = b"delete-type", {b"2147483546", b"2147483545"}
@@ -29,17 +36,8 @@ KEPT_SUMS = re.compile(r"[0-9a-f]{64}-[0-9a-f]{64}\.(json|parquet)")
 
 
 def table_format(names: Collection[str], metadata: Iterable[str]) -> str | None:
-    """Whose table a folder is, and by what it is known; None where it is a plain folder.
-
-    Args:
-        names: What lies in the folder.
-        metadata: What lies in its folder `metadata`, if it has one.
-    """
-    for marker, owner in (
-        (DELTA, "a Delta Lake table"),
-        (HUDI, "a Hudi table"),
-        (HUDI_PARTITION, "part of a Hudi table"),
-    ):
+    """Whose table a folder is, by what lies in it and in its folder `metadata`; None where it is a plain folder."""
+    for marker, owner in OWNERS.items():
         if marker in names:
             return f"{owner} ({marker})"
     found = next((name for name in metadata if ICEBERG_TABLE.fullmatch(name)), None)
@@ -61,7 +59,7 @@ def refuse_tables_above(filesystem: pafs.FileSystem, folders: Iterable[str]) -> 
         DataError: One is.
     """
     above = {str(f) for folder in folders for f in (PurePosixPath(folder), *PurePosixPath(folder).parents)} - {"."}
-    asked = [(folder, marker) for folder in sorted(above) for marker in (DELTA, HUDI, HUDI_PARTITION, ICEBERG)]
+    asked = [(folder, marker) for folder in sorted(above) for marker in (*OWNERS, ICEBERG)]
 
     def is_there(question: tuple[str, str]) -> bool:
         try:
@@ -76,8 +74,9 @@ def refuse_tables_above(filesystem: pafs.FileSystem, folders: Iterable[str]) -> 
     else:
         with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
             there = list(pool.map(is_there, asked))
-    for folder in sorted({folder for (folder, _), found in zip(asked, there, strict=True) if found}):
-        names = {marker for (of, marker), found in zip(asked, there, strict=True) if found and of == folder}
+    lying = list(itertools.compress(asked, there))
+    for folder in sorted({folder for folder, _ in lying}):
+        names = {marker for of, marker in lying if of == folder}
         selector = pafs.FileSelector(f"{folder}/{ICEBERG}", allow_not_found=True)
         metadata = [i.base_name for i in filesystem.get_file_info(selector)] if ICEBERG in names else []
         if found := table_format(names, metadata):
@@ -85,12 +84,7 @@ def refuse_tables_above(filesystem: pafs.FileSystem, folders: Iterable[str]) -> 
 
 
 def refuse_deletes(path: str, metadata: dict[bytes, bytes] | None, schema: pa.Schema) -> None:
-    """See that a Parquet file is no list of deletions of an Iceberg table.
-
-    Args:
-        path: Of the file.
-        metadata: What its footer notes.
-        schema: Of its columns.
+    """See that a Parquet file of such metadata and columns is no list of deletions of an Iceberg table.
 
     Raises:
         DataError: It is one.

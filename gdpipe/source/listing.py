@@ -117,18 +117,13 @@ def notices_of(passed_over: Sequence[str]) -> tuple[str, ...]:
     """What a person should know of what was not read, one line each."""
     files = [name for name in passed_over if not name.endswith("/")]
     folders = [name for name in passed_over if name.endswith("/")]
-    notices = []
-    if files:
-        notices.append(f"passed over, not Parquet or not whole: {_some(files)}")
-    if folders:
-        notices.append(f"passed over, runs of gdpipe or a link to a folder above: {_some(folders)}")
-    return tuple(notices)
+    reasons = {"not Parquet or not whole": files, "runs of gdpipe or a link to a folder above": folders}
+    return tuple(f"passed over, {why}: {_some(names)}" for why, names in reasons.items() if names)
 
 
 def _some(names: Sequence[str]) -> str:
     more = len(names) - SHOWN_NAMES
-    listed = ", ".join(names[:SHOWN_NAMES])
-    return f"{listed} and {more:,} more" if more > 0 else listed
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def nothing_found(where: str, listing: Listing) -> DataError:

@@ -185,8 +185,7 @@ def _instant(value: Any, zone: str | None, wanted: str | None = None) -> Fractio
     except (ValueError, zoneinfo.ZoneInfoNotFoundError) as error:
         raise NotComparableError(f"{error}; write {hint}") from None
     since = moment - datetime.datetime(1970, 1, 1) - offset
-    fraction = Fraction(int(match["fraction"]), 10 ** len(match["fraction"])) if match["fraction"] else Fraction(0)
-    return since.days * _DAY_SECONDS + since.seconds + fraction
+    return since.days * _DAY_SECONDS + since.seconds + Fraction(f"0.{match['fraction'] or 0}")
 
 
 def _offset(text: str) -> datetime.timedelta:
@@ -211,5 +210,4 @@ def _time_of_day(value: Any) -> Fraction:
         moment = None
     if match is None or moment is None:
         raise NotComparableError("write a time of day as text: '10:30:00'")
-    fraction = Fraction(int(match["fraction"]), 10 ** len(match["fraction"])) if match["fraction"] else Fraction(0)
-    return moment.hour * 3600 + moment.minute * 60 + moment.second + fraction
+    return moment.hour * 3600 + moment.minute * 60 + moment.second + Fraction(f"0.{match['fraction'] or 0}")

@@ -29,11 +29,8 @@ class OpenFiles:
     A footer is parsed when its file is first opened, and kept as long as there is room; beyond that the one parsed last
     is kept, and others are parsed again when they are asked for. A process that this is sent to parses its own.
 
-    Args:
-        filesystem: Where the files are.
-
     Attributes:
-        filesystem: The same.
+        filesystem: Where the files are.
         read_bytes: Read at once of a column.
         kept_bytes: Of the footers that are kept, as they lie in their files.
     """
@@ -71,13 +68,13 @@ class OpenFiles:
         Raises:
             DataError: The file cannot be read, or has changed.
         """
-        there = [name for name in names if name not in file.partition and file.schema.get_field_index(name) >= 0]
         with reading(file.path):
             metadata = self._kept.get(file.footer_sha256) or self._as_listed(file)[1]
             leaves = dict(zip(file.schema.names, first_leaves(file.schema), strict=True))
             columns = [
                 (name, leaves[name], metadata.schema.column(leaves[name]).physical_type, file.schema.field(name).type)
-                for name in there
+                for name in names
+                if name not in file.partition and file.schema.get_field_index(name) >= 0
             ]
             for g, rows in enumerate(file.group_rows):
                 group = metadata.row_group(g)

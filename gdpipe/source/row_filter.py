@@ -45,7 +45,7 @@ class RowFilter:
 
     def alternatives(self, partition: dict[str, Any]) -> list[list[Filter]]:
         """Those that a folder's partition values do not rule out: of the others its files may lack the columns."""
-        known = partition_bounds(partition, self._partitions, 1)
+        known = partition_bounds(partition, 1)
         return [
             group
             for group, of_folder in zip(self._groups, self._of_folders, strict=True)
@@ -58,21 +58,15 @@ class RowFilter:
         Raises:
             ConfigError: A value cannot be compared with a column.
         """
-        return [
-            [
-                (column, _condition(self._partitions if column in file.partition else file.schema, column, *asked))
-                for column, *asked in group
-            ]
-            for group in self.alternatives(file.partition)
-        ]
+
+        def condition(column: str, operator: str, value: Any) -> tuple[str, Condition]:
+            schema = self._partitions if column in file.partition else file.schema
+            return column, _condition(schema, column, operator, value)
+
+        return [[condition(*asked) for asked in group] for group in self.alternatives(file.partition)]
 
     def passing(self, compiled: Compiled, batch: pa.RecordBatch) -> pa.BooleanArray:
-        """A mask of the rows that pass, shape (m,); none is null.
-
-        Args:
-            compiled: The conditions, for the types of this batch.
-            batch: With all columns that they ask for.
-        """
+        """A mask of a batch's rows that pass the conditions, compiled for its types; shape (m,), none is null."""
         of_groups = [
             functools.reduce(pc.and_, [condition.passes(batch.column(column)) for column, condition in group])
             for group in compiled
@@ -98,18 +92,14 @@ class RowFilter:
         compiled = self.compiled(file) if any(file.group_rows) else []
         wanted, filtered = [], False
         for g, of_group in known:
-            bounds = {**of_group, **partition_bounds(file.partition, self._partitions, file.group_rows[g])}
+            bounds = {**of_group, **partition_bounds(file.partition, file.group_rows[g])}
             if any(all(condition.may_pass(bounds[c]) for c, condition in group) for group in compiled):
                 wanted.append(g)
             filtered |= not any(not any(condition.may_fail(bounds[c]) for c, condition in group) for group in compiled)
         return dataclasses.replace(file, wanted_groups=tuple(wanted), filtered=filtered)
 
     def check(self, where: str, files: Sequence[SourceFile]) -> None:
-        """See that the columns of the filters are there.
-
-        Args:
-            where: The source, as messages name it.
-            files: Those that were opened.
+        """See that the files that were opened have the columns of the filters.
 
         Raises:
             SchemaError: One is missing in all files, or in one.

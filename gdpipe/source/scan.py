@@ -69,11 +69,7 @@ def budget_for(
 def read(source: Source, shard: Shard, columns: Sequence[str], budget: Budget) -> Iterator[pa.RecordBatch]:
     """The rows of a shard that pass the filters, in order, with their position in the file as column `ROW`.
 
-    Args:
-        source: Where the shard is.
-        shard: Which rows.
-        columns: Names, each in the file or among its partition columns.
-        budget: How many rows are decoded at once, and whether ahead.
+    Each column is in the file or given by its folder.
 
     Raises:
         DataError: The file has changed, or a page in it is damaged.

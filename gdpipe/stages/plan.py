@@ -194,7 +194,7 @@ def _gaps(source: Source, names: Sequence[str]) -> tuple[dict[str, int], int, li
         wanted = set(file.wanted_groups)
         for g, of_file in source.opened.bounds(file, names):
             if g in wanted:
-                known = {**of_file, **partition_bounds(file.partition, source.partitions, file.group_rows[g])}
+                known = {**of_file, **partition_bounds(file.partition, file.group_rows[g])}
                 missing = {name: known[name].nulls or 0 for name in names}
                 silent |= {name for name in names if known[name].low is None and not known[name].empty}
                 nulls = {name: nulls[name] + missing[name] for name in names}

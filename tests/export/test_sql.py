@@ -110,8 +110,10 @@ def decimals() -> pa.Table:
 
 def test_decimals_are_the_doubles_of_duckdb() -> None:
     table = decimals()
-    for name, values in zip(table.column_names, numbers(table, table.column_names).values.tolist(), strict=True):
-        assert bits(values) == bits([row[0] for row in in_duckdb(f"SELECT CAST({name} AS DOUBLE) FROM t", t=table)])
+    for name, column in zip(table.column_names, numbers(table, table.column_names).columns, strict=True):
+        assert bits(column.tolist()) == bits(
+            [row[0] for row in in_duckdb(f"SELECT CAST({name} AS DOUBLE) FROM t", t=table)]
+        )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -374,10 +376,10 @@ def test_booleans_and_case_have_the_bits_of_predictions_in_postgres(tmp_path: Pa
 def test_decimals_are_the_doubles_of_postgres(postgres: Postgres) -> None:
     table = decimals()
     rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    for name, values in zip(table.column_names, numbers(table, table.column_names).values.tolist(), strict=True):
+    for name, column in zip(table.column_names, numbers(table, table.column_names).columns, strict=True):
         query = f"SELECT row_number, CAST({name} AS double precision) AS prediction FROM t"
         found = postgres.predictions(dict.fromkeys(table.column_names, "numeric"), rows, query)
-        assert bits(found) == bits(values)
+        assert bits(found) == bits(column.tolist())
 
 
 def test_flights_have_the_bits_of_predictions_in_postgres(flights: gdpipe.Run, postgres: Postgres) -> None:

@@ -43,8 +43,8 @@ def test_every_numeric_type_becomes_the_nearest_float64(kind: pa.DataType, value
     assert is_numeric(kind)
     expected = [float(np.float32(v)) if kind == pa.float32() else float(v) for v in values]
     block = numbers(pa.table({"x": column(kind, values)}), ["x"])
-    assert block.values.dtype == np.float64
-    assert block.values.tolist() == [expected]
+    assert np.array(block.columns).dtype == np.float64
+    assert np.array(block.columns).tolist() == [expected]
     assert block.missing is None
     assert block.complete is None
 
@@ -55,7 +55,7 @@ def test_null_is_missing_in_every_numeric_type(kind: pa.DataType, values: list[A
     block = numbers(pa.table({"x": column(kind, [values[0], None, *values[1:]])}), ["x"])
     assert block.missing is not None
     assert block.missing.tolist() == [[False, True, False, False]]
-    assert block.values.tolist() == [[expected[0], 0.0, *expected[1:]]]
+    assert np.array(block.columns).tolist() == [[expected[0], 0.0, *expected[1:]]]
 
 
 @pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
@@ -63,7 +63,7 @@ def test_nan_is_missing_too(kind: pa.DataType) -> None:
     block = numbers(pa.table({"x": column(kind, [1.5, float("nan"), None, 2.5])}), ["x"])
     assert block.missing is not None
     assert block.missing.tolist() == [[False, True, True, False]]
-    assert block.values.tolist() == [[1.5, 0.0, 0.0, 2.5]]
+    assert np.array(block.columns).tolist() == [[1.5, 0.0, 0.0, 2.5]]
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _ in NUMERIC], ids=names_of_types)
@@ -71,34 +71,34 @@ def test_a_column_of_nulls_alone(kind: pa.DataType) -> None:
     block = numbers(pa.table({"x": pa.nulls(3, kind)}), ["x"])
     assert block.missing is not None
     assert block.missing.all()
-    assert block.values.tolist() == [[0.0, 0.0, 0.0]]
+    assert np.array(block.columns).tolist() == [[0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _ in NUMERIC], ids=names_of_types)
 def test_a_column_without_rows(kind: pa.DataType) -> None:
     block = numbers(pa.table({"x": pa.array([], kind)}), ["x"])
-    assert block.values.shape == (1, 0)
+    assert np.array(block.columns).shape == (1, 0)
     assert block.missing is None
 
 
 def test_integers_beyond_2_to_53_are_rounded_once() -> None:
     values = [2**53 + 1, 2**62 + 2**9 + 1, -(2**63) + 1]
     block = numbers(pa.table({"x": pa.array(values, pa.int64())}), ["x"])
-    assert block.values.tolist() == [[float(v) for v in values]]
+    assert np.array(block.columns).tolist() == [[float(v) for v in values]]
     block = numbers(pa.table({"x": pa.array([2**64 - 1, 2**63 + 1], pa.uint64())}), ["x"])
-    assert block.values.tolist() == [[2.0**64, 2.0**63]]
+    assert np.array(block.columns).tolist() == [[2.0**64, 2.0**63]]
 
 
 def test_infinity_stays() -> None:
     block = numbers(pa.table({"x": [float("inf"), -float("inf")]}), ["x"])
-    assert block.values.tolist() == [[float("inf"), -float("inf")]]
+    assert np.array(block.columns).tolist() == [[float("inf"), -float("inf")]]
     assert block.missing is None
 
 
 def test_several_columns_in_the_order_asked_for() -> None:
     table = pa.table({"a": [1, None, 3], "b": [4.0, 5.0, float("nan")], "c": [True, False, True], "d": [7, 8, 9]})
     block = numbers(table, ["d", "b", "a"])
-    assert block.values.tolist() == [[7, 8, 9], [4, 5, 0], [1, 0, 3]]
+    assert np.array(block.columns).tolist() == [[7, 8, 9], [4, 5, 0], [1, 0, 3]]
     assert block.missing is not None
     assert block.missing.tolist() == [[False] * 3, [False, False, True], [False, True, False]]
     assert block.complete is not None
@@ -110,11 +110,11 @@ def test_chunks_and_slices_are_of_no_account() -> None:
     chunked = pa.concat_tables([whole.slice(0, 2), whole.slice(2, 1), whole.slice(3)])
     for table in (chunked, chunked.combine_chunks().to_batches()[0], whole.slice(0, 5)):
         block = numbers(table, ["x", "b"])
-        assert block.values.tolist() == [[1.5, 0, 3.5, 0, 5.5], [1, 0, 0, 1, 1]]
+        assert np.array(block.columns).tolist() == [[1.5, 0, 3.5, 0, 5.5], [1, 0, 0, 1, 1]]
         assert block.missing is not None
         assert block.missing.tolist() == [[False, True, False, True, False], [False, True, False, False, False]]
     part = numbers(whole.slice(1, 2), ["x", "b"])
-    assert part.values.tolist() == [[0, 3.5], [0, 0]]
+    assert np.array(part.columns).tolist() == [[0, 3.5], [0, 0]]
 
 
 def test_the_input_is_not_written_to() -> None:

@@ -62,7 +62,7 @@ def test_any_decimal_is_the_nearest_float(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(wholes)))
     for part, values in ((made, expected), (made[start:], expected[start:])):
         block = numbers(pa.table({"x": part}), ["x"])
-        assert block.values[0].tolist() == [v or 0.0 for v in values]
+        assert block.columns[0].tolist() == [v or 0.0 for v in values]
         assert (block.missing is None) == (None not in values)
         if block.missing is not None:
             assert block.missing[0].tolist() == [v is None for v in values]
@@ -72,7 +72,7 @@ def test_slices_chunks_and_dictionaries() -> None:
     made, expected = column(128, 15, 2, [-101, None, 115, 2**40 + 7, -229])
     table = pa.table({"x": pa.chunked_array([made[1:3], made[3:]]), "d": made.dictionary_encode()[1:]})
     block = numbers(table, ["x", "d"])
-    assert block.values.tolist() == [[v or 0.0 for v in expected[1:]]] * 2
+    assert np.array(block.columns).tolist() == [[v or 0.0 for v in expected[1:]]] * 2
     assert block.missing is not None
     assert block.missing.tolist() == [[True, False, False, False]] * 2
 
