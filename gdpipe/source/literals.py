@@ -19,6 +19,8 @@ import pyarrow as pa
 # per second
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY_SECONDS = 86_400
+STRINGS = {pa.string(), pa.large_string(), pa.string_view()}
+BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
 NUMBER = "a number without quotes"
 # a power of ten that no type reaches
 BEYOND = 1000
@@ -38,16 +40,7 @@ def plain(kind: pa.DataType) -> pa.DataType:
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether values are bytes of any length, text or not."""
-    t = pa.types
-    return bool(
-        t.is_string(kind)
-        or t.is_large_string(kind)
-        or t.is_string_view(kind)
-        or t.is_binary(kind)
-        or t.is_large_binary(kind)
-        or t.is_binary_view(kind)
-        or t.is_fixed_size_binary(kind)
-    )
+    return kind in STRINGS or kind in BYTES or bool(pa.types.is_fixed_size_binary(kind))
 
 
 def is_float(kind: pa.DataType) -> bool:

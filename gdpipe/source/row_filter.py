@@ -117,7 +117,7 @@ class RowFilter:
                 raise not_everywhere(file.path, name, "filter", having[name])
 
     def _lacking(self, file: SourceFile) -> list[str]:
-        """The columns that a file has not, though one of its rows may be asked for them."""
+        """The columns that a file has not, though its rows may be asked for them."""
         asked = {column for group in self.alternatives(file.partition) for column, _, _ in group}
         return sorted(asked - {*file.partition, *file.schema.names}) if any(file.group_rows) else []
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from gdpipe.errors import SchemaError
-from gdpipe.source.literals import UNITS, is_text, plain
+from gdpipe.source.literals import STRINGS, UNITS, is_text, plain
 from gdpipe.source.source_file import SourceFile
 
 
@@ -77,8 +77,9 @@ def one_type(name: str, kinds: Sequence[tuple[pa.DataType, str]]) -> pa.DataType
 
 def _joined(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
     if is_text(first) and is_text(second):
-        readable = [_is_string(kind) for kind in (first, second)]
-        return (pa.string() if readable[0] else pa.binary()) if readable[0] == readable[1] else None
+        if (first in STRINGS) != (second in STRINGS):
+            return None
+        return pa.string() if first in STRINGS else pa.binary()
     if pa.types.is_timestamp(first) and pa.types.is_timestamp(second):
         if (first.tz is None) != (second.tz is None):
             return None
@@ -89,10 +90,6 @@ def _joined(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
         return pa.unify_schemas(both, promote_options="permissive").field(0).type
     except pa.ArrowException:
         return None
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def not_there(where: str, name: str, role: str, names: Sequence[str]) -> SchemaError:

@@ -203,8 +203,7 @@ def _opened(opened: OpenFiles, listed: Sequence[SourceFile], row_filter: "RowFil
     schemas_met: dict[pa.Schema, pa.Schema] = {}
 
     def described(file: SourceFile) -> SourceFile:
-        file = _described(opened, file)
-        file = dataclasses.replace(file, schema=schemas_met.setdefault(file.schema, file.schema))
+        file = _described(opened, file, schemas_met)
         return file if row_filter is None else row_filter.pruned(file, opened.bounds(file, row_filter.columns))
 
     files = [
@@ -218,7 +217,7 @@ def _opened(opened: OpenFiles, listed: Sequence[SourceFile], row_filter: "RowFil
     return files
 
 
-def _described(opened: OpenFiles, file: SourceFile) -> SourceFile:
+def _described(opened: OpenFiles, file: SourceFile, schemas_met: dict[pa.Schema, pa.Schema]) -> SourceFile:
     """A file, as its footer describes it."""
     with reading(file.path):
         footer_sha256, metadata = opened.footer(file.path)
@@ -234,10 +233,11 @@ def _described(opened: OpenFiles, file: SourceFile) -> SourceFile:
         )
     leaves = zip(written.names, first_leaves(written), strict=True)
     int96 = {name for name, leaf in leaves if metadata.schema.column(leaf).physical_type == "INT96"}
+    schema = pa.schema(stored_fields(written, int96))
     return dataclasses.replace(
         file,
         footer_sha256=footer_sha256,
-        schema=pa.schema(stored_fields(written, int96)),
+        schema=schemas_met.setdefault(schema, schema),
         group_rows=groups,
         wanted_groups=tuple(g for g, rows in enumerate(groups) if rows),
         filtered=False,
