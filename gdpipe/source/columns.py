@@ -9,18 +9,13 @@ from numpy.typing import NDArray
 
 from gdpipe.source.arrays import nulls_of, values_of
 from gdpipe.source.decimals import nearest
+from gdpipe.source.literals import plain
 
 
 def is_numeric(kind: pa.DataType) -> bool:
     """Whether a column of this type can be a number in a regression: integer, float, decimal or boolean."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_boolean(kind)
-    )
+    t, kind = pa.types, plain(kind)
+    return bool(t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind) or t.is_boolean(kind))
 
 
 def resolution(kind: pa.DataType) -> float:
