@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from gdpipe.location import is_uri
 from gdpipe.printable import logger_named, printable
-from gdpipe.report.pictures.loss import loss_curve
+from gdpipe.report.pictures.curves import loss_curve
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, summarize, summarize_scores
 from gdpipe.run import Run

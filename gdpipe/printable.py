@@ -4,6 +4,7 @@ A column, a folder or a value may have any name. Names are unchanged in Parquet,
 (terminal, log, error, state, report), control and bidirectional characters and line breaks are escaped.
 """
 
+import html
 import logging
 import unicodedata
 
@@ -23,6 +24,11 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """A text of several lines, such as a traceback, made printable; its line breaks stay."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def markup(text: str) -> str:
+    """A text as HTML and SVG take it, also in attributes: none of it is a tag, and XML takes every character."""
+    return html.escape(printable(text))
 
 
 def logger_named(name: str) -> logging.Logger:

@@ -14,10 +14,7 @@ NAMES_SHOWN = 5
 def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[str, Any]]) -> tuple[str, ...]:
     """One line each, the most promising first; none for a run that was published.
 
-    Args:
-        manifest: The run's.
-        verdict: The row of `convergence`.
-        terms: The rows of `parameters`.
+    The verdict is the row of `convergence`, the terms are the rows of `parameters`.
     """
     if verdict["passed"]:
         return _past_the_gate(manifest)

@@ -27,7 +27,9 @@ def largest_shifts(drift: pa.Table) -> tuple[str, ...]:
     if row := _largest(varying, lambda row: math.log(row["scale_ratio"]) if row["scale_ratio"] else math.nan):
         lines.append(f"{row['term']} scale x {row['scale_ratio']:.3g}{_errors(row['scale_shift_se'])}")
     if row := _largest(rows, lambda row: row["estimate_shift_se"]):
-        lines.append(f"coef {row['term']} {in_joint_errors(row)}")
+        shift = row["estimate_shift_se"]
+        moved = "has moved, with standard errors of 0" if math.isinf(shift) else f"{shift:+.3g} joint SE"
+        lines.append(f"coef {row['term']} {moved}")
     return tuple(lines)
 
 
@@ -37,12 +39,6 @@ def constancy(row: dict[str, Any]) -> str:
     if was and math.isnan(row["scale_ratio"]):  # 0/0
         return NEW_CONSTANT if math.isinf(row["mean_shift_sd"]) else ""
     return "was constant" if was else "is constant now" if is_now else ""
-
-
-def in_joint_errors(row: dict[str, Any]) -> str:
-    """The shift of a coefficient in words."""
-    shift = row["estimate_shift_se"]
-    return "has moved, with standard errors of 0" if math.isinf(shift) else f"{shift:+.3g} joint SE"
 
 
 def in_words(row: dict[str, Any]) -> dict[str, str]:

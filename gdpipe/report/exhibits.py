@@ -1,19 +1,18 @@
 """The pictures of the page, each with the words that belong to it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gdpipe.numerics.descent.landscape import Landscape, Plane
 from gdpipe.numerics.rows.density import Density
+from gdpipe.printable import markup
 from gdpipe.report.drift import in_words
-from gdpipe.report.markup import markup
 from gdpipe.report.pictures.axes import number
 from gdpipe.report.pictures.bars import Bar, bars
 from gdpipe.report.pictures.contours import contours
+from gdpipe.report.pictures.curves import excess_curve, loss_curve, spectrum
 from gdpipe.report.pictures.densities import predicted_and_actual, residual_histogram, residuals_and_predictions
-from gdpipe.report.pictures.loss import excess_curve, loss_curve
-from gdpipe.report.pictures.spectrum import spectrum
 
 # bars in a picture; the tables have the others
 MOST_BARS = 24
@@ -142,40 +141,31 @@ def _ground(plane: Plane, kept: Sequence[str]) -> str:
     )
 
 
-def about_drift(moved: list[dict[str, Any]]) -> str:
+def about_drift(rows: list[dict[str, Any]]) -> str:
     """What has moved since the run published before: means, scales, coefficients; the farthest first."""
+    means = "By how many of its earlier standard deviations a column's mean has moved."
+    coefficients = "How far they have moved beside both uncertainties: by chance, within ±2."
     return _pictures(
-        _moved(
-            [(row, row["mean_shift_sd"]) for row in moved],
-            lambda row: in_words(row).get("mean_shift_sd", f"{row['mean_shift_sd']:+.3g}"),
-            ("means", "By how many of its earlier standard deviations a column's mean has moved.", "SDs"),
-        ),
-        _moved(
-            [(row, math.log2(row["scale_ratio"]) if row["scale_ratio"] else -math.inf) for row in moved],
-            lambda row: in_words(row).get("scale_ratio", f"× {row['scale_ratio']:.3g}"),
-            ("scales", "By which factor a column varies more, or less.", "factor, logarithmic"),
-        ),
-        _moved(
-            [(row, row["estimate_shift_se"]) for row in moved],
-            lambda row: in_words(row).get("estimate_shift_se", f"{row['estimate_shift_se']:+.3g}"),
-            (
-                "coefficients",
-                "How far they have moved beside both uncertainties: by chance, within ±2.",
-                "joint standard errors",
-            ),
-        ),
+        _moved(rows, "mean_shift_sd", "means", means, "SDs"),
+        _moved(rows, "scale_ratio", "scales", "By which factor a column varies more, or less.", "factor, logarithmic"),
+        _moved(rows, "estimate_shift_se", "coefficients", coefficients, "joint standard errors"),
     )
 
 
-def _moved(
-    shifts: list[tuple[dict[str, Any], float]], written: Callable[[dict[str, Any]], str], words: tuple[str, str, str]
-) -> str:
-    what, said, unit = words
-    known = sorted((pair for pair in shifts if not math.isnan(pair[1])), key=lambda pair: -abs(pair[1]))
-    if not known:
+def _moved(rows: list[dict[str, Any]], column: str, what: str, said: str, unit: str) -> str:
+    shown = []
+    for row in rows:
+        value = row[column]
+        if column == "scale_ratio":
+            length, written = math.log2(value) if value else -math.inf, f"× {value:.3g}"
+        else:
+            length, written = value, f"{value:+.3g}"
+        if not math.isnan(length):
+            shown.append(Bar(row["term"], length, in_words(row).get(column, written).replace("-", "−")))
+    if not shown:
         return ""
-    shown = [Bar(row["term"], shift, written(row).replace("-", "−")) for row, shift in known[:MOST_BARS]]
-    return _figure(f"Drift of {what}", said + _left_out(len(known)), bars(shown, f"Drift of {what}", unit))
+    shown.sort(key=lambda bar: -abs(bar.value))
+    return _figure(f"Drift of {what}", said + _left_out(len(shown)), bars(shown[:MOST_BARS], f"Drift of {what}", unit))
 
 
 def _left_out(n: int) -> str:

@@ -1,17 +1,17 @@
 """report.html: a run for a person, in one file that needs no network."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from gdpipe.numerics.descent.landscape import Landscape
 from gdpipe.numerics.rows.density import Density
+from gdpipe.printable import markup
 from gdpipe.report.advice import advise
 from gdpipe.report.drift import in_words
 from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_fit, about_the_descent
-from gdpipe.report.markup import markup
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, is_beside_the_latest
 
@@ -31,18 +31,10 @@ def page(
     kept: Sequence[str],
     density: Density | None,
 ) -> str:
-    """The whole page as HTML.
+    """The whole page as HTML, from the run's manifest, as far as it is known before it is written, and its artifacts.
 
-    Args:
-        manifest: The run's, or as much of it as is known before it is written.
-        parameters: The artifact of that name.
-        history: loss_history.
-        convergence: The artifact of that name.
-        metrics: The artifact of that name.
-        drift: The artifact of that name; not in a first run.
-        landscape: The descent and its ground.
-        kept: Names of the features in the fit, as the landscape has them; shape (p,).
-        density: Where the rows lie; None where no rows were read again.
+    A first run has no drift. `kept` are the features in the fit, shape (p,), as the landscape has them; `density` is
+    None where no rows were read again.
     """
     verdict, quality, terms = convergence.to_pylist()[0], metrics.to_pylist()[0], parameters.to_pylist()
     settings, target = manifest["settings"], manifest["target"]
@@ -59,7 +51,7 @@ def page(
         about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None),
         "<h2>Features and rows</h2>",
         about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
-        _table(_select(terms, SHOWN)),
+        _table([{name: term[name] for name in SHOWN} for term in terms]),
         "<h2>The descent</h2>",
         about_the_descent(landscape, verdict, kept, target),
     ]
@@ -129,11 +121,6 @@ def _tiles(verdict: dict[str, Any], quality: dict[str, Any], rows: dict[str, Any
     }
     tiles = "".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in shown.items())
     return f'<dl class="tiles">{tiles}</dl>'
-
-
-def _select(rows: list[dict[str, Any]], names: Iterable[str]) -> list[dict[str, Any]]:
-    names = tuple(names)
-    return [{name: row[name] for name in names} for row in rows]
 
 
 def _pairs(title: str, row: dict[str, Any]) -> str:

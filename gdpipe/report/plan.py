@@ -11,63 +11,34 @@ NAMES_SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """A run before it runs. Exact where the sample is all the rows (`sample_groups` = `row_groups`).
-
-    Attributes:
-        source: As the user gave it.
-        target: The column to predict.
-        features: Those that would be fitted.
-        files: How many.
-        row_groups: How many that the filters may match.
-        bytes: Size of the files.
-        file_rows: Rows in the files, by their footers.
-        rows: Rows that pass the filters; an estimate where there are filters.
-        rows_left_out: Of those, an estimate of the rows that miss a value or have no weight.
-        least_left_out: What the footers' null counts prove; None where there are filters.
-        sample_rows: Rows of the sample, those that no filter kept among them.
-        sample_groups: Row groups of the sample.
-        condition_number: Of the sample; None where float64 cannot tell it from infinity.
-        method: `gd` or `accelerated`.
-        learning_rate: Of the sample.
-        forecast_iterations: Steps until the stop rule holds; None where it never will.
-        max_iterations: Steps that are allowed.
-        open_seconds: Until the first row is read.
-        first_scan_seconds: To fit.
-        descent_seconds: The steps.
-        second_scan_seconds: To predict.
-        memory_bytes: At the peak, the interpreter and the libraries among it.
-        workers: Threads that read at once; fewer than cores where `memory` has no room for more.
-        batch_rows: Rows each decodes at once.
-        dependencies: Among the features of the sample, one line each.
-        notices: What a person should know, one line each.
-    """
+    """A run before it runs. Exact where the sample is all the rows (`sample_groups` = `row_groups`)."""
 
     source: str
     target: str
     features: tuple[str, ...]
     files: int
-    row_groups: int
+    row_groups: int  # that the filters may match
     bytes: int
-    file_rows: int
-    rows: int
-    rows_left_out: int
-    least_left_out: int | None
-    sample_rows: int
+    file_rows: int  # by the footers
+    rows: int  # that pass the filters, estimated where there are any
+    rows_left_out: int  # of those, an estimate of the rows that miss a value or have no weight
+    least_left_out: int | None  # what the footers' null counts prove; None where there are filters
+    sample_rows: int  # those that no filter kept among them
     sample_groups: int
-    condition_number: float | None
-    method: str
-    learning_rate: float
-    forecast_iterations: int | None
+    condition_number: float | None  # of the sample; None where float64 cannot tell it from infinity
+    method: str  # `gd` or `accelerated`
+    learning_rate: float  # of the sample
+    forecast_iterations: int | None  # steps until the stop rule holds; None where it never will
     max_iterations: int
-    open_seconds: float
-    first_scan_seconds: float
+    open_seconds: float  # until the first row is read
+    first_scan_seconds: float  # to fit
     descent_seconds: float
-    second_scan_seconds: float
-    memory_bytes: int
-    workers: int
-    batch_rows: int
-    dependencies: tuple[str, ...]
-    notices: tuple[str, ...]
+    second_scan_seconds: float  # to predict
+    memory_bytes: int  # at the peak, the interpreter and the libraries among it
+    workers: int  # threads that read at once; fewer than cores where `memory` has no room for more
+    batch_rows: int  # that each decodes at once
+    dependencies: tuple[str, ...]  # among the features of the sample, one line each
+    notices: tuple[str, ...]  # what a person should know, one line each
 
     @property
     def seconds(self) -> float:

@@ -31,15 +31,9 @@ def summarize(
     *,
     width: int | None = None,
 ) -> str:
-    """What a person wants to know of a run, as text.
+    """What a person wants to know of a run, as text, from its manifest and the artifacts of these names.
 
-    Args:
-        folder: Where the run is.
-        manifest: The run's.
-        parameters: The artifact of that name.
-        convergence: The artifact of that name.
-        metrics: The artifact of that name.
-        width: Of the terminal, in characters; None where there is none.
+    The width is that of the terminal, in characters; None where there is none.
     """
     verdict, quality = convergence.to_pylist()[0], metrics.to_pylist()[0]
     rows = manifest["rows"]
@@ -84,13 +78,7 @@ def is_beside_the_latest(manifest: dict[str, Any]) -> bool:
 
 
 def summarize_scores(folder: str, manifest: dict[str, Any], *, width: int | None = None) -> str:
-    """What a person wants to know of scores, as text.
-
-    Args:
-        folder: Where they are.
-        manifest: Theirs; that of an older version says less.
-        width: Of the terminal, in characters; None where there is none.
-    """
+    """What a person wants to know of scores, as text; the manifest of an older version says less."""
     rows = manifest["rows"]
     lines = [f"rows        {rows['read']:,} scored with run {manifest['scored_with']}"]
     if left_out := rows.get("left_out"):

@@ -4,15 +4,12 @@ All are 360 units wide, the width of a phone, so that their text is as large as 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from gdpipe.printable import markup
 
-from gdpipe.report.markup import markup
-
-WIDTH, HEIGHT = 360, 300
+WIDTH, HEIGHT = 360, 300  # a square one has the height WIDTH
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 40
 # shades of the one colour, from paper to ink; style.py has a class for each
 SHADES = 10
@@ -21,21 +18,13 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A range of values.
-
-    Attributes:
-        low: Where it begins.
-        high: Where it ends, above `low`.
-        label: What it shows, with the unit.
-        logarithmic: Whether equal lengths are equal factors; `low` is then above 0.
-        whole: Whether only whole numbers are marked.
-    """
+    """A range of values, `low` < `high`; the label says what it shows, with the unit."""
 
     low: float
     high: float
     label: str
-    logarithmic: bool = False
-    whole: bool = False
+    logarithmic: bool = False  # `low` is then above 0
+    whole: bool = False  # only whole numbers are marked
 
     @classmethod
     def around(cls, values: Iterable[float], label: str, *, logarithmic: bool = False) -> "Axis":
@@ -75,13 +64,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Two axes, and where they lie in a picture of 360 units' width.
-
-    Attributes:
-        x: To the right.
-        y: Upward.
-        height: Of the whole picture.
-    """
+    """Two axes, to the right and upward, in a picture of this height and a width of 360 units."""
 
     x: Axis
     y: Axis
@@ -118,27 +101,9 @@ class Frame:
         body.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
         return body
 
-    def filled(self, style: str) -> str:
-        """The whole frame in one colour."""
-        bottom = self.height - BOTTOM
-        return f'<path class="{style}" d="M{LEFT} {TOP}H{WIDTH - RIGHT}V{bottom:g}H{LEFT}Z"/>'
-
-    def inside(self, body: Sequence[str]) -> str:
-        """What is drawn in the picture's own units, cut off at the frame."""
-        width, height = WIDTH - LEFT - RIGHT, self.height - TOP - BOTTOM
-        box = f"{LEFT} {TOP} {width} {height:g}"
-        return f'<svg x="{LEFT}" y="{TOP}" width="{width}" height="{height:g}" viewBox="{box}">{"".join(body)}</svg>'
-
 
 def picture(body: Iterable[str], title: str, said: str, height: float = HEIGHT) -> str:
-    """A whole picture.
-
-    Args:
-        body: Its elements.
-        title: Its name.
-        said: What it shows, for those who do not see it.
-        height: In its own units.
-    """
+    """A whole picture, from its elements; `said` is for those who do not see it."""
     name = markup(f"{title}. {said}" if said else title)
     return (
         f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{name}">'
@@ -149,16 +114,6 @@ def picture(body: Iterable[str], title: str, said: str, height: float = HEIGHT) 
 def text(x: float, y: float, said: str, style: str = "") -> str:
     """Words: `mid` and `end` say where they hang."""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{markup(said)}</text>'
-
-
-def outline(points: NDArray[np.float64]) -> str:
-    """A closed path through points of the picture, shape (n, 2)."""
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points.tolist()) + "Z"
-
-
-def shade(share: float) -> str:
-    """The class of a colour: 0 is the lightest, 1 the darkest."""
-    return f"s{min(int(share * SHADES), SHADES - 1)}"
 
 
 def number(value: float) -> str:

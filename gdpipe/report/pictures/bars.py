@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gdpipe.printable import printable
-from gdpipe.report.markup import markup
+from gdpipe.printable import markup, printable
 from gdpipe.report.pictures.axes import WIDTH, picture, text
 
 LINE = 22
@@ -15,29 +14,16 @@ LETTERS = 18
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One of them.
+    """A bar; its length is `value`, none for NaN."""
 
-    Attributes:
-        name: Before it.
-        value: Its length; NaN has none.
-        said: Behind it.
-        interval: A line over its end; None where there is none.
-    """
-
-    name: str
+    name: str  # before it
     value: float
-    said: str
-    interval: tuple[float, float] | None = None
+    said: str  # behind it
+    interval: tuple[float, float] | None = None  # a line over its end
 
 
 def bars(shown: Sequence[Bar], title: str, label: str) -> str:
-    """Bars from one zero line, in the order given.
-
-    Args:
-        shown: At least one.
-        title: The picture's name.
-        label: What their length means, with the unit.
-    """
+    """Bars, at least one, from one zero line in the order given; the label says what their length means."""
     reached = [v for bar in shown for v in (0.0, bar.value, *(bar.interval or ())) if math.isfinite(v)]
     low, high = min(reached), max(reached)
     scale = (VALUE_START - NAME_END - 16) / ((high - low) or 1.0)

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.rows.density import Density
-from gdpipe.report.pictures.axes import SHADES, Axis, Frame, number, picture
+from gdpipe.report.pictures.axes import SHADES, WIDTH, Axis, Frame, number, picture
 
-SQUARE = 360
 # cells reach a little into the next: no paper shines through between them
 OVERLAP = 0.4
 CURVE_POINTS = 121
@@ -20,7 +19,7 @@ def predicted_and_actual(density: Density, target: str) -> str:
     first, last = _occupied(density.targets.sum(axis=0) + density.targets.sum(axis=1))
     step = (high - low) / density.grid.cells
     reach = (low + first * step, low + last * step)
-    frame = Frame(Axis(*reach, f"predicted {target}"), Axis(*reach, f"actual {target}"), SQUARE)
+    frame = Frame(Axis(*reach, f"predicted {target}"), Axis(*reach, f"actual {target}"), WIDTH)
     body = [
         *frame.background(),
         *_cells(frame, density.targets[first:last, first:last]),
@@ -28,7 +27,7 @@ def predicted_and_actual(density: Density, target: str) -> str:
     ]
     on_line = int(np.trace(density.targets))
     said = f"{density.rows:,} rows, {on_line:,} of them in cells on the line where both are the same"
-    return picture(body, "Predicted against actual", said, SQUARE)
+    return picture(body, "Predicted against actual", said, WIDTH)
 
 
 def residuals_and_predictions(density: Density, target: str) -> str:
@@ -40,7 +39,7 @@ def residuals_and_predictions(density: Density, target: str) -> str:
     frame = Frame(
         Axis(low + first * step, low + last * step, f"predicted {target}"),
         Axis(below, above, f"residual: actual − predicted {target}"),
-        SQUARE,
+        WIDTH,
     )
     body = [
         *frame.background(),
@@ -48,7 +47,7 @@ def residuals_and_predictions(density: Density, target: str) -> str:
         frame.line([(frame.x.low, 0.0), (frame.x.high, 0.0)], "dash"),
     ]
     said = f"{density.rows:,} rows; the residual's cells end at ±{density.grid.residuals:g} RMSE"
-    return picture(body, "Residuals against predictions", said, SQUARE)
+    return picture(body, "Residuals against predictions", said, WIDTH)
 
 
 def residual_histogram(density: Density, target: str) -> str:
@@ -59,7 +58,7 @@ def residual_histogram(density: Density, target: str) -> str:
     at = np.linspace(low, high, CURVE_POINTS)
     normal = density.rows * step / (sigma * math.sqrt(2 * math.pi)) * np.exp(-0.5 * (at / sigma) ** 2)
     top = max(float(counts.max()), float(normal.max())) * 1.05
-    frame = Frame(Axis(low, high, f"residual: actual − predicted {target}"), Axis(0.0, top, "rows"), SQUARE)
+    frame = Frame(Axis(low, high, f"residual: actual − predicted {target}"), Axis(0.0, top, "rows"), WIDTH)
     ground = frame.at(0.0, 0.0)[1]
     bars = []
     for k, count in enumerate(counts.tolist()):
@@ -75,7 +74,7 @@ def residual_histogram(density: Density, target: str) -> str:
     said = (
         f"{middle / max(density.rows, 1):.0%} of {density.rows:,} rows within one RMSE, {number(sigma)}; 68 % if normal"
     )
-    return picture(body, "Residuals and the normal curve", said, SQUARE)
+    return picture(body, "Residuals and the normal curve", said, WIDTH)
 
 
 def _occupied(counts: NDArray[np.int64]) -> tuple[int, int]:

@@ -1,27 +1,27 @@
-"""The loss against the step, as everybody draws it, and what is left of it above the best possible one."""
+"""Curves: the loss against the step, what is left of it above the best possible one, and the eigenvalues."""
 
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gdpipe.numerics.descent.landscape import Landscape
-from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, LEFT, TOP, Axis, Frame, number, picture, text
+from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Axis, Frame, number, picture, text
 
 # a loss that is smaller than the first by this factor, and what is left of it by its square, is rounding
 LEAST_FACTOR = 1e-15
-MAX_POINTS = 400
+# points that are drawn
+MOST_STEPS, MOST_EIGENVALUES = 400, 300
 
 
 def loss_curve(iterations: Sequence[int], losses: Sequence[float], ols_loss: float, unit: str) -> str:
     """The loss at each step, with the floor that OLS sets; both axes logarithmic.
 
-    Args:
-        iterations: Shape (n,), ascending from 0.
-        losses: Shape (n,).
-        ols_loss: The floor.
-        unit: Of the loss.
+    Iterations, ascending from 0, and losses have shape (n,); the unit is that of the loss.
     """
     # evenly in the logarithm, as the axis is
-    kept = sorted({round(len(losses) ** (i / MAX_POINTS)) - 1 for i in range(MAX_POINTS + 1)})
+    kept = sorted({round(len(losses) ** (i / MOST_STEPS)) - 1 for i in range(MOST_STEPS + 1)})
     floor = max(ols_loss, max(losses) * LEAST_FACTOR)
     steps, heights = [iterations[i] + 1 for i in kept], [max(losses[i], floor) for i in kept]
     frame = Frame(_steps(steps), Axis.around([floor, *heights], f"loss, {unit}", logarithmic=True))
@@ -40,10 +40,7 @@ def loss_curve(iterations: Sequence[int], losses: Sequence[float], ols_loss: flo
 def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
     """What is left of the loss above the OLS floor, beside what was forecast for it; both axes logarithmic.
 
-    Args:
-        seen: The descent.
-        forecast: The step at which it was to end; None if never.
-        unit: Of the loss.
+    The forecast is the step at which it was to end, None if never; the unit is that of the loss.
     """
     measured = [(t + 1, e) for t, e in zip(seen.iterations.tolist(), seen.excess.tolist(), strict=True) if e > 0]
     expected = [(t + 1, e) for t, e in zip(seen.expected_iterations.tolist(), seen.expected.tolist(), strict=True)]
@@ -64,6 +61,34 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
     ended = f"Measured to step {seen.iterations[-1]:,}"
     said = f"{ended}; forecast: {'never' if forecast is None else f'{forecast:,} steps'}"
     return picture(body, "Loss above the optimum, measured and forecast", said)
+
+
+def spectrum(eigenvalues: NDArray[np.float64]) -> str:
+    """How much the features vary along each of their own directions; the ratio of the ends is the condition number.
+
+    The eigenvalues are those of the correlation matrix, ascending, shape (rank,).
+    """
+    sizes = eigenvalues[eigenvalues > 0][::-1].tolist()
+    if not sizes:
+        return ""
+    n = len(sizes)
+    drawn = np.unique(np.rint(np.linspace(0, n - 1, min(n, MOST_EIGENVALUES))).astype(int)).tolist()
+    frame = Frame(
+        Axis(0.5, n + 0.5, "direction, the widest first", whole=True),
+        Axis.around([1.0, *sizes], "eigenvalue", logarithmic=True),
+    )
+    ground = frame.at(1, frame.y.low)[1]
+    radius = 4.0 if n <= 30 else 2.0
+    body = frame.background()
+    body.append(frame.line([(frame.x.low, 1.0), (frame.x.high, 1.0)], "dash thin"))
+    for i in drawn:
+        x, y = frame.at(i + 1, sizes[i])
+        body.append(f'<path class="stem" d="M{x:.1f} {ground:.1f}V{y:.1f}"/>')
+        body.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"/>')
+    body.append(text(WIDTH - 16, 40, f"largest / least = {number(sizes[0] / sizes[-1])}", "end second"))
+    return picture(
+        body, "Spectrum of the correlation matrix", f"{n} eigenvalues from {number(sizes[0])} to {number(sizes[-1])}"
+    )
 
 
 def _steps(steps: Sequence[int]) -> Axis:
