@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import gdpipe
+from gdpipe.layout import signed
 from gdpipe.pipeline import Steps, train
 from gdpipe.stages.measure import measure
-from gdpipe.store.signature import signed
 from tests.conftest import REPO, Outcome, gdpipe_cli, line_columns, published, staged, write_parquet
 from tests.s3 import Server
 

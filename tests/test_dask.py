@@ -25,6 +25,7 @@ from gdpipe import cluster
 from gdpipe.design import Design
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, EngineError, GdpipeError, PublishError
+from gdpipe.layout import signed
 from gdpipe.model import Model
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.budget import Budget
@@ -33,7 +34,6 @@ from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.score import score
 from gdpipe.store.runs import Staging
-from gdpipe.store.signature import signed
 from tests import conftest, runs
 from tests.conftest import REPO, Outcome, gdpipe_command, line_columns, staged, write_parquet
 from tests.test_same_bits import bits, table

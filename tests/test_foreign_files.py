@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import gdpipe
+from gdpipe.layout import signed
 from gdpipe.pipeline import Steps
 from gdpipe.store import bucket as buckets
 from gdpipe.store.place import Place
 from gdpipe.store.runs import Staging, place_at
-from gdpipe.store.signature import signed
 from gdpipe.store.writer import write_text
 from tests.conftest import gdpipe_cli, snapshot, staged
 from tests.faults import in_another_process, killed_at

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import gdpipe
+from gdpipe.layout import signed
 from gdpipe.store.runs import place_at
-from gdpipe.store.signature import signed
 from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, snapshot, staged, write_parquet
 from tests.faults import KILLS, killed_at
 

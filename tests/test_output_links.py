@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gdpipe.layout import signed
 from gdpipe.store.disk import sync_folder
-from gdpipe.store.signature import signed
 from tests.conftest import Outcome, gdpipe_cli, snapshot
 from tests.faults import in_another_process
 from tests.runs import gdpipe_retrain

@@ -17,12 +17,12 @@ import gdpipe
 from gdpipe import pipeline
 from gdpipe.engine import open_executor
 from gdpipe.errors import DataError, PublishError
+from gdpipe.layout import signed
 from gdpipe.pipeline import Steps
 from gdpipe.source.files import reading
 from gdpipe.stages.ingest import ingest
 from gdpipe.store import bucket as buckets
 from gdpipe.store.runs import Staging, place_at
-from gdpipe.store.signature import signed
 from gdpipe.store.writer import write_text
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 from tests.runs import scores_manifest, train

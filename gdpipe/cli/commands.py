@@ -3,7 +3,6 @@
 import logging
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,17 @@ import numpy as np
 from gdpipe.cli.bar import bar, can_draw
 from gdpipe.cli.ends import Commands
 from gdpipe.cli.options import options_of
-from gdpipe.cli.terminal import EXAMPLES, NOTES, TRAIN_EXAMPLES, document, json_option, log_to, print_json, say, summary
+from gdpipe.cli.terminal import (
+    EXAMPLES,
+    NOTES,
+    TRAIN_EXAMPLES,
+    answer,
+    json_option,
+    log_to,
+    print_json,
+    print_text,
+    say,
+)
 from gdpipe.config import ScoringConfig, TrainingConfig
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
@@ -49,7 +58,6 @@ def main(context: click.Context, debug: bool, quiet: bool) -> None:
     # who is told to stop clears up what was begun
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     context.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
-    context.obj = say if not quiet else _say_nothing
     log_to(sys.stdout)
     logging.getLogger("gdpipe").setLevel(logging.WARNING if quiet else logging.INFO)
     context.with_resource(listening(silence if quiet else bar if can_draw() else log_lines))
@@ -58,27 +66,22 @@ def main(context: click.Context, debug: bool, quiet: bool) -> None:
 @main.command("train", epilog=TRAIN_EXAMPLES)
 @json_option
 @options_of(TrainingConfig)
-@click.pass_obj
-def train_command(say: Callable[[str], None], /, in_json: bool, **settings: Any) -> None:
+def train_command(in_json: bool, **settings: Any) -> None:
     """Fit the Parquet in SOURCE and publish parameters, loss history, predictions and the verdict."""
     try:
         run = train(TrainingConfig.of(settings))
     except RejectedError as error:
         if in_json:
-            print_json(document(Run.at(error.evidence)))
+            answer(Run.at(error.evidence), in_json)
         raise
-    if in_json:
-        print_json(document(run))
-    else:
-        say(summary(run))
+    answer(run, in_json)
 
 
 @main.command("plan")
 @click.option("--sample-rows", default=SAMPLE_ROWS, type=click.IntRange(1), help="About as many rows are read.")
 @json_option
 @options_of(TrainingConfig)
-@click.pass_obj
-def plan_command(say: Callable[[str], None], /, sample_rows: int, in_json: bool, **settings: Any) -> None:
+def plan_command(sample_rows: int, in_json: bool, **settings: Any) -> None:
     """Say what training on SOURCE would find and cost, from footers and a sample; nothing is written."""
     # the stages' own lines are about the sample, and would not be JSON
     logging.getLogger("gdpipe").setLevel(logging.WARNING)
@@ -93,14 +96,9 @@ def plan_command(say: Callable[[str], None], /, sample_rows: int, in_json: bool,
 @main.command("predict")
 @json_option
 @options_of(ScoringConfig)
-@click.pass_obj
-def predict_command(say: Callable[[str], None], /, in_json: bool, **settings: Any) -> None:
+def predict_command(in_json: bool, **settings: Any) -> None:
     """Score the Parquet in SOURCE with a published run; where the target is there too, say how far off it is."""
-    scores = score_source(**settings)
-    if in_json:
-        print_json(document(scores))
-    else:
-        say(summary(scores))
+    answer(score_source(**settings), in_json)
 
 
 @main.command("sql")
@@ -113,27 +111,21 @@ def sql_command(run: str, dialect: str, table: str | None) -> None:
 
     opened = open_run(run)
     # also to a terminal: a name of which a character is changed is another name
-    say(as_sql(opened.model, opened.manifest, dialect, table), exact=True)
+    print_text(as_sql(opened.model, opened.manifest, dialect, table), exact=True)
 
 
 @main.command("show")
 @click.argument("output", default="runs")
 @json_option
-@click.pass_obj
-def show_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
+def show_command(output: str, in_json: bool) -> None:
     """Print the latest run or scores in OUTPUT, or the run (also a rejected one) in that folder."""
-    run = Run.at(output)
-    if in_json:
-        print_json(document(run))
-    else:
-        say(summary(run))
+    answer(Run.at(output), in_json)
 
 
 @main.command("verify")
 @click.argument("output", default="runs")
 @json_option
-@click.pass_obj
-def verify_command(say: Callable[[str], None], output: str, in_json: bool) -> None:
+def verify_command(output: str, in_json: bool) -> None:
     """Check every file of the latest run in OUTPUT (or of that run) against the manifest's checksums."""
     run = Run.at(output)
     damaged = run.verify()
@@ -150,8 +142,7 @@ def verify_command(say: Callable[[str], None], output: str, in_json: bool) -> No
 @click.argument("output", default="runs")
 @click.option("--keep", required=True, type=click.IntRange(1), help="How many runs stay; the latest is one of them.")
 @click.option("--rejected", is_flag=True, help="Also keep only so many rejected runs.")
-@click.pass_obj
-def prune_command(say: Callable[[str], None], output: str, keep: int, rejected: bool) -> None:
+def prune_command(output: str, keep: int, rejected: bool) -> None:
     """Remove the oldest runs in OUTPUT, never the latest, nor one that is being written."""
     place = place_at(output)
     for kind in (RUNS, REJECTED) if rejected else (RUNS,):
@@ -171,10 +162,7 @@ def prune_command(say: Callable[[str], None], output: str, keep: int, rejected: 
 @click.option("--low", default=0.0, help="Least feature value.")
 @click.option("--high", default=50.0, help="Largest feature value.")
 @click.option("--seed", default=0, help="The same seed makes the same data.")
-@click.pass_obj
-def simulate_command(
-    say: Callable[[str], None], /, folder: str, weights: str | None, features: int, **settings: Any
-) -> None:
+def simulate_command(folder: str, weights: str | None, features: int, **settings: Any) -> None:
     """Write the classic dummy data into FOLDER: y = bias + weights . x + noise, with the truth beside it."""
     if is_uri(folder) or is_mistyped(folder):
         raise ConfigError(f"folder {shown(folder)!r}: simulate writes to disks only; name a folder on this machine")
@@ -192,7 +180,3 @@ def simulate_command(
     truth += [{"term": f"x{j + 1}", "value": w} for j, w in enumerate(drawn)]
     lines = [f"{settings['rows']:,} rows in {len(files)} files in {printable(folder)}", *table_lines(truth)]
     say("\n".join(lines))
-
-
-def _say_nothing(text: str, *, exact: bool = False) -> None:
-    """Swallow what is only for a person."""

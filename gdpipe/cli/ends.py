@@ -69,11 +69,7 @@ class Commands(click.Group):
         return super().parse_args(context, everywhere + [arg for arg in args if arg not in EVERYWHERE])
 
     def main(self, *args: Any, **more: Any) -> Any:
-        """Run the program; by itself click would end a Ctrl-C with exit code 1, that of a rejected run.
-
-        Raises:
-            SystemExit: Always.
-        """
+        """Run the program, and exit; by itself click would end a Ctrl-C with exit code 1, that of a rejected run."""
         try:
             with _ended(debug=False):  # for errors while click closes the command's context
                 code = super().main(*args, **{**more, "standalone_mode": False})
@@ -83,19 +79,11 @@ class Commands(click.Group):
         raise SystemExit(code or 0)
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
-        """The context of the arguments.
-
-        Raises:
-            SystemExit: An argument is wrong.
-        """
+        """The context of the arguments; a wrong one ends the process."""
         with _ended("--debug" in args):
             return super().make_context(info_name, args, *more, **extra)
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command.
-
-        Raises:
-            SystemExit: The command failed; the exit code is that of the error's kind.
-        """
+        """Run a command; where it fails, the exit code is that of the error's kind."""
         with _ended(bool(context.params.get("debug"))):
             return super().invoke(context)

@@ -1,6 +1,8 @@
 """Output that all commands share: help by example, log lines, tables that fit the terminal, JSON."""
 
+import json
 import logging
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,6 @@ import pyarrow as pa
 
 from gdpipe.errors import PublishError
 from gdpipe.exits import tell
-from gdpipe.export import document as documents
 from gdpipe.printable import escape
 from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.run import Run
@@ -75,36 +76,65 @@ json_option = click.option(
 )
 
 
+def answer(run: Run, in_json: bool) -> None:
+    """Print a run or scores: the summary in a dozen lines, no wider than the terminal, or a document for a program."""
+    if in_json:
+        print_json(document(run))
+    else:
+        say(summary(run))
+
+
 def summary(run: Run) -> str:
-    """The summary of a run or of scores in a dozen lines, no wider than the terminal."""
+    """The summary of a run or of scores; of any width where stdout is a file or a pipe."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if run.manifest["kind"] != "training":
-        return summarize_scores(run.location, run.manifest, width=_terminal_width())
-    return summarize(run.location, run.manifest, *_tables(run), width=_terminal_width())
+        return summarize_scores(run.location, run.manifest, width=width)
+    return summarize(run.location, run.manifest, *_tables(run), width=width)
 
 
 def document(run: Run) -> dict[str, Any]:
-    """A run as a document for a program; for scores it is their manifest."""
-    if run.manifest["kind"] != "training":
-        return run.manifest
-    return documents.document(run.location, run.manifest, *_tables(run))
+    """What `--json` prints of a run: names, numbers and units are those of the files; of scores, their manifest."""
+    manifest = run.manifest
+    if manifest["kind"] != "training":
+        return manifest
+    parameters, convergence, metrics = (table.to_pylist() for table in _tables(run))
+    return {
+        "run_id": manifest["run_id"],
+        "folder": run.location,
+        "verdict": {**manifest["verdict"], **convergence[0]},
+        **{name: manifest[name] for name in ("gate", "drift") if name in manifest},
+        "rows": manifest["rows"],
+        "notices": manifest["notices"],
+        "metrics": metrics[0],
+        "parameters": parameters,
+    }
 
 
 def _tables(run: Run) -> Iterator[pa.Table]:
     return (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
 
 
-def _terminal_width() -> int | None:
-    """The width of the terminal; None, for lines of any length, where stdout is a file or a pipe."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
 def print_json(value: dict[str, Any]) -> None:
-    """Print a JSON document, with --quiet too, as it is the answer."""
-    say(documents.dumps(value))
+    """Print a document as JSON, which has neither NaN nor infinity: null stands for both."""
+    print_text(json.dumps(_finite(value), indent=2, allow_nan=False))
 
 
-def say(text: str, *, exact: bool = False) -> None:
-    """Print on stdout; a closed pipe is no error.
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def say(text: str) -> None:
+    """Print lines for a person, unless --quiet was given."""
+    if not click.get_current_context().find_root().params["quiet"]:
+        print_text(text)
+
+
+def print_text(text: str, *, exact: bool = False) -> None:
+    """Print on stdout, with --quiet too; a closed pipe is no error.
 
     Args:
         text: Printable lines for a person, or text for a program.

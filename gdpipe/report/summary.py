@@ -1,5 +1,6 @@
 """A run in a dozen lines."""
 
+import io
 import math
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,8 @@ def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[st
         return []
     from rich.console import Console
 
-    console = Console(width=UNLIMITED, color_system=None, force_terminal=False, force_jupyter=False)
+    drawn = io.StringIO()  # rich would flush stdout, also for a capture
+    console = Console(file=drawn, width=UNLIMITED, color_system=None, force_terminal=False, force_jupyter=False)
     names, left_out = list(rows[0]), []
     for name in FIRST_TO_GO:
         if width is not None and name in names and console.measure(_table(rows, names)).maximum > width:
@@ -120,9 +122,8 @@ def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[st
     if width is not None and (too_long := console.measure(table).maximum - width) > 0:
         first = console.measure(_table(rows, names[:1])).maximum
         table.columns[0].max_width = max(1, first - too_long)
-    with console.capture() as drawn:
-        console.print(table)
-    lines = [line.rstrip() for line in drawn.get().splitlines()]
+    console.print(table)
+    lines = [line.rstrip() for line in drawn.getvalue().splitlines()]
     if left_out:
         lines += _wrapped(f"not shown   {', '.join(left_out)}: the terminal is {width} columns wide", width)
     return lines

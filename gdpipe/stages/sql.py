@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 from gdpipe.errors import GdpipeError
-from gdpipe.export.sql import expression, paths_in, select
+from gdpipe.export import expression, paths_in, select
 from gdpipe.location import is_uri
 from gdpipe.model import Model
 from gdpipe.source.source import Source

@@ -13,10 +13,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from gdpipe.errors import PublishError
-from gdpipe.layout import MANIFEST, REJECTED, RUNS, STAGING
+from gdpipe.layout import MANIFEST, REJECTED, RUNS, STAGING, signed, signed_name
 from gdpipe.printable import logger_named
 from gdpipe.store.place import Lease, Place, Sink
-from gdpipe.store.signature import signed, signed_name
 
 logger = logger_named(__name__)
 
@@ -39,7 +38,8 @@ class BucketPlace(Place):
 
     def create(self, path: str) -> Sink:
         """A new object; it appears when it is closed."""
-        return Sink(self.filesystem.open_output_stream(self.full(path)), _nothing, _nothing)
+        # nothing to settle or to discard: objects are safe once they are closed, and do not exist before
+        return Sink(self.filesystem.open_output_stream(self.full(path)), lambda _: None, lambda: None)
 
     def is_shared(self) -> bool:
         """True: an object store is reachable from every machine."""
@@ -72,7 +72,8 @@ class BucketPlace(Place):
         for folder, mtime in written.items():
             run_id = signed_name(folder)
             assert run_id is not None
-            if mtime < oldest and not any(time >= oldest for time in self._copied(run_id)):
+            copied = (info for kind in (RUNS, REJECTED) for info in self._list(f"{kind}/{run_id}") if info.is_file)
+            if mtime < oldest and not any(info.mtime >= oldest for info in copied):
                 logger.info("removing %s: left by a run that has ended", self.below(f"{STAGING}/{folder}"))
                 with contextlib.suppress(FileNotFoundError):  # another run clears it, too
                     self.withdraw(run_id, self.read(f"{STAGING}/{folder}/{CLAIM}"))
@@ -102,9 +103,6 @@ class BucketPlace(Place):
                 else:
                     for file in found & files:
                         final.delete(file)
-
-    def _copied(self, run_id: str) -> list[datetime.datetime]:
-        return [i.mtime for kind in (RUNS, REJECTED) for i in self._list(f"{kind}/{run_id}") if i.is_file]
 
 
 class _BucketLease(Lease):
@@ -139,11 +137,8 @@ class _BucketLease(Lease):
 
     def retire(self, path: str) -> None:
         place = self._place
-        retired = {
-            "path": path,
-            "files": [entry["path"] for entry in json.loads(place.read(f"{path}/{MANIFEST}"))["files"]],
-        }
-        place.write(f"{self.folder}/{RETIRED}", json.dumps(retired).encode())
+        files = [entry["path"] for entry in json.loads(place.read(f"{path}/{MANIFEST}"))["files"]]
+        place.write(f"{self.folder}/{RETIRED}", json.dumps({"path": path, "files": files}).encode())
         place.delete(f"{path}/{MANIFEST}")
         place.withdraw(self._run_id, self.token)
 
@@ -153,7 +148,3 @@ class _BucketLease(Lease):
             if ours:
                 self._place.withdraw(self._run_id, self.token)
             self._place.delete(self.claim.removesuffix(f"/{CLAIM}") if ours else self.folder)
-
-
-def _nothing(_: object = None) -> None:
-    """Do nothing: objects are safe once they are closed, and do not exist before."""

@@ -21,10 +21,8 @@ from gdpipe.store.writer import output_errors
 
 logger = logger_named(__name__)
 
-FOLDER = MOMENTS
-SUFFIX = ".json"
 # what is named otherwise is not ours: neither read nor removed
-ENTRY = re.compile(rf"{FOLDER}/([0-9a-f]{{64}})-[0-9a-f]{{64}}{re.escape(SUFFIX)}")
+ENTRY = re.compile(rf"{MOMENTS}/([0-9a-f]{{64}})-[0-9a-f]{{64}}\.json")
 
 
 def key_of(of: Any) -> str:
@@ -33,17 +31,13 @@ def key_of(of: Any) -> str:
 
 
 class Cache:
-    """The entries of one output, each under a description of all it depends on: plain values, nested as one likes.
-
-    Args:
-        output: Where all runs are kept.
-    """
+    """The entries of one output, each under a description of all it depends on: plain values, nested as one likes."""
 
     def __init__(self, output: Place) -> None:
         self._output = output
         self._paths: dict[str, list[str]] = {}
         with contextlib.suppress(OSError):
-            for path in output.files(FOLDER):
+            for path in output.files(MOMENTS):
                 if entry := ENTRY.fullmatch(path):
                     self._paths.setdefault(entry[1], []).append(path)
 
@@ -85,10 +79,10 @@ class Cache:
                 everything, unseen.
         """
         content = json.dumps({"of": of, **entry}).encode()
-        with output_errors(f"cannot write to {self._output.below(FOLDER)}"):
+        with output_errors(f"cannot write to {self._output.below(MOMENTS)}"):
             # what a power cut tears, its name tells
             self._output.write(_path(key_of(of), content), content, outlasts_power_cut=False)
 
 
 def _path(key: str, content: bytes) -> str:
-    return f"{FOLDER}/{key}-{hashlib.sha256(key.encode() + content).hexdigest()}{SUFFIX}"
+    return f"{MOMENTS}/{key}-{hashlib.sha256(key.encode() + content).hexdigest()}.json"

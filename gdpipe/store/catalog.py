@@ -17,21 +17,13 @@ TRUE_PARAMETERS = "true_parameters"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of an artifact.
-
-    Attributes:
-        name: The column's name in the file.
-        type: A plain Arrow type.
-        unit: The unit; `target` and `feature` stand for the units of those columns, `1` for a pure number.
-        meaning: What the column says, in one line.
-        optional: Whether the column may be null, or missing in a run of an earlier version.
-    """
+    """One column of an artifact."""
 
     name: str
     type: pa.DataType
-    unit: str
-    meaning: str
-    optional: bool = False
+    unit: str  # `target` and `feature` stand for the units of those columns, `1` for a pure number
+    meaning: str  # in one line
+    optional: bool = False  # it may be null, or missing in a run of an earlier version
 
     def field(self) -> pa.Field:
         """The Arrow field, with unit and meaning as metadata."""

@@ -18,11 +18,10 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
-from gdpipe.layout import LATEST, MANIFEST, MOMENTS, REJECTED, RUNS, STAGING
+from gdpipe.layout import LATEST, MANIFEST, MOMENTS, REJECTED, RUNS, STAGING, signed, signed_name
 from gdpipe.printable import logger_named
 from gdpipe.source.files import is_utf8
 from gdpipe.store.place import Lease, Place, Sink
-from gdpipe.store.signature import signed, signed_name
 
 logger = logger_named(__name__)
 

@@ -76,19 +76,15 @@ def _numeric(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
         else:
             column = pa.array(values, from_pandas=True)
     except Exception as error:  # Arrow, NumPy, pandas and Python each have their own
+        kind = getattr(values, "dtype", type(values).__name__)
         raise SchemaError(
-            f"column {name!r} ({_kind(values)}) cannot be read as numbers: {first_line(error)}; give {NUMBERS} that "
+            f"column {name!r} ({kind}) cannot be read as numbers: {first_line(error)}; give {NUMBERS} that "
             "Arrow takes, such as float64"
         ) from error
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not is_numeric(kind) and not pa.types.is_null(kind):
         raise SchemaError(f"column {name!r} is {kind}; the model needs numbers: {NUMBERS}")
     return column
-
-
-def _kind(values: Any) -> str:
-    """The type of a column's values, or of the column itself where the values have none."""
-    return str(getattr(values, "dtype", type(values).__name__))
 
 
 def _text(name: Any) -> str:

@@ -66,13 +66,9 @@ class Sink:
 
 
 class Lease(ABC):
-    """The exclusive use of a run_id, and a folder in staging that no other run clears.
+    """The exclusive use of a run_id, and a folder in staging that no other run clears."""
 
-    Attributes:
-        folder: The folder in which the run is written, relative to the place.
-    """
-
-    folder: str
+    folder: str  # in which the run is written, relative to the place
 
     @abstractmethod
     def settle(self, path: str) -> None:
@@ -100,16 +96,9 @@ class Lease(ABC):
 class Place(ABC):
     """The place of an output's files. Paths are relative, with forward slashes, and cannot lead out of it.
 
-    `store.place_at` makes it. It can be pickled, so that workers in other processes write to it. Besides whole runs it
-    stores any file::
-
-        place.write("moments/1a2b.json", content)   # whole or not at all, even if killed; replaces
-        place.read("moments/1a2b.json")             # bytes
-        place.files("moments")                         # all files below, sorted: {path: bytes}; empty if not there
-        place.delete("moments/1a2b.json")           # a file or a folder; nothing happens if it is not there
-
-    All of them raise OSError (FileNotFoundError from `read` and `open`) as the filesystem does: `writer.output_errors`
-    turns it into a PublishError. `str(place)` is a path or a URI without credentials: it may be printed and stored.
+    `runs.place_at` makes it. It can be pickled, so that workers in other processes write to it. Methods raise OSError
+    (FileNotFoundError from `read` and `open`) as the filesystem does: `writer.output_errors` turns it into a
+    PublishError. `str(place)` is a path or a URI without credentials: it may be printed and stored.
 
     Attributes:
         filesystem: The PyArrow filesystem.
@@ -180,7 +169,7 @@ class Place(ABC):
         return bool(self.filesystem.get_file_info(self.full(path)).type != pafs.FileType.NotFound)
 
     def files(self, path: str = "") -> dict[str, int]:
-        """The paths of all files below a folder, sorted, and their bytes."""
+        """The paths of all files below a folder, sorted, and their bytes; empty where there is no such folder."""
         return {
             info.path[len(self.full("")) + 1 :]: info.size
             for info in sorted(self._list(path), key=lambda info: info.path)
@@ -202,7 +191,7 @@ class Place(ABC):
         return sorted(found - set(files))
 
     def delete(self, path: str) -> None:
-        """Remove a file, or a folder with all that is in it."""
+        """Remove a file, or a folder with all that is in it; nothing happens where it is not there."""
         kind = self.filesystem.get_file_info(self.full(path)).type
         if kind == pafs.FileType.Directory:
             self.filesystem.delete_dir(self.full(path))

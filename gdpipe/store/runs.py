@@ -134,17 +134,14 @@ class Staging:
         with output_errors(f"cannot write {final}"):
             # it is there where an earlier attempt got so far: what is visible is never written to again
             if not final.exists(MANIFEST):
-                self._check_whole(manifest)
+                there = self.folder.files()
+                for entry in manifest["files"]:
+                    if there.get(entry["path"]) != entry["bytes"]:
+                        raise PublishError(f"{self.folder.below(entry['path'])} is not there as written; run again")
                 write_text(self.folder, MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
             self._lease.settle(path)
         self._settled = True
         return final
-
-    def _check_whole(self, manifest: dict[str, Any]) -> None:
-        there = self.folder.files()
-        for entry in manifest["files"]:
-            if there.get(entry["path"]) != entry["bytes"]:
-                raise PublishError(f"{self.folder.below(entry['path'])} is not there as written; run again")
 
 
 def latest_folder(place: Place) -> Place:
@@ -156,23 +153,14 @@ def latest_folder(place: Place) -> Place:
     with output_errors(f"cannot read {place}"):
         if place.exists(MANIFEST):
             return place
-    found = find_latest(place)
-    if found is None:
-        with output_errors(f"cannot read {place}"):
-            beside = _any_run(place)
-        if beside is None:
-            raise PublishError(f"{place}: no published run there (no {LATEST}, no {MANIFEST})")
-        raise PublishError(f"{place}: no run there is the latest (no {LATEST}); name one of its runs, such as {beside}")
-    return found
-
-
-def _any_run(output: Place) -> Place | None:
-    """One of the runs that were published without becoming the latest; the last by name."""
-    for run_id in reversed(output.folders(RUNS)):
-        folder = output.below(f"{RUNS}/{run_id}")
-        if folder.exists(MANIFEST):
-            return folder
-    return None
+    if found := find_latest(place):
+        return found
+    with output_errors(f"cannot read {place}"):
+        for run_id in reversed(place.folders(RUNS)):
+            if place.exists(f"{RUNS}/{run_id}/{MANIFEST}"):
+                such = f"name one of its runs, such as {place.below(f'{RUNS}/{run_id}')}"
+                raise PublishError(f"{place}: no run there is the latest (no {LATEST}); {such}")
+    raise PublishError(f"{place}: no published run there (no {LATEST}, no {MANIFEST})")
 
 
 def find_latest(output: Place) -> Place | None:

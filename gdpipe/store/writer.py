@@ -17,19 +17,12 @@ READ_BYTES = 2**23
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """A file of a run, as the manifest lists it.
+    """A file of a run, as the manifest lists it."""
 
-    Attributes:
-        path: The path relative to the run's folder, with forward slashes.
-        rows: The number of rows; None where the file is not a table.
-        bytes: The size of the file.
-        sha256: The sha256 of its content, in hexadecimal.
-    """
-
-    path: str
-    rows: int | None
+    path: str  # relative to the run's folder, with forward slashes
+    rows: int | None  # None where the file is not a table
     bytes: int
-    sha256: str
+    sha256: str  # in hexadecimal
 
 
 @contextlib.contextmanager
@@ -49,13 +42,7 @@ def output_errors(doing: str) -> Iterator[None]:
 
 
 class TableWriter:
-    """Writer of one Parquet file of a run, batch by batch.
-
-    Args:
-        place: The run's folder.
-        path: The file's path, relative to the folder.
-        schema: The columns and the metadata.
-    """
+    """Writer of one Parquet file of a run, batch by batch; the path is relative to the run's folder."""
 
     def __init__(self, place: Place, path: str, schema: pa.Schema) -> None:
         self._place = place

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from gdpipe.errors import ConfigError, PublishError
+from gdpipe.layout import signed
 from gdpipe.store.bucket import BucketPlace
 from gdpipe.store.disk import DiskPlace
 from gdpipe.store.place import Place, Sink
 from gdpipe.store.runs import place_at
-from gdpipe.store.signature import signed
 from gdpipe.store.writer import write_text
 from tests.conftest import snapshot, staged
 from tests.s3 import Server

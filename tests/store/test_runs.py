@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from gdpipe.errors import ConfigError, PublishError
+from gdpipe.layout import signed
 from gdpipe.run import open_run
 from gdpipe.store import runs as store
 from gdpipe.store.disk import DiskPlace
 from gdpipe.store.pruning import prune
 from gdpipe.store.runs import Staging, place_at
-from gdpipe.store.signature import signed
 from gdpipe.store.writer import TableWriter, output_errors, write_table, write_text
 from tests.conftest import gdpipe_cli, snapshot, staged
 from tests.runs import scores_manifest

@@ -24,7 +24,7 @@ from sqlglot import exp
 import gdpipe
 from gdpipe.cli.commands import DIALECTS
 from gdpipe.design import Design
-from gdpipe.export.sql import expression
+from gdpipe.export import expression
 from gdpipe.model import Model
 from gdpipe.source.columns import numbers
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, snapshot, write_parquet

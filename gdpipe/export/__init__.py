@@ -1,1 +1,0 @@
-"""A run in other formats: SQL, JSON."""
