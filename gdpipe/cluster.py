@@ -52,11 +52,8 @@ PACKAGES = ("gdpipe", "numpy", "pyarrow")
 class DaskExecutor(Executor):
     """Works on a Dask cluster, through `map` only; a context manager that leaves the cluster as it was.
 
-    Args:
-        address: The scheduler's, such as `tcp://10.0.0.5:8786`.
-
     Raises:
-        EngineError: Nobody answers there, within Dask's `distributed.comm.timeouts.connect`.
+        EngineError: Nobody answers at the address, within Dask's `distributed.comm.timeouts.connect`.
     """
 
     def __init__(self, address: str) -> None:
@@ -129,11 +126,7 @@ class DaskExecutor(Executor):
         return coming.result()
 
     def _look(self) -> None:
-        """Count the workers' threads; a wait for the first or the next worker ends some time.
-
-        Raises:
-            EngineError: There has been no worker for too long.
-        """
+        """Count the workers' threads; a wait for the first or the next worker ends some time, with an EngineError."""
         timeout = dask.config.get("distributed.comm.timeouts.connect")
         if self._client.scheduler is None:
             raise CommClosedError("the connection was closed")
@@ -174,11 +167,7 @@ def _versions() -> dict[str, str]:
 
 
 def _unpack(packed: bytes, versions: dict[str, str]) -> Any:
-    """What a scan does, in a worker.
-
-    Raises:
-        EngineError: The worker has other versions than the client.
-    """
+    """What a scan does, in a worker; an EngineError where that has other versions than the client."""
     other = [f"{name} {here}, not {versions[name]}" for name, here in _versions().items() if here != versions[name]]
     if other:
         raise EngineError(f"worker {get_worker().address}: has {'; '.join(other)}; install the same everywhere")

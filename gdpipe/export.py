@@ -1,13 +1,15 @@
 """A fitted line as SQL: the same numbers in the same order, wherever the rows are."""
 
-from collections.abc import Iterable
+import contextlib
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
 
-from gdpipe.errors import ConfigError
-from gdpipe.location import without_credentials
+from gdpipe.errors import ConfigError, GdpipeError
+from gdpipe.location import is_uri, without_credentials
 from gdpipe.model import Model
+from gdpipe.source.source import Source
 
 PREDICTION = "prediction"
 # whose names are the same in capitals and in small letters, also where they are quoted; DuckDB takes ASCII so alone
@@ -16,38 +18,28 @@ IGNORE_CASE = ("duckdb", "spark", "bigquery")
 BOOLEANS_ARE_INTEGERS = ("bigquery", "postgres")
 
 
-def expression(model: Model, dialect: str) -> str:
-    """Intercept + Σ coefⱼ·xⱼ, added feature by feature in order, as `gdpipe.numerics.rows.linear.predict` does.
+def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | None = None) -> str:
+    """The model as an expression, or as a query for every column of a table and `prediction` beside them.
 
-    Null where a feature is null or NaN.
-
-    Args:
-        model: The model.
-        dialect: One of sqlglot's.
-
-    Raises:
-        ConfigError: Two features have the same name in that dialect.
-    """
-    return _prediction(model, dialect).sql(dialect)
-
-
-def select(model: Model, dialect: str, table: str, columns: Iterable[str] = ()) -> str:
-    """A query for every column of a table and the prediction beside them, in a column `prediction`.
+    Intercept + Σ coefⱼ·xⱼ, added feature by feature in order, as `gdpipe.numerics.rows.linear.predict` does; null where
+    a feature is null or NaN.
 
     Args:
-        model: The model.
-        dialect: One of sqlglot's.
-        table: As it stands in a FROM clause of that dialect.
-        columns: Its columns, as far as they are known.
+        model: The model of a run.
+        manifest: The manifest of that run; not needed where there is no table.
+        dialect: A dialect of sqlglot.
+        table: The text of a FROM clause in that dialect; None for the expression alone.
 
     Raises:
-        ConfigError: The table is no table, has a column `prediction` itself, or two columns have the same name in that
-            dialect.
+        ConfigError: `table` is no table, the table has a column `prediction` itself, or two features or columns have
+            the same name in that dialect.
     """
+    if table is None:
+        return _prediction(model, dialect).sql(dialect)
     source = _parsed(table, dialect)
     predicted = exp.alias_(_prediction(model, dialect), PREDICTION, copy=False)
     same: dict[str, list[str]] = {}
-    for name in sorted(set(columns)):
+    for name in sorted(set(_columns(source) or _trained_on(manifest))):
         same.setdefault(_folded(name, dialect), []).append(name)
     if own := same.get(_folded(PREDICTION, dialect)):
         raise ConfigError(
@@ -66,18 +58,30 @@ def select(model: Model, dialect: str, table: str, columns: Iterable[str] = ()) 
     return exp.select(exp.Star(), predicted, copy=False).from_(source, copy=False).sql(dialect)
 
 
-def paths_in(table: str, dialect: str) -> list[str]:
-    """What may be files in a FROM clause: its text literals, and quoted names with a slash or a dot.
+def _columns(source: exp.Expression) -> set[str]:
+    """The columns of the Parquet files on this machine in a FROM clause; empty where there are no such files."""
+    names: set[str] = set()
+    for node in source.find_all(exp.Literal, exp.Identifier):
+        is_text = isinstance(node, exp.Literal) and node.is_string
+        is_path = isinstance(node, exp.Identifier) and node.args["quoted"] and {"/", "."} & set(node.name)
+        # other names are left to the database, and no object store is asked for them
+        if (is_text or is_path) and not is_uri(node.name):
+            with contextlib.suppress(GdpipeError):
+                names.update(Source.open(node.name).schema.names)
+    return names
 
-    Raises:
-        ConfigError: It is no table.
-    """
-    found = _parsed(table, dialect).find_all(exp.Literal, exp.Identifier)
-    return [
-        node.name
-        for node in found
-        if (node.is_string if isinstance(node, exp.Literal) else node.args["quoted"] and {"/", "."} & set(node.name))
+
+def _trained_on(manifest: dict[str, Any]) -> list[str]:
+    """The columns of the training's source; in manifests of older versions only the columns that were used."""
+    settings = manifest["settings"]
+    parts: list[str | None] = [
+        *manifest["features"],
+        manifest["target"],
+        settings.get("weight"),
+        *settings.get("key", ()),
     ]
+    known: list[str] = manifest.get("columns", [name for name in parts if name])
+    return known
 
 
 def _parsed(table: str, dialect: str) -> exp.Expression:

@@ -88,11 +88,8 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
 def score_source(source: str, **settings: Any) -> Run:
     """Score new Parquet with a published run; leaves predictions and a manifest, published like a run.
 
-    The target is compared with in the files that have it as numbers; it is not needed.
-
-    Args:
-        source: As in `ScoringConfig`.
-        settings: The others, as in `ScoringConfig`.
+    Settings are those of `ScoringConfig`. The target is compared with in the files that have it as numbers; it is not
+    needed.
 
     Raises:
         ConfigError: A setting is wrong, or the run_id is taken.

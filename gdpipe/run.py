@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A published (or rejected) run; tables are read when they are asked for.
-
-    Attributes:
-        place: The folder of the run.
-        manifest: The content of its `manifest.json`.
-    """
+    """A published (or rejected) run: its folder and manifest; tables are read when they are asked for."""
 
     def __init__(self, place: Place, manifest: dict[str, Any] | None = None) -> None:
         self.place = place

@@ -24,7 +24,7 @@ from sqlglot import exp
 import gdpipe
 from gdpipe.cli.commands import DIALECTS
 from gdpipe.design import Design
-from gdpipe.export import expression
+from gdpipe.export import as_sql
 from gdpipe.model import Model
 from gdpipe.source.columns import numbers
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, snapshot, write_parquet
@@ -131,7 +131,7 @@ def test_every_dialect_means_the_same(nasty: gdpipe.Run, dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_text_keeps_every_name_and_every_bit(dialect: str) -> None:
-    text = expression(Model(Design.of_numbers(NASTY), COEF, -0.0), dialect)
+    text = as_sql(Model(Design.of_numbers(NASTY), COEF, -0.0), {}, dialect)
     parsed = sqlglot.parse_one(text, read=dialect)
     assert parsed.sql(dialect) == text
     # of the whole, or of what BigQuery looks at first
@@ -144,11 +144,11 @@ def test_text_keeps_every_name_and_every_bit(dialect: str) -> None:
 
 def test_the_text_itself() -> None:
     line = Model(Design.of_numbers(["a b"]), np.array([-0.5]), 2.0)
-    assert expression(line, "duckdb") == (
+    assert as_sql(line, {}, "duckdb") == (
         """NULLIF(CAST('2.0' AS DOUBLE) + CAST("a b" AS DOUBLE) * CAST('-0.5' AS DOUBLE), CAST('NaN' AS DOUBLE))"""
     )
     total = "CAST('2.0' AS FLOAT64) + CAST(`a b` AS FLOAT64) * CAST('-0.5' AS FLOAT64)"
-    assert expression(line, "bigquery") == f"IF(IS_NAN({total}), NULL, {total})"
+    assert as_sql(line, {}, "bigquery") == f"IF(IS_NAN({total}), NULL, {total})"
 
 
 # names that differ only in case

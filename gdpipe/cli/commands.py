@@ -1,17 +1,18 @@
-"""gdpipe on a terminal."""
+"""gdpipe on a terminal: the commands, with an option for each setting."""
 
+import dataclasses
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import click
 import numpy as np
 
 from gdpipe.cli.bar import bar, can_draw
 from gdpipe.cli.ends import Commands
-from gdpipe.cli.options import options_of
 from gdpipe.cli.terminal import (
     EXAMPLES,
     NOTES,
@@ -23,9 +24,10 @@ from gdpipe.cli.terminal import (
     print_text,
     say,
 )
-from gdpipe.config import ScoringConfig, TrainingConfig
+from gdpipe.config import ScoringConfig, Settings, TrainingConfig, described
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
+from gdpipe.kinds import checked
 from gdpipe.layout import REJECTED, RUNS
 from gdpipe.location import is_mistyped, is_uri, shown
 from gdpipe.pipeline import score_source, train
@@ -41,6 +43,41 @@ from gdpipe.store.runs import place_at
 
 # whose SQL we have tried: sqlglot knows more
 DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
+
+Command = Callable[..., None]
+
+
+def options_of(declared: type[Settings]) -> Callable[[Command], Command]:
+    """Give a command an argument `source`, and an option for each of the other settings."""
+
+    def give(command: Command) -> Command:
+        for item in reversed(dataclasses.fields(declared)):
+            if item.name != "source":
+                command = _option(item)(command)
+        return click.argument("source")(command)
+
+    return give
+
+
+def _option(item: "dataclasses.Field[Any]") -> Callable[[Command], Command]:
+    name = item.name.replace("_", "-")
+    more: dict[str, Any] = {"help": described(item)}
+    if item.default is dataclasses.MISSING:
+        more["required"] = True
+    else:
+        more["default"] = None if item.default == () else item.default
+    if item.type is bool:
+        return click.option(f"--{name}/--no-{name}", **more)
+    if get_origin(item.type) is Literal:
+        return click.option(f"--{name}", type=click.Choice(get_args(item.type)), **more)
+
+    def read(context: click.Context, option: click.Parameter, given: Any) -> Any:
+        try:
+            return checked(item.name, item.type, given, of_text=True) if isinstance(given, str) else given
+        except ConfigError as error:
+            raise click.BadParameter(str(error), context, option) from error
+
+    return click.option(f"--{name}", type=click.UNPROCESSED, metavar="VALUE", callback=read, **more)
 
 
 @click.group(
@@ -107,7 +144,7 @@ def predict_command(in_json: bool, **settings: Any) -> None:
 @click.option("--table", help="Print a query of this table, as a FROM clause names it, instead of the expression.")
 def sql_command(run: str, dialect: str, table: str | None) -> None:
     """Print the model of RUN (an output folder, or one run's) as a SELECT expression."""
-    from gdpipe.stages.sql import as_sql
+    from gdpipe.export import as_sql
 
     opened = open_run(run)
     # also to a terminal: a name of which a character is changed is another name

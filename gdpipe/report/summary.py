@@ -101,11 +101,9 @@ def _error(metrics: dict[str, Any]) -> str:
 
 
 def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[str]:
-    """Rows as aligned text, the names of the columns first; text to the left, numbers to the right.
+    """Rows, all with the same columns, as aligned text, the names first; text to the left, numbers to the right.
 
-    Args:
-        rows: All with the same columns.
-        width: Columns that a person misses least are left out, and then the first is cut, until lines are no longer.
+    Columns that a person misses least are left out, and then the first is cut, until no line is longer than the width.
     """
     if not rows:
         return []

@@ -14,11 +14,7 @@ REMEDY = "restore the run's folder from a copy, or train again"
 
 
 def read_artifact(place: Place, path: str) -> pa.Table:
-    """A table of a run, with every page checked against its checksum and every text for UTF-8.
-
-    Args:
-        place: The run's folder.
-        path: The table's path, relative to the folder.
+    """The table at a path in a run's folder, with every page checked against its checksum and every text for UTF-8.
 
     Raises:
         PublishError: The table is not there, is damaged, or is not as the catalog says; the message names the column.

@@ -127,11 +127,8 @@ class Place(ABC):
     def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
         """Write or replace a file that others may be reading: they see the old or the new one, whole.
 
-        Args:
-            path: The file's path.
-            content: The whole content.
-            outlasts_power_cut: Whether the content must be on the disk on return, which takes milliseconds. If not, a
-                power cut may leave the file torn or empty; a killed process never does.
+        The content is on the disk on return, which takes milliseconds, unless it need not outlast a power cut: then one
+        may leave the file torn or empty; a killed process never does.
         """
 
     @abstractmethod

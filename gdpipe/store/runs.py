@@ -107,11 +107,9 @@ class Staging:
             self.folder.delete(path)
 
     def publish(self, manifest: dict[str, Any], *, latest: bool = True) -> Place:
-        """Make the run visible and switch `latest.json` to it; where it failed half-way, it may be called again.
+        """Make the run visible and switch `latest.json` to it, unless it is not to be the latest.
 
-        Args:
-            manifest: The run's.
-            latest: Whether it becomes the latest; else `latest.json` stays as it is, there or not.
+        Where it failed half-way, it may be called again.
 
         Raises:
             PublishError: Something could not be written; the previous run is still the latest.

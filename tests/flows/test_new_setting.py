@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterTypeError
 
 from flows import form
-from gdpipe.cli.options import options_of
+from gdpipe.cli.commands import options_of
 from gdpipe.config import ScoringConfig, TrainingConfig, setting
 from gdpipe.errors import ConfigError
 from gdpipe.kinds import Bounds
