@@ -31,9 +31,7 @@ from distributed.security import Security
 from threadpoolctl import threadpool_limits
 
 from gdpipe.errors import EngineError
-from gdpipe.printable import logger_named
 
-logger = logger_named(__name__)
 # what it reports, with a traceback, is raised here as an error of ours
 logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
 

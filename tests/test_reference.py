@@ -12,8 +12,8 @@ import pytest
 import sqlglot
 
 import gdpipe
+from gdpipe.cli.commands import NOTES
 from gdpipe.cli.ends import EXIT_CODES
-from gdpipe.cli.terminal import NOTES
 from gdpipe.config import Settings, TrainingConfig
 from gdpipe.exits import INTERRUPTED, UNFORESEEN
 from gdpipe.kinds import in_words

@@ -1,4 +1,4 @@
-"""gdpipe on a terminal: the commands, with an option for each setting."""
+"""gdpipe on a terminal: the commands, with an option for each setting and help by example."""
 
 import dataclasses
 import logging
@@ -11,19 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 import click
 import numpy as np
 
-from gdpipe.cli.bar import bar, can_draw
 from gdpipe.cli.ends import Commands
-from gdpipe.cli.terminal import (
-    EXAMPLES,
-    NOTES,
-    TRAIN_EXAMPLES,
-    answer,
-    json_option,
-    log_to,
-    print_json,
-    print_text,
-    say,
-)
+from gdpipe.cli.terminal import answer, bar, can_draw, json_option, log_to, print_json, print_text, say
 from gdpipe.config import ScoringConfig, Settings, TrainingConfig, described
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
@@ -41,6 +30,31 @@ from gdpipe.stages.simulate import Simulation, simulate
 from gdpipe.store.pruning import prune
 from gdpipe.store.runs import place_at
 
+EXAMPLES = """Parquet in, a linear regression that can be trusted out.
+
+\b
+gdpipe simulate demo --weights 2,-3,0.5     # dummy data: 100,000 rows in 4 files
+gdpipe plan demo --target y                 # what a run would find and cost
+gdpipe train demo --target y                # into runs/
+gdpipe show                                 # the latest run in runs/
+gdpipe show --json                          # the same for a program
+gdpipe verify                               # its files against their checksums
+gdpipe predict demo                         # score with it, into scores/
+"""
+NOTES = """\b
+Exit codes: 0 published; 1 rejected, the evidence is kept; 2 a setting is wrong;
+3 the input cannot be used; 4 the output could not be written, or has no run;
+70 an unforeseen error; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
+
+\b
+Completion, in ~/.bashrc: eval "$(_GDPIPE_COMPLETE=bash_source gdpipe)"
+(zsh_source and fish_source for these shells)
+"""
+TRAIN_EXAMPLES = """\b
+gdpipe train demo --target y --features x1,x2 --filters '[["x1", "<", 25]]' --no-latest
+gdpipe train demo --target y --learning-rate 0.1 --method gd --run-id slow --no-latest
+gdpipe train demo --target y --max-rmse-increase 5% --json
+"""
 # whose SQL we have tried: sqlglot knows more
 DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
 

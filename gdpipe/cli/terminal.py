@@ -1,11 +1,13 @@
-"""Output that all commands share: help by example, log lines, tables that fit the terminal, JSON."""
+"""Output that all commands share: log lines or a bar, summaries that fit the terminal, JSON."""
 
+import contextlib
 import json
 import logging
 import math
+import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 import click
@@ -16,33 +18,12 @@ from gdpipe.exits import tell
 from gdpipe.printable import escape
 from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.run import Run
+from gdpipe.stages.progress import Activity
 from gdpipe.store import catalog
 
-EXAMPLES = """Parquet in, a linear regression that can be trusted out.
-
-\b
-gdpipe simulate demo --weights 2,-3,0.5     # dummy data: 100,000 rows in 4 files
-gdpipe plan demo --target y                 # what a run would find and cost
-gdpipe train demo --target y                # into runs/
-gdpipe show                                 # the latest run in runs/
-gdpipe show --json                          # the same for a program
-gdpipe verify                               # its files against their checksums
-gdpipe predict demo                         # score with it, into scores/
-"""
-NOTES = """\b
-Exit codes: 0 published; 1 rejected, the evidence is kept; 2 a setting is wrong;
-3 the input cannot be used; 4 the output could not be written, or has no run;
-70 an unforeseen error; 130 interrupted by Ctrl-C; 143 ended by SIGTERM.
-
-\b
-Completion, in ~/.bashrc: eval "$(_GDPIPE_COMPLETE=bash_source gdpipe)"
-(zsh_source and fish_source for these shells)
-"""
-TRAIN_EXAMPLES = """\b
-gdpipe train demo --target y --features x1,x2 --filters '[["x1", "<", 25]]' --no-latest
-gdpipe train demo --target y --learning-rate 0.1 --method gd --run-id slow --no-latest
-gdpipe train demo --target y --max-rmse-increase 5% --json
-"""
+# characters; fewer where the terminal is too narrow for bar and text
+BAR_WIDTH = 20
+REDRAWN_PER_SECOND = 10.0
 
 
 class _Lines(logging.StreamHandler[TextIO]):
@@ -58,6 +39,42 @@ def log_to(stream: TextIO) -> None:
     handler.addFilter(escape)  # on the handler, so that it also covers loggers of libraries
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(handlers=[handler], force=True)
+
+
+def can_draw() -> bool:
+    """Whether stderr is a terminal that can redraw a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
+
+
+@contextlib.contextmanager
+def bar(activity: Activity) -> Iterator[Callable[[], None]]:
+    """Listener that draws a bar on stderr with the text of the log lines, and removes it at the end.
+
+    A thread of its own reads the activity and draws, so that the work does not wait.
+    """
+    from rich.console import Console
+    from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(stderr=True)
+
+    def drawn() -> Table:
+        line, words = Table.grid(padding=(0, 1)), str(activity)
+        width = max(1, min(BAR_WIDTH, console.width - len(words) - 1))
+        length = ProgressBar(total=1.0, completed=activity.share, width=width, pulse=not activity.done)
+        line.add_row(length, Text(words, no_wrap=True, overflow="ellipsis"))
+        return line
+
+    with Live(
+        console=console,
+        get_renderable=drawn,
+        refresh_per_second=REDRAWN_PER_SECOND,
+        transient=True,
+        redirect_stdout=False,  # otherwise stdout would go to stderr
+    ):
+        yield lambda: None
 
 
 def _keep_stdout_clean(context: click.Context, option: click.Parameter, wanted: bool) -> bool:

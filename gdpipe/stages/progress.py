@@ -1,6 +1,6 @@
 """Progress of a run: stages report it, a listener shows it.
 
-The listener here writes log lines; `gdpipe.cli.bar` draws a bar on a terminal, `flows.progress` shows it to Prefect.
+The listener here writes log lines; `gdpipe.cli` draws a bar on a terminal, `flows.progress` shows it to Prefect.
 """
 
 import contextlib

@@ -14,12 +14,10 @@ from gdpipe.errors import PublishError
 
 
 class Sink:
-    """A file that is being written; it counts and hashes the bytes.
+    """A file that is being written; its bytes are hashed.
 
-    Args:
-        handle: The open file.
-        settle: Makes the content outlast a power cut, before the handle is closed.
-        discard: Removes what an abandoned file leaves.
+    `settle` makes the content outlast a power cut, before the handle is closed; `discard` removes what an abandoned
+    file leaves.
     """
 
     def __init__(self, handle: Any, settle: Callable[[Any], None], discard: Callable[[], None]) -> None:
@@ -27,7 +25,6 @@ class Sink:
         self._settle = settle
         self._discard = discard
         self._digest = hashlib.sha256()
-        self.size = 0
 
     @property
     def sha256(self) -> str:
@@ -43,9 +40,7 @@ class Sink:
         """Append bytes, and return their number."""
         self._digest.update(content)
         self._handle.write(content)
-        written = memoryview(content).nbytes
-        self.size += written
-        return written
+        return memoryview(content).nbytes
 
     def flush(self) -> None:
         """Do nothing; Arrow calls it, and `close` does the work."""
@@ -99,18 +94,12 @@ class Place(ABC):
     `runs.place_at` makes it. It can be pickled, so that workers in other processes write to it. Methods raise OSError
     (FileNotFoundError from `read` and `open`) as the filesystem does: `writer.output_errors` turns it into a
     PublishError. `str(place)` is a path or a URI without credentials: it may be printed and stored.
-
-    Attributes:
-        filesystem: The PyArrow filesystem.
-        top: The output's path in the filesystem.
-        location: The output's path or URI, as it may be shown.
-        inside: This place's path below the output; empty for the output itself.
     """
 
     filesystem: pafs.FileSystem
-    top: str
-    location: str
-    inside: str = ""
+    top: str  # the output's path in the filesystem
+    location: str  # the output's path or URI, as it may be shown
+    inside: str = ""  # this place's path below the output; empty for the output itself
 
     @abstractmethod
     def __str__(self) -> str: ...
@@ -158,8 +147,7 @@ class Place(ABC):
     def read(self, path: str) -> bytes:
         """A file's content."""
         with self.open(path) as handle:
-            content: bytes = handle.read()
-        return content
+            return bytes(handle.read())
 
     def exists(self, path: str) -> bool:
         """Whether a file or folder is there."""
