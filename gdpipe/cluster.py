@@ -165,7 +165,7 @@ def _versions() -> dict[str, str]:
 
 
 def _unpack(packed: bytes, versions: dict[str, str]) -> Any:
-    """What a scan does, in a worker; an EngineError where that has other versions than the client."""
+    """What a scan does, in a worker; an EngineError where the worker has other versions than the client."""
     other = [f"{name} {here}, not {versions[name]}" for name, here in _versions().items() if here != versions[name]]
     if other:
         raise EngineError(f"worker {get_worker().address}: has {'; '.join(other)}; install the same everywhere")

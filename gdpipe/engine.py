@@ -63,10 +63,7 @@ class _Threads(ThreadPoolExecutor):
 
 
 def open_executor(engine: str = THREADS) -> AbstractContextManager[Executor]:
-    """A thread a core, since NumPy and Arrow let go of the interpreter while they work; or a cluster's workers.
-
-    Args:
-        engine: `threads`, or the address of a Dask scheduler.
+    """A thread a core, since NumPy and Arrow let go of the interpreter; or the workers of the scheduler at an address.
 
     Raises:
         ConfigError: Dask is not installed.

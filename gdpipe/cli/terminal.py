@@ -151,11 +151,7 @@ def say(text: str) -> None:
 
 
 def print_text(text: str, *, exact: bool = False) -> None:
-    """Print on stdout, with --quiet too; a closed pipe is no error.
-
-    Args:
-        text: Printable lines for a person, or text for a program.
-        exact: Whether the text is for a program, and written in UTF-8 unchanged.
+    """Print on stdout, with --quiet too, as `gdpipe.exits.tell` does.
 
     Raises:
         PublishError: The text cannot be printed, as where the disk is full.

@@ -19,7 +19,7 @@ def numeric_columns(frame: Any, names: Sequence[str]) -> pa.Table:
         frame: A pandas DataFrame, an Arrow table or record batch, a table with Arrow's PyCapsule interface (such as a
             Polars DataFrame), or a mapping from names to arrays. A name that is not text stands for the text that
             pandas writes to Parquet: 0 is "0".
-        names: The names of the columns; others are ignored.
+        names: The columns; others are ignored.
 
     Raises:
         SchemaError: A column is missing, is there twice, or holds something other than numbers; or `frame` is no such

@@ -16,15 +16,12 @@ def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
 
     A run disappears at once, not file by file. Readers that have opened it keep the tables that they have read; reading
     another one is a PublishError. A folder is left alone, and named in one log line, if it is not a run that gdpipe
-    wrote under that name, or if it has other files in it.
+    wrote under that name, or if it has other files in it. The result names the removed runs, oldest first.
 
     Args:
         output: The folder or prefix of all runs.
         keep: The number of runs that stay, the latest among them; runs that never were the latest count, too.
         kind: `runs` or `rejected`.
-
-    Returns:
-        The names of the runs that were removed, oldest first.
 
     Raises:
         PublishError: `latest.json` is damaged, something cannot be removed, or a folder of gdpipe's in the output is a
