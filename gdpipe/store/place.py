@@ -116,8 +116,8 @@ class Place(ABC):
     def write(self, path: str, content: bytes, *, outlasts_power_cut: bool = True) -> None:
         """Write or replace a file that others may be reading: they see the old or the new one, whole.
 
-        The content is on the disk on return, which takes milliseconds. If it need not outlast a power cut, it may not be
-        there yet, and a cut may leave the file torn or empty; a killed process never does.
+        The content is on the disk on return, which takes milliseconds. If it need not outlast a power cut, it may not
+        be there yet, and a cut may leave the file torn or empty; a killed process never does.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gdpipe.printable import markup
 
-WIDTH, HEIGHT = 360, 300  # a square one has the height WIDTH
+WIDTH, HEIGHT = 360, 300  # a square picture has the height WIDTH
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 40
 # shades of the one colour, from paper to ink; style.py has a class for each
 SHADES = 10
