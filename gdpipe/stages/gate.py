@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gdpipe.config import TrainingConfig
 from gdpipe.numerics.problem.covariance import CrossProducts, square_root
-from gdpipe.numerics.rows.squared_error import mean_squared_error
+from gdpipe.numerics.rows.linear import mean_squared_error
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.previous import PublishedFit
 

@@ -9,7 +9,7 @@ from gdpipe.fit import Fit, RowEvidence, conclude
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
-from gdpipe.numerics.rows.gradient import gradient_of_sums
+from gdpipe.numerics.rows.linear import gradient_of_sums
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.rows.row_checks import LineGaps, RowCheck, weight_check
 from gdpipe.stages.ingest import Ingested

@@ -1,9 +1,13 @@
-"""Predictions of a linear model."""
+"""Linear models: predictions, and their errors over rows of which only the sums are known."""
+
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
+from gdpipe.numerics.problem.covariance import CrossProducts
 
 
 def predict(columns: FloatColumns, coef: NDArray[np.float64], intercept: float) -> NDArray[np.float64]:
@@ -24,3 +28,64 @@ def predict(columns: FloatColumns, coef: NDArray[np.float64], intercept: float) 
             np.multiply(column, weight, out=term)
             total += term
     return total
+
+
+def mean_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
+    """mean(y - Σ coefⱼ·xⱼ - intercept), exact; in the target's unit.
+
+    Args:
+        cross: Covariances of [features..., target].
+        coef: Shape (p,), target units per feature unit, finite.
+        intercept: The intercept, in target units.
+    """
+    *of_features, of_target = cross.means()
+    return sum((-Fraction(c) * m for c, m in zip(coef, of_features, strict=True)), of_target - Fraction(intercept))
+
+
+def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
+    """mean(e²) of e = y - Σ coefⱼ·xⱼ - intercept, exact; in the target's unit squared. Arguments as in `mean_error`.
+
+    With z = [x..., y] and v = (-coef, 1) it is
+
+        vᵀ·cov(z)·v + mean(e)²                                    where `cross` is centred,
+        vᵀ·mean(z·zᵀ)·v - 2·intercept·mean(e) - intercept²        where it is not.
+    """
+    line = [*(-Fraction(c) for c in coef), Fraction(1)]
+    square = sum((v * c for v, c in zip(line, cross.covariances_with(line), strict=True)), Fraction(0))
+    error, b = mean_error(cross, coef, intercept), Fraction(intercept)
+    loss = square + error**2 if cross.centred else square - 2 * b * error - b**2
+    return max(loss, Fraction(0))  # float64 sums may round a loss of zero to less
+
+
+def gradient_of_sums(
+    cross: CrossProducts,
+    coef: NDArray[np.float64],
+    intercept: float,
+    means: NDArray[np.float64],
+    scales: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Σw·e·zⱼ, where e = y - intercept - Σ coefₖ·xₖ and zⱼ = (xⱼ - meanⱼ) / scaleⱼ; each rounded once.
+
+    With x̄ⱼ and ē the means over these rows, it is Σw · (cov(e, xⱼ) + ē·(x̄ⱼ - meanⱼ)) / scaleⱼ, and cov(e, xⱼ) =
+    cov(y, xⱼ) - Σ coefₖ·cov(xₖ, xⱼ). A scan of the rows finds the same but for the rounding of predictions.
+
+    Args:
+        cross: Covariances of [features..., target] over the rows, centred.
+        coef: The coefficients, shape (p,), in original units.
+        intercept: The intercept, in the target's unit.
+        means: The means of the fit's standardization, shape (p,).
+        scales: The scales of the fit's standardization, shape (p,).
+
+    Returns:
+        Shape (p,), in the target's unit times the weights'.
+    """
+    covariances = cross.covariances_with([*(-Fraction(c) for c in coef.tolist()), Fraction(1)])
+    error, total = mean_error(cross, coef.tolist(), intercept), Fraction(cross.total_weight)
+    return np.array(
+        [
+            float(total * (covariance + error * (average - Fraction(mean))) / Fraction(scale))
+            for covariance, average, mean, scale in zip(
+                covariances, cross.means(), means.tolist(), scales.tolist(), strict=False
+            )
+        ]
+    )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.covariance import CrossProducts, nearest_float, power_of_two, square_root
-from gdpipe.numerics.rows.squared_error import mean_error, mean_squared_error
+from gdpipe.numerics.rows.linear import mean_error, mean_squared_error
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from gdpipe.numerics.problem.covariance import CrossProducts, power_of_two
 from gdpipe.numerics.problem.scaling import Scaling
 from gdpipe.numerics.rows import linear
+from gdpipe.numerics.rows.linear import mean_error
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.row_checks import LineGaps, RowCheck, weight_check
-from gdpipe.numerics.rows.squared_error import mean_error
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 from tests.numerics.build import Floats, moments, rounded_moments
 

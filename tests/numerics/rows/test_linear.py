@@ -1,4 +1,4 @@
-"""What an earlier line loses on rows that were only summed."""
+"""What a line loses on rows that were only summed, and its gradient there."""
 
 from fractions import Fraction
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdpipe.numerics.problem.covariance import CrossProducts, square_root
-from gdpipe.numerics.rows.squared_error import mean_squared_error
+from gdpipe.numerics.rows.linear import gradient_of_sums, mean_squared_error
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
 from tests.numerics.build import Floats, moments, problem, random_data
 
@@ -61,3 +61,36 @@ def test_of_the_fit_itself_it_is_the_loss() -> None:
     coef, intercept = p.scaling.to_original(w.tolist())
     found = mean_squared_error(p.cross, [float(c) for c in coef], float(intercept))
     assert square_root(found) ** 2 == pytest.approx(p.loss.loss(w), rel=1e-12)
+
+
+def test_the_gradient_of_two_rows_by_hand() -> None:
+    # x = 1, 3 and y = 2, 8 on the line 1 + 2x: e = -1, 1; z = (x - 1) / 2 = 0, 1; Σe·z = 1
+    cross = CrossProducts.of(moments(np.array([[1.0, 3.0], [2.0, 8.0]])), centred=True)
+    found = gradient_of_sums(cross, np.array([2.0]), 1.0, np.array([1.0]), np.array([2.0]))
+    assert found.tolist() == [1.0]
+
+
+def test_the_gradient_of_two_weighted_rows_by_hand() -> None:
+    # the same, the second row three times
+    cross = CrossProducts.of(moments(np.array([[1.0, 3.0], [2.0, 8.0]]), np.array([1.0, 3.0])), centred=True)
+    found = gradient_of_sums(cross, np.array([2.0]), 1.0, np.array([1.0]), np.array([2.0]))
+    assert found.tolist() == [3.0]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_gradient_is_what_the_rows_give(exact: bool) -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(4, 500)) * [[1e3], [1.0], [1e-4], [20.0]] + [[5e4], [0.0], [1.0], [-3.0]]
+    coef, intercept, means, scales = rng.normal(size=3), 0.7, rows[:3, :9].mean(axis=1), np.array([900.0, 1.1, 2e-4])
+    if exact:
+        cross = CrossProducts.of(moments(rows), centred=True)
+    else:
+        accumulator = Float64Accumulator(4)
+        accumulator.add(rows)
+        cross = CrossProducts.of(accumulator.moments(), centred=True)
+    error = rows[3] - intercept - coef @ rows[:3]
+    z = (rows[:3] - means[:, None]) / scales[:, None]
+    size = np.abs(z) @ np.abs(error)
+    np.testing.assert_array_less(
+        np.abs(gradient_of_sums(cross, coef, intercept, means, scales) - z @ error), size * 1e-12
+    )
