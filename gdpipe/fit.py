@@ -5,7 +5,6 @@ scaling and dependencies -> descent -> exact baseline -> inference -> certificat
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,7 +173,7 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
     problem, included = regression.problem, regression.included
     rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))
     baseline = solve(problem, regression.relations)
-    ols = _model(design, regression, baseline.coef_scaled)
+    ols = Model(design, *regression.to_original(baseline.coef_scaled))
     terms = infer_terms(regression, rows.residuals, baseline.loss, np.array([ols.intercept, *ols.coef[included]]))
     std_error = np.array([terms.std_error[0] / problem.scaling.target_scale, *terms.std_error_scaled[1:]])
     certificate = certify(
@@ -191,19 +190,10 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
         regression,
         solution,
         baseline,
-        descended(design, regression, solution),
+        Model(design, *regression.to_original(solution.coef_scaled.tolist())),
         ols,
         terms,
         fit_statistics(regression, rows.residuals, solution.loss),
         rows,
         certificate,
     )
-
-
-def descended(design: Design, regression: Regression, solution: Solution) -> Model:
-    """The model that a descent found."""
-    return _model(design, regression, solution.coef_scaled.tolist())
-
-
-def _model(design: Design, regression: Regression, coef_scaled: "list[float] | tuple[Fraction, ...]") -> Model:
-    return Model(design, *regression.to_original(coef_scaled))

@@ -8,7 +8,6 @@ from fractions import Fraction
 import numpy as np
 
 from gdpipe.engine import at_most
-from gdpipe.fit import descended
 from gdpipe.model import Model
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import square_root
@@ -60,7 +59,7 @@ def predict(
         PublishError: A part cannot be written.
     """
     columns, included = ingested.columns, regression.included
-    model = descended(columns.design, regression, solution)
+    model = Model(columns.design, *regression.to_original(solution.coef_scaled.tolist()))
     scaling, total_weight = regression.problem.scaling, regression.problem.cross.total_weight
     means = np.array([float(m) for m in scaling.means])
     # bounds of |z|: from the largest value, and, since Σw·z² = Σw, from the weights

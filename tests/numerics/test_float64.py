@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from gdpipe.numerics.descent.descent import GradientDescent, Solution, Status, minimize
-from gdpipe.numerics.exact.fixed_point import GridMatrix, to_fixed
 from gdpipe.numerics.inference.certificate import Certificate
 from gdpipe.numerics.inference.inference import infer_terms
 from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.baseline import Baseline
+from gdpipe.numerics.problem.fixed_point import GridMatrix, to_fixed
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from tests.numerics.build import Floats, Problem, dependencies, fitted, problem, random_data, regression
 
@@ -60,7 +60,7 @@ def test_the_baseline_is_the_optimum_of_the_rounded_problem_beyond_float64() -> 
     X, y = random_data(1, p=12)
     built = problem(X, y, exact=False)
     _, baseline, _ = solved(built)
-    gradient = built.loss.gradient_at(to_fixed(baseline.coef_scaled))
+    gradient = built.loss.gradient(baseline.coef_scaled)
     assert np.abs(gradient).max() < 1e-20
 
 

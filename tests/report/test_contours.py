@@ -18,7 +18,7 @@ def plane_of(x: Floats, y: Floats) -> Plane:
     built = problem(x[:, None], y)
     solution = minimize(built.loss, GradientDescent(learning_rate=0.2).plan(built.loss))
     optimum = built.loss.linear / built.loss.hessian[0]
-    plane = Landscape.of(built.loss, solution, optimum, built.loss.loss(optimum), built.scaling, centred=True).plane
+    plane = Landscape.of(built.loss, solution, optimum, built.loss.loss(optimum)).plane
     assert plane is not None
     return plane
 

@@ -8,7 +8,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.exact.fixed_point import to_fixed
 from gdpipe.numerics.problem.baseline import refined
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
@@ -76,7 +75,7 @@ class Agreement:
         df = weight - len(problem.eigenvalues) - cross.centred
         std_error = np.full(p + 1, math.nan)
         if df > 0:
-            noise = problem.loss_at(to_fixed(optimum)) / problem.variance / df
+            noise = problem.loss(optimum) / problem.variance / df
             inverse_root = problem.modes / np.sqrt(problem.eigenvalues)
             std_error[1:] = np.sqrt(noise * np.sum(inverse_root**2, axis=1))
             std_error[[j + 1 for relation in relations for j in relation.features]] = math.nan

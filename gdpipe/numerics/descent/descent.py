@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,6 @@ from gdpipe.errors import ConfigError
 from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.forecast import forecast
 from gdpipe.numerics.descent.history import History
-from gdpipe.numerics.exact.fixed_point import to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 
 Method = Literal["gd", "accelerated"]
@@ -204,12 +204,11 @@ def minimize(
 
     hessian, p = problem.hessian, problem.n_features
     centre = np.zeros(p)
-    centre_gradient = problem.gradient(centre)
+    centre_gradient = problem.gradient(centre.tolist())
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
     history = History(plan.max_iterations)
-    status = Status.MAX_ITERATIONS
-    iteration = 0
+    status, iteration = Status.MAX_ITERATIONS, 0
     while True:
         np.dot(hessian, offset, out=gradient)
         gradient += centre_gradient
@@ -218,7 +217,7 @@ def minimize(
             moved = problem.projected(centre + offset)
             offset += centre - moved  # the rounding of the sum, so that the iterate itself does not change
             before += centre - moved
-            centre, centre_gradient = moved, problem.gradient(moved)
+            centre, centre_gradient = moved, problem.gradient(moved.tolist())
             recentre = RECENTRE_AFTER * norm
             continue  # with a gradient that has more right digits
         if iteration == history.next:
@@ -246,7 +245,8 @@ def minimize(
         iteration += 1
 
     point = problem.projected(centre + offset)
-    norm = float(np.linalg.norm(problem.gradient_at(to_fixed(centre.tolist()) + to_fixed(offset.tolist()))))
+    end = [Fraction(c) + Fraction(o) for c, o in zip(centre.tolist(), offset.tolist(), strict=True)]
+    norm = float(np.linalg.norm(problem.gradient(end)))
     history.end(iteration, point, norm)
     bound = _distance_bound(problem, norm, point, (centre - point) + offset)
     if status is Status.CONVERGED and bound > plan.tolerance:

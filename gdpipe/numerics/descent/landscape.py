@@ -76,16 +76,7 @@ class Landscape:
     plane: Plane | None
 
     @classmethod
-    def of(
-        cls,
-        problem: LeastSquares,
-        solution: Solution,
-        optimum: NDArray[np.float64],
-        floor: float,
-        scaling: Scaling,
-        *,
-        centred: bool,
-    ) -> "Landscape":
+    def of(cls, problem: LeastSquares, solution: Solution, optimum: NDArray[np.float64], floor: float) -> "Landscape":
         """From a problem and a descent on it.
 
         Args:
@@ -93,8 +84,6 @@ class Landscape:
             solution: The descent.
             optimum: The standardized coefficients of OLS, shape (p,).
             floor: The loss there.
-            scaling: Of the features, p of them.
-            centred: Whether the fit has an intercept.
         """
         kept = _evenly_in_log(solution.history_iterations, MEASURED_POINTS)
         path = solution.history_coef_scaled[kept]
@@ -110,8 +99,8 @@ class Landscape:
             expected=expected_excess(problem, plan.learning_rate, plan.momentum, ahead),
             floor=floor,
             eigenvalues=problem.eigenvalues,
-            plane=_weight_and_bias(path, optimum, floor, scaling)
-            if centred and problem.n_features == 1
+            plane=_weight_and_bias(path, optimum, floor, problem.scaling)
+            if problem.cross.centred and problem.n_features == 1
             else _slice(problem, path, optimum, floor),
         )
 

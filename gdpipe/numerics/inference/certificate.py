@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.descent import MAX_GAP_SE, NEGLIGIBLE_GAP, Solution, Status
-from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, to_fixed
+from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.rows.row_checks import RowCheck
 

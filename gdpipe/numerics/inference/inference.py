@@ -7,16 +7,16 @@ the condition number allow no answer.
 """
 
 import math
+import threading
 from dataclasses import dataclass
 
 import numpy as np
-from flint import arb, arb_mat
+from flint import arb, arb_mat, ctx
 from numpy.typing import NDArray
 
-from gdpipe.numerics.exact.balls import precision
-from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, GridMatrix
 from gdpipe.numerics.inference.distributions import chi2_upper, f_upper, t_critical, t_tails
 from gdpipe.numerics.problem.dependencies import integer_matrix
+from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
@@ -26,6 +26,8 @@ from gdpipe.numerics.sums.float_moments import mirror
 SIGNIFICANCE = 0.05
 # working precisions of the inverse, tried in turn until its certified radius is below float64's rounding
 INVERSE_BITS = (256, 1024, 4096)
+# FLINT keeps one precision for the whole process
+_one_at_a_time = threading.Lock()
 # largest accepted relative error of a number made of the inverse and of float64 means over residuals
 LARGEST_ERROR = 1e-3
 
@@ -101,8 +103,12 @@ def infer_terms(
     scaled, hc1_scaled, vif = (np.full(p, np.nan) for _ in range(3))
     intercept = intercept_hc1 = np.nan
     if df > 0:
-        inverse = _inverse(problem.exact_hessian, independent)
-        meat = residuals.meat[np.ix_(independent, independent)]
+        hessian, chosen = problem.exact_hessian, np.ix_(independent, independent)
+        if isinstance(hessian, GridMatrix):
+            inverse = _cholesky_inverse(hessian.values[chosen])
+        else:
+            inverse = _ball_inverse(hessian[chosen])
+        meat = residuals.meat[chosen]
         if not _holds_in_float64(problem):
             meat = np.full_like(meat, np.nan)
         robust = inverse @ meat @ inverse / df
@@ -111,7 +117,7 @@ def infer_terms(
         scaled[identified] = _root(variance * inverse.diagonal()[places]) / scaling.target_scale
         hc1_scaled[identified] = _root(robust.diagonal()[places]) * (residuals.unit / scaling.target_scale)
         vif[identified] = inverse.diagonal()[places]
-        if cross.centred and regression.intercept_identified:
+        if cross.centred and not any(relation.constant for relation in regression.relations):
             shift = (np.array([float(m) for m in scaling.means]) / scaling.scales)[independent]
             pull: NDArray[np.float64] = inverse @ shift
             intercept = float(_root(np.array(variance * (1.0 + float(shift @ pull)))))
@@ -151,7 +157,9 @@ def fit_statistics(regression: Regression, residuals: ResidualStatistics, loss: 
     variance = float(cross.variances()[-1])
     nan = float("nan")
     r2 = 1.0 - loss / variance if variance else nan
-    f_statistic = _ratio((variance - loss) / rank, loss / df) if df > 0 and rank else nan
+    f_statistic = nan
+    if df > 0 and rank:
+        f_statistic = (variance - loss) / rank / (loss / df) if loss / df else math.inf
     log_likelihood = -n / 2 * (math.log(2 * math.pi) + math.log(loss) + 1) if loss > 0 else nan
     parameters = rank + cross.centred
     skewness, kurtosis = _skewness_and_kurtosis(residuals.powers)
@@ -184,12 +192,6 @@ def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt(np.where(values >= 0, values, np.nan))
 
 
-def _inverse(hessian: NDArray[np.object_] | GridMatrix, independent: list[int]) -> NDArray[np.float64]:
-    """A⁻¹ of the independent features, in the arithmetic of A; NaN where A is singular in it."""
-    chosen = np.ix_(independent, independent)
-    return _cholesky_inverse(hessian.values[chosen]) if isinstance(hessian, GridMatrix) else _balls(hessian[chosen])
-
-
 def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
     """A⁻¹ by Cholesky factors, written over the matrix: its relative error is about eps · condition number."""
     if not len(hessian):
@@ -206,14 +208,17 @@ def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _balls(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
-    """A⁻¹ in ball arithmetic, with 60 right bits on the diagonal where the highest precision allows."""
+def _ball_inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
+    """A⁻¹ in ball arithmetic, with 60 right bits on the diagonal where the highest precision allows.
+
+    Balls know their own error: Johansson (2017), IEEE Trans. Comput. 66:1281-1292.
+    """
     size = len(hessian)
     if not size:
         return np.zeros((0, 0))
     inverse = None
     for bits in INVERSE_BITS:
-        with precision(bits):
+        with _one_at_a_time, ctx.workprec(bits):
             try:
                 inverse = (arb_mat(integer_matrix(hessian)) * arb(2) ** -FIXED_POINT_BITS).inv()
             except ZeroDivisionError:
@@ -248,7 +253,3 @@ def _holds_in_float64(problem: LeastSquares) -> bool:
     """Whether A⁻¹ times float64 means has three right digits: its error is p·eps·κ (Higham 2002, section 7.1)."""
     error = problem.n_features * float(np.finfo(np.float64).eps) * problem.condition_number
     return error <= LARGEST_ERROR
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below else math.inf

@@ -9,8 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gdpipe.numerics.exact.fixed_point import to_fixed
-from gdpipe.numerics.problem.covariance import ExactProducts, power_of_two
+from gdpipe.numerics.problem.covariance import ExactProducts
 from gdpipe.numerics.problem.dependencies import solve_exactly
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
@@ -47,11 +46,11 @@ def solve(problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
     cross, scaling = problem.cross, problem.scaling
     if problem.n_features > RATIONAL_FEATURES or not isinstance(cross, ExactProducts):
         coef_scaled = refined(problem)
-        return Baseline(coef_scaled, problem.loss_at(to_fixed(coef_scaled)))
+        return Baseline(coef_scaled, problem.loss(coef_scaled))
     coef_scaled = _rational(cross, scaling, relations)
     # wᵀAw = bᵀw at the optimum, also under the constraints, so the loss is variance - cov(prediction, target)
     coef, _ = scaling.to_original(coef_scaled)
-    units = [power_of_two(e) for e in cross.exponents.tolist()]
+    units = [Fraction(2) ** e for e in cross.exponents.tolist()]
     with_target = sum(
         (c * u * int(s) for c, u, s in zip(coef, units[:-1], cross.products[:-1, -1], strict=True)), Fraction(0)
     )
@@ -72,7 +71,7 @@ def _rational(cross: ExactProducts, scaling: Scaling, relations: tuple[Relation,
     system = np.full((p + k, p + k), 0, object)
     system[:p, :p] = cross.products[:p, :p]
     for column, relation in enumerate(relations, start=p):
-        grid = [c * power_of_two(e) for c, e in zip(relation.coefficients, exponents, strict=False)]
+        grid = [c * Fraction(2) ** e for c, e in zip(relation.coefficients, exponents, strict=False)]
         constraint = [int(square) * g for square, g in zip(cross.products.diagonal()[:p], grid, strict=True)]
         common = math.lcm(*(c.denominator for c in constraint))
         system[:p, column] = system[column, :p] = [int(c * common) for c in constraint]
@@ -80,9 +79,9 @@ def _rational(cross: ExactProducts, scaling: Scaling, relations: tuple[Relation,
     right[:p, 0] = cross.products[:p, p]
     solved = solve_exactly(system, right)[:, 0]
     # from target grid steps per feature grid step to target SDs per feature SD
-    target = power_of_two(exponents[p]) / Fraction(scaling.target_scale)
+    target = Fraction(2) ** exponents[p] / Fraction(scaling.target_scale)
     return tuple(
-        solved[j] * target * Fraction(scale) * power_of_two(-exponents[j])
+        solved[j] * target * Fraction(scale) / Fraction(2) ** exponents[j]
         for j, scale in enumerate(scaling.scales.tolist())
     )
 
@@ -93,7 +92,7 @@ def refined(problem: LeastSquares) -> tuple[Fraction, ...]:
     total = np.full(problem.n_features, Fraction(0), object)
     before = np.inf
     for _ in range(REFINEMENTS):
-        step = -(modes @ (modes.T @ problem.gradient_at(to_fixed(total)) / eigenvalues))
+        step = -(modes @ (modes.T @ problem.gradient(total) / eigenvalues))
         size = float(np.abs(step).max(initial=0))
         if size > before:
             break  # the condition number is too large for float64: steps would grow

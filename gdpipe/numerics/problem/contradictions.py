@@ -7,7 +7,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import power_of_two
 from gdpipe.numerics.sums.digits import MAX_BITS
 from gdpipe.numerics.sums.moments import Moments
 
@@ -35,12 +34,12 @@ def contradictions(moments: Moments, largest: NDArray[np.float64], least_weight:
         exponents.append(moments.weight_exponent)
         if not 0 < least_weight <= largest[k]:
             yield f"weights from {least_weight:g} to {largest[k]:g}"
-        least = math.floor(Fraction(least_weight) / power_of_two(moments.weight_exponent))
+        least = math.floor(Fraction(least_weight) / Fraction(2) ** moments.weight_exponent)
     for j, (size, exponent) in enumerate(zip(largest.tolist(), exponents, strict=True)):
         # the highest digit is rounded, so a grid takes values slightly above its 62 bits
         if not 0 <= size <= math.ldexp(1.0 + 2.0**-20, MAX_BITS + exponent):
             yield f"largest magnitude {size:g} of column {j + 1} is outside its grid"
-    reach = [Fraction(size) / power_of_two(e) for size, e in zip(largest.tolist(), exponents, strict=True)]
+    reach = [Fraction(size) / Fraction(2) ** e for size, e in zip(largest.tolist(), exponents, strict=True)]
     if len(largest) > k:
         most = math.ceil(reach[k])
     if not max(n, 0) * least <= weight <= n * most:

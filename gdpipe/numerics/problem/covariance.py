@@ -5,15 +5,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
-
-# relative error of a sum: block sums and merges round a few dozen times
-FLOAT64_NOISE = 64 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +22,10 @@ class CrossProducts(ABC):
         n_samples: Rows counted.
         total_weight: Σw, rounded once; n_samples where rows are unweighted.
         centred: Whether the means were subtracted (a fit with an intercept).
+        noise: The error of an entry, relative to the standard deviations of its two columns; 0 for exact sums.
     """
+
+    noise: ClassVar[float]
 
     n_samples: int
     total_weight: float
@@ -36,11 +37,6 @@ class CrossProducts(ABC):
         if isinstance(moments, Moments):
             return ExactProducts.from_moments(moments, centred)
         return Float64Products.from_moments(moments, centred)
-
-    @property
-    @abstractmethod
-    def noise(self) -> float:
-        """The error of an entry, relative to the standard deviations of its two columns; 0 for exact sums."""
 
     @abstractmethod
     def means(self) -> tuple[Fraction, ...]:
@@ -72,6 +68,8 @@ class ExactProducts(CrossProducts):
         exponents: Shape (k,), int64.
     """
 
+    noise = 0.0
+
     weight: int
     sums: NDArray[np.object_]
     products: NDArray[np.object_]
@@ -83,33 +81,28 @@ class ExactProducts(CrossProducts):
         products = moments.weight * moments.products
         if centred:
             products = products - np.outer(moments.sums, moments.sums)
-        total_weight = Fraction(moments.weight) * power_of_two(moments.weight_exponent)
+        total_weight = moments.weight * Fraction(2) ** moments.weight_exponent
         return cls(
             moments.n_samples, float(total_weight), centred, moments.weight, moments.sums, products, moments.exponents
         )
 
-    @property
-    def noise(self) -> float:
-        """Zero: integers are not rounded."""
-        return 0.0
-
     def means(self) -> tuple[Fraction, ...]:
         """The means, exact."""
         return tuple(
-            Fraction(int(total), self.weight) * power_of_two(e)
+            Fraction(int(total), self.weight) * Fraction(2) ** e
             for total, e in zip(self.sums, self.exponents.tolist(), strict=True)
         )
 
     def variances(self) -> tuple[Fraction, ...]:
         """The variances, exact."""
         return tuple(
-            Fraction(int(square), self.weight**2) * power_of_two(2 * e)
+            Fraction(int(square), self.weight**2) * Fraction(2) ** (2 * e)
             for square, e in zip(self.products.diagonal(), self.exponents.tolist(), strict=True)
         )
 
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """The covariances with the combination, exact."""
-        units = [power_of_two(e) for e in self.exponents.tolist()]
+        units = [Fraction(2) ** e for e in self.exponents.tolist()]
         # powers of two have a common denominator, so the k² products are products of integers
         steps = [v * unit for v, unit in zip(line, units, strict=True)]
         below = max(step.denominator for step in steps)
@@ -135,6 +128,9 @@ class Float64Products(CrossProducts):
         comoments: total_weight · cov, shape (k, k); where centred, the array of the sums itself and not a copy.
     """
 
+    # block sums and merges round a few dozen times
+    noise = 64 * float(np.finfo(np.float64).eps)
+
     average: NDArray[np.float64]
     comoments: NDArray[np.float64]
 
@@ -146,11 +142,6 @@ class Float64Products(CrossProducts):
             comoments = np.multiply.outer(moments.means * moments.weight, moments.means)
             comoments += moments.comoments
         return cls(moments.n_samples, moments.weight, centred, moments.means, comoments)
-
-    @property
-    def noise(self) -> float:
-        """The rounding of block sums and merges."""
-        return FLOAT64_NOISE
 
     def means(self) -> tuple[Fraction, ...]:
         """The means, rounded."""
@@ -175,11 +166,6 @@ class Float64Products(CrossProducts):
         return replace(self, average=self.average[columns], comoments=self.comoments[np.ix_(columns, columns)])
 
 
-def power_of_two(exponent: int) -> Fraction:
-    """2^exponent, exact."""
-    return Fraction(1 << exponent) if exponent >= 0 else Fraction(1, 1 << -exponent)
-
-
 def nearest_float(value: Fraction) -> float:
     """The nearest float64; infinite, with the value's sign, where the value is beyond the largest."""
     try:
@@ -195,4 +181,4 @@ def square_root(value: Fraction) -> float:
     # an even shift after which the quotient has at least 2·(53 + 64) bits
     shift = 2 * max(0, 128 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
     root = math.isqrt((value.numerator << shift) // value.denominator)
-    return float(Fraction(root) * power_of_two(-(shift // 2)))
+    return float(root / Fraction(2) ** (shift // 2))

@@ -8,8 +8,8 @@ import numpy as np
 from flint import fmpz_mat, nmod_mat
 from numpy.typing import NDArray
 
-from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, to_fixed
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, power_of_two
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts
+from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Holds, Relation, Rounding, plain_relation, rounded_relation
 from gdpipe.numerics.problem.scaling import Scaling
@@ -56,7 +56,9 @@ class Dependencies:
             problem: The loss over the features that vary.
             resolution: Relative rounding of each feature's values, shape (p,); that of float64 if not given.
         """
-        constant, varying = split_constant(cross)
+        variances = cross.variances()[:-1]
+        constant = [j for j, variance in enumerate(variances) if not variance]
+        varying = [j for j, variance in enumerate(variances) if variance]
         scaling = Scaling.of(cross)
         rounding = Rounding(cross, scaling, resolution)
         if not isinstance(cross, ExactProducts):
@@ -87,17 +89,12 @@ class Dependencies:
         return cls(constant, tuple(found_relations), [*redundant, *rounded], smallest)
 
 
-def split_constant(cross: CrossProducts) -> tuple[list[int], list[int]]:
-    """The indices of the features that are the same on every row, and of those that vary."""
-    variances = cross.variances()[:-1]
-    return [j for j, v in enumerate(variances) if not v], [j for j, v in enumerate(variances) if v]
-
-
 def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Relation], list[int]]:
     """The exact relations and the redundant features: pivots modulo a prime, then solved and checked in rationals."""
     products = cross.products[np.ix_(varying, varying)]
     for prime in PRIMES:
-        pivots = _pivots(nmod_mat(integer_matrix(products), prime))
+        reduced, rank = nmod_mat(integer_matrix(products), prime).rref()
+        pivots = [next(c for c in range(len(varying)) if int(reduced[r, c])) for r in range(rank)]
         free = [c for c in range(len(varying)) if c not in pivots]
         if not free:
             return [], []
@@ -113,15 +110,9 @@ def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Rel
     raise ArithmeticError("every prime divides a minor of the matrix")  # pragma: no cover
 
 
-def _pivots(matrix: nmod_mat) -> list[int]:
-    reduced, rank = matrix.rref()
-    columns = range(reduced.ncols())
-    return [next(c for c in columns if int(reduced[r, c])) for r in range(rank)]
-
-
 def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relation:
     """An exact relation between grid integers, in original units and lowest terms."""
-    terms = {j: w * power_of_two(-int(cross.exponents[j])) for j, w in grid_weights.items() if w}
+    terms = {j: w / Fraction(2) ** int(cross.exponents[j]) for j, w in grid_weights.items() if w}
     common = math.lcm(*(t.denominator for t in terms.values()))
     divisor = math.gcd(*(int(t * common) for t in terms.values()))
     terms = {j: t * common / divisor for j, t in terms.items()}
@@ -164,7 +155,7 @@ def _regression(cross: ExactProducts, independent: list[int], dependent: int) ->
     square = cross.products[np.ix_(independent, independent)]
     solved = solve_exactly(square, cross.products[independent, dependent][:, None])[:, 0]
     return {
-        j: weight * power_of_two(int(cross.exponents[dependent] - cross.exponents[j]))
+        j: weight * Fraction(2) ** int(cross.exponents[dependent] - cross.exponents[j])
         for j, weight in zip(independent, solved, strict=True)
     }
 
@@ -196,26 +187,21 @@ def _float64_relations(
     independent = [varying[i] for i in free]
     # in original units
     weights = -lines[:, free] * scaling.scales[redundant][:, None] / scaling.scales[independent]
+    combinations = [
+        (j, dict(zip(independent, w, strict=True))) for j, w in zip(redundant, weights.tolist(), strict=True)
+    ]
     if len(independent) >= cross.n_samples - cross.centred:
         # any features are dependent on so few rows: the weights are no simple numbers
         means = [float(mean) for mean in scaling.means]
-        relations = tuple(
-            plain_relation(means, dict(zip(independent, line, strict=True)), dependent)
-            for dependent, line in zip(redundant, weights.tolist(), strict=True)
-        )
-        return relations, redundant, null_space
-    relations = tuple(
-        rounded_relation(
-            cross,
-            scaling,
-            dict(zip(independent, map(Fraction, line), strict=True)),
-            dependent,
-            rounding,
-            decimal=decimal,
-        )
-        for dependent, line in zip(redundant, weights.tolist(), strict=True)
-    )
-    return relations, redundant, null_space
+        relations = [plain_relation(means, line, dependent) for dependent, line in combinations]
+    else:
+        relations = [
+            rounded_relation(
+                cross, scaling, {j: Fraction(w) for j, w in line.items()}, dependent, rounding, decimal=decimal
+            )
+            for dependent, line in combinations
+        ]
+    return tuple(relations), redundant, null_space
 
 
 def integer_matrix(values: NDArray[np.object_]) -> fmpz_mat:

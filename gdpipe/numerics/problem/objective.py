@@ -1,13 +1,15 @@
 """The mean squared error as a function of standardized coefficients."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.exact.fixed_point import FIXED_POINT_BITS, GridMatrix, to_fixed, to_float
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, power_of_two
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products
+from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix, to_fixed, to_float
 from gdpipe.numerics.problem.scaling import Scaling
 
 # numbers (points of a path times features) whose losses are evaluated at once
@@ -59,7 +61,7 @@ class LeastSquares:
         if isinstance(cross, ExactProducts):
             exact = _correlations(cross, scales)
             exact_hessian, exact_linear, exact_square = exact[:-1, :-1], exact[:-1, -1], int(exact[-1, -1])
-            hessian = to_float(exact[:-1, :-1])
+            hessian = to_float(exact_hessian)
         else:
             assert isinstance(cross, Float64Products)
             exact_hessian, exact_linear, exact_square = _float64_correlations(cross, scales)
@@ -101,12 +103,6 @@ class LeastSquares:
             modes=rest @ modes,
         )
 
-    def with_smallest(self, eigenvalue: float) -> "LeastSquares":
-        """The loss with a least eigenvalue that is more precise than float64 can compute it."""
-        eigenvalues = np.maximum(self.eigenvalues, eigenvalue)
-        eigenvalues[:1] = eigenvalue
-        return replace(self, eigenvalues=eigenvalues)
-
     @property
     def variance(self) -> float:
         """The loss's unit in the target's unit squared: target_scale²."""
@@ -138,7 +134,7 @@ class LeastSquares:
     @property
     def condition_number(self) -> float:
         """κ = L / mu; infinite where float64 cannot tell mu from zero."""
-        return self.lipschitz / self.strong_convexity if self.strong_convexity > 0 else float("inf")
+        return self.lipschitz / self.strong_convexity if self.strong_convexity > 0 else math.inf
 
     def projected(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """The vector without its part along the null space, into which only rounding leads; shape (p,)."""
@@ -152,21 +148,15 @@ class LeastSquares:
         """The length left along the null space after `projected`, relative to the vector."""
         return 4 * self.n_features * float(np.finfo(np.float64).eps) if self.null_space.size else 0.0
 
-    def gradient(self, coef_scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    def gradient(self, coef_scaled: Iterable[float | Fraction]) -> NDArray[np.float64]:
         """g(w) = A w - b from the exact form, rounded once (then projected); shape (p,)."""
-        return self.gradient_at(to_fixed(coef_scaled.tolist()))
-
-    def gradient_at(self, point: NDArray[np.object_]) -> NDArray[np.float64]:
-        """The gradient at a point in units of 2^-256."""
+        point = to_fixed(coef_scaled)
         exact = self.exact_hessian @ point - (self.exact_linear << FIXED_POINT_BITS)
         return self.projected(to_float(exact, 2 * FIXED_POINT_BITS))
 
-    def loss(self, coef_scaled: NDArray[np.float64]) -> float:
+    def loss(self, coef_scaled: Iterable[float | Fraction]) -> float:
         """The loss at w from the exact form, rounded once; in the target's unit squared."""
-        return self.loss_at(to_fixed(coef_scaled.tolist()))
-
-    def loss_at(self, point: NDArray[np.object_]) -> float:
-        """The loss at a point in units of 2^-256."""
+        point = to_fixed(coef_scaled)
         curved = point @ (self.exact_hessian @ point) - 2 * (self.exact_linear @ point << FIXED_POINT_BITS)
         total = int(curved) + (self.exact_square << 2 * FIXED_POINT_BITS)
         # the rounding of A and b, about 2^-256, may make a loss of zero negative
@@ -190,7 +180,7 @@ class LeastSquares:
             Shape (n,), in the target's unit squared.
         """
         end = path[-1]
-        gradient, loss = self.gradient(end), self.loss(end)
+        gradient, loss = self.gradient(end.tolist()), self.loss(end.tolist())
         losses = np.empty(len(path))
         points = PATH_NUMBERS // max(self.n_features, 1)
         for start in range(0, len(path), points):
@@ -215,7 +205,7 @@ def _float64_correlations(cross: Float64Products, scales: list[float]) -> tuple[
 def _correlations(cross: ExactProducts, scales: list[float]) -> NDArray[np.object_]:
     """products[i, j]·2^(eᵢ + eⱼ) / (weight²·scaleᵢ·scaleⱼ) in units of 2^-256."""
     # each row and column has one factor, 2^e / scale, a fraction of integers
-    factors = [power_of_two(e) / Fraction(s) for e, s in zip(cross.exponents.tolist(), scales, strict=True)]
+    factors = [Fraction(2) ** e / Fraction(s) for e, s in zip(cross.exponents.tolist(), scales, strict=True)]
     above = np.array([f.numerator for f in factors], object)
     below = np.array([f.denominator for f in factors], object)
     numerators = (cross.products * np.multiply.outer(above, above)) << FIXED_POINT_BITS

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts
-from gdpipe.numerics.problem.dependencies import Dependencies, smallest_mode, split_constant
+from gdpipe.numerics.problem.dependencies import Dependencies, smallest_mode
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation, null_directions
 from gdpipe.numerics.problem.scaling import Scaling
@@ -42,24 +42,33 @@ class Regression:
             drop: Whether one feature of each relation is left out; otherwise the relations are projected out.
         """
         p = len(resolution)
-        _, varying = split_constant(cross)
+        varying = [j for j, variance in enumerate(cross.variances()[:p]) if variance]
         problem = LeastSquares.of(cross.select([*varying, p]))
         found = Dependencies.of(cross, problem, resolution)
         left_out = {*found.constant, *(found.redundant if drop else [])}
         included = [j for j in range(p) if j not in left_out]
-        relations = () if drop else tuple(_among(relation, included) for relation in found.relations)
+        relations = (
+            ()
+            if drop
+            else tuple(
+                replace(relation, coefficients=tuple(relation.coefficients[j] for j in included))
+                for relation in found.relations
+            )
+        )
         if included != varying:
             problem = LeastSquares.of(cross.select([*included, p]))
         directions = found.null_space if relations else None
         if directions is None:
-            directions = null_directions(relations, problem.scaling, list(range(len(included))))
+            directions = null_directions(relations, problem.scaling)
         problem = problem.without(directions)
         smallest = None if relations else found.smallest_eigenvalue
         # the redundant features take part, so the least eigenvalue is larger than that of the others alone
         if relations and isinstance(cross, ExactProducts) and (found_again := smallest_mode(problem)):
             smallest = found_again[0]
         if smallest is not None:
-            problem = problem.with_smallest(smallest)
+            eigenvalues = np.maximum(problem.eigenvalues, smallest)
+            eigenvalues[:1] = smallest
+            problem = replace(problem, eigenvalues=eigenvalues)
         return cls(Scaling.of(cross), found, included, relations, problem)
 
     @property
@@ -73,18 +82,9 @@ class Regression:
         related = {i for relation in self.relations for i in relation.features}
         return [i for i in range(len(self.included)) if i not in related]
 
-    @property
-    def intercept_identified(self) -> bool:
-        """Whether the intercept is the same however dependent features share their weight."""
-        return not any(relation.constant for relation in self.relations)
-
     def to_original(self, coef_scaled: Sequence[float | Fraction]) -> tuple[NDArray[np.float64], float]:
         """Coefficients of all features, shape (p,), and the intercept in original units, each rounded once."""
         coef, intercept = self.problem.scaling.to_original(coef_scaled)
         full = np.zeros(len(self.scaling.scales))
         full[self.included] = [float(c) for c in coef]
         return full, float(intercept)
-
-
-def _among(relation: Relation, included: list[int]) -> Relation:
-    return replace(relation, coefficients=tuple(relation.coefficients[j] for j in included))

@@ -148,11 +148,12 @@ def simplest_near(value: Fraction, rounding: float) -> Fraction:
     return simple if abs(simple - value) <= abs(value) * Fraction(rounding) else Fraction(float(value))
 
 
-def null_directions(relations: tuple[Relation, ...], scaling: Scaling, included: list[int]) -> NDArray[np.float64]:
-    """The relations as directions among standardized coefficients, shape (len(included), len(relations))."""
-    directions = np.zeros((len(included), len(relations)))
+def null_directions(relations: tuple[Relation, ...], scaling: Scaling) -> NDArray[np.float64]:
+    """The relations as directions among standardized coefficients, shape (p, len(relations))."""
+    scales = scaling.scales.tolist()
+    directions = np.zeros((len(scales), len(relations)))
     for k, relation in enumerate(relations):
-        terms = [relation.coefficients[j] * Fraction(float(scaling.scales[j])) for j in included]
+        terms = [c * Fraction(scale) for c, scale in zip(relation.coefficients, scales, strict=True)]
         largest = max(abs(t) for t in terms)
         directions[:, k] = [float(t / largest) for t in terms]
     return directions

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import CrossProducts, nearest_float, power_of_two, square_root
+from gdpipe.numerics.problem.covariance import CrossProducts, nearest_float, square_root
 from gdpipe.numerics.rows.linear import mean_error, mean_squared_error
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
@@ -82,7 +82,7 @@ class LineGaps:
         """
         cross = CrossProducts.of(moments, centred=True)
         by_sums = mean_error(cross, coef.tolist(), intercept), mean_squared_error(cross, coef.tolist(), intercept)
-        step = power_of_two(int(errors.exponents[0])) * Fraction(unit)
+        step = Fraction(2) ** int(errors.exponents[0]) * Fraction(unit)
         by_rows = (
             Fraction(int(errors.sums[0]), errors.weight) * step,
             Fraction(int(errors.products[0, 0]), errors.weight) * step**2,
@@ -113,9 +113,9 @@ def rounding_of_sums(moments: Moments | Float64Moments, rows: Moments) -> float:
 def weight_check(rows: Moments, moments: Moments | Float64Moments) -> RowCheck:
     """The relative gap between the sums of weights; exact sums share one grid, and must be equal."""
     if isinstance(moments, Moments):
-        of_sums = Fraction(moments.weight) * power_of_two(moments.weight_exponent)
+        of_sums = moments.weight * Fraction(2) ** moments.weight_exponent
     else:
         of_sums = Fraction(moments.weight)
-    of_rows = Fraction(rows.weight) * power_of_two(rows.weight_exponent)
+    of_rows = rows.weight * Fraction(2) ** rows.weight_exponent
     gap = nearest_float(abs(of_rows - of_sums) / (of_sums or 1))
     return RowCheck("row_weight_gap", gap, rounding_of_sums(moments, rows))

@@ -15,7 +15,7 @@ def landscape(found: Problem, **settings: object) -> Landscape:
     loss = found.loss
     solution = minimize(loss, GradientDescent(**settings).plan(loss))  # type: ignore[arg-type]  # each test knows its own
     optimum = np.asarray(np.linalg.solve(loss.hessian, loss.linear), np.float64)
-    return Landscape.of(loss, solution, optimum, loss.loss(optimum), found.scaling, centred=True)
+    return Landscape.of(loss, solution, optimum, loss.loss(optimum))
 
 
 def one_feature() -> tuple[Floats, Floats]:

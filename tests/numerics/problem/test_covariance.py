@@ -8,14 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.numerics.problem.covariance import (
-    CrossProducts,
-    ExactProducts,
-    Float64Products,
-    nearest_float,
-    power_of_two,
-    square_root,
-)
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, nearest_float, square_root
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from tests.numerics.build import moments, random_data
 
@@ -24,7 +17,7 @@ def covariance(cross: CrossProducts) -> list[list[Fraction]]:
     if isinstance(cross, Float64Products):
         return [[Fraction(v) / Fraction(cross.total_weight) for v in row] for row in cross.comoments.tolist()]
     assert isinstance(cross, ExactProducts)
-    units = [power_of_two(int(e)) for e in cross.exponents]
+    units = [Fraction(2) ** int(e) for e in cross.exponents]
     return [
         [Fraction(int(v), cross.weight**2) * a * b for v, b in zip(row, units, strict=True)]
         for row, a in zip(cross.products, units, strict=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.numerics.problem.covariance import CrossProducts, power_of_two
+from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.scaling import Scaling
 from gdpipe.numerics.rows import linear
 from gdpipe.numerics.rows.linear import mean_error
@@ -105,10 +105,10 @@ def test_the_probe_sees_every_sum_and_every_product() -> None:
     assert not refuted(summed)
     for i in range(4):
         changed = summed.sums.copy()
-        changed[i] += int(1e-9 / float(power_of_two(int(summed.exponents[i]))))
+        changed[i] += int(1e-9 / float(Fraction(2) ** int(summed.exponents[i])))
         assert refuted(Moments(8, summed.weight, changed, summed.products, summed.exponents)), i
         for j in range(4):
             products = summed.products.copy()
-            unit = float(power_of_two(int(summed.exponents[i] + summed.exponents[j])))
+            unit = float(Fraction(2) ** int(summed.exponents[i] + summed.exponents[j]))
             products[i, j] = products[j, i] = products[i, j] + int(1e-9 / unit)
             assert refuted(Moments(8, summed.weight, summed.sums, products, summed.exponents)), (i, j)

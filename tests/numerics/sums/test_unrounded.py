@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import power_of_two
 from gdpipe.numerics.sums import unrounded
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.unrounded import unrounded_moments
@@ -36,8 +35,8 @@ def same(a: Moments, b: Moments) -> bool:
 
 
 def numbers(moments: Moments) -> dict[Any, Fraction]:
-    unit = power_of_two(moments.weight_exponent)
-    steps = [power_of_two(e) for e in moments.exponents.tolist()]
+    unit = Fraction(2) ** moments.weight_exponent
+    steps = [Fraction(2) ** e for e in moments.exponents.tolist()]
     found: dict[Any, Fraction] = {"weight": moments.weight * unit}
     for i, s in enumerate(steps):
         found[i] = int(moments.sums[i]) * s * unit

@@ -1,1 +1,0 @@
-"""Numbers without rounding: fixed point, rational solutions, balls."""
