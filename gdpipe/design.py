@@ -1,11 +1,14 @@
-"""The design: the columns of a source that are read, and the terms of a regression made from them."""
+"""The design: the columns of a source that are read, and the terms made from them; the model: their coefficients."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gdpipe.numerics import FloatColumns
+from gdpipe.numerics.rows import linear
 
 # a column: an array of its values, or an expression in SQL
 Values = TypeVar("Values")
@@ -80,7 +83,7 @@ class Design:
         left = tuple(term for term in self.terms if not set(term.columns) & set(columns))
         return Design(left, self.booleans)
 
-    def values(self, columns: Sequence[NDArray[np.float64]] | NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    def values(self, columns: FloatColumns) -> list[NDArray[np.float64]]:
         """The values of the terms for some rows.
 
         Args:
@@ -91,3 +94,31 @@ class Design:
         """
         by_name = dict(zip(self.columns, columns, strict=True))
         return [term.of(by_name.__getitem__) for term in self.terms]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A fitted line in original units.
+
+    Attributes:
+        design: The terms.
+        coef: Shape (p,), target units per unit of the term, in the order of the terms.
+        intercept: The intercept, in target units.
+    """
+
+    design: Design
+    coef: NDArray[np.float64]
+    intercept: float
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The source columns that a prediction needs."""
+        return self.design.columns
+
+    def predict(self, columns: FloatColumns) -> NDArray[np.float64]:
+        """Predictions in target units, shape (m,).
+
+        Args:
+            columns: The values of `features`, shape (m,) each.
+        """
+        return linear.predict(self.design.values(columns), self.coef, self.intercept)

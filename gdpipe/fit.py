@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
-from gdpipe.design import Design
+from gdpipe.design import Design, Model
 from gdpipe.errors import DataError
-from gdpipe.model import Model
 from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.descent import GradientDescent, Plan, Solution, minimize
+from gdpipe.numerics.descent.descent import Solution, minimize
+from gdpipe.numerics.descent.plan import GradientDescent, Plan
 from gdpipe.numerics.inference.certificate import Certificate, certify
 from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms
 from gdpipe.numerics.problem.baseline import Baseline, solve

@@ -104,17 +104,11 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to these rows and all since the last `fit`: the bits of one fit to all of them, in any order.
 
-        Each call descends anew, in a time that does not depend on the rows seen before.
-
-        Args:
-            X: As in `fit`.
-            y: As in `fit`.
-            sample_weight: As in `fit`.
+        Each call descends anew, in a time that does not depend on the rows seen before. Arguments and errors are those
+        of `fit`, and one more:
 
         Raises:
-            ConfigError: As in `fit`; or the arithmetic is not that of the rows before.
-            DataError: As in `fit`.
-            ValueError: As in `fit`.
+            ConfigError: The arithmetic is not that of the rows before.
         """
         return self._learn(X, y, sample_weight, reset=not hasattr(self, "moments_"))
 

@@ -31,15 +31,11 @@ def _equation(relation: Relation, names: Sequence[str]) -> str:
     sign = 1 if alone[0] > 0 else -1
     right = [(-sign * c, name) for c, name in terms if name != alone[1]]
     right.sort(key=lambda term: term[0] < 0)
-    sides = [_term(abs(c), name) for c, name in right]
-    text = "".join(
-        (" - " if c < 0 else " + " if i else "") + side
-        for i, ((c, _), side) in enumerate(zip(right, sides, strict=True))
-    )
-    constant = sign * relation.constant
-    if constant:
-        text += f" {'-' if constant < 0 else '+'} {_number(abs(constant))}"
-    text = text.removeprefix(" - ") if not text.startswith(" - ") else "-" + text.removeprefix(" - ")
+    summands = [(c, _term(abs(c), name)) for c, name in right]
+    if relation.constant:
+        summands.append((sign * relation.constant, _number(abs(relation.constant))))
+    text = "".join((" - " if c < 0 else " + ") + summand for c, summand in summands)
+    text = ("-" if text.startswith(" - ") else "") + text[3:]
     held = "" if relation.exact else f" ({(Holds.TO_15_DIGITS if relation.decimal else Holds.TO_ROUNDING).value})"
     return f"{_term(abs(alone[0]), alone[1])} = {text}{held}"
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from gdpipe.design import Design
-from gdpipe.model import Model
+from gdpipe.design import Design, Model
 
 DESIGN = Design.of_numbers(["a", "b", "a b"], ["b", "other"])
 

@@ -4,7 +4,6 @@ import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 NOT_NUMBERS = (
     *(str, bytes, complex, datetime.date, datetime.time, datetime.timedelta),
@@ -27,13 +26,21 @@ def why_not_numbers(name: str, values: Any) -> str | None:
             continue
         if array.dtype.kind != "O":
             return _reason(where, str(array.dtype))
-        wrong = {kind for kind in set(map(type, array.flat)) if issubclass(kind, NOT_NUMBERS) or _is_of_pandas(kind)}
+        kinds = set(map(type, array.flat))
+        of_pandas = {
+            kind for kind in kinds if kind.__module__.partition(".")[0] == "pandas"
+        }  # a period, an interval, NA
+        wrong = of_pandas | {kind for kind in kinds if issubclass(kind, NOT_NUMBERS)}
         if wrong:
             first = next(i for i, value in enumerate(array.flat) if type(value) in wrong)
             row = first // (array.shape[1] if array.ndim > 1 else 1)
             return _reason(where, f"{type(array.flat[first]).__name__} in row {row}")
-        if _is_too_large(array):
+        try:
+            array.astype(np.float64)
+        except OverflowError:
             return f"{where} holds a number too large for float64; use another unit"
+        except (TypeError, ValueError):  # no number at all
+            continue
     return None
 
 
@@ -52,18 +59,3 @@ def _columns(name: str, values: Any) -> list[tuple[str, Any]]:
 
 def _reason(where: str, found: str) -> str:
     return f"{where} holds {found}, which is no number; convert it, such as a date to days since another"
-
-
-def _is_of_pandas(kind: type) -> bool:
-    """Whether it is a type of pandas' own: a period, an interval, NA."""
-    return kind.__module__.partition(".")[0] == "pandas"
-
-
-def _is_too_large(array: NDArray[np.object_]) -> bool:
-    try:
-        array.astype(np.float64)
-    except OverflowError:
-        return True
-    except (TypeError, ValueError):  # no number at all
-        return False
-    return False

@@ -7,7 +7,7 @@ import numpy as np
 from gdpipe.config import TrainingConfig
 from gdpipe.fit import Fit
 from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.descent import GradientDescent
+from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.problem.objective import LeastSquares
 
 # a tolerance larger by this factor is forecast as well, up to the largest one that is of use

@@ -8,7 +8,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.descent import GradientDescent, minimize
+from gdpipe.numerics.descent.descent import minimize
+from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.inference.certificate import certify
 from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.covariance import CrossProducts

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdpipe.numerics.descent.descent import GradientDescent, Solution, Status, minimize
+from gdpipe.numerics.descent.descent import Solution, Status, minimize
+from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.inference.certificate import Certificate
 from gdpipe.numerics.inference.inference import infer_terms
 from gdpipe.numerics.problem import baseline as ols

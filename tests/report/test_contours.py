@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from gdpipe.numerics.descent.descent import GradientDescent, minimize
+from gdpipe.numerics.descent.descent import minimize
 from gdpipe.numerics.descent.landscape import Landscape, Plane
+from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.report.pictures.contours import RINGS, contours
 from tests.numerics.build import Floats, problem
 

@@ -6,32 +6,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.errors import ConfigError
-from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.forecast import forecast
-from gdpipe.numerics.descent.history import History
+from gdpipe.numerics.descent.plan import Plan
 from gdpipe.numerics.problem.objective import LeastSquares
-
-Method = Literal["gd", "accelerated"]
 
 # the gradient is evaluated exactly each time its norm has fallen by this factor, so that float64 always has at least 9
 # of its 16 digits for the direction
 RECENTRE_AFTER = 1e-7
 # steps between two looks at the clock, and between two calls of `tell`
 CLOCK_EVERY = 256
-# the smallest distance to aim at: an iterate is the sum of two float64 numbers, and has no finer digits
-FINEST = 2.0**-80
 # float64 rounding of mu and of a norm may make a bound too small by this factor
 BOUND_MARGIN = 1 + 1e-5
-# the largest accepted gap in standard errors, far below the uncertainty of the data
-MAX_GAP_SE = 0.01
-# a gap this small is always accepted: data on a line without noise have standard errors of zero
-NEGLIGIBLE_GAP = 1e-14
+# the most steps that a history records
+HISTORY_ROWS = 10_000
 
 
 class Status(enum.Enum):
@@ -44,108 +34,6 @@ class Status(enum.Enum):
     )
     MAX_SECONDS = "max_seconds ran out first: allow more time, or leave method and learning_rate 'auto'"
     STALLED = "coefficients rounded to float64 cannot come within this tolerance: ask for a larger one"
-
-
-@dataclass(frozen=True, slots=True)
-class GradientDescent:
-    """Settings of a descent.
-
-    Attributes:
-        method: `gd`, `accelerated`, or `auto`: gd where its forecast fits in max_iterations, otherwise accelerated.
-        learning_rate: The factor of the gradient in each step, or `auto`.
-        tolerance: Largest accepted distance to the optimum, in standardized units; the descent stops at half of it.
-        max_iterations: The most steps.
-        max_seconds: The most seconds of the descent alone; None for no limit.
-    """
-
-    method: Literal["auto", "gd", "accelerated"] = "auto"
-    learning_rate: float | Literal["auto"] = "auto"
-    tolerance: float = 1e-8
-    max_iterations: int = 100_000
-    max_seconds: float | None = None
-
-    def plan(self, problem: LeastSquares, agreement: Agreement | None = None) -> "Plan":
-        """The descent for a problem: method and rate are chosen, and the steps forecast.
-
-        Args:
-            problem: The loss.
-            agreement: The limits of each term. Where they are stricter than the tolerance, the descent goes on until
-                they are met.
-
-        Raises:
-            ConfigError: The learning rate would diverge.
-        """
-        limit = 2.0 / problem.lipschitz
-        if self.learning_rate != "auto" and self.learning_rate >= limit:
-            raise ConfigError(
-                f"learning_rate {self.learning_rate:g} would diverge: it must be below 2/L = {limit:.10g} "
-                "on these data; learning_rate='auto' finds the best one"
-            )
-        target = self._distance_aimed_at(agreement)
-        if self.method == "gd":
-            return self._planned(problem, "gd", target)
-        if self.method == "accelerated":
-            return self._planned(problem, "accelerated", target)
-        plain = self._planned(problem, "gd", target)
-        too_fast = self.learning_rate != "auto" and self.learning_rate > 1.0 / problem.lipschitz
-        fits = plain.forecast_iterations is not None and plain.forecast_iterations <= self.max_iterations
-        if fits or too_fast:
-            return plain
-        return self._planned(problem, "accelerated", target)
-
-    def _planned(self, problem: LeastSquares, method: Method, target: float) -> "Plan":
-        largest, smallest = problem.lipschitz, max(problem.strong_convexity, 0.0)
-        rate: float
-        if self.learning_rate != "auto":
-            rate = self.learning_rate
-        elif method == "gd":
-            rate = 2.0 / (largest + smallest)  # the best constant rate: both ends of the spectrum shrink equally
-        else:
-            rate = 1.0 / largest
-        momentum = 0.0
-        if method == "accelerated":
-            if rate > (1 + 1e-12) / largest:
-                raise ConfigError(
-                    f"learning_rate {rate:g} is too large for method='accelerated': it must be at most "
-                    f"1/L = {1 / largest:.10g} on these data; leave it 'auto', or use method='gd'"
-                )
-            root = math.sqrt(smallest * rate)
-            momentum = (1.0 - root) / (1.0 + root)
-        stop = smallest * target  # since ||g|| / mu bounds the distance
-        steps = forecast(problem, rate, momentum, stop)
-        return Plan(method, rate, momentum, stop, steps, self.tolerance, self.max_iterations, self.max_seconds)
-
-    def _distance_aimed_at(self, agreement: Agreement | None) -> float:
-        """Half of the least of the tolerance, the terms' limits and a hundredth of the least standard error."""
-        aim = self.tolerance
-        if agreement is not None:
-            aim = min(aim, agreement.distance, max(MAX_GAP_SE * agreement.least_std_error, NEGLIGIBLE_GAP))
-        return max(aim / 2, FINEST)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A descent that is ready to start.
-
-    Attributes:
-        method: `gd` or `accelerated`.
-        learning_rate: The constant rate.
-        momentum: Nesterov's constant momentum; 0 for gd.
-        stop_gradient_norm: The gradient norm at which the descent stops.
-        forecast_iterations: Steps until then; None where the descent never gets there.
-        tolerance: The setting.
-        max_iterations: The setting.
-        max_seconds: The setting.
-    """
-
-    method: Method
-    learning_rate: float
-    momentum: float
-    stop_gradient_norm: float
-    forecast_iterations: int | None
-    tolerance: float
-    max_iterations: int
-    max_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,14 +88,14 @@ def minimize(
         tell: Called every few hundred steps with the step and the gradient norm there.
     """
     stop, rate, momentum = plan.stop_gradient_norm, plan.learning_rate, plan.momentum
-    deadline = math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
+    deadline = math.inf if plan.settings.max_seconds is None else time.monotonic() + plan.settings.max_seconds
 
     hessian, p = problem.hessian, problem.n_features
     centre = np.zeros(p)
     centre_gradient = problem.gradient(centre.tolist())
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
-    history = History(plan.max_iterations)
+    history = _History(plan.settings.max_iterations)
     status, iteration = Status.MAX_ITERATIONS, 0
     while True:
         np.dot(hessian, offset, out=gradient)
@@ -225,7 +113,7 @@ def minimize(
         if norm <= stop:
             status = Status.CONVERGED
             break
-        if iteration >= plan.max_iterations:
+        if iteration >= plan.settings.max_iterations:
             break
         if iteration % CLOCK_EVERY == 0:
             tell(iteration, norm)
@@ -249,7 +137,7 @@ def minimize(
     norm = float(np.linalg.norm(problem.gradient(end)))
     history.end(iteration, point, norm)
     bound = _distance_bound(problem, norm, point, (centre - point) + offset)
-    if status is Status.CONVERGED and bound > plan.tolerance:
+    if status is Status.CONVERGED and bound > plan.settings.tolerance:
         status = Status.STALLED
     return _solution(problem, plan, status, history, bound)
 
@@ -265,7 +153,31 @@ def _distance_bound(
     return bound * BOUND_MARGIN + float(rounding + left_over)
 
 
-def _solution(problem: LeastSquares, plan: Plan, status: Status, history: History, bound: float) -> Solution:
+class _History:
+    """The recorded points of a descent: all of the first ones, later ones evenly in log(iteration)."""
+
+    def __init__(self, max_iterations: int) -> None:
+        self._to_record = iter(recorded_iterations(max_iterations).tolist())
+        self.next: int = next(self._to_record)
+        self.iterations: list[int] = []
+        self.points: list[NDArray[np.float64]] = []
+        self.norms: list[float] = []
+
+    def end(self, iteration: int, point: NDArray[np.float64], norm: float) -> None:
+        """Record the last step, whichever it is, with the coefficients that are published."""
+        if self.iterations[-1] == iteration:
+            del self.iterations[-1], self.points[-1], self.norms[-1]
+        self.append(iteration, point, norm)
+
+    def append(self, iteration: int, point: NDArray[np.float64], norm: float) -> None:
+        """Record a step."""
+        self.iterations.append(iteration)
+        self.points.append(point)
+        self.norms.append(norm)
+        self.next = next(self._to_record, -1)
+
+
+def _solution(problem: LeastSquares, plan: Plan, status: Status, history: _History, bound: float) -> Solution:
     path = np.array(history.points)
     losses = problem.losses(path)
     return Solution(
@@ -281,3 +193,15 @@ def _solution(problem: LeastSquares, plan: Plan, status: Status, history: Histor
         history_loss=losses,
         history_gradient_norm=np.array(history.norms),
     )
+
+
+def recorded_iterations(max_iterations: int) -> NDArray[np.int64]:
+    """The steps that a history records besides the last: all of the first ones, then evenly in log(iteration)."""
+    if max_iterations < HISTORY_ROWS - 1:
+        return np.arange(max_iterations + 1)
+    # up to step m every step is recorded; then the gap grows as t/m, which makes m·ln(max/m) more steps
+    most = dense = HISTORY_ROWS - 2
+    while dense + dense * math.log(max_iterations / dense) > most:
+        dense -= 1 + dense // 100
+    sparse = np.geomspace(dense, max_iterations, most - dense)
+    return np.unique(np.concatenate([np.arange(dense), np.rint(sparse).astype(np.int64)]))

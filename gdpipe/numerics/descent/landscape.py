@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.descent import Solution
-from gdpipe.numerics.descent.forecast import expected_excess
+from gdpipe.numerics.descent.plan import expected_excess
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.scaling import Scaling
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.descent import MAX_GAP_SE, NEGLIGIBLE_GAP, Solution, Status
+from gdpipe.numerics.descent.descent import Solution, Status
+from gdpipe.numerics.descent.plan import MAX_GAP_SE, NEGLIGIBLE_GAP
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.rows.row_checks import RowCheck
@@ -68,7 +69,7 @@ def certify(
         row_rounding: What the rounding of predictions can add to `row_gradient`.
         row_checks: Other numbers on which rows and sums must agree; empty where no row was read again.
     """
-    tolerance = solution.plan.tolerance
+    tolerance = solution.plan.settings.tolerance
     # subtracted before rounding, so that no digits cancel
     difference = to_fixed(solution.coef_scaled.tolist()) - to_fixed(optimum)
     term_gaps = agreement.gaps(np.array([int(d) / (1 << FIXED_POINT_BITS) for d in difference]))

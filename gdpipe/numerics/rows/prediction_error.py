@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.covariance import nearest_float, square_root
 from gdpipe.numerics.sums.moments import Moments
-from gdpipe.numerics.sums.unrounded import HIGHEST, unrounded_moments
+from gdpipe.numerics.sums.unrounded import unrounded_moments
 
 
 def error_sums(target: NDArray[np.float64], residual: NDArray[np.float64]) -> Moments:
@@ -19,8 +19,6 @@ def error_sums(target: NDArray[np.float64], residual: NDArray[np.float64]) -> Mo
         target: Shape (m,), finite.
         residual: Shape (m,), target - prediction, finite.
     """
-    if not len(target):
-        return Moments.zero(np.full(3, HIGHEST))
     return unrounded_moments(np.array([target, residual, np.abs(residual)]))
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
-from gdpipe.numerics.sums.digit_sums import BLOCK_ROWS
-from gdpipe.numerics.sums.digits import Scratch
+from gdpipe.numerics.sums.digits import BLOCK_ROWS, Scratch
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 

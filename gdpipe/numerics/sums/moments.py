@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.sums.cells import Cells, Weights, blocks_by_cell
-from gdpipe.numerics.sums.digit_sums import BLOCK_ROWS, DigitSums
-from gdpipe.numerics.sums.digits import MAX_BITS, GridOverflow, Scratch, digits_of_product
+from gdpipe.numerics.sums.digits import BLOCK_ROWS, MAX_BITS, DigitSums, GridOverflow, Scratch, digits_of_product
 
 
 def grid_exponents(largest: NDArray[np.float64], every: int = 10) -> NDArray[np.int64]:

@@ -30,16 +30,14 @@ def unrounded_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | 
     """The sums of these rows, exactly; equal rows give equal sums, and equal grids, however they are batched.
 
     Args:
-        rows: Shape (k, m), one line a column, m >= 1; finite.
+        rows: Shape (k, m), one line a column; finite.
         weights: Shape (m,), finite and >= 0; rows of weight 0 are not counted.
     """
     if weights is not None:
         rows, weights = rows[:, weights > 0], weights[weights > 0]
-    starts = range(0, max(rows.shape[1], 1), ROWS_AT_ONCE)
-    slices = [slice(start, start + ROWS_AT_ONCE) for start in starts]
-    return functools.reduce(
-        Moments.__add__, (_moments(rows[:, s], None if weights is None else weights[s]) for s in slices)
-    )
+    slices = [slice(start, start + ROWS_AT_ONCE) for start in range(0, max(rows.shape[1], 1), ROWS_AT_ONCE)]
+    parts = (_moments(rows[:, s], None if weights is None else weights[s]) for s in slices)
+    return functools.reduce(Moments.__add__, parts)
 
 
 def _moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Moments:
@@ -57,8 +55,14 @@ def _moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> 
             accumulator.add(values[:, part > 0], part[part > 0])
             total += accumulator.moments()
         total = dataclasses.replace(total, n_samples=rows.shape[1])  # a row counts once, not once a part
+    # the sums of columns from those of their parts, which stand side by side
     counts = [len(column) for column in parts]
-    return _joined(total, np.cumsum([0, *counts[:-1]]), counts)
+    first = np.cumsum([0, *counts[:-1]])
+    exponents = np.minimum.reduceat(total.exponents, first)
+    fine = total.on_grid(np.repeat(exponents, counts), total.weight_exponent)
+    sums = np.add.reduceat(fine.sums, first)
+    products = np.add.reduceat(np.add.reduceat(fine.products, first, axis=0), first, axis=1)
+    return Moments(total.n_samples, total.weight, sums, products, exponents, total.weight_exponent)
 
 
 def _parts(column: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]]:
@@ -71,18 +75,3 @@ def _parts(column: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]]
         parts.append((exponent, part))
         column = column - part  # some of the value's own digits: exact
     return parts or [(HIGHEST, column)]
-
-
-def _joined(total: Moments, first: NDArray[np.int64], counts: list[int]) -> Moments:
-    """The sums of columns from those of their parts.
-
-    Args:
-        total: Of the parts, a column's side by side.
-        first: Index of each column's first part, shape (k,).
-        counts: Of each column's parts, shape (k,).
-    """
-    exponents = np.minimum.reduceat(total.exponents, first)
-    fine = total.on_grid(np.repeat(exponents, counts), total.weight_exponent)
-    sums = np.add.reduceat(fine.sums, first)
-    products = np.add.reduceat(np.add.reduceat(fine.products, first, axis=0), first, axis=1)
-    return Moments(total.n_samples, total.weight, sums, products, exponents, total.weight_exponent)

@@ -8,8 +8,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from gdpipe.errors import ConfigError
-from gdpipe.numerics.descent.descent import CLOCK_EVERY, GradientDescent, Status, minimize
-from gdpipe.numerics.descent.history import recorded_iterations
+from gdpipe.numerics.descent.descent import CLOCK_EVERY, Status, minimize, recorded_iterations
+from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.problem import baseline as ols
 from tests.conftest import FLIGHTS
 from tests.numerics.build import Floats, problem, random_data

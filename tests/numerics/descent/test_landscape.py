@@ -5,8 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gdpipe.numerics.descent.descent import GradientDescent, minimize
+from gdpipe.numerics.descent.descent import minimize
 from gdpipe.numerics.descent.landscape import Landscape, Plane
+from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.report.pictures.contours import RINGS, contours
 from tests.numerics.build import Floats, Problem, problem, random_data
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.descent import GradientDescent, Solution, minimize
+from gdpipe.numerics.descent.descent import Solution, minimize
+from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.inference.certificate import Certificate, certify
 from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.covariance import square_root

@@ -14,8 +14,7 @@ from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.scaling import Scaling
-from gdpipe.numerics.sums.digit_sums import BLOCK_ROWS
-from gdpipe.numerics.sums.digits import Scratch
+from gdpipe.numerics.sums.digits import BLOCK_ROWS, Scratch
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 from tests.numerics.build import Floats, moments

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gdpipe.numerics.sums.digit_sums import BLOCK_ROWS, ROWS_BEFORE_FOLD
-from gdpipe.numerics.sums.digits import GridOverflow
+from gdpipe.numerics.sums.digits import BLOCK_ROWS, ROWS_BEFORE_FOLD, GridOverflow
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 from tests.numerics.build import Floats, moments
 

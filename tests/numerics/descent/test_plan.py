@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.descent import GradientDescent, Status, minimize
-from gdpipe.numerics.descent.forecast import FORECAST_LIMIT
+from gdpipe.numerics.descent.descent import Status, minimize
+from gdpipe.numerics.descent.plan import FORECAST_LIMIT, GradientDescent
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
 from tests.numerics.build import Floats, moments, rounded_moments
