@@ -18,9 +18,8 @@ from gdpipe.numerics.descent.plan import GradientDescent, Plan
 from gdpipe.numerics.inference.certificate import Certificate, certify
 from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms
 from gdpipe.numerics.problem.baseline import Baseline, solve
-from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.covariance import LARGEST_SCALE, CrossProducts, Scaling
 from gdpipe.numerics.problem.regression import Regression
-from gdpipe.numerics.problem.scaling import LARGEST_SCALE, Scaling
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.rows.row_checks import RowCheck
 from gdpipe.numerics.sums.float_moments import Float64Moments

@@ -17,7 +17,7 @@ from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.fit import fit
 from gdpipe.numerics.array_types import why_not_numbers
-from gdpipe.numerics.problem.scaling import LARGEST_VALUE
+from gdpipe.numerics.problem.covariance import LARGEST_VALUE
 from gdpipe.numerics.rows import linear
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, beyond_float64
 from gdpipe.numerics.sums.moments import Moments

@@ -27,9 +27,8 @@ def why_not_numbers(name: str, values: Any) -> str | None:
         if array.dtype.kind != "O":
             return _reason(where, str(array.dtype))
         kinds = set(map(type, array.flat))
-        of_pandas = {
-            kind for kind in kinds if kind.__module__.partition(".")[0] == "pandas"
-        }  # a period, an interval, NA
+        # such as a period, an interval, NA
+        of_pandas = {kind for kind in kinds if kind.__module__.partition(".")[0] == "pandas"}
         wrong = of_pandas | {kind for kind in kinds if issubclass(kind, NOT_NUMBERS)}
         if wrong:
             first = next(i for i, value in enumerate(array.flat) if type(value) in wrong)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.engine import at_most, worker_count
 from gdpipe.errors import DataError
-from gdpipe.numerics.problem.covariance import CrossProducts, square_root
-from gdpipe.numerics.problem.scaling import LARGEST_SCALE, LARGEST_VALUE
+from gdpipe.numerics.problem.covariance import LARGEST_SCALE, LARGEST_VALUE, CrossProducts, square_root
 from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
 from gdpipe.printable import logger_named

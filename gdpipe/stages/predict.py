@@ -73,7 +73,7 @@ def predict(
         exact=isinstance(ingested.moments, Moments),
     )
     constant = regression.dependencies.constant
-    probe = Probe.of(regression.scaling, constant, ingested.largest, grids.unit, grids.weight_exponent)
+    probe = Probe.of(regression.scaling, constant, ingested.largest, grids.unit)
     density_grid = _density_grid(regression, solution) if with_density else None
     weighted = columns.weight is not None
     spec = RowsSpec(columns.design, tuple(included), means, 1.0 / scaling.scales, grids, probe, weighted, density_grid)

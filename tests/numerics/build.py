@@ -11,11 +11,10 @@ from gdpipe.config import TrainingConfig
 from gdpipe.design import Design
 from gdpipe.fit import Fit, conclude, planned
 from gdpipe.numerics.descent.descent import minimize
-from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.covariance import CrossProducts, Scaling
 from gdpipe.numerics.problem.dependencies import Dependencies
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.regression import Regression
-from gdpipe.numerics.problem.scaling import Scaling
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.descent.plan import expected_excess
+from gdpipe.numerics.problem.covariance import Scaling
 from gdpipe.numerics.problem.objective import LeastSquares
-from gdpipe.numerics.problem.scaling import Scaling
 
 # points of a curve, evenly in the logarithm of the step
 MEASURED_POINTS, EXPECTED_POINTS = 200, 60

@@ -9,11 +9,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from gdpipe.numerics.problem.covariance import ExactProducts
+from gdpipe.numerics.problem.covariance import ExactProducts, Scaling
 from gdpipe.numerics.problem.dependencies import solve_exactly
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
-from gdpipe.numerics.problem.scaling import Scaling
 
 # with more features the rational solution takes more than seconds
 RATIONAL_FEATURES = 300

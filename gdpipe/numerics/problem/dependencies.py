@@ -8,11 +8,10 @@ import numpy as np
 from flint import fmpz_mat, nmod_mat
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Scaling
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Holds, Relation, Rounding, plain_relation, rounded_relation
-from gdpipe.numerics.problem.scaling import Scaling
 
 # 2^61 - 1 and the primes before it: a rank modulo a prime is never too large, and too small for about one matrix in
 # 2^60; so each relation found this way is checked in integers afterwards

@@ -8,9 +8,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, Scaling
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix, to_fixed, to_float
-from gdpipe.numerics.problem.scaling import Scaling
 
 # numbers (points of a path times features) whose losses are evaluated at once
 PATH_NUMBERS = 2**22

@@ -7,11 +7,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Scaling
 from gdpipe.numerics.problem.dependencies import Dependencies, smallest_mode
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation, null_directions
-from gdpipe.numerics.problem.scaling import Scaling
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,8 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import CrossProducts, square_root
-from gdpipe.numerics.problem.scaling import Scaling
+from gdpipe.numerics.problem.covariance import CrossProducts, Scaling, square_root
 
 # a combination is constant to rounding where its spread is at most this many roundings of its terms
 ROUNDINGS = 4.0

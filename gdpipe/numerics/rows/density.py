@@ -36,11 +36,6 @@ class DensityGrid:
         """The range of the cells of the residual, in target units."""
         return -self.residuals * self.typical_residual, self.residuals * self.typical_residual
 
-    def zero(self) -> "Density":
-        """The counts of no rows."""
-        none = np.zeros((self.cells, self.cells), np.int64)
-        return Density(self, none, none)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Density:

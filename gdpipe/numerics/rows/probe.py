@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
-from gdpipe.numerics.problem.scaling import Scaling
+from gdpipe.numerics.problem.covariance import Scaling
 from gdpipe.numerics.rows import linear
-from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
+from gdpipe.numerics.sums.moments import grid_exponents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,24 +26,15 @@ class Probe:
         intercept: The intercept, in target units.
         unit: The unit in which the line is summed, in target units: a power of two.
         exponents: The grid of those sums, shape (1,).
-        weight_exponent: The exponent of the weights' grid; None where rows are unweighted.
     """
 
     coef: NDArray[np.float64]
     intercept: float
     unit: float
     exponents: NDArray[np.int64]
-    weight_exponent: int | None
 
     @classmethod
-    def of(
-        cls,
-        scaling: Scaling,
-        constant: Sequence[int],
-        largest: NDArray[np.float64],
-        unit: float,
-        weight_exponent: int | None,
-    ) -> "Probe":
+    def of(cls, scaling: Scaling, constant: Sequence[int], largest: NDArray[np.float64], unit: float) -> "Probe":
         """The line for the columns of a fit.
 
         Args:
@@ -51,7 +42,6 @@ class Probe:
             constant: Indices of constant features.
             largest: Largest magnitude of each column, shape (p + 1,) at least.
             unit: The unit in which the line is summed, in target units: a power of two.
-            weight_exponent: The exponent of the weights' grid; None where rows are unweighted.
         """
         p = len(scaling.scales)
         means = np.array([float(m) for m in scaling.means])
@@ -62,12 +52,8 @@ class Probe:
         coef = -factors * (scaling.target_scale / scales)
         intercept = float(scaling.target_mean) - float(coef @ means) - scaling.target_scale
         reach = abs(intercept) + float(np.abs(coef) @ largest[:p]) + float(largest[p])
-        return cls(coef, intercept, unit, grid_exponents(np.array([2 * reach / unit]), every=1), weight_exponent)
+        return cls(coef, intercept, unit, grid_exponents(np.array([2 * reach / unit]), every=1))
 
     def values(self, features: FloatColumns, target: NDArray[np.float64]) -> NDArray[np.float64]:
         """The line at each row in units of `unit`, shape (m,): the same bits however the rows are split."""
         return (target - linear.predict(features, self.coef, self.intercept)) / self.unit
-
-    def accumulator(self) -> MomentsAccumulator:
-        """A new accumulator of `values`."""
-        return MomentsAccumulator(self.exponents, self.weight_exponent)

@@ -125,28 +125,20 @@ class ResidualAccumulator:
         """
         for start in range(0, len(residual), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
-            self._add_block(
-                [column[block] for column in columns],
-                residual[block] * self._per_unit,
-                None if weights is None else weights[block],
-            )
-
-    def _add_block(
-        self, columns: list[NDArray[np.float64]], residual: NDArray[np.float64], weights: NDArray[np.float64] | None
-    ) -> None:
-        m = len(residual)
-        if self._block.shape[1] < m:
-            self._block = np.empty((len(columns) + 1, m))
-        scores = self._block[:, :m]
-        for column, mean, per_scale, line in zip(columns, self._means, self._per_scale, scores[:-1], strict=True):
-            np.subtract(column, mean, out=line)
-            np.multiply(line, per_scale, out=line)
-        np.multiply(scores[:-1], residual, out=scores[:-1])
-        scores[-1] = residual
-        self._scores.add(scores, weights)
-        self._powers.add([residual, np.abs(residual), residual * residual], weights)
-        self._steps.add([np.diff(residual, prepend=self._ends[-1:])])
-        self._ends = np.concatenate([self._ends, residual])[[0, -1]]
+            r = residual[block] * self._per_unit
+            of_block = None if weights is None else weights[block]
+            if self._block.shape[1] < len(r):
+                self._block = np.empty((len(columns) + 1, len(r)))
+            scores = self._block[:, : len(r)]
+            for column, mean, per_scale, line in zip(columns, self._means, self._per_scale, scores[:-1], strict=True):
+                np.subtract(column[block], mean, out=line)
+                np.multiply(line, per_scale, out=line)
+            np.multiply(scores[:-1], r, out=scores[:-1])
+            scores[-1] = r
+            self._scores.add(scores, of_block)
+            self._powers.add([r, np.abs(r), r * r], of_block)
+            self._steps.add([np.diff(r, prepend=self._ends[-1:])])
+            self._ends = np.concatenate([self._ends, r])[[0, -1]]
 
     def sums(self) -> ResidualSums:
         """The sums so far."""

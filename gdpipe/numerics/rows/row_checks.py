@@ -112,10 +112,9 @@ def rounding_of_sums(moments: Moments | Float64Moments, rows: Moments) -> float:
 
 def weight_check(rows: Moments, moments: Moments | Float64Moments) -> RowCheck:
     """The relative gap between the sums of weights; exact sums share one grid, and must be equal."""
+    of_sums = Fraction(moments.weight)
     if isinstance(moments, Moments):
-        of_sums = moments.weight * Fraction(2) ** moments.weight_exponent
-    else:
-        of_sums = Fraction(moments.weight)
+        of_sums *= Fraction(2) ** moments.weight_exponent
     of_rows = rows.weight * Fraction(2) ** rows.weight_exponent
     gap = nearest_float(abs(of_rows - of_sums) / (of_sums or 1))
     return RowCheck("row_weight_gap", gap, rounding_of_sums(moments, rows))

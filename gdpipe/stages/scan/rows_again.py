@@ -10,7 +10,7 @@ from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGri
 from gdpipe.numerics.rows.prediction_error import error_sums
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
-from gdpipe.numerics.sums.moments import Moments
+from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator
 from gdpipe.source.columns import Numbers
 from gdpipe.stages.scan.row_sums import Account, used_rows
 
@@ -71,7 +71,7 @@ class RowsAgainAccumulator:
     def __init__(self, spec: RowsSpec) -> None:
         self._spec = spec
         self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale)
-        self._probe = spec.probe.accumulator()
+        self._probe = MomentsAccumulator(spec.probe.exponents, spec.grids.weight_exponent)
         self._density = DensityAccumulator(spec.density) if spec.density else None
         self._account = Account.zero(len(spec.design.columns) + 1 + spec.weighted)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.errors import DataError
-from gdpipe.numerics.problem.scaling import LARGEST_VALUE
+from gdpipe.numerics.problem.covariance import LARGEST_VALUE
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents

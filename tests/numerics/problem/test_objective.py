@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from gdpipe.numerics.problem.covariance import Scaling
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
-from gdpipe.numerics.problem.scaling import Scaling
 from tests.numerics.build import Floats, problem, random_data
 
 

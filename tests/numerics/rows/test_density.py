@@ -55,7 +55,7 @@ def test_any_cut_gives_the_same_counts(cut: int) -> None:
     prediction, target = rng.standard_cauchy((2, 5_000))
     whole = count(SMALL, prediction, target)
     parts = [count(SMALL, prediction[i : i + cut], target[i : i + cut]) for i in range(0, 5_000, cut)]
-    joined = functools.reduce(Density.__add__, parts, SMALL.zero())
+    joined = functools.reduce(Density.__add__, parts)
     np.testing.assert_array_equal(joined.targets, whole.targets)
     np.testing.assert_array_equal(joined.residuals, whole.residuals)
     assert joined.rows == 5_000

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.numerics.problem.covariance import CrossProducts
-from gdpipe.numerics.problem.scaling import Scaling
+from gdpipe.numerics.problem.covariance import CrossProducts, Scaling
 from gdpipe.numerics.rows import linear
 from gdpipe.numerics.rows.linear import mean_error
 from gdpipe.numerics.rows.probe import Probe
@@ -94,8 +93,8 @@ def test_the_probe_sees_every_sum_and_every_product() -> None:
     summed = moments(columns)
     largest = np.abs(columns).max(axis=1)
     cross = CrossProducts.of(summed, centred=True)
-    probe = Probe.of(Scaling.of(cross), [2], largest, 1.0, None)
-    accumulator = probe.accumulator()
+    probe = Probe.of(Scaling.of(cross), [2], largest, 1.0)
+    accumulator = MomentsAccumulator(probe.exponents)
     accumulator.add([probe.values(list(columns[:-1]), columns[-1])])
 
     def refuted(sums: Moments) -> bool:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gdpipe.numerics.problem import baseline as ols
-from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.covariance import CrossProducts, Scaling
 from gdpipe.numerics.problem.objective import LeastSquares
-from gdpipe.numerics.problem.scaling import Scaling
 from gdpipe.numerics.sums.digits import BLOCK_ROWS, Scratch
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
