@@ -145,10 +145,7 @@ def standardize(
 def planned(regression: Regression, settings: TrainingConfig, total_weight: float | None = None) -> Plan:
     """A descent that is ready to start, with its forecast.
 
-    Args:
-        regression: The problem.
-        settings: The settings of the descent count.
-        total_weight: The weight of all rows, where the problem is that of a sample.
+    `total_weight` is that of all rows, where the problem is that of a sample.
 
     Raises:
         ConfigError: The learning rate would diverge.
@@ -163,11 +160,7 @@ def planned(regression: Regression, settings: TrainingConfig, total_weight: floa
 def conclude(design: Design, regression: Regression, solution: Solution, rows: RowEvidence | None = None) -> Fit:
     """The fit of a descent: the exact optimum, the inference and the certificate.
 
-    Args:
-        design: The terms.
-        regression: The problem.
-        solution: The end of the descent.
-        rows: The results of the second scan; None where no row was read again: numbers that need single rows are NaN.
+    Without `rows`, where no row was read again, numbers that need single rows are NaN.
     """
     problem, included = regression.problem, regression.included
     rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))

@@ -225,8 +225,7 @@ def _checked_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
 
 def _float64_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Float64Moments:
     accumulator = Float64Accumulator(len(rows))
-    if weights is None:
-        accumulator.add(rows)
-    else:
-        accumulator.add(rows[:, weights > 0], weights[weights > 0])
+    if weights is not None:
+        rows, weights = rows[:, weights > 0], weights[weights > 0]
+    accumulator.add(rows, weights)
     return accumulator.moments()

@@ -62,10 +62,8 @@ class Agreement:
     ) -> "Agreement | None":
         """The limits before a descent, from the eigenvalues; None where float64 cannot tell the least from zero.
 
-        Args:
-            problem: The loss.
-            relations: The relations among the features; features in a relation have no standard error.
-            total_weight: The weight of all rows, where the problem is that of a sample.
+        Features in one of the `relations` have no standard error. `total_weight` is that of all rows, where the problem
+        is that of a sample.
         """
         if not problem.strong_convexity > 0:
             return None

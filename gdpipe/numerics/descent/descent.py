@@ -82,10 +82,7 @@ def minimize(
        rounding: the gradient has its leading digits until the end.
     2. It stops at a bound of the distance to the optimum, ||g|| / mu, never because progress is small.
 
-    Args:
-        problem: The loss.
-        plan: The descent as it was planned.
-        tell: Called every few hundred steps with the step and the gradient norm there.
+    `tell` is called every few hundred steps with the step and the gradient norm there.
     """
     stop, rate, momentum = plan.stop_gradient_norm, plan.learning_rate, plan.momentum
     deadline = math.inf if plan.settings.max_seconds is None else time.monotonic() + plan.settings.max_seconds

@@ -77,26 +77,18 @@ class Landscape:
 
     @classmethod
     def of(cls, problem: LeastSquares, solution: Solution, optimum: NDArray[np.float64], floor: float) -> "Landscape":
-        """From a problem and a descent on it.
-
-        Args:
-            problem: The loss.
-            solution: The descent.
-            optimum: The standardized coefficients of OLS, shape (p,).
-            floor: The loss there.
-        """
+        """From a problem, a descent on it, the standardized coefficients of OLS, shape (p,), and the loss there."""
         kept = _evenly_in_log(solution.history_iterations, MEASURED_POINTS)
         path = solution.history_coef_scaled[kept]
         away = path - optimum
-        plan = solution.plan
-        last = max(plan.forecast_iterations or 0, solution.iterations)
+        last = max(solution.plan.forecast_iterations or 0, solution.iterations)
         ahead = np.unique(np.rint(np.geomspace(1, last + 1, EXPECTED_POINTS)).astype(np.int64)) - 1
         return cls(
             iterations=solution.history_iterations[kept],
             loss=solution.history_loss[kept],
             excess=problem.variance * np.einsum("ij,ij->i", away @ problem.hessian, away),
             expected_iterations=ahead,
-            expected=expected_excess(problem, plan.learning_rate, plan.momentum, ahead),
+            expected=expected_excess(problem, solution.plan, ahead),
             floor=floor,
             eigenvalues=problem.eigenvalues,
             plane=_weight_and_bias(path, optimum, floor, problem.scaling)

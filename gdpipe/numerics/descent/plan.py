@@ -43,10 +43,7 @@ class GradientDescent:
     def plan(self, problem: LeastSquares, agreement: Agreement | None = None) -> "Plan":
         """The descent for a problem: method and rate are chosen, and the steps forecast.
 
-        Args:
-            problem: The loss.
-            agreement: The limits of each term. Where they are stricter than the tolerance, the descent goes on until
-                they are met.
+        Where the limits in `agreement` are stricter than the tolerance, the descent goes on until they are met.
 
         Raises:
             ConfigError: The learning rate would diverge.
@@ -137,21 +134,12 @@ def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -
     return high
 
 
-def expected_excess(
-    problem: LeastSquares, rate: float, momentum: float, iterations: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """The loss above its optimum after some steps from zero: variance · Σ gᵢ(t)² / λᵢ over the eigenvectors.
+def expected_excess(problem: LeastSquares, plan: Plan, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The loss above its optimum after t steps from zero, in the target's unit squared; shape as `steps`, (n,).
 
-    Args:
-        problem: The loss.
-        rate: The constant learning rate.
-        momentum: Nesterov's constant momentum; 0 for gd.
-        iterations: Steps t, shape (n,).
-
-    Returns:
-        Shape (n,), in the target's unit squared.
+    It is variance · Σ gᵢ(t)² / λᵢ over the eigenvectors.
     """
-    gradients = np.array([_gradients_after(problem, rate, momentum, t) for t in iterations.tolist()])
+    gradients = np.array([_gradients_after(problem, plan.learning_rate, plan.momentum, t) for t in steps.tolist()])
     positive = problem.eigenvalues > 0  # others are nothing but rounding
     with np.errstate(over="ignore", invalid="ignore"):
         excess: NDArray[np.float64] = gradients[:, positive] ** 2 @ (1.0 / problem.eigenvalues[positive])

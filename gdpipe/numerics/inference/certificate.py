@@ -32,7 +32,6 @@ class Certificate:
             of `coef_gap` bounds it.
         row_gradient: max |mean(e·z)| / target_scale over the raw rows, which is zero at the optimum; NaN where no row
             was read again, which passes.
-        row_gradient_limit: The largest `row_gradient` that the tolerance and the rounding of predictions allow.
         passed: Whether the descent converged and every number is within its limit.
         reason: Why the fit passed, or which numbers are above their limits.
     """
@@ -42,7 +41,6 @@ class Certificate:
     disagreement: float
     excess_loss: float
     row_gradient: float
-    row_gradient_limit: float
     passed: bool
     reason: str
 
@@ -108,7 +106,6 @@ def certify(
         float(term_gaps[worst] / limits[worst]),
         excess,
         row_gradient,
-        gradient_limit,
         not failures,
         ("; ".join(failures) or Status.CONVERGED.value + _coarser(term_gaps, agreement, terms)) + unchecked,
     )

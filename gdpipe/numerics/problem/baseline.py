@@ -36,12 +36,7 @@ class Baseline:
 
 
 def solve(problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
-    """The least-squares coefficients; of minimum standardized norm where `relations` leave a choice.
-
-    Args:
-        problem: The loss.
-        relations: Dependencies among the features; the coefficients are orthogonal to each of them.
-    """
+    """The least-squares coefficients; of minimum standardized norm, orthogonal to each of the features' `relations`."""
     cross, scaling = problem.cross, problem.scaling
     if problem.n_features > RATIONAL_FEATURES or not isinstance(cross, ExactProducts):
         coef_scaled = refined(problem)

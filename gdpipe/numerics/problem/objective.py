@@ -80,11 +80,7 @@ class LeastSquares:
         )
 
     def without(self, directions: NDArray[np.float64]) -> "LeastSquares":
-        """The loss with directions projected out along which it does not change.
-
-        Args:
-            directions: The directions, shape (p, k), linearly independent.
-        """
+        """The loss with independent `directions` projected out, shape (p, k), along which it does not change."""
         k = directions.shape[1]
         if not k:
             return self

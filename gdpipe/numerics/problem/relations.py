@@ -126,13 +126,7 @@ def rounded_relation(
 
 
 def plain_relation(means: list[float], weights: dict[int, float], dependent: int) -> Relation:
-    """The relation with its weights as they are.
-
-    Args:
-        means: The means of all features; zeros without an intercept.
-        weights: The weight of each independent feature in the dependent one, in original units.
-        dependent: The dependent feature.
-    """
+    """The relation with its weights as they are; `means` are those of all features, zeros without an intercept."""
     coefficients = [Fraction(0)] * len(means)
     for j, weight in weights.items():
         coefficients[j] = Fraction(-weight)
