@@ -94,7 +94,7 @@ class Plan:
     """A descent that is ready to start.
 
     Attributes:
-        settings: The settings.
+        settings: The settings of which it was made.
         method: `gd` or `accelerated`.
         learning_rate: The constant rate.
         momentum: Nesterov's constant momentum; 0 for gd.

@@ -193,7 +193,10 @@ def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A⁻¹ by Cholesky factors, written over the matrix: its relative error is about eps · condition number."""
+    """A⁻¹ by Cholesky factors, written over the matrix: its relative error is about eps · condition number.
+
+    NaN where A is singular in float64.
+    """
     if not len(hessian):
         return hessian
     from scipy.linalg.lapack import dpotrf, dpotri

@@ -36,7 +36,7 @@ class Baseline:
 
 
 def solve(problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
-    """The least-squares coefficients; of minimum standardized norm, orthogonal to each of the features' `relations`."""
+    """The least-squares coefficients; of minimum standardized norm where the features' `relations` leave a choice."""
     cross, scaling = problem.cross, problem.scaling
     if problem.n_features > RATIONAL_FEATURES or not isinstance(cross, ExactProducts):
         coef_scaled = refined(problem)

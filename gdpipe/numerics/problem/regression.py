@@ -46,14 +46,12 @@ class Regression:
         found = Dependencies.of(cross, problem, resolution)
         left_out = {*found.constant, *(found.redundant if drop else [])}
         included = [j for j in range(p) if j not in left_out]
-        relations = (
-            ()
-            if drop
-            else tuple(
+        relations: tuple[Relation, ...] = ()
+        if not drop:
+            relations = tuple(
                 replace(relation, coefficients=tuple(relation.coefficients[j] for j in included))
                 for relation in found.relations
             )
-        )
         if included != varying:
             problem = LeastSquares.of(cross.select([*included, p]))
         directions = found.null_space if relations else None
@@ -65,6 +63,7 @@ class Regression:
         if relations and isinstance(cross, ExactProducts) and (found_again := smallest_mode(problem)):
             smallest = found_again[0]
         if smallest is not None:
+            # more precise than what float64 has computed
             eigenvalues = np.maximum(problem.eigenvalues, smallest)
             eigenvalues[:1] = smallest
             problem = replace(problem, eigenvalues=eigenvalues)
