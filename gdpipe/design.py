@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
-from gdpipe.numerics.rows import linear
 
 # a column: an array of its values, or an expression in SQL
 Values = TypeVar("Values")
@@ -94,31 +93,3 @@ class Design:
         """
         by_name = dict(zip(self.columns, columns, strict=True))
         return [term.of(by_name.__getitem__) for term in self.terms]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """A fitted line in original units.
-
-    Attributes:
-        design: The terms.
-        coef: Shape (p,), target units per unit of the term, in the order of the terms.
-        intercept: The intercept, in target units.
-    """
-
-    design: Design
-    coef: NDArray[np.float64]
-    intercept: float
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The source columns that a prediction needs."""
-        return self.design.columns
-
-    def predict(self, columns: FloatColumns) -> NDArray[np.float64]:
-        """Predictions in target units, shape (m,).
-
-        Args:
-            columns: The values of `features`, shape (m,) each.
-        """
-        return linear.predict(self.design.values(columns), self.coef, self.intercept)

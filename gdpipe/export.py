@@ -6,9 +6,9 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-from gdpipe.design import Model
 from gdpipe.errors import ConfigError, GdpipeError
 from gdpipe.location import is_uri, without_credentials
+from gdpipe.model import Model
 from gdpipe.source.source import Source
 
 PREDICTION = "prediction"

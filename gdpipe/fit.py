@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
-from gdpipe.design import Design, Model
+from gdpipe.design import Design
 from gdpipe.errors import DataError
+from gdpipe.model import Model
 from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.descent import Solution, minimize
 from gdpipe.numerics.descent.plan import GradientDescent, Plan

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from gdpipe.design import Design, Model
+from gdpipe.design import Design
 from gdpipe.errors import PublishError
+from gdpipe.model import Model
 from gdpipe.source.columns import numbers
 from gdpipe.source.files import first_line
 from gdpipe.store import catalog

@@ -22,10 +22,11 @@ from distributed import Client
 
 import gdpipe
 from gdpipe import cluster
-from gdpipe.design import Design, Model
+from gdpipe.design import Design
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, EngineError, GdpipeError, PublishError
 from gdpipe.layout import signed
+from gdpipe.model import Model
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.budget import Budget
 from gdpipe.source.scan import shards

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gdpipe.design import Design, Model
+from gdpipe.design import Design
+from gdpipe.model import Model
 
 DESIGN = Design.of_numbers(["a", "b", "a b"], ["b", "other"])
 

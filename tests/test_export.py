@@ -23,8 +23,9 @@ from sqlglot import exp
 
 import gdpipe
 from gdpipe.cli.commands import DIALECTS
-from gdpipe.design import Design, Model
+from gdpipe.design import Design
 from gdpipe.export import as_sql
+from gdpipe.model import Model
 from gdpipe.source.columns import numbers
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, snapshot, write_parquet
 from tests.runs import train, train_on

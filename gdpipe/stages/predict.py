@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from gdpipe.design import Model
 from gdpipe.engine import at_most
+from gdpipe.model import Model
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import square_root
 from gdpipe.numerics.problem.regression import Regression

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from gdpipe.design import Model
 from gdpipe.engine import at_most
 from gdpipe.errors import SchemaError
+from gdpipe.model import Model
 from gdpipe.numerics.rows.prediction_error import PredictionError
 from gdpipe.printable import logger_named
 from gdpipe.source.budget import Budget

@@ -85,14 +85,14 @@ def minimize(
     `tell` is called every few hundred steps with the step and the gradient norm there.
     """
     stop, rate, momentum = plan.stop_gradient_norm, plan.learning_rate, plan.momentum
-    deadline = math.inf if plan.settings.max_seconds is None else time.monotonic() + plan.settings.max_seconds
+    deadline = math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
 
     hessian, p = problem.hessian, problem.n_features
     centre = np.zeros(p)
     centre_gradient = problem.gradient(centre.tolist())
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
-    history = _History(plan.settings.max_iterations)
+    history = _History(plan.max_iterations)
     status, iteration = Status.MAX_ITERATIONS, 0
     while True:
         np.dot(hessian, offset, out=gradient)
@@ -110,7 +110,7 @@ def minimize(
         if norm <= stop:
             status = Status.CONVERGED
             break
-        if iteration >= plan.settings.max_iterations:
+        if iteration >= plan.max_iterations:
             break
         if iteration % CLOCK_EVERY == 0:
             tell(iteration, norm)
@@ -134,7 +134,7 @@ def minimize(
     norm = float(np.linalg.norm(problem.gradient(end)))
     history.end(iteration, point, norm)
     bound = _distance_bound(problem, norm, point, (centre - point) + offset)
-    if status is Status.CONVERGED and bound > plan.settings.tolerance:
+    if status is Status.CONVERGED and bound > plan.tolerance:
         status = Status.STALLED
     return _solution(problem, plan, status, history, bound)
 

@@ -86,7 +86,7 @@ class GradientDescent:
             momentum = (1.0 - root) / (1.0 + root)
         stop = smallest * target  # since ||g|| / mu bounds the distance
         steps = forecast(problem, rate, momentum, stop)
-        return Plan(self, method, rate, momentum, stop, steps)
+        return Plan(method, rate, momentum, stop, steps, self.tolerance, self.max_iterations, self.max_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +94,24 @@ class Plan:
     """A descent that is ready to start.
 
     Attributes:
-        settings: The settings of which it was made.
         method: `gd` or `accelerated`.
         learning_rate: The constant rate.
         momentum: Nesterov's constant momentum; 0 for gd.
         stop_gradient_norm: The gradient norm at which the descent stops.
         forecast_iterations: Steps until then; None where the descent never gets there.
+        tolerance: As in the settings.
+        max_iterations: As in the settings.
+        max_seconds: As in the settings.
     """
 
-    settings: GradientDescent
     method: Method
     learning_rate: float
     momentum: float
     stop_gradient_norm: float
     forecast_iterations: int | None
+    tolerance: float
+    max_iterations: int
+    max_seconds: float | None
 
 
 def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -> int | None:

@@ -67,7 +67,7 @@ def certify(
         row_rounding: What the rounding of predictions can add to `row_gradient`.
         row_checks: Other numbers on which rows and sums must agree; empty where no row was read again.
     """
-    tolerance = solution.plan.settings.tolerance
+    tolerance = solution.plan.tolerance
     # subtracted before rounding, so that no digits cancel
     difference = to_fixed(solution.coef_scaled.tolist()) - to_fixed(optimum)
     term_gaps = agreement.gaps(np.array([int(d) / (1 << FIXED_POINT_BITS) for d in difference]))
