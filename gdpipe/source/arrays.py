@@ -1,7 +1,7 @@
 """NumPy arrays and lists as Arrow arrays and back, buffer by buffer.
 
-pa.array, pa.scalar and Array.to_numpy each import pandas, which takes longer than a small run; the buffers themselves
-do not, and nothing is copied.
+pa.array, pa.scalar and Array.to_numpy import pandas, which takes longer than a small run. Buffers need neither that
+import nor a copy.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def to_arrow(values: Sequence[Any] | NDArray[Any], kind: pa.DataType, missing: A
     Args:
         values: Shape (n,); for a list type n sequences, or an array of shape (n, width).
         kind: The column's type.
-        missing: Shape (n,), True where the column is null; None where it nowhere is.
+        missing: Shape (n,), True where the column is null; None where no value is.
     """
     n = len(values)
     if missing is None and isinstance(values, list) and None in values:
@@ -40,7 +40,7 @@ def to_arrow(values: Sequence[Any] | NDArray[Any], kind: pa.DataType, missing: A
 
 
 def repeated(value: str | int | None, kind: pa.DataType, n: int) -> pa.Array:
-    """The same value n times."""
+    """A column of n times the same value."""
     if value is None:
         return pa.nulls(n, kind)
     if isinstance(value, int):
@@ -55,7 +55,7 @@ def to_table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
 
 
 def values_of(column: pa.Array) -> NDArray[Any]:
-    """The values of an integer or float column, not copied and not to be written to; a null's place holds anything."""
+    """The values of an integer or float column as a read-only view, shape (n,); undefined where the column is null."""
     dtype = np.dtype(column.type.to_pandas_dtype())
     values = np.frombuffer(column.buffers()[1], dtype, len(column) + column.offset)[column.offset :]
     values.flags.writeable = False
@@ -63,7 +63,7 @@ def values_of(column: pa.Array) -> NDArray[Any]:
 
 
 def nulls_of(column: pa.Array) -> NDArray[np.bool_] | None:
-    """Where a column of any type but null is null; None where it nowhere is."""
+    """The nulls of a column of any type but null: True where a value is null, shape (n,); None where no value is."""
     if not column.null_count:
         return None
     bits = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")

@@ -1,4 +1,4 @@
-"""What is known of a column's values in some rows, without reading them: from the statistics in a footer."""
+"""Bounds of a column's values in some rows, from the statistics in a footer: the rows are not read."""
 
 import itertools
 import math
@@ -14,14 +14,14 @@ from gdpipe.source.literals import domain, is_float, is_text, plain
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is known of the values in a column of some rows.
+    """Bounds of a column's values in some rows.
 
     Attributes:
-        low: No value is less; None where that is not known.
-        high: No value is greater; None where that is not known.
-        nulls: How many are null; None where that is not known.
-        rows: How many there are.
-        nan: Whether some may be NaN, which no bound shows.
+        low: A lower bound of the values; None where none is known.
+        high: An upper bound of the values; None where none is known.
+        nulls: The number of nulls; None where it is not known.
+        rows: The number of rows.
+        nan: Whether some values may be NaN, which `low` and `high` do not count.
     """
 
     low: Any
@@ -36,7 +36,7 @@ class Bounds:
         return self.nulls == self.rows
 
     def magnitude(self, kind: pa.DataType) -> float | None:
-        """No value of a column of this numeric type is larger, NaN aside; None where that is not known."""
+        """An upper bound of the magnitudes in a column of this numeric type, without NaN; None where none is known."""
         if self.empty or self.low is None:
             return 0.0 if self.empty else None
         kind, largest = plain(kind), max(abs(self.low), abs(self.high))
@@ -44,12 +44,12 @@ class Bounds:
 
 
 def bounds(statistics: Any, physical: str, kind: pa.DataType, rows: int) -> Bounds:
-    """What PyArrow's statistics, if any, say of a column of a row group, in the unit of the column's type."""
+    """The bounds of a column in a row group, in the unit of the column's type, from PyArrow's statistics, if any."""
     kind = plain(kind)
     nan = is_float(kind)
     if pa.types.is_null(kind):
         return Bounds(None, None, rows, rows)
-    # what is told of a nested column is its first leaf's: a row that has a value may well have no leaf
+    # statistics of a nested column are those of its first leaf, which a row that has a value may lack
     nested = pa.types.is_nested(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
     if statistics is None or nested:
         return Bounds(None, None, None, rows, nan)
@@ -63,7 +63,7 @@ def bounds(statistics: Any, physical: str, kind: pa.DataType, rows: int) -> Boun
 
 
 def _in_unit(raw: Any, physical: str, kind: pa.DataType) -> Any:
-    """A statistic as Parquet stores it, in the unit of the type; None where it says nothing."""
+    """A statistic, converted from Parquet's form to the unit of the type; None where it gives no bound."""
     t = pa.types
     if is_text(kind):
         return bytes(raw)
@@ -80,13 +80,13 @@ def _in_unit(raw: Any, physical: str, kind: pa.DataType) -> Any:
 
 
 def partition_bounds(partition: dict[str, Any], rows: int) -> dict[str, Bounds]:
-    """What a folder's name says of so many rows in it: a partition column has one value in all of them."""
+    """The bounds of partition columns, each of which has one value in all rows of a folder."""
     values = {name: value.encode() if isinstance(value, str) else value for name, value in partition.items()}
     return {name: Bounds(value, value, rows if value is None else 0, rows) for name, value in values.items()}
 
 
 def first_leaves(schema: pa.Schema) -> list[int]:
-    """The index of each column's first leaf: nested columns have several, and may be named like others."""
+    """The index of each column's first leaf; nested columns have several leaves, whose names may be those of others."""
     return [0, *itertools.accumulate(_leaves(field.type) for field in schema)][:-1]
 
 

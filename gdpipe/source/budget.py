@@ -1,26 +1,26 @@
-"""How much of a source is in memory at once."""
+"""Budget of memory for reading a source."""
 
 from dataclasses import dataclass
 
 BYTES_PER_NUMBER = 8
-# a batch exists so many times over: Arrow, float64, digits
+# copies of a batch that exist at once: Arrow, float64, digits
 BATCH_COPIES = 4
-# a page of a column, decompressed: what Parquet writers make unless told otherwise
+# a page of a column, decompressed, by the default of Parquet writers
 PAGE_BYTES = 2**20
-# read at once of a column: a disk has the next bytes at hand, an object store takes a request for them
+# bytes of a column that one read takes; larger on object stores, where each read is a request
 DISK_READ_BYTES, STORE_READ_BYTES = 2**16, 2**20
-# rows of a batch: more at once are no faster, fewer are all overhead
+# rows of a batch: larger batches are no faster, smaller ones are mostly overhead
 LARGEST_BATCH, SMALLEST_BATCH = 32_768, 1024
 
 
 def batch_rows(memory_bytes: int, workers: int, n_columns: int) -> int:
-    """Batches take half of the memory at most, shared among the workers; pages what remains."""
+    """The rows of a batch such that the batches of all workers take at most half of the memory; pages take the rest."""
     rows = memory_bytes // 2 // workers // (max(n_columns, 1) * BYTES_PER_NUMBER * BATCH_COPIES)
     return max(SMALLEST_BATCH, min(LARGEST_BATCH, rows))
 
 
 def read_needs(n_columns: int, batch_rows: int, group_rows: int, read_bytes: int = DISK_READ_BYTES) -> int:
-    """Bytes that a read of row groups of up to so many rows holds: a page of each column, and a batch."""
+    """The bytes that a read of row groups of up to `group_rows` rows takes: a page of each column, and a batch."""
     page = min(PAGE_BYTES + read_bytes, 2 * group_rows * BYTES_PER_NUMBER)
     batch = min(batch_rows, group_rows) * BATCH_COPIES * BYTES_PER_NUMBER
     return n_columns * (page + batch)
@@ -28,14 +28,14 @@ def read_needs(n_columns: int, batch_rows: int, group_rows: int, read_bytes: int
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a process may hold of a source.
+    """The part of a source that a process may have in memory.
 
     Attributes:
         batch_rows: The most rows that a read decodes at once.
-        readers: How many read at once. One always does: it cannot need less than a page of each column.
-        needed: What one read holds at most, in bytes.
-        ahead: Whether a read decodes a batch while the one before is worked on: where fewer can read than could work,
-            such as one giant row group, or very wide rows.
+        readers: The number of reads at once; at least one, which cannot take less than a page of each column.
+        needed: The most bytes that one read takes.
+        ahead: Whether a read decodes the next batch while the last one is worked on; true where there are fewer readers
+            than workers, as for one giant row group or very wide rows.
     """
 
     batch_rows: int
@@ -45,6 +45,6 @@ class Budget:
 
     @classmethod
     def of(cls, memory_bytes: int, workers: int, shards: int, rows: int, needed: int) -> "Budget":
-        """For so many workers on so many shards, in batches of so many rows, if a read holds so many bytes."""
+        """The budget for these numbers of workers, shards and rows of a batch, where a read takes `needed` bytes."""
         readers = max(1, min(workers, shards, memory_bytes // max(needed, 1)))
         return cls(rows, readers, needed, readers < workers)

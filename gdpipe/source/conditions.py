@@ -1,6 +1,6 @@
-"""A condition of the filters, as it is asked of a column: of each value, or of a row group by its statistics.
+"""A condition of the filters, tested on each value of a column, or on a row group by its statistics.
 
-A null passes `is null` and nothing else; NaN is a null, and -0.0 is 0.
+A null passes `is null` and no other condition; NaN counts as null, and -0.0 as 0.
 """
 
 import math
@@ -27,7 +27,7 @@ from gdpipe.source.literals import (
 
 IS_NULL, IS_NOT_NULL, IN, NOT_IN = "is null", "is not null", "in", "not in"
 _COMPARE: dict[str, Callable[..., Any]] = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
-# what holds of a value, null aside, where the other does not
+# for each operator the one that a value passes, if it is not null, where it fails the first
 _OPPOSITE = {"<": ">=", "<=": ">", IN: NOT_IN, IS_NULL: IS_NOT_NULL}
 _OPPOSITE |= {opposite: operator for operator, opposite in _OPPOSITE.items()}
 # whether one of the values from low to high may pass
@@ -44,7 +44,7 @@ _MAY_PASS: dict[str, Callable[[Any, Any, tuple[Any, ...]], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition, its values in the unit of a column's type.
+    """A condition, with its values in the unit of a column's type.
 
     Attributes:
         operator: `<`, `<=`, `>`, `>=`, `in`, `not in`, `is null` or `is not null`.
@@ -56,7 +56,7 @@ class Condition:
 
     @classmethod
     def of(cls, kind: pa.DataType, operator: str, value: Any) -> "Condition":
-        """From what a person wrote.
+        """The condition that a person wrote, for a column's type.
 
         Raises:
             NotComparableError: The value is of another kind than the column.
@@ -67,7 +67,7 @@ class Condition:
         operator = {"=": IN, "==": IN, "!=": NOT_IN}.get(operator, operator)
         values = list(value) if isinstance(value, list) else [value]
         if pa.types.is_null(kind):
-            return cls(IN)  # there is no value to compare
+            return cls(IN)  # no value passes, as all are null
         if is_text(kind):
             return cls(operator, tuple(text_value(v) for v in values))
         if is_float(kind):
@@ -78,7 +78,7 @@ class Condition:
         return _of_integers(operator, [exact_value(kind, v) for v in values], *ends)
 
     def passes(self, column: pa.Array) -> pa.BooleanArray:
-        """Which values pass; none is null."""
+        """A mask of the values that pass, shape (n,), without nulls."""
         kind = plain(column.type)
         nulls = pc.is_null(column, nan_is_null=is_float(kind))
         if self.operator == IS_NULL:
@@ -92,7 +92,7 @@ class Condition:
         return found if self.operator == IN else pc.and_(pc.invert(nulls), pc.invert(found))
 
     def may_pass(self, known: Bounds) -> bool:
-        """Whether a value may pass, as far as is known."""
+        """Whether a value within these bounds may pass."""
         if self.operator == IS_NULL:
             return known.nulls != 0 or known.nan
         if known.empty:
@@ -102,14 +102,14 @@ class Condition:
         return bool(_MAY_PASS[self.operator](known.low, known.high, self.values))
 
     def may_fail(self, known: Bounds) -> bool:
-        """Whether a value may not pass, as far as is known."""
+        """Whether a value within these bounds may fail."""
         if self.operator != IS_NULL and (known.nulls != 0 or known.nan):
             return True
         return Condition(_OPPOSITE[self.operator], self.values).may_pass(known)
 
 
 def _of_integers(operator: str, values: list[Fraction], least: int, most: int) -> Condition:
-    """Comparisons with any number, as comparisons with an integer of the type."""
+    """A condition on integers of a type, equivalent to one with any numbers."""
     if operator in {IN, NOT_IN}:
         found = tuple(int(v) for v in values if v.denominator == 1 and least <= v <= most)
         return Condition(IS_NOT_NULL) if operator == NOT_IN and not found else Condition(operator, found)
@@ -126,9 +126,9 @@ def _of_integers(operator: str, values: list[Fraction], least: int, most: int) -
 
 
 def _of_floats(operator: str, values: list[tuple[float, int]]) -> Condition:
-    """Comparisons with numbers that may lie on one side of the nearest float."""
+    """A condition on floats, equivalent to one with numbers that lie beside their nearest floats."""
     if operator in {IN, NOT_IN}:
-        # 0.0, so that -0.0 is found too
+        # + 0.0 turns -0.0 into 0.0, as in the column
         found = tuple(near + 0.0 for near, side in values if not side)
         return Condition(IS_NOT_NULL) if operator == NOT_IN and not found else Condition(operator, found)
     [(near, side)] = values
@@ -138,7 +138,7 @@ def _of_floats(operator: str, values: list[tuple[float, int]]) -> Condition:
 
 
 def _comparable(column: pa.Array, kind: pa.DataType, values: tuple[Any, ...]) -> tuple[pa.Array, list[Any]]:
-    """A column in a form that Arrow compares, and the values as scalars of its type."""
+    """A column in a form that Arrow can compare, and the values as scalars of its type."""
     t = pa.types
     if t.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -152,17 +152,17 @@ def _comparable(column: pa.Array, kind: pa.DataType, values: tuple[Any, ...]) ->
         column = column.view(pa.int64())
     if is_float(kind):
         column = pc.add(column, pa.scalar(0.0, column.type))  # -0.0 becomes 0.0
-    if t.is_decimal32(kind) or t.is_decimal64(kind):  # which Arrow finds in no list
+    if t.is_decimal32(kind) or t.is_decimal64(kind):  # for which Arrow has no is_in
         column = column.cast(pa.decimal128(kind.precision, kind.scale))
     if t.is_decimal(kind):
         return column, [pa.scalar(_unscaled(v, kind.scale), column.type) for v in values]
     if t.is_string(column.type) or t.is_large_string(column.type):
         return column, [pa.scalar(v.decode(), column.type) for v in values]
-    if t.is_fixed_size_binary(column.type):  # a value of another length is never equal
+    if t.is_fixed_size_binary(column.type):  # values of another length are unequal, not an error
         column = column.cast(pa.binary())
     return column, [pa.scalar(v, column.type) for v in values]
 
 
 def _unscaled(value: int, scale: int) -> Decimal:
-    """A value times 10^-scale, exactly: no context rounds it."""
+    """A value times 10^-scale, exact in any decimal context."""
     return Decimal((int(value < 0), tuple(map(int, str(abs(value)))), -scale))

@@ -1,4 +1,4 @@
-"""Decimals as the nearest float64: Arrow's own cast is an ulp off for many a value with two decimals."""
+"""Decimals as the nearest float64; Arrow's own cast is off by an ulp for many values with two decimals."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,19 +6,20 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# powers of ten up to this one, and whole numbers up to 2^53, are float64s as they are
+# the largest exponent of ten, and the largest whole number, up to which float64 holds all exactly
 EXACT_POWER = 22
 EXACT_WHOLE = 2**53
-# more than a pair's rounding errors add up to, as a part of the number
+# bound on the rounding errors of a pair of float64, relative to the number
 MARGIN = 2.0**-95
 
 
 def nearest(column: pa.Array) -> Floats:
-    """Each value of a decimal column, rounded once; what stands in a null's place is undefined. Shape (n,).
+    """The values of a decimal column, each rounded once, shape (n,); undefined where the column is null.
 
     A decimal is a whole number over a power of ten. Where float64 holds both, their quotient is the nearest float64
     (Clinger, 1990, "How to read floating point numbers accurately"). Others are divided as pairs of float64 (Dekker,
-    1971, Numer. Math. 18:224-242), or where those cannot tell as Python's integers, whose quotient is the nearest too.
+    1971, Numer. Math. 18:224-242). Where pairs are not precise enough, they are divided as Python's integers, whose
+    quotient is the nearest float64, too.
     """
     scale = column.type.scale
     words = _words(column)
@@ -46,7 +47,7 @@ def _words(column: pa.Array) -> NDArray[np.signedinteger]:
 
 
 def _long(words: NDArray[np.signedinteger], scale: int) -> Floats:
-    """The nearest float64 of whole numbers over 10^scale."""
+    """The float64 nearest to each whole number over 10^scale, shape (n,)."""
     power = 10 ** abs(scale)
     head = float(power)
     high, low = (_divided if scale >= 0 else _multiplied)(*_pair(words), head, float(power - int(head)))
@@ -85,14 +86,14 @@ def _multiplied(high: Floats, low: Floats, head: float, tail: float) -> tuple[Fl
 
 
 def _sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """The sum and what its rounding lost, exactly."""
+    """The rounded sum and its rounding error, which add up to the exact sum."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
 
 
 def _product(a: Floats, b: float) -> tuple[Floats, Floats]:
-    """The product and what its rounding lost, exactly."""
+    """The rounded product and its rounding error, which add up to the exact product."""
     splitter = 2.0**27 + 1
     a_high, b_high = splitter * a - (splitter * a - a), splitter * b - (splitter * b - b)
     a_low, b_low = a - a_high, b - b_high

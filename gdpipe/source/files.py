@@ -1,4 +1,4 @@
-"""The files of a source: how a path or URI is opened, what folders' names say, and what errors of reading mean."""
+"""Files of a source: opening a path or URI, partition values in folders' names, and errors of reading."""
 
 import contextlib
 import os
@@ -15,11 +15,11 @@ from gdpipe.errors import DataError, SchemaError
 from gdpipe.location import MISTYPED_REASON, is_mistyped, is_uri, shown
 
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-# what the AWS SDK calls errors that pass, after it has tried again by itself
-PASSING = re.compile(
+# the AWS SDK's names of transient errors, raised after its own retries
+TRANSIENT = re.compile(
     r"AWS Error (NETWORK_CONNECTION|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT|INTERNAL_FAILURE|SERVICE_UNAVAILABLE)"
 )
-# what Arrow says of files that are whole but of a kind that it has not learned, and what that means
+# Arrow's messages about files that are whole but that it cannot read, and the messages in their place
 UNSUPPORTED = {
     r"(LZO) compression": "a column is compressed with {}, which PyArrow cannot read; write it with zstd or snappy",
     r"compression codec value: (\d+)": (
@@ -32,19 +32,19 @@ UNSUPPORTED = {
         "a column of a type that PyArrow does not know ({}), or damaged; write it again"
     ),
 }
-# of a name in a message; paths may be long
+# characters of a name in a message; paths may be long
 LONGEST_NAME = 500
-# what a URI may hold as it is; '%' too, since a URI may be encoded already
+# characters of a URI that are not encoded; '%' is one, since the URI may be encoded already
 URI_CHARACTERS = "%:/?#@!$&'()*+,;=~"
 
 
 def open_location(location: str) -> tuple[pafs.FileSystem, str]:
-    """The filesystem of a path or URI, and what it calls the place.
+    """The filesystem of a path or URI, and the path in that filesystem.
 
-    A URI may have spaces and letters of any script as they are.
+    Spaces and letters of any script in a URI need not be encoded.
 
     Raises:
-        ValueError: It is no URI that PyArrow knows; the message holds no credentials.
+        ValueError: PyArrow cannot open the URI; the message has no credentials.
     """
     if is_mistyped(location):
         raise ValueError(MISTYPED_REASON)
@@ -55,17 +55,17 @@ def open_location(location: str) -> tuple[pafs.FileSystem, str]:
     except (pa.ArrowException, ValueError) as error:
         if shown(location) == location:
             raise ValueError(first_line(error)) from None
-        # PyArrow repeats the URI
+        # PyArrow's message repeats the URI
         reason = "not a URI that PyArrow can open; '/' and '@' in a key are written %2F and %40"
         raise ValueError(f"{reason}, or give credentials by AWS_ACCESS_KEY_ID and its like") from None
     return filesystem, path
 
 
 def partitions_of(names: list[PurePosixPath]) -> list[dict[str, Any]]:
-    """The hive partition values in each name: integers where all values of a column are, else text.
+    """The hive partition values in each name: integers where all values of a column are integers, else text.
 
     Raises:
-        SchemaError: A file has not all of them.
+        SchemaError: A file lacks a partition column that others have.
     """
     texts = [
         {
@@ -83,7 +83,7 @@ def partitions_of(names: list[PurePosixPath]) -> list[dict[str, Any]]:
 
 
 def partition_schema(partitions: list[dict[str, Any]]) -> pa.Schema:
-    """The partition columns: integers where a value is one, else text."""
+    """The schema of the partition columns: int64 where a value is an integer, else string."""
     return pa.schema(
         {
             name: pa.int64() if any(isinstance(row[name], int) for row in partitions) else pa.string()
@@ -93,23 +93,23 @@ def partition_schema(partitions: list[dict[str, Any]]) -> pa.Schema:
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Whether an object store did not answer, or asked for patience."""
-    return PASSING.search(str(error)) is not None
+    """Whether an object store did not answer, or asked for fewer requests."""
+    return TRANSIENT.search(str(error)) is not None
 
 
 def is_transient(error: OSError) -> bool:
-    """Whether reading again may succeed: not where the file is missing, forbidden, or not what it should be."""
+    """Whether a second attempt may succeed: not where the file is missing or forbidden, or a folder."""
     lasting = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
     return is_connection_lost(error) or (error.errno is not None and not isinstance(error, lasting))
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first; libraries add pages."""
+    """The first line of an error's message; some libraries add pages."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a path is text: Python has bytes that are not UTF-8 as halves of surrogate pairs."""
+    """Whether a path is UTF-8; Python has other bytes as lone surrogates, which cannot be encoded."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -119,10 +119,10 @@ def is_utf8(name: str) -> bool:
 
 @contextlib.contextmanager
 def reading(path: str, row_group: int | None = None) -> Iterator[None]:
-    """Say which file, and which part of it, could not be read.
+    """A block whose errors name the file, or its row group, that cannot be read.
 
     Raises:
-        DataError: In place of whatever the Parquet reader raises.
+        DataError: The Parquet reader raised an error.
     """
     where = path if row_group is None else f"{path}: row group {row_group}"
     try:

@@ -1,7 +1,7 @@
-"""The footer of a Parquet file: its bytes as they lie there, and whether Arrow may hand out its columns.
+"""The footer of a Parquet file: its bytes, and a check that Arrow can read columns by it.
 
-Arrow ends the whole process, with no exception to catch, when a footer that still parses describes a column chunk
-otherwise than its schema does (a flipped bit suffices). What it would stumble over is told here first.
+Arrow ends the whole process, without an exception, where a footer can be parsed but describes a column chunk otherwise
+than the schema in it (one flipped bit suffices). The check here finds such a footer before Arrow reads.
 
 The footer is a struct of Apache Thrift's compact protocol; the numbers of its fields are those of parquet.thrift.
 """
@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 
 from gdpipe.errors import DataError
 
-# what a Parquet file starts and ends with; the second kind has an encrypted footer
+# the first and last bytes of a Parquet file, and of one with an encrypted footer
 MAGIC, ENCRYPTED_MAGIC = b"PAR1", b"PARE"
-# after the footer: its length and the magic
+# the bytes after the footer: its length and the magic
 TAIL_BYTES = 8
-# read at once from the end of a file: nearly every footer is in it, and an object store takes a request a read
+# the bytes at the end of a file that are read first: nearly every footer fits, and on object stores a read is a request
 END_BYTES = 2**16
 
 _TRUE, _FALSE, _BYTE, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12
-# a field is known by its number and its type together: with another type, Thrift takes it for one it does not know
+# fields as number << 4 | type: Thrift ignores a known number with another type
 _SCHEMA, _GROUPS, _CHUNKS, _COLUMN = 2 << 4 | _LIST, 4 << 4 | _LIST, 1 << 4 | _LIST, 3 << 4 | _STRUCT
 _TYPE, _REPETITION, _CHILDREN = 1 << 4 | _I32, 3 << 4 | _I32, 5 << 4 | _I32
 _CRYPTO, _ENCRYPTED = 8 << 4 | _STRUCT, 9 << 4 | _BINARY
@@ -33,11 +33,11 @@ _OPTIONAL, _REPEATED = 1, 2
 
 
 def read_footer(path: str, handle: Any) -> bytes:
-    """The footer of a file that Arrow has opened, as it lies there.
+    """The bytes of the footer of a file that Arrow has opened.
 
     Raises:
         DataError: The file is not Parquet, or encrypted.
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     size = handle.size()
     end: bytes = handle.read_at(min(size, END_BYTES), max(size - END_BYTES, 0))
@@ -52,16 +52,16 @@ def read_footer(path: str, handle: Any) -> bytes:
 
 
 def parsed(footer: bytes) -> pq.FileMetaData:
-    """A footer that is known to be sound, as Arrow has it."""
+    """The metadata in a footer."""
     return pq.read_metadata(pa.BufferReader(footer + len(footer).to_bytes(4, "little") + MAGIC))
 
 
 def open_parquet(path: str, handle: Any) -> pq.ParquetFile:
-    """An open file of our own as Parquet, every page checked against its checksum when it is read.
+    """A reader of an open file that gdpipe wrote; each page is checked against its checksum.
 
     Raises:
-        DataError: It is not Parquet, or its footer is damaged.
-        OSError: It cannot be read.
+        DataError: The file is not Parquet, or its footer is damaged.
+        OSError: The file cannot be read.
     """
     footer = read_footer(path, handle)
     check_footer(path, footer)
@@ -69,10 +69,10 @@ def open_parquet(path: str, handle: Any) -> pq.ParquetFile:
 
 
 def check_footer(path: str, footer: bytes) -> None:
-    """See that every column chunk is of the type and the depth that the schema gives its column.
+    """Check that every column chunk has the type and the depth that the schema gives its column.
 
     Raises:
-        DataError: One is not, or the footer is no struct at all.
+        DataError: A column chunk is otherwise, or encrypted, or the footer is not a Thrift struct.
     """
     try:
         fields, _ = _struct(footer, 0)
@@ -93,7 +93,7 @@ def check_footer(path: str, footer: bytes) -> None:
 def _leaves(
     elements: Iterator[dict[int, Any]], children: int, repetition: int = 0, definition: int = 0
 ) -> Iterator[tuple[int, int, int]]:
-    """Physical type, repetition and definition level of each leaf; the elements of a schema stand depth first."""
+    """Physical type, repetition and definition level of each leaf; a schema lists its elements depth first."""
     for _ in range(children):
         element = next(elements)
         kind = element.get(_REPETITION, 0)
@@ -118,7 +118,7 @@ def _fault(leaf: tuple[int, int, int], column: dict[int, Any]) -> str | None:
 
 
 def _struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
-    """A struct as a dictionary of its fields by number and type, and where it ends; written for speed."""
+    """The fields of a struct by number and type, and the position after it; written for speed."""
     fields: dict[int, Any] = {}
     number = 0
     while True:
@@ -165,7 +165,7 @@ def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
         for _ in range(size):
             _, at = _value(data, at, kinds >> 4)
             _, at = _value(data, at, kinds & 15)
-        return None, at  # no field that is asked for is a map
+        return None, at  # no field that the check needs is a map
     if kind > _STRUCT:
         raise ValueError(kind)
     if kind in {_TRUE, _FALSE, _BYTE, _DOUBLE}:

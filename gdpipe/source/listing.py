@@ -1,4 +1,4 @@
-"""Which files a source means: a file, a folder, a glob or a URI. Each file counts once, whatever links there are."""
+"""The files of a source: a file, a folder, a glob or a URI. Each file counts once, even where links lead to it."""
 
 import difflib
 import glob
@@ -26,14 +26,14 @@ SHOWN_NAMES = 5
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a location stands for.
+    """The files that a location stands for.
 
     Attributes:
-        filesystem: Where the files are.
+        filesystem: The filesystem of the files.
         base: The folder that names are relative to.
         files: The files to read, in order of path, with size and time.
-        passed_over: What lies among them and is not read, but for what is hidden: names relative to the base, in
-            order; a folder's name ends with '/'.
+        passed_over: Other files and folders among them, which are not read, except hidden ones: names relative to the
+            base, sorted; a folder's name ends with '/'.
     """
 
     filesystem: pafs.FileSystem
@@ -43,7 +43,7 @@ class Listing:
 
     @property
     def fingerprints(self) -> list[dict[str, Any]]:
-        """What is known of the files without opening one."""
+        """The parts of the files' fingerprints that are known before a file is opened."""
         return [listed(info.path, info.size, info.mtime_ns or 0) for info in self.files]
 
 
@@ -67,7 +67,7 @@ def _find_files(location: str) -> Listing:
     info, base, pattern = filesystem.get_file_info(path), path, None
     if info.type == pafs.FileType.NotFound:
         if filesystem.type_name == "local" and os.path.islink(path):
-            kind_behind(path)  # says where the link leads
+            kind_behind(path)  # its error says where the link leads
         parts = PurePosixPath(path).parts
         before = list(itertools.takewhile(lambda part: not glob.has_magic(part), parts))
         if len(before) == len(parts):
@@ -82,12 +82,12 @@ def _find_files(location: str) -> Listing:
 
 
 def _parents(path: str) -> set[str]:
-    """The folder of a path, and that of what it may be a link to."""
+    """The folder of a path, and that of its target where it is a link."""
     return {os.path.dirname(path), os.path.dirname(os.path.realpath(path) if path.startswith("/") else path)}
 
 
 def _listing(filesystem: pafs.FileSystem, base: str, walk: Walk) -> Listing:
-    # of a file's names the one without a link on the way, if it has such a name here
+    # a file that has several names is read by one without a link on the way, if there is one
     is_parquet = {
         min(names, key=lambda n: (n.linked, n.path)).path: any(n.sure for n in names) for names in walk.files.values()
     }
@@ -100,7 +100,7 @@ def _listing(filesystem: pafs.FileSystem, base: str, walk: Walk) -> Listing:
 
 
 def _is_parquet(filesystem: pafs.FileSystem, path: str) -> bool:
-    """Whether a file starts and ends as Parquet does; one that is cut does not."""
+    """Whether a file starts and ends as Parquet does; one that was cut off does not."""
     try:
         with reading(path), filesystem.open_input_file(path) as handle:
             size = handle.size()
@@ -109,12 +109,12 @@ def _is_parquet(filesystem: pafs.FileSystem, path: str) -> bool:
             return bool(handle.read_at(4, size - 4) == start)
     except DataError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            return False  # others may work in that folder
+            return False  # another program has removed it meanwhile
         raise
 
 
 def notices_of(passed_over: Sequence[str]) -> tuple[str, ...]:
-    """What a person should know of what was not read, one line each."""
+    """Notices about files and folders that were not read, one line each."""
     files = [name for name in passed_over if not name.endswith("/")]
     folders = [name for name in passed_over if name.endswith("/")]
     reasons = {"not Parquet or not whole": files, "runs of gdpipe or a link to a folder above": folders}

@@ -1,8 +1,9 @@
-"""A value that a person wrote, as the values of a column's type: what may be compared with what, and how.
+"""Values in filters as values of a column's type: which may be compared, and how.
 
 Whole numbers, booleans, dates, times and decimals are compared exactly, as integers in the column's own unit. A float
-is compared with the nearest value of its own width, as 0.1 means the float32 nearest to it in a column of float32; but
-a whole number that no float64 holds stays what it is. Text is compared by code point, which is the order of its bytes.
+is compared with the float of its width that is nearest to the value: in a column of float32, 0.1 means the float32
+nearest to it. Only a whole number that no float64 equals is not rounded. Text is compared by code point, which is the
+order of its bytes.
 """
 
 import datetime
@@ -16,13 +17,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-# per second
+# units per second
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY_SECONDS = 86_400
 STRINGS = {pa.string(), pa.large_string(), pa.string_view()}
 BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
 NUMBER = "a number without quotes"
-# a power of ten that no type reaches
+# exponent of a power of ten beyond the values of all types
 BEYOND = 1000
 _TIME = r"(?P<time>\d\d:\d\d(:\d\d)?)([.,](?P<fraction>\d{1,18}))?"
 _INSTANT = re.compile(rf"(?P<date>\d{{4}}-\d\d-\d\d)([T ]{_TIME}\s*(?P<zone>Z|z|[+-]\d\d(:?\d\d)?)?)?")
@@ -39,12 +40,12 @@ def plain(kind: pa.DataType) -> pa.DataType:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether values are bytes of any length, text or not."""
+    """Whether values are text or bytes."""
     return kind in STRINGS or kind in BYTES or bool(pa.types.is_fixed_size_binary(kind))
 
 
 def is_float(kind: pa.DataType) -> bool:
-    """Whether values are floats, and may be NaN."""
+    """Whether values are floats, which may be NaN."""
     return bool(pa.types.is_floating(kind))
 
 
@@ -69,7 +70,7 @@ def exact_value(kind: pa.DataType, value: Any) -> Fraction:
     """A value in the unit of a type whose values are integers.
 
     Raises:
-        NotComparableError: It is of another kind than the column.
+        NotComparableError: The value is of another kind than the column.
     """
     if pa.types.is_timestamp(kind):
         return _instant(value, kind.tz) * UNITS[kind.unit]
@@ -94,10 +95,10 @@ def exact_value(kind: pa.DataType, value: Any) -> Fraction:
 
 
 def float_value(kind: pa.DataType, value: Any) -> tuple[float, int]:
-    """The value of a float type that a number stands for, and on which side of it the number lies: -1, 0 or 1.
+    """The value of a float type that a number stands for, and the side of it on which the number lies: -1, 0 or 1.
 
     Raises:
-        NotComparableError: It is no number.
+        NotComparableError: The value is not a number.
     """
     number = _number_as_text(value) if isinstance(value, str) else value
     try:
@@ -120,7 +121,7 @@ def text_value(value: Any) -> bytes:
     """The bytes of a text.
 
     Raises:
-        NotComparableError: It is none.
+        NotComparableError: The value is not a text of Unicode characters.
     """
     if not isinstance(value, str):
         raise NotComparableError(f"write a text: '{value}'")
@@ -131,10 +132,10 @@ def text_value(value: Any) -> bytes:
 
 
 def _number_as_text(text: str, wanted: str = NUMBER) -> Decimal:
-    """A number that stands as text because JSON would not hold it: infinite, or of more digits than a float64.
+    """A number that is written as text because JSON cannot hold it: infinite, or with more digits than float64 has.
 
     Raises:
-        NotComparableError: It is another text, that of another number among them: quotes make a text of it.
+        NotComparableError: The text is none of these; a number that JSON can hold is written without quotes.
     """
     try:
         number = Decimal(text)
@@ -146,9 +147,9 @@ def _number_as_text(text: str, wanted: str = NUMBER) -> Decimal:
 
 
 def _fraction(number: Decimal) -> Fraction:
-    """A number in decimal, which stands for what it says, not for the nearest float64.
+    """The exact value of a decimal number, not of the float64 nearest to it.
 
-    Beyond the values of any type, and between 0 and all others, one number is as good as another.
+    A magnitude beyond the values of all types, or below those other than 0, is replaced by a simpler one there.
     """
     if number.is_infinite() or (number and number.adjusted() > BEYOND):
         return Fraction(10**BEYOND) * (1 if number > 0 else -1)

@@ -1,4 +1,4 @@
-"""The largest magnitudes in a file: from its footer, and where that is silent from its rows."""
+"""The largest magnitudes in a file: from its footer, or from its rows where the footer has no statistics."""
 
 import contextlib
 import math
@@ -14,31 +14,31 @@ from gdpipe.source.files import reading
 from gdpipe.source.open_files import OpenFiles
 from gdpipe.source.source_file import SourceFile
 
-# of an entry that is kept: another meaning is another version
+# version of the cache's entries; an entry with another meaning needs another
 VERSION = 4
 
 
 class Cache(Protocol):
-    """Where plain values are kept between runs, under a description of all that they depend on."""
+    """A cache of plain values between runs, each entry under a description of all that it depends on."""
 
     def load(self, of: Any) -> dict[str, Any] | None:
-        """What was kept; None where there is nothing that is whole."""
+        """The entry; None where there is none that is whole."""
 
     def store(self, of: Any, entry: dict[str, Any]) -> None:
-        """Keep plain values, by name."""
+        """Write an entry: plain values, by name."""
 
     def discard(self, of: Any, complaint: str) -> None:
-        """Remove what cannot be used."""
+        """Remove an entry that cannot be used."""
 
 
 def largest_in_file(
-    opened: OpenFiles, file: SourceFile, names: Sequence[str], kept: Cache | None
+    opened: OpenFiles, file: SourceFile, names: Sequence[str], cache: Cache | None
 ) -> NDArray[np.float64]:
-    """The largest magnitude of each column of a file, shape (len(names),); what `Source.largest` puts together.
+    """The largest magnitude of each column of a file, shape (len(names),).
 
     Raises:
         DataError: The file cannot be read.
-        PublishError: What had to be read cannot be kept.
+        PublishError: The cache cannot be written.
     """
     largest = {name: abs(float(file.partition.get(name) or 0)) for name in names}
     silent: dict[int, list[str]] = {}
@@ -50,39 +50,39 @@ def largest_in_file(
             else:
                 largest[name] = max(largest[name], magnitude)
     if silent:
-        for name, size in _largest_read(opened, file, silent, kept).items():
+        for name, size in _largest_read(opened, file, silent, cache).items():
             largest[name] = max(largest[name], size)
     return np.array([largest[name] for name in names])
 
 
 def _largest_read(
-    opened: OpenFiles, file: SourceFile, silent: dict[int, list[str]], kept: Cache | None
+    opened: OpenFiles, file: SourceFile, silent: dict[int, list[str]], cache: Cache | None
 ) -> dict[str, float]:
-    """The largest magnitudes in those row groups and columns that the footer says nothing about."""
+    """The largest magnitudes in the row groups and columns for which the footer has no statistics."""
     of = {"largest": VERSION, "file": file.fingerprint, "silent": sorted(silent.items())}
-    largest = _kept(kept, of, set().union(*silent.values())) if kept else {}
+    largest = _cached(cache, of, set().union(*silent.values())) if cache else {}
     if largest:
         return largest
     with opened.reader(file) as parquet:
         for g, name in ((g, name) for g, names in silent.items() for name in names):
-            with reading(file.path, g):  # one by one: what is held is a page and a batch, however many there are
+            with reading(file.path, g):  # one column at a time, so that memory holds one page and one batch
                 for batch in parquet.iter_batches(LARGEST_BATCH, row_groups=[g], columns=[name], use_threads=False):
                     size = float(np.abs(numbers(batch, [name]).columns[0]).max(initial=0.0))
                     largest[name] = max(largest.get(name, 0.0), size)
-    if kept:
+    if cache:
         # JSON has no infinity
-        kept.store(of, {"largest": {name: size if math.isfinite(size) else None for name, size in largest.items()}})
+        cache.store(of, {"largest": {name: size if math.isfinite(size) else None for name, size in largest.items()}})
     return largest
 
 
-def _kept(kept: Cache, of: Any, names: set[str]) -> dict[str, float]:
-    """The magnitudes kept of it; none where they are not there, or cannot be those of these columns."""
-    entry = kept.load(of)
+def _cached(cache: Cache, of: Any, names: set[str]) -> dict[str, float]:
+    """The magnitudes in the cache; empty where it has none, or none that these columns can have."""
+    entry = cache.load(of)
     if entry is None:
         return {}
     with contextlib.suppress(AttributeError, KeyError, OverflowError, TypeError, ValueError):
         largest = {name: math.inf if size is None else float(size) for name, size in entry["largest"].items()}
         if largest.keys() == names and all(size >= 0 for size in largest.values()):
             return largest
-    kept.discard(of, "damaged (no columns have such magnitudes)")
+    cache.discard(of, "damaged (no columns have such magnitudes)")
     return {}

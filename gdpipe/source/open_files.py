@@ -1,4 +1,4 @@
-"""The files of a source as this process has them open: footers that it has parsed, and readers that wait for rows."""
+"""Access to the files of a source in one process: parsed footers, and readers that are open."""
 
 import contextlib
 import hashlib
@@ -16,30 +16,31 @@ from gdpipe.source.files import reading
 from gdpipe.source.footer import check_footer, parsed, read_footer
 from gdpipe.source.source_file import SourceFile
 
-# of footers, as they lie in their files, that stay parsed: ten times as much in memory. Some 1,500 files of 6 columns,
-# or one of 1,000 row groups of 20: where there are more, a parse is nothing beside the rows
+# bytes (in their files) of the footers that stay parsed; parsed, they take ten times as much. That is some 1,500 files
+# of 6 columns, or one of 1,000 row groups of 20 columns; with more, parsing takes little time beside reading the rows
 KEPT_BYTES = 2 * 2**20
-# a thread asks for the next shard, mostly of the same file, as soon as it has done one: few readers ever wait
+# readers that stay open; few are idle, as a thread goes on with the next shard at once, mostly of the same file
 IDLE_READERS = 4
 
 
 class OpenFiles:
     """Access to the files of one source; may be shared among threads.
 
-    A footer is parsed when its file is first opened, and kept as long as there is room; beyond that the one parsed last
-    is kept, and others are parsed again when they are asked for. A process that this is sent to parses its own.
+    A footer is parsed when its file is first opened, and stays in memory up to a limit. Beyond the limit only the
+    footer that was parsed last stays, and the others are parsed again when they are needed. The object is sent to other
+    processes without its footers.
 
     Attributes:
         filesystem: Where the files are.
-        read_bytes: Read at once of a column.
-        kept_bytes: Of the footers that are kept, as they lie in their files.
+        read_bytes: The bytes of a column that one read takes.
+        kept_bytes: The bytes (in their files) of the footers that stay parsed.
     """
 
     def __init__(self, filesystem: pafs.FileSystem) -> None:
         self.filesystem = filesystem
         self.read_bytes = DISK_READ_BYTES if filesystem.type_name == "local" else STORE_READ_BYTES
         self._lock = threading.Lock()
-        self._kept: dict[str | None, pq.FileMetaData] = {}
+        self._footers: dict[str | None, pq.FileMetaData] = {}
         self.kept_bytes = 0
         self._idle: list[tuple[str, pq.ParquetFile]] = []
 
@@ -47,29 +48,29 @@ class OpenFiles:
         return OpenFiles, (self.filesystem,)
 
     def footer(self, path: str) -> tuple[str, pq.FileMetaData]:
-        """The sha256 of a file's footer as it is now, and what it says.
+        """The sha256 of a file's footer as it is now, and its metadata.
 
         Raises:
             DataError: The file is not Parquet, damaged or encrypted.
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         with self.filesystem.open_input_file(path) as handle:
             footer = read_footer(path, handle)
         sha256 = hashlib.sha256(footer).hexdigest()
         metadata = self._parsed(sha256, footer)
-        check_footer(path, footer)  # what does not even parse is said better by Arrow
+        check_footer(path, footer)  # after Arrow, whose message is better for a footer that cannot be parsed
         return sha256, metadata
 
     def bounds(self, file: SourceFile, names: Sequence[str]) -> Iterator[tuple[int, dict[str, Bounds]]]:
-        """What the footer says of columns, for each row group that has rows: its index, and bounds by name.
+        """The index of each row group that has rows, and the bounds of columns in it by name, from the footer.
 
-        Columns that the file itself has not, or twice, or whose values its folder gives, are left out.
+        Columns that the file lacks or has twice, and partition columns, are left out.
 
         Raises:
             DataError: The file cannot be read, or has changed.
         """
         with reading(file.path):
-            metadata = self._kept.get(file.footer_sha256) or self._as_listed(file)[1]
+            metadata = self._footers.get(file.footer_sha256) or self._as_listed(file)[1]
             leaves = dict(zip(file.schema.names, first_leaves(file.schema), strict=True))
             columns = [
                 (name, leaves[name], metadata.schema.column(leaves[name]).physical_type, file.schema.field(name).type)
@@ -83,7 +84,7 @@ class OpenFiles:
 
     @contextlib.contextmanager
     def reader(self, file: SourceFile) -> Iterator[pq.ParquetFile]:
-        """A file's rows, for one thread at a time: opened anew only where no reader of the file waits.
+        """A reader of a file, for one thread: an idle one, or else a new one.
 
         Raises:
             DataError: The file cannot be read, or has changed.
@@ -94,7 +95,7 @@ class OpenFiles:
         if parquet is None:
             with reading(file.path):
                 handle, metadata = self._as_listed(file)
-                # pages are read as they are decoded: a row group is never in memory whole, however large it is
+                # without pre_buffer pages are read as they are decoded, so that no large row group is in memory whole
                 parquet = pq.ParquetFile(
                     handle,
                     metadata=metadata,
@@ -103,17 +104,17 @@ class OpenFiles:
                     buffer_size=self.read_bytes,
                     coerce_int96_timestamp_unit="us",
                 )
-        yield parquet  # one that has failed does not come back
+        yield parquet  # a reader that has failed is not used again
         with self._lock:
             self._idle = [*self._idle, (file.path, parquet)][-IDLE_READERS:]
 
     def close(self, file: SourceFile) -> None:
-        """Let go of a file's readers: who reads it again opens it, and finds out whether it has changed."""
+        """Drop a file's idle readers, so that the next read opens the file and notices a change."""
         with self._lock:
             self._idle = [(path, parquet) for path, parquet in self._idle if path != file.path]
 
     def _as_listed(self, file: SourceFile) -> tuple[Any, pq.FileMetaData]:
-        """A file, opened, with the footer that it had when it was listed.
+        """A file, opened again, and its footer, which must be that of the listing.
 
         Another footer may give a column another type, or end the process.
         """
@@ -125,9 +126,9 @@ class OpenFiles:
 
     def _parsed(self, sha256: str, footer: bytes) -> pq.FileMetaData:
         with self._lock:
-            if sha256 not in self._kept:
-                if self.kept_bytes > KEPT_BYTES:  # the last one makes room: those before it stay
-                    self.kept_bytes -= self._kept.popitem()[1].serialized_size
-                self._kept[sha256] = parsed(footer)
-                self.kept_bytes += self._kept[sha256].serialized_size
-            return self._kept[sha256]
+            if sha256 not in self._footers:
+                if self.kept_bytes > KEPT_BYTES:  # only the last footer is replaced
+                    self.kept_bytes -= self._footers.popitem()[1].serialized_size
+                self._footers[sha256] = parsed(footer)
+                self.kept_bytes += self._footers[sha256].serialized_size
+            return self._footers[sha256]

@@ -1,4 +1,4 @@
-"""Filters at work: which files, row groups and rows may pass, or do."""
+"""Filters applied to files, row groups and rows."""
 
 import dataclasses
 import functools
@@ -21,14 +21,14 @@ Compiled = list[list[tuple[str, Condition]]]
 
 
 class RowFilter:
-    """Filters of a source: alternatives, of which one must hold whole.
+    """Filters of a source: alternatives, which are lists of conditions; all conditions of one must hold.
 
     Args:
         filters: Rows to use, normalized.
         partitions: The partition columns.
 
     Attributes:
-        columns: Those that are asked for.
+        columns: The columns in the conditions.
 
     Raises:
         ConfigError: A value cannot be compared with a partition column.
@@ -37,23 +37,23 @@ class RowFilter:
     def __init__(self, filters: Filters, partitions: pa.Schema) -> None:
         self.columns = filter_columns(filters)
         self._partitions, self._groups = partitions, filter_groups(filters)
-        # the conditions that a folder's name answers
-        self._of_folders = [
+        # the conditions on partition columns
+        self._on_partitions = [
             [(c, _condition(partitions, c, operator, value)) for c, operator, value in group if c in partitions.names]
             for group in self._groups
         ]
 
     def alternatives(self, partition: dict[str, Any]) -> list[list[Filter]]:
-        """Those that a folder's partition values do not rule out: of the others its files may lack the columns."""
+        """The alternatives that a folder's partition values do not rule out; files may lack columns of the others."""
         known = partition_bounds(partition, 1)
         return [
             group
-            for group, of_folder in zip(self._groups, self._of_folders, strict=True)
-            if all(condition.may_pass(known[column]) for column, condition in of_folder)
+            for group, on_partitions in zip(self._groups, self._on_partitions, strict=True)
+            if all(condition.may_pass(known[column]) for column, condition in on_partitions)
         ]
 
     def compiled(self, file: SourceFile) -> Compiled:
-        """The conditions of a file's alternatives, for the types that the columns have in it.
+        """The conditions of a file's alternatives, compiled for its columns' types.
 
         Raises:
             ConfigError: A value cannot be compared with a column.
@@ -74,35 +74,35 @@ class RowFilter:
         return functools.reduce(pc.or_, of_groups)
 
     def pruned(self, file: SourceFile, known: Iterable[tuple[int, Mapping[str, Bounds]]]) -> SourceFile:
-        """The file, told which of its row groups may hold rows that pass, and whether all of its rows do.
+        """The file with `wanted_groups`, the row groups that may have rows that pass, and `filtered`.
 
         Args:
-            file: As its footer describes it.
-            known: Of each row group that has rows, its index and the bounds of `columns`; asked when it is needed.
+            file: The file with what its footer says.
+            known: The index of each row group that has rows, and the bounds of `columns` in it; read only if needed.
 
         Raises:
             ConfigError: A value cannot be compared with a column.
-            SchemaError: A column is there twice.
+            SchemaError: The file has a column twice.
         """
         for name in self.columns:
             if name not in file.partition and file.schema.names.count(name) > 1:
                 raise SchemaError(f"{file.path}: filter column {name!r} is there twice; rename one of them")
         if self._lacking(file):
-            return file  # `check` says so, when it is known whether another file has the column
+            return file  # `check` raises an error, once it is known whether another file has the column
         compiled = self.compiled(file) if any(file.group_rows) else []
         wanted, filtered = [], False
-        for g, of_group in known:
-            bounds = {**of_group, **partition_bounds(file.partition, file.group_rows[g])}
+        for g, bounds_in_group in known:
+            bounds = {**bounds_in_group, **partition_bounds(file.partition, file.group_rows[g])}
             if any(all(condition.may_pass(bounds[c]) for c, condition in group) for group in compiled):
                 wanted.append(g)
             filtered |= not any(not any(condition.may_fail(bounds[c]) for c, condition in group) for group in compiled)
         return dataclasses.replace(file, wanted_groups=tuple(wanted), filtered=filtered)
 
     def check(self, where: str, files: Sequence[SourceFile]) -> None:
-        """See that the files that were opened have the columns of the filters.
+        """Check that the opened files have the columns of the filters.
 
         Raises:
-            SchemaError: One is missing in all files, or in one.
+            SchemaError: A column is missing in all files, or in one.
         """
         having: dict[str, str] = {}
         for file in files:
@@ -117,7 +117,7 @@ class RowFilter:
                 raise not_everywhere(file.path, name, "filter", having[name])
 
     def _lacking(self, file: SourceFile) -> list[str]:
-        """The columns that a file has not, though its rows may be asked for them."""
+        """The columns in the file's alternatives that the file lacks; none where it has no rows."""
         asked = {column for group in self.alternatives(file.partition) for column, _, _ in group}
         return sorted(asked - {*file.partition, *file.schema.names}) if any(file.group_rows) else []
 

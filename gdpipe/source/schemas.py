@@ -1,4 +1,4 @@
-"""The columns of files that were written one by one: which there are, and one type for each."""
+"""The columns of a source whose files may differ: their names, and one type for each."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,10 @@ from gdpipe.source.source_file import SourceFile
 
 
 def variants(files: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
-    """The first file of each schema; one without rows has no say unless none has any.
+    """The first file of each schema, among the opened files with rows, or all opened files where none has rows.
 
-    Nor has one that its partition values rule out. What else the filters leave of a file depends on its statistics, and
-    which columns count must not.
+    Files that their partition values rule out are not opened. Other files count even if the filters match no row group
+    of them: that depends on statistics, and the columns of a source must not.
     """
     every = [file for file in files if file.is_opened]
     found: dict[pa.Schema, SourceFile] = {}
@@ -24,9 +24,9 @@ def variants(files: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
 
 
 def union(found: Sequence[SourceFile], partitions: pa.Schema) -> pa.Schema:
-    """All columns, in the order in which they are met, then the partition columns; a name that is there twice stays so.
+    """All columns in the order of the files, then the partition columns; a name that a file has twice stays twice.
 
-    Where no type holds what the files have under a name, the column has that of the first.
+    Where no type can hold the values of all files, a column has the type that it has in the first.
     """
     fields: list[pa.Field] = []
     for name in dict.fromkeys(name for file in found for name in file.schema.names):
@@ -47,7 +47,7 @@ def union(found: Sequence[SourceFile], partitions: pa.Schema) -> pa.Schema:
 
 
 def types_of(found: Sequence[SourceFile], name: str) -> list[tuple[pa.DataType, str]]:
-    """Each type that a column has somewhere, with a file that has it so."""
+    """The types of a column in the files, each with the first file that has it."""
     kinds: dict[pa.DataType, str] = {}
     for file in found:
         if name in file.schema.names:
@@ -56,20 +56,20 @@ def types_of(found: Sequence[SourceFile], name: str) -> list[tuple[pa.DataType, 
 
 
 def one_type(name: str, kinds: Sequence[tuple[pa.DataType, str]]) -> pa.DataType:
-    """The one type for a column of several: text is text however it is kept, instants keep the finest unit.
+    """The one type for a column that has several: Arrow's types of text become one, timestamps get the finest unit.
 
     Raises:
-        SchemaError: There is none.
+        SchemaError: There is no such type.
     """
-    told = [(plain(kind), path) for kind, path in kinds if not pa.types.is_null(kind)]  # nulls fit any type
-    if not told:
+    typed = [(plain(kind), path) for kind, path in kinds if not pa.types.is_null(kind)]  # nulls fit any type
+    if not typed:
         return pa.null()
-    joined = told[0][0]
-    for kind, path in told[1:]:
+    joined = typed[0][0]
+    for kind, path in typed[1:]:
         both = joined if kind == joined else _joined(joined, kind)
         if both is None:
             raise SchemaError(
-                f"{path}: column {name!r} is {kind}, but {told[0][0]} in {told[0][1]}; write both files with one type"
+                f"{path}: column {name!r} is {kind}, but {typed[0][0]} in {typed[0][1]}; write both files with one type"
             )
         joined = both
     return joined
@@ -100,7 +100,7 @@ def not_there(where: str, name: str, role: str, names: Sequence[str]) -> SchemaE
 
 
 def not_everywhere(path: str, name: str, role: str, has: str) -> SchemaError:
-    """The error for a column that one file has not, and another has."""
+    """The error for a column that one file lacks and another has."""
     return SchemaError(
         f"{path}: {role} column {name!r} is not there, but {has} has it; "
         "leave one of them out of the source, or write all files with the column"

@@ -1,4 +1,4 @@
-"""Parquet in: which files there are, and what their footers say."""
+"""A source: its files, with what their footers say."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ from gdpipe.source.open_files import OpenFiles
 from gdpipe.source.source_file import SourceFile, pandas_index, stored_fields
 
 if TYPE_CHECKING:
-    from gdpipe.source.row_filter import RowFilter  # loads pyarrow.compute, as slow to load as all else of Arrow
+    from gdpipe.source.row_filter import RowFilter  # it loads pyarrow.compute, which takes as long as the rest of Arrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Source:
     """All files of a source, in input order: sorted by path.
 
     Attributes:
-        location: As the user gave it, without credentials.
+        location: The path or URI that the user gave, without credentials.
         opened: Access to the files.
-        files: At least one; with filters some may be known by name only.
-        schema: All columns of the files that rows are read of, each with a type that holds the values of all, and the
-            partition columns.
+        files: At least one; files that the filters rule out are known by name only.
+        schema: All columns of the opened files, each with a type that holds the values of all, and the partition
+            columns.
         partitions: The partition columns.
-        variants: The first of those files with each schema.
+        variants: The first of the opened files with each schema.
         filters: Rows to use, normalized; None uses all.
-        passed_over: What lies among the files and is not read: names relative to the source.
+        passed_over: Other files and folders among them, which are not read: names relative to the source.
     """
 
     location: str
@@ -54,12 +54,12 @@ class Source:
 
     @classmethod
     def open(cls, location: str, filters: Any = None, listing: Listing | None = None) -> "Source":
-        """Find the files, and read the footers of those that their partition values do not rule out.
+        """The source at a location; footers are read of the files that their partition values do not rule out.
 
         Args:
             location: A file, a folder, a glob or a URI.
             filters: Rows to use, as `gdpipe.filters.normalized` takes them.
-            listing: The files, where they have just been looked for.
+            listing: The files, where they have just been listed.
 
         Raises:
             DataError: Nothing is there, or a file is not Parquet.
@@ -73,8 +73,8 @@ class Source:
             raise nothing_found(where, listing)
         names = [PurePosixPath(info.path).relative_to(listing.base) for info in listing.files]
         partitions = partitions_of(names)
-        of_folders = partition_schema(partitions)
-        row_filter = _row_filter(filters, of_folders)
+        partition_columns = partition_schema(partitions)
+        row_filter = _row_filter(filters, partition_columns)
         opened = OpenFiles(listing.filesystem)
         listed = [
             SourceFile(info.path, str(name), info.size, info.mtime_ns or 0, partition)
@@ -84,8 +84,8 @@ class Source:
         if row_filter is not None:
             row_filter.check(where, [file for file in files if file.is_opened])
         found = schemas.variants(files)
-        schema = schemas.union(found, of_folders)
-        return cls(where, opened, tuple(files), schema, of_folders, found, filters, listing.passed_over)
+        schema = schemas.union(found, partition_columns)
+        return cls(where, opened, tuple(files), schema, partition_columns, found, filters, listing.passed_over)
 
     @property
     def n_rows(self) -> int:
@@ -93,14 +93,14 @@ class Source:
         return sum(sum(f.group_rows) for f in self.files)
 
     def row_filter(self) -> "RowFilter | None":
-        """The filters at work."""
+        """The filters as they are applied; None where there are none."""
         return _row_filter(self.filters, self.partitions)
 
     def check_columns(self, names: Iterable[str], role: str) -> None:
-        """See that columns are there, in every file, with types that agree.
+        """Check that every file has these columns, with types that agree.
 
         Raises:
-            SchemaError: One is missing or differs.
+            SchemaError: A column is missing, or its types differ.
         """
         for name in names:
             self.check_there(name, role)
@@ -114,43 +114,43 @@ class Source:
                 self.unified(name)
 
     def check_there(self, name: str, role: str) -> None:
-        """See that a file at least has a column.
+        """Check that at least one file has a column.
 
         Raises:
-            SchemaError: None has.
+            SchemaError: No file has it.
         """
         if name not in self.schema.names:
             raise schemas.not_there(self.location, name, role, self.schema.names)
 
     def without(self, name: str) -> str | None:
-        """The first file, of those that rows are read of, that lacks a column; None where all have it."""
+        """The first of `variants` that lacks a column; None where all have it."""
         if name in self.partitions.names:
             return None
         return next((v.path for v in self.variants if name not in v.schema.names), None)
 
-    def largest(self, names: Sequence[str], kept: Cache | None = None) -> NDArray[np.float64]:
-        """A bound on the magnitude of each numeric column over all rows of the files opened; NaN does not count.
+    def largest(self, names: Sequence[str], cache: Cache | None = None) -> NDArray[np.float64]:
+        """A bound on the magnitude of each numeric column in all rows of the opened files, shape (len(names),).
 
-        From the footers; a column of which a footer says nothing is read. Shape (len(names),); infinite where an
-        infinity is in the data.
+        The bounds come from the footers, and from the rows where a footer has no statistics. NaN does not count; a
+        bound is infinite where an infinity is in the data.
 
         Args:
             names: The columns.
-            kept: Where to look for what had to be read, and to keep it; None reads it each time.
+            cache: The cache for magnitudes that come from rows; None reads the rows each time.
 
         Raises:
-            PublishError: It cannot be kept.
+            PublishError: The cache cannot be written.
         """
         totals = np.zeros(len(names))
         for file in filter(lambda file: file.is_opened, self.files):
-            totals = np.maximum(totals, largest_in_file(self.opened, file, names, kept))
+            totals = np.maximum(totals, largest_in_file(self.opened, file, names, cache))
         return totals
 
     def check_as_listed(self, file: SourceFile) -> None:
-        """See that a file that was read still has the size and time of its fingerprint.
+        """Check that a file that was read still has the size and time of its fingerprint.
 
         Raises:
-            DataError: It was changed, or is gone.
+            DataError: The file was changed, or is gone.
         """
         self.opened.close(file)
         with reading(file.path):
@@ -168,19 +168,19 @@ class Source:
         return pa.field(name, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
 
     def numeric_somewhere(self) -> set[str]:
-        """Columns that are numbers in one file at least."""
+        """The columns that are numbers in at least one file."""
         return {field.name for v in self.variants for field in v.schema if is_numeric(field.type)}
 
     def index_columns(self) -> set[str]:
-        """Columns that pandas wrote of a table's index."""
+        """The columns that pandas wrote for the index of a table."""
         return {name for file in self.files for name in file.index}
 
     def resolution(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """The relative rounding that each column's values carry, shape (len(names),)."""
+        """The relative rounding error of each column's values, shape (len(names),)."""
         return np.array([max(resolution(kind) for kind, _ in self._types(name)) for name in names])
 
     def _types(self, name: str) -> list[tuple[pa.DataType, str]]:
-        # the values of a partition column are the folder's, whatever the file has under that name
+        # a partition column has the folder's values, even if the file has a column of that name
         if name in self.partitions.names:
             return [(self.partitions.field(name).type, self.location)]
         return schemas.types_of(self.variants, name)
@@ -195,10 +195,10 @@ def _row_filter(filters: Filters | None, partitions: pa.Schema) -> "RowFilter | 
 
 
 def _opened(opened: OpenFiles, listed: Sequence[SourceFile], row_filter: "RowFilter | None") -> list[SourceFile]:
-    """Each file with the row groups that can hold rows that pass; what its partition values rule out is not opened.
+    """The files with their row groups that may have rows that pass; files that partition values rule out stay closed.
 
-    A schema that many files have is kept once: there may be a hundred thousand. Where no file is left, files are opened
-    until one has rows, whose columns are the source's.
+    Files of the same schema share one object, as there may be a hundred thousand files. Where all files are ruled out,
+    files are opened until one has rows; its columns are the source's.
     """
     schemas_met: dict[pa.Schema, pa.Schema] = {}
 
@@ -218,7 +218,7 @@ def _opened(opened: OpenFiles, listed: Sequence[SourceFile], row_filter: "RowFil
 
 
 def _described(opened: OpenFiles, file: SourceFile, schemas_met: dict[pa.Schema, pa.Schema]) -> SourceFile:
-    """A file, as its footer describes it."""
+    """The file with what its footer says."""
     with reading(file.path):
         footer_sha256, metadata = opened.footer(file.path)
         written = metadata.schema.to_arrow_schema()

@@ -11,26 +11,26 @@ NO_COLUMNS = pa.schema([])
 
 
 def listed(path: str, size: int, modified_ns: int) -> dict[str, Any]:
-    """What a listing says of a file: its part of a fingerprint."""
+    """The part of a file's fingerprint that a listing gives."""
     return {"path": path, "bytes": size, "modified_ns": modified_ns}
 
 
 def without_views(kind: pa.DataType) -> pa.DataType:
-    """The type without views, of which Arrow takes no rows."""
+    """The type without views, for which Arrow cannot filter rows."""
     if pa.types.is_string_view(kind):
         return pa.string()
     return pa.binary() if pa.types.is_binary_view(kind) else kind
 
 
 def stored_fields(schema: pa.Schema, int96: Set[str]) -> list[pa.Field]:
-    """The columns of a file as they are read, whatever this process has imported: extension types by what they store.
+    """The columns of a file as they are read: extension types by what they store, whatever the process has imported.
 
-    An extension of text is that text; one of anything else, such as a period of pandas, stays opaque: its numbers mean
-    something that only its library knows.
+    An extension of text is read as text. Any other, such as a period of pandas, is opaque: only its library knows what
+    its numbers mean.
 
     Args:
-        schema: As the footer has it.
-        int96: Columns of 96-bit timestamps, which are read as microseconds: nanoseconds end in the year 2262.
+        schema: The schema in the footer.
+        int96: Columns of 96-bit timestamps; they are read as microseconds, as nanoseconds end in the year 2262.
     """
     fields = []
     for field in schema:
@@ -46,31 +46,31 @@ def stored_fields(schema: pa.Schema, int96: Set[str]) -> list[pa.Field]:
 
 
 def pandas_index(schema: pa.Schema) -> tuple[str, ...]:
-    """The columns that pandas wrote of a table's index, as it notes them in the file."""
+    """The columns that pandas wrote for the index of a table, by its note in the file."""
     try:
         columns = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
-        return tuple(name for name in columns if isinstance(name, str))  # a range has no column
+        return tuple(name for name in columns if isinstance(name, str))  # an index that is a range has no column
     except (KeyError, TypeError, ValueError):
         return ()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One Parquet file: as it is listed, and as its footer describes it once it is opened.
+    """A Parquet file, as it is listed, and with what its footer says once it is opened.
 
     Attributes:
-        path: Where the filesystem finds it.
-        name: Relative to the source, as predictions and messages name it.
+        path: The path in the filesystem.
+        name: The path relative to the source, as in predictions and messages.
         size: Bytes.
         modified_ns: Time of the last change, in nanoseconds since 1970.
         partition: Values of the hive partition columns.
-        footer_sha256: Of the file's metadata: it changes when any value does that a footer knows of. None where its
-            partition values rule out all of its rows, and nobody opened it: then it has no columns and row groups here.
+        footer_sha256: The sha256 of the footer, which changes with every value in its statistics. None where the file
+            was not opened, since its partition values rule out all rows; its columns and row groups are then empty.
         schema: Names and types of the columns in the file itself.
-        group_rows: Rows of each row group.
+        group_rows: The number of rows in each row group.
         wanted_groups: The row groups that the filters may match.
-        filtered: Whether the filters may leave out any of its rows; where not, nobody need evaluate them.
-        index: Columns that pandas wrote of a table's index.
+        filtered: Whether the filters may leave out rows; if not, they need not be evaluated.
+        index: The columns that pandas wrote for the index of a table.
     """
 
     path: str
@@ -86,15 +86,15 @@ class SourceFile:
     index: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
-        """Whether the file has a column, itself or by its folder."""
+        """Whether the file has a column, stored in it or as a partition column."""
         return name in self.partition or name in self.schema.names
 
     @property
     def is_opened(self) -> bool:
-        """Whether its footer was read."""
+        """Whether the footer was read."""
         return self.footer_sha256 is not None
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What tells this file from any other, and from itself before a change."""
+        """The values by which this file differs from any other, and from itself before a change."""
         return {**listed(self.path, self.size, self.modified_ns), "footer_sha256": self.footer_sha256}

@@ -1,4 +1,4 @@
-"""A walk through the folders of a source: which files may be data, under which names, and what is passed over."""
+"""A walk through the folders of a source, for the files that may be data and what is passed over."""
 
 import dataclasses
 import fnmatch
@@ -15,11 +15,11 @@ from gdpipe.errors import DataError
 from gdpipe.source.formats import ICEBERG, OUTPUT_NAMES, is_output, is_run, refusal, table_format
 
 SUFFIXES = (".parquet", ".pq", ".parq")
-# files that Hadoop leaves beside the data: checksums, and folders of stores that have none
+# endings of files that Hadoop leaves beside the data: checksums, and markers for folders in object stores
 MARKERS = (".crc", "_$folder$")
 
 ANY = "**"
-# what of a glob may still follow, one for each way in which the folders so far match it
+# the parts of a glob that may still follow, for each way in which the folders so far match it
 Ways = frozenset[tuple[str, ...]]
 # what a name in a folder stands for; "other" is a pipe, a socket or a device
 Kind = Literal["file", "folder", "link", "other"]
@@ -30,9 +30,9 @@ class Found:
     """A name of a file that may be data.
 
     Attributes:
-        path: Where the filesystem finds it.
+        path: The path in the filesystem.
         linked: Whether a link is on the way.
-        sure: Whether its name says that it is Parquet, or a glob asks for it; else its content decides.
+        sure: Whether the name ends as Parquet's, or a glob matches it; else the content decides.
     """
 
     path: str
@@ -45,12 +45,12 @@ class _Folder:
     """A folder to look into.
 
     Attributes:
-        path: Where the filesystem finds it.
-        real: The same without links.
+        path: The path in the filesystem.
+        real: The path without links.
         linked: Whether a link is on the way.
-        ways: What of a glob may still follow.
+        ways: The parts of a glob that may still follow.
         whole: Whether all files in it count, whatever `ways` says.
-        own: Whether gdpipe writes it.
+        own: Whether gdpipe wrote it.
     """
 
     path: str
@@ -62,18 +62,18 @@ class _Folder:
 
 
 class Walk:
-    """What lies in a folder and in those below it: first as it lies there, then behind links, in order of path.
+    """The files in a folder and in those below it: first without links, then behind links, in order of path.
 
     Each folder is looked into once, so links may lead in circles.
 
     Args:
-        filesystem: Where the folder is; links are known on a disk only.
+        filesystem: The filesystem of the folder; only disks have links.
         base: The folder.
         pattern: The parts of a glob below it; None takes the folder whole.
 
     Attributes:
-        files: By real path, the names under which each file was found.
-        passed_over: What cannot be data, relative to the base; a folder's name ends with '/'.
+        files: The names under which each file was found, by its real path.
+        passed_over: Files and folders that cannot be data, relative to the base; a folder's name ends with '/'.
         followed: The real folders that links lead to, or into.
 
     Raises:
@@ -112,9 +112,9 @@ class Walk:
         if found := table_format(entries, inside):
             if folder.whole:
                 raise refusal(folder.path, found)
-            self._tables.append((folder.path, found))  # a glob may have no use for it
+            self._tables.append((folder.path, found))  # refused below only where the glob matches a file in it
         if folder.own or (folder is not self._base and is_run(entries)):
-            # only a glob that names each folder on the way asks for what gdpipe wrote
+            # files of gdpipe are found only by a glob that names each folder on the way
             ways = frozenset(parts for parts in folder.ways if parts and parts[0] != ANY)
             if not ways:
                 self._pass_over(f"{folder.path}/")
@@ -137,12 +137,12 @@ class Walk:
             self.followed.add(os.path.dirname(real))
         if kind == "folder":
             if self._base.real.startswith(os.path.join(real, "")):
-                self._pass_over(f"{path}/")  # a folder above: its other files are not in the source
+                self._pass_over(f"{path}/")  # a link to a folder above, whose other files are not in the source
                 return
             below = _Folder(path, real, linked, ways, counts, own)
             (self._links if is_link else self._folders).append(below)
         elif own:
-            return  # the pointer to the latest run, which tells no more than the folder of runs
+            return  # latest.json, which needs no notice beside the folder of runs
         elif counts and kind == "file":
             sure = _is_matched(ways) or name.lower().endswith(SUFFIXES)
             self.files.setdefault(real, []).append(Found(path, linked, sure))
@@ -154,7 +154,7 @@ class Walk:
 
 
 def _on_disk(folder: str) -> dict[str, Kind]:
-    """What lies in a folder on a disk, by name; nothing where there is no such folder."""
+    """The kind of each name in a folder on a disk; empty where there is no such folder."""
     try:
         with os.scandir(folder) as found:
             return {entry.name: _kind(entry) for entry in found}
@@ -169,12 +169,12 @@ def _kind(entry: "os.DirEntry[str]") -> Kind:
 
 
 def _keys_below(filesystem: pafs.FileSystem, base: str) -> dict[str, dict[str, Kind]]:
-    """What lies in each folder of an object store, by name; listed at once, as a thousand keys take one request."""
+    """The kind of each name in each folder of an object store; one listing, as a thousand keys take one request."""
     folders: dict[str, dict[str, Kind]] = {}
     for info in filesystem.get_file_info(pafs.FileSelector(base, recursive=True, allow_not_found=True)):
         path = PurePosixPath(info.path)
         kind: Kind = "file" if info.is_file else "folder"
-        # not every store lists the folders that its keys only imply
+        # some stores do not list folders, which are only parts of their keys
         while str(path) != base and path.name not in folders.setdefault(str(path.parent), {}):
             folders[str(path.parent)][path.name] = kind
             path, kind = path.parent, "folder"
@@ -182,10 +182,10 @@ def _keys_below(filesystem: pafs.FileSystem, base: str) -> dict[str, dict[str, K
 
 
 def kind_behind(link: str) -> Kind:
-    """What a link leads to.
+    """The kind of a link's target.
 
     Raises:
-        DataError: It leads nowhere.
+        DataError: The link leads nowhere.
     """
     try:
         mode = os.stat(link).st_mode
@@ -198,19 +198,19 @@ def kind_behind(link: str) -> Kind:
 
 
 def relative(path: str, base: str) -> str:
-    """A path below a folder, as seen from there."""
+    """A path relative to a folder above it."""
     return path[len(base) :].lstrip("/")
 
 
 def is_hidden(name: str, kind: Kind) -> bool:
-    """Whether a name says that it is nobody's data; a folder `_day=1` is a partition all the same."""
+    """Whether a name means that it is not data; a folder `_day=1` is a partition all the same."""
     if name.startswith("_") and "=" in name and kind != "file":
         return False
     return name.startswith((".", "_")) or (kind != "folder" and name.endswith(MARKERS))
 
 
 def _after(ways: Ways, name: str) -> Ways:
-    """What may follow once a name has followed; ANY stands for any number of names."""
+    """The parts that may still follow after one more name; ANY stands for any number of names."""
     after = set()
     for way in ways:
         parts = way
@@ -223,5 +223,5 @@ def _after(ways: Ways, name: str) -> Ways:
 
 
 def _is_matched(ways: Ways) -> bool:
-    """Whether nothing need follow."""
+    """Whether no further name is needed to match the glob."""
     return any(all(part == ANY for part in parts) for parts in ways)
