@@ -1,4 +1,4 @@
-"""Each input file's sums, kept from one run to the next: a retrain reads only the files that are new."""
+"""Cached sums of each input file, so that a retrain reads only files that are new."""
 
 import contextlib
 import functools
@@ -26,18 +26,18 @@ logger = logger_named(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CachedSums:
-    """The sums of a source's files, as one run wants them.
+    """Access to the cached sums of a source's files, for the columns and filters of one run.
 
     Attributes:
-        cache: Where they are kept.
-        work: How they are made.
+        cache: The cache of the output.
+        work: The function that sums a shard.
     """
 
     cache: Cache
     work: SumShard
 
     def load(self, file: SourceFile) -> Sums | None:
-        """A file's sums, if they were kept and are whole."""
+        """A file's sums; None where the cache has none that are whole."""
         of = self._of(file)
         entry = self.cache.load(of)
         if entry is None:
@@ -53,7 +53,7 @@ class CachedSums:
         return sums
 
     def _contradictions(self, file: SourceFile, sums: Sums) -> Iterator[str]:
-        """Reasons why these cannot be the sums of a file's rows; none where they may be."""
+        """Reasons why these sums cannot be those of a file's rows; empty where they can be."""
         moments, account, columns = sums.moments, sums.account, self.work.columns
         assert isinstance(moments, Moments)
         weighted, grid = columns.weight is not None, self.work.exponents.tolist()
@@ -81,7 +81,7 @@ class CachedSums:
         yield from contradictions(moments, sums.largest, sums.least_weight)
 
     def store(self, file: SourceFile, sums: Sums) -> None:
-        """Keep a file's sums.
+        """Write a file's sums to the cache.
 
         Raises:
             PublishError: They cannot be written.
@@ -89,16 +89,16 @@ class CachedSums:
         self.cache.store(self._of(file), sums.to_json())
 
     def _of(self, file: SourceFile) -> dict[str, Any]:
-        """All that a file's sums depend on, in plain words."""
+        """All that a file's sums depend on, as plain values."""
         columns, filters = self.work.columns, self.work.source.filters if file.filtered else None
         return {
             "version": VERSION,
             "file": file.fingerprint,
             "columns": [_column(file, name) for name in columns.fitted],
             "weighted": columns.weight is not None,
-            # a filter that keeps every row of a file is no filter: a year of monthly windows reads every file once
+            # None where all rows of the file pass: a year of monthly windows then reads every file once
             "filters": _plain(filters) if filters else None,
-            # what it lacks is asked for in alternatives that its partition rules out
+            # columns that the file lacks are only in alternatives that its partition values rule out
             "filtered_by": [_column(file, name) for name in filter_columns(filters) if file.has(name)],
             "grid": self.work.exponents.tolist(),
         }
@@ -107,42 +107,43 @@ class CachedSums:
 def sums_by_file(
     work: SumShard, parts: Sequence[Shard], cache: Cache | None, executor: Executor
 ) -> Iterator[tuple[int, Sums, bool]]:
-    """Each file's index, its sums, and whether they were kept: first those that were, then the others as they come.
+    """The index of each file, its sums, and whether they were cached; first the cached ones, then the others.
 
-    A file's sums are kept as soon as its last shard is summed: a run that is killed leaves them to the next.
+    A file's sums are written to the cache as soon as its last shard is summed, so that the next run finds them even if
+    this one is killed.
 
     Raises:
         DataError: A file is damaged, or was changed while it was read.
-        PublishError: Sums cannot be kept.
+        PublishError: The cache cannot be written.
     """
-    source, kept = work.source, CachedSums(cache, work) if cache else None
+    source, cached = work.source, CachedSums(cache, work) if cache else None
     waiting: list[Shard] = []
     for f, shards in itertools.groupby(parts, key=lambda shard: shard.file):
-        if kept and (sums := kept.load(source.files[f])):
+        if cached and (sums := cached.load(source.files[f])):
             yield f, sums, True
         else:
             waiting += shards
     files, to_read = (len({shard.file for shard in which}) for which in (parts, waiting))
     if to_read < files:
         logger.info("sums of %s files kept, %s to read", f"{files - to_read:,}", f"{to_read:,}")
-    # closed, so that nobody reads on where sums cannot be kept
+    # closed, so that reading ends where the cache cannot be written
     with contextlib.closing(reported(executor.map(work, waiting), source, waiting, "read")) as results:
         cells = itertools.chain.from_iterable(result.items() for result in results)
         for f, of_file in itertools.groupby(cells, key=lambda cell: cell[0]):
             sums = functools.reduce(Sums.__add__, (part for _, part in of_file))
             source.check_as_listed(source.files[f])
-            if kept:
-                kept.store(source.files[f], sums)
+            if cached:
+                cached.store(source.files[f], sums)
             yield f, sums, False
 
 
 def _column(file: SourceFile, name: str) -> list[Any]:
-    # a partition column's value is the folder's, whatever the file has under that name
+    # a partition column has the folder's value, even if the file has a column of that name
     if name in file.partition:
         return [name, "partition", file.partition[name]]
     return [name, str(file.schema.field(name).type)]
 
 
 def _plain(filters: Filters) -> list[list[list[str]]]:
-    """Values as Python writes them: 6, '6' and 6.0 are three."""
+    """Filters with values as Python writes them, so that 6, '6' and 6.0 differ."""
     return [[[column, how, repr(value)] for column, how, value in group] for group in filter_groups(filters)]

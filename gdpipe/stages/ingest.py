@@ -30,32 +30,32 @@ from gdpipe.store.runs import place_at
 
 logger = logger_named(__name__)
 
-# weights farther apart than this would lose digits on their common grid
+# largest ratio of two weights; with a larger one the smaller weights lose digits on the common grid
 WEIGHT_RANGE = 1e9
-# the most that a value may be rounded, in standard deviations of its column
+# largest step of the grid, in standard deviations of the column
 COARSEST_STEP = 2.0**-32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ingested:
-    """What the first scan learned.
+    """The result of the first scan.
 
     Attributes:
         source: The files.
-        columns: Their parts.
-        shards: How the rows were shared out.
-        budget: What a process may hold of the source.
-        largest: Largest magnitude of each of `columns.fitted` in the rows used.
-        least_weight: The smallest positive weight used; 1 where rows are unweighted.
-        whole_weights: Whether every weight is an integer, and so may stand for repeated rows.
+        columns: The columns by their role.
+        shards: The row groups that are worked on together.
+        budget: The part of the source that a process may have in memory.
+        largest: Largest magnitude of each of `columns.fitted` in the rows used, shape (k,).
+        least_weight: The least positive weight used; 1 where rows are unweighted.
+        whole_weights: Whether every weight is an integer, and so can be a number of repeated rows.
         moments: Sums over the rows used.
-        rows: What became of all rows.
-        notices: What a person should know, one line each.
-        scanned: Rows that passed the filters in the files that this run read, by index; the others' sums were kept.
+        rows: Counts of rows read, used and left out.
+        notices: Notices for the user, one line each.
+        scanned: Rows that passed the filters in each file that was read, by index; sums of other files were cached.
         predicted: Indices of the files whose rows are to be predicted.
-        to_predict: What the first scan learned of their rows.
+        to_predict: Sums over the rows of these files.
         unpredicted: Sums over the rows used of all other files.
-        start: What the run found when it started.
+        start: The previous run and the source, as the run found them.
     """
 
     source: Source
@@ -75,22 +75,22 @@ class Ingested:
     start: Start
 
     def sums_of(self, file: int) -> str | None:
-        """Where a file's sums come from: `read` or `kept`; None where the filters leave nothing of it."""
+        """The origin of a file's sums: `read`, or `kept` (from the cache); None where filters rule out all rows."""
         if not self.source.files[file].wanted_groups:
             return None
         return "read" if file in self.scanned else "kept"
 
 
 def ingest(config: TrainingConfig, executor: Executor, start: Start | None = None, *, keep: bool = True) -> Ingested:
-    """Sum over the source: files whose sums were kept are not read.
+    """The sums over a source; a file whose sums are cached is not read.
 
-    `start` is what the run found when it started; None looks for it now. Exact sums are looked for in, and added to,
+    `start` is the previous run and the source, as the run found them; None looks for them now. Exact sums are cached in
     `OUTPUT/moments/`, unless `keep` is false.
 
     Raises:
         DataError: The input is missing, damaged, or not fit for use.
         SchemaError: A column is missing, not numeric, or differs between files.
-        PublishError: Sums cannot be kept.
+        PublishError: The cache cannot be written.
     """
     start = start or Start(config)
     source = start.take_source()
@@ -110,7 +110,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     gathering = _Gathering(parts, cache, predicted, at_most(budget.readers, executor))
     sums = gathering.total(work)
     counts = sums.account
-    # features that nobody named, and that no row has
+    # features that are null in every row; an error follows where the user named them
     empty = [j for j in range(len(columns.features)) if counts.missing[j] == counts.read > 0]
     if empty and config.features is None:
         notices += (f"left out, null in every row: {', '.join(columns.features[j] for j in empty)}",)
@@ -118,7 +118,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         columns, sums = work.columns, gathering.total(work)
     _check(config, columns, source, sums)
     if exact and _is_coarse(work, sums):
-        # rows that are not used, left out by filters or for a null, hold far larger values than those that are
+        # rows that are left out, by filters or for a null, have far larger values than those that are used
         work = dataclasses.replace(work, largest=sums.largest)
         sums = gathering.total(work)
     if config.weight:
@@ -150,11 +150,11 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
 
 @dataclass(slots=True, eq=False)
 class _Gathering:
-    """Sums over all files, perhaps more than once: on a finer grid, or of fewer columns.
+    """Sums over all files, which may be needed again: on a finer grid, or of fewer columns.
 
     Attributes:
         predicted: Indices of the files whose rows are to be predicted.
-        scanned: Rows that passed in the files that were read for it, by index.
+        scanned: Rows that passed the filters in each file that was read, by index.
         cells: The last sums over the rows of `predicted` (True), and over all others (False).
     """
 
@@ -167,15 +167,15 @@ class _Gathering:
 
     def total(self, work: SumShard) -> Sums:
         self.cells = {True: work.nothing(), False: work.nothing()}
-        for f, sums, is_kept in sums_by_file(work, self.parts, self.cache, self.executor):
+        for f, sums, is_cached in sums_by_file(work, self.parts, self.cache, self.executor):
             self.cells[f in self.predicted] += sums
-            if not is_kept:
+            if not is_cached:
                 self.scanned[f] = sums.account.read
         return self.cells[True] + self.cells[False]
 
 
 def _is_coarse(work: SumShard, sums: Sums) -> bool:
-    """Whether the grid, which suits the largest values of all rows, rounds the rows used more than it may."""
+    """Whether the grid, made for the largest values of all rows, is too coarse for the rows used."""
     wanted = grid_exponents(sums.largest)
     moved = work.exponents > wanted
     if not moved.any():
@@ -211,7 +211,7 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: Sums)
 
 
 def _check_products(columns: Columns, source: Source, largest: NDArray[np.float64]) -> None:
-    """Weights and values together, where sums are float64 and weights have no grid of their own."""
+    """Check that float64 holds the products of weights and values, for sums in float64."""
     weight = float(largest[-1])
     for j in beyond_float64(largest[:-1], weight) if weight else ():
         raise DataError(
@@ -221,7 +221,7 @@ def _check_products(columns: Columns, source: Source, largest: NDArray[np.float6
 
 
 def _check_weights(name: str, source: Source, sums: Sums) -> tuple[str, ...]:
-    """Weights share one grid: the smallest must still have digits on it."""
+    """Notices about the weights, after a check that the least has enough digits on the weights' common grid."""
     largest = float(sums.largest[-1])
     if not 1 / LARGEST_SCALE <= largest <= LARGEST_SCALE or largest > sums.least_weight * WEIGHT_RANGE:
         raise DataError(

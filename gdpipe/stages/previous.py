@@ -1,4 +1,4 @@
-"""The run that is published now: the one that a new fit is compared with."""
+"""The previous run, published before, with which a new fit is compared."""
 
 import functools
 import json
@@ -21,31 +21,31 @@ from gdpipe.store.artifacts import read_artifact
 from gdpipe.store.place import Place
 from gdpipe.store.runs import find_latest, place_at, read_manifest
 
-# characters; the whole is in that run's manifest
+# characters; all of them are in that run's manifest
 LONGEST_FILTERS = 200
 
 
 class Start:
-    """What a run finds when it starts: the run before it, and its source; each is looked up once, for all stages."""
+    """The previous run and the source, as a run finds them when it starts; each is looked up once, for all stages."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self._config = config
 
     @functools.cached_property
     def previous(self) -> Place | None:
-        """The folder of the run before; None where nothing has been published yet.
+        """The folder of the previous run; None where nothing has been published yet.
 
         Raises:
-            PublishError: `latest.json` is damaged or cannot be read; the next one that asks reads it again.
+            PublishError: `latest.json` is damaged or cannot be read; the next access reads it again.
         """
         return find_latest(place_at(self._config.output))
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any] | None:
-        """What the run before says of itself; None where there is none.
+        """The manifest of the previous run; None where there is none.
 
         Raises:
-            PublishError: Likewise, or its manifest.
+            PublishError: `latest.json` or the manifest is damaged or cannot be read.
         """
         return None if self.previous is None else read_manifest(self.previous)
 
@@ -73,7 +73,7 @@ class Start:
         return Source.open(self._config.source, self._config.filters, self.listing)
 
     def take_source(self) -> Source:
-        """The source, opened, for the stage that reads it: one that is tried again gets it as it is by then.
+        """The source, opened, for the stage that reads it; a retry of the stage opens it again.
 
         Raises:
             DataError: It cannot be read.
@@ -87,7 +87,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One line of a fit: a feature may be called like the target or the intercept of another run."""
+    """A term with its role, since a feature may have the name of the target or intercept of another run."""
 
     role: str  # intercept, feature or target
     name: str
@@ -95,17 +95,17 @@ class Term:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublishedFit:
-    """A fit as its tables tell it; made alike from a run that is on disk and from one about to be.
+    """A fit, read from the tables of a run that is published or about to be.
 
     Attributes:
         run_id: The run's name.
-        fit_intercept: Whether it has an intercept.
+        fit_intercept: Whether the fit has an intercept.
         terms: The intercept if there is one, the features, the target; shape (k,).
-        fitted: Their numbers, in that order.
+        fitted: The numbers of the terms, in that order.
         r2: Share of the target's variance explained.
-        rmse: In target units.
-        filters: Those of its rows, as JSON has them; None where it had all.
-        weight: The column of its weights; None where it had none.
+        rmse: Root mean squared error, in target units.
+        filters: The filters of its rows, in JSON's types; None where there were none.
+        weight: The column of its weights; None where there was none.
     """
 
     run_id: str
@@ -121,15 +121,16 @@ class PublishedFit:
     def of(
         cls, run_id: str, target: str, parameters: pa.Table, metrics: pa.Table, settings: Mapping[str, Any]
     ) -> "PublishedFit":
-        """From the two tables and the settings, as a manifest has them.
+        """The fit in two tables and the settings of a manifest.
 
-        KeyError, TypeError, ValueError or IndexError where they are not such.
+        Raises:
+            KeyError, TypeError, ValueError, IndexError: The tables or settings are damaged.
         """
         fit_intercept, filters = bool(settings["fit_intercept"]), settings["filters"]
         _conditions(filters)
         rows, quality = parameters.to_pylist(), metrics.to_pylist()[0]
         roles = ["intercept" if fit_intercept else "feature", *["feature"] * (len(rows) - 1), "target"]
-        # a constant is published with a scale of 1, to divide by; without an intercept no mean is taken out
+        # the scale of a constant is 1 in the table, to divide by; without an intercept means are not subtracted
         scales = [0.0 if row["status"] == "constant" else row["scale"] for row in rows]
         means = [*(row["mean"] for row in rows), quality["target_mean"]]
         fitted = Fitted(
@@ -152,17 +153,17 @@ class PublishedFit:
 
     @property
     def intercept(self) -> float:
-        """In target units; 0 without one."""
+        """The intercept in target units; 0 where there is none."""
         return float(self.fitted.estimate[0]) if self.fit_intercept else 0.0
 
     @property
     def coef(self) -> dict[str, float]:
-        """The features that matter: name and coefficient, those of 0 left out."""
+        """The coefficients other than 0, by feature."""
         pairs = zip(self.terms, self.fitted.estimate.tolist(), strict=True)
         return {term.name: estimate for term, estimate in pairs if term.role == "feature" and estimate}
 
     def differences(self, other: "PublishedFit") -> tuple[str, ...]:
-        """How its rows or weights differ from another run's, one line each, in words about its own."""
+        """Differences of rows or weights from another run, one line each, about this run's."""
         lines = []
         if _conditions(self.filters) != _conditions(other.filters):
             text = "no filters" if self.filters is None else f"filters {json.dumps(self.filters)}"
@@ -173,7 +174,7 @@ class PublishedFit:
 
 
 def _conditions(filters: Filters | None) -> frozenset[Any]:
-    """Filters without what makes no difference: the order and nesting of conditions, = for ==."""
+    """Filters as sets, which are equal despite another order or nesting of conditions, or = for ==."""
     return frozenset(
         frozenset((column, operator.replace("==", "="), _comparable(value)) for column, operator, value in group)
         for group in ([] if filters is None else filter_groups(filters))
@@ -187,10 +188,10 @@ def _comparable(value: Any) -> Any:
 
 
 def latest_fit(start: Start) -> PublishedFit | None:
-    """The fit that was published before; None where there is none.
+    """The fit of the previous run; None where there is none.
 
     Raises:
-        PublishError: It is damaged, has just been removed, or is not a training run.
+        PublishError: The run is damaged, was just removed, or is not a training run.
     """
     folder, manifest = start.previous, start.manifest
     if folder is None or manifest is None:

@@ -1,4 +1,4 @@
-"""What the published run was made of, and so what is left to do."""
+"""Comparison with the published run: whether anything has changed, and which files are new."""
 
 import json
 import platform
@@ -19,15 +19,15 @@ FINGERPRINT = ("path", "bytes", "modified_ns", "footer_sha256")
 
 
 def versions() -> dict[str, str]:
-    """Of Python, of this program, and of what computes in it."""
+    """The versions of Python, gdpipe and the packages that compute."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def nothing_to_do(config: TrainingConfig, start: Start) -> Place | None:
-    """The published run's folder, if a run now would be that run again; None where there is something to do.
+    """The published run's folder, if a new run would give the same; None where there is something to do.
 
-    The same settings, the same program, the same files by fingerprint, and all that was published still there, by size
-    (`gdpipe verify` has the checksums). No row is read, and footers only where the files' names, sizes and times agree.
+    The settings, versions and files (by fingerprint) must be the same, and all published files must be there with their
+    sizes (`gdpipe verify` checks checksums). Rows are not read, and footers only where names, sizes and times agree.
     """
     manifest = _published(start)
     if config.force or manifest is None or start.previous is None:
@@ -43,22 +43,22 @@ def nothing_to_do(config: TrainingConfig, start: Start) -> Place | None:
 
 
 def files_to_predict(config: TrainingConfig, source: Source, start: Start) -> frozenset[int]:
-    """Indices of the files whose rows `predict` asks for.
+    """Indices of the files whose rows are to be predicted by the setting `predict`.
 
-    `new` are those that the published run did not have, or not as they are now: all of them where there is no run.
-    A file of which its filters left nothing is one that it did not have.
+    With `new` these are the files that the published run did not use, or that have changed since; all where there is no
+    such run. A file of which that run's filters left no row was not used.
     """
     if config.predict != "new":
         return frozenset(range(len(source.files)) if config.predict == "all" else ())
-    had = [entry for entry in (_published(start) or {"inputs": ()})["inputs"] if entry.get("sums")]
-    known = {tuple(entry[name] for name in FINGERPRINT) for entry in had}
+    used = [entry for entry in (_published(start) or {"inputs": ()})["inputs"] if entry.get("sums")]
+    known = {tuple(entry[name] for name in FINGERPRINT) for entry in used}
     return frozenset(
         f for f, file in enumerate(source.files) if tuple(file.fingerprint[name] for name in FINGERPRINT) not in known
     )
 
 
 def _published(start: Start) -> dict[str, Any] | None:
-    """The manifest of the run before, where it is a training run."""
+    """The manifest of the previous run; None where it is not a training run or cannot be read."""
     try:
         return start.manifest if start.manifest and start.manifest["kind"] == "training" else None
     except PublishError:
@@ -72,7 +72,7 @@ def _is_input(start: Start, fingerprints: list[dict[str, Any]]) -> bool:
         if listed != known:
             return False  # footers need not be read
         return [file.fingerprint for file in start.source.files] == fingerprints
-    except DataError:  # the run itself will say what is wrong with them
+    except DataError:  # the run will raise it again
         return False
 
 

@@ -1,10 +1,10 @@
-"""What is kept between runs, in `OUTPUT/moments/`: small entries, each under a key that says all it depends on.
+"""The cache between runs, in `OUTPUT/moments/`: small entries, each under a key made of all that it depends on.
 
-An entry is one JSON object, named by its key and by a checksum: the sha256 of key and bytes. So one switch makes it
-whole; what is torn, damaged, of another key or not ours is known before it is read as JSON; and two runs that keep the
-same thing at once write the same file. Nothing is ever changed in place, and the folder may be emptied at any time: it
-costs one full read. The checksum has no secret: it finds accidents, not somebody who may write to the folder and makes
-it anew.
+An entry is a JSON object in a file named by its key and by a checksum, the sha256 of key and bytes. A file that is
+incomplete, damaged, under another key or not gdpipe's is recognized before it is read as JSON, and two runs that store
+the same entry at once write the same file. Files are never changed in place. The folder may be emptied at any time; the
+next run then reads all input. The checksum has no secret: it finds accidents, but not a person who writes files with
+right checksums.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ from gdpipe.store.writer import output_errors
 
 logger = logger_named(__name__)
 
-# what is named otherwise is not ours: neither read nor removed
+# files with other names are not gdpipe's, and are neither read nor removed
 ENTRY = re.compile(rf"{MOMENTS}/([0-9a-f]{{64}})-[0-9a-f]{{64}}\.json")
 
 
 def key_of(of: Any) -> str:
-    """The key of what is described: equal where the description is."""
+    """The key for a description; equal descriptions have equal keys."""
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
 
 
 class Cache:
-    """The entries of one output, each under a description of all it depends on: plain values, nested as one likes."""
+    """The cache of one output; descriptions of entries are plain values, nested in any way."""
 
     def __init__(self, output: Place) -> None:
         self._output = output
@@ -42,7 +42,7 @@ class Cache:
                     self._paths.setdefault(entry[1], []).append(path)
 
     def load(self, of: Any) -> dict[str, Any] | None:
-        """What was kept of what is described; None where there is nothing that is whole."""
+        """The entry for a description; None where there is none that is whole."""
         key = key_of(of)
         for path in self._paths.get(key, []):
             try:
@@ -53,7 +53,7 @@ class Cache:
                 if not isinstance(entry, dict) or key_of(entry.pop("of", None)) != key:
                     raise ValueError("it is of something else")
             except FileNotFoundError:
-                continue  # emptied meanwhile
+                continue  # the folder was emptied meanwhile
             except (OSError, RecursionError, ValueError) as error:
                 self._remove(path, f"damaged ({first_line(error)})")
             else:
@@ -61,7 +61,7 @@ class Cache:
         return None
 
     def discard(self, of: Any, complaint: str) -> None:
-        """Say why its entries cannot be used, and remove them if that is allowed."""
+        """Log why the entries for a description cannot be used, and remove them if that is allowed."""
         for path in self._paths.pop(key_of(of), []):
             self._remove(path, complaint)
 
@@ -71,16 +71,15 @@ class Cache:
             self._output.delete(path)
 
     def store(self, of: Any, entry: dict[str, Any]) -> None:
-        """Keep plain values, by name.
+        """Write an entry for a description: plain values, by name.
 
         Raises:
-            PublishError: They cannot be written. Only the next run would be slower for it; but a folder that takes no
-                30 KB will not take the run's tables either, and one that is never written to makes every night read
-                everything, unseen.
+            PublishError: The entry cannot be written. A run could go on without it, but a folder without room for 30 KB
+                has none for the run's tables, and without a cache every night would read all input unnoticed.
         """
         content = json.dumps({"of": of, **entry}).encode()
         with output_errors(f"cannot write to {self._output.below(MOMENTS)}"):
-            # what a power cut tears, its name tells
+            # the checksum in the name finds a file that a power cut left incomplete
             self._output.write(_path(key_of(of), content), content, outlasts_power_cut=False)
 
 

@@ -1,8 +1,8 @@
-"""Parquet out: staging, checksums, manifest, and the one atomic switch.
+"""Runs in an output: staging, manifest, checksums, and the atomic switch of `latest.json`.
 
-A run is written into staging, whole, and then put at `runs/<run_id>` or `rejected/<run_id>`. Only then `latest.json` is
-replaced, which is atomic too, unless the run is not to be the latest. Whatever is killed, when, a reader sees the
-previous run or the new one.
+A run is written into staging as a whole, and then moved to `runs/<run_id>` or `rejected/<run_id>`. Only then
+`latest.json` is replaced, which is atomic, too, unless the run is not to be the latest. A reader sees the previous run
+or the new one, even if the process is killed at any time.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ logger = logger_named(__name__)
 
 
 def place_at(location: str | os.PathLike[str]) -> Place:
-    """The place that a path or URI means, on a disk or in an object store; nothing is made or looked for.
+    """The place that a path or URI means, on a disk or in an object store; the place need not exist.
 
     Raises:
-        ConfigError: It is no URI that PyArrow can open.
+        ConfigError: PyArrow cannot open the URI.
         PublishError: The path is not UTF-8, or the object store does not say in which region the bucket is.
     """
     location = os.fspath(location)
@@ -52,17 +52,17 @@ def place_at(location: str | os.PathLike[str]) -> Place:
 
 
 class Staging:
-    """A run that is being written; a context manager that leaves nothing behind unless it was published or rejected.
+    """A run that is being written; a context manager that removes it, unless it was published or rejected.
 
     Args:
-        output: Where all runs are kept; made if it is not there.
+        output: The folder of all runs; it is made if it does not exist.
         run_id: The new run's name.
-        is_ours: Whether `latest.json` is known to be a pointer of ours; else it is looked into.
+        is_ours: Whether `latest.json` is known to be gdpipe's; otherwise it is checked.
 
     Raises:
         ConfigError: A run of that name exists, or is being written.
-        PublishError: The folder cannot be made, its file system cannot do what is needed, or a link or another's file
-            is where gdpipe writes.
+        PublishError: The folder cannot be made, its file system cannot do what is needed, or a link or another
+            program's file is where gdpipe writes.
     """
 
     def __init__(self, output: str | os.PathLike[str], run_id: str, *, is_ours: bool = False) -> None:
@@ -101,18 +101,18 @@ class Staging:
         self._lease.release()
 
     def drop(self, path: str) -> None:
-        """Remove a file or folder of the run again."""
+        """Remove a file or folder of the run."""
         with output_errors(f"cannot write to {self.folder}"):
             logger.info("removing %s: the run is not published", self.folder.below(path))
             self.folder.delete(path)
 
     def publish(self, manifest: dict[str, Any], *, latest: bool = True) -> Place:
-        """Make the run visible and switch `latest.json` to it, unless it is not to be the latest.
+        """Make the run visible, and switch `latest.json` to it unless it is not to be the latest.
 
-        Where it failed half-way, it may be called again.
+        The method may be called again where it failed half-way.
 
         Raises:
-            PublishError: Something could not be written; the previous run is still the latest.
+            PublishError: A file could not be written; the previous run is still the latest.
         """
         final = self._finish(RUNS, manifest)
         if not latest:
@@ -123,14 +123,14 @@ class Staging:
         return final
 
     def reject(self, manifest: dict[str, Any]) -> Place:
-        """Keep the run as evidence, out of the readers' way."""
+        """Move the run to `rejected/`, where it is evidence and no reader finds it."""
         return self._finish(REJECTED, manifest)
 
     def _finish(self, kind: str, manifest: dict[str, Any]) -> Place:
         path = f"{kind}/{self.run_id}"
         final = self.output.below(path)
         with output_errors(f"cannot write {final}"):
-            # it is there where an earlier attempt got so far: what is visible is never written to again
+            # after an earlier attempt the run may be there already; a visible run is never written to
             if not final.exists(MANIFEST):
                 there = self.folder.files()
                 for entry in manifest["files"]:
@@ -143,7 +143,7 @@ class Staging:
 
 
 def latest_folder(place: Place) -> Place:
-    """The folder of the run that `latest.json` names, or the place itself where it is a run's.
+    """The folder of the run that `latest.json` names, or the place itself where it is the folder of a run.
 
     Raises:
         PublishError: There is no published run, or the pointer is damaged.
@@ -191,7 +191,7 @@ def latest_run_id(place: Place) -> str | None:
 
 
 def _check_pointer(output: Place) -> None:
-    """See that what the switch replaces is a pointer of ours, damaged or not: other programs have such files, too."""
+    """Check that `latest.json`, if any, is gdpipe's, damaged or not: a run would replace another program's."""
     with contextlib.suppress(FileNotFoundError):
         content = output.read(LATEST)
         with contextlib.suppress(ValueError, RecursionError):
@@ -202,16 +202,16 @@ def _check_pointer(output: Place) -> None:
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """Names on one line, the first few of many."""
+    """Names on one line; of many only the first few."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
 
 
 def read_manifest(folder: Place) -> dict[str, Any]:
-    """A run's manifest, with every field that gdpipe reads there and of its type.
+    """A run's manifest, checked to have every field that gdpipe reads, with its type.
 
     Raises:
-        PublishError: It is missing or damaged, or names files that are not the run's.
+        PublishError: The manifest is missing or damaged, or names files outside of the run.
     """
     where = folder.below(MANIFEST)
     try:
@@ -237,10 +237,10 @@ def read_manifest(folder: Place) -> dict[str, Any]:
 
 
 def damaged_files(folder: Place, manifest: dict[str, Any]) -> list[str]:
-    """What of a run is not as the manifest says, one line a file; empty where all is well.
+    """Files of a run that differ from its manifest, one line each; empty where none does.
 
     Raises:
-        PublishError: The object store does not answer, so that nothing can be said.
+        PublishError: The object store does not answer.
     """
     complaints = [f"{MANIFEST}: does not list {name}" for name in unlisted(manifest)]
     for entry in manifest["files"]:
