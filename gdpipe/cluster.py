@@ -1,11 +1,12 @@
-"""Dask's workers as an executor: where shards are worked on when one machine is not enough.
+"""A Dask cluster as an executor, for shards that are too many for one machine.
 
-What a scan does, with its list of files, goes to the cluster once, as a task of its own: each worker fetches it once,
-and Dask makes it again where it was lost. A shard's task then holds nothing but the shard. Only sums come back.
+The function of a scan, with its list of files, is sent to the cluster once, as a task of its own. Each worker fetches
+it once, and Dask runs the task again where the result was lost. The task of a shard then needs only the shard, and only
+sums come back.
 
-Dask's own do less: its executor (`Client.get_executor`) sends all calls at once and may wait for ever
-for a result that was lost with the last worker; `Client.get_versions(check=True)` warns only, and of the workers of one
-moment, not of those that join; `no-workers-timeout` is the scheduler's and off unless somebody sets it there.
+Dask's own parts do less. Its executor (`Client.get_executor`) sends all calls at once, and may wait for ever for a
+result that was lost with the last worker. `Client.get_versions(check=True)` only warns, and does not check workers that
+join later. `no-workers-timeout` belongs to the scheduler, and is off by default.
 """
 
 import asyncio
@@ -32,26 +33,26 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe.errors import EngineError
 
-# what it reports, with a traceback, is raised here as an error of ours
+# its reports, which have tracebacks, are raised here as EngineError
 logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
 
-# shards sent beyond those worked on: enough that one that must be repeated holds up nobody, few enough that
-# neither the scheduler's tasks nor the sums that wait for their turn grow with the source
+# shards that are sent for each thread of the workers: enough that a repeated shard delays no others, and so few that
+# the scheduler's tasks and the waiting sums do not grow with the source
 SHARDS_A_THREAD = 4
-# how often a wait looks whether there are workers still
+# seconds between two checks that there are workers, during a wait
 SECONDS_BETWEEN_LOOKS = 1.0
-# how long a cluster may be without any, unless Dask's own setting says so: as long as Dask waits for a silent one
+# how long a cluster may be without workers, by Dask's setting, or else as long as Dask waits for a silent worker
 NO_WORKERS_SETTING = "distributed.scheduler.no-workers-timeout"
 NO_WORKERS_TIMEOUT = "5 minutes"
-# what must be the same on both sides: what is sent are these packages' objects
+# packages that must be the same on both sides, as their objects are sent
 PACKAGES = ("gdpipe", "numpy", "pyarrow")
 
 
 class DaskExecutor(Executor):
-    """Works on a Dask cluster, through `map` only; a context manager that leaves the cluster as it was.
+    """Executor on a Dask cluster, with `map` only; a context manager that leaves the cluster as it was.
 
     Raises:
-        EngineError: Nobody answers at the address, within Dask's `distributed.comm.timeouts.connect`.
+        EngineError: No scheduler answers at the address, within Dask's `distributed.comm.timeouts.connect`.
     """
 
     def __init__(self, address: str) -> None:
@@ -62,23 +63,23 @@ class DaskExecutor(Executor):
 
     @property
     def threads(self) -> int | None:
-        """The most shards that one worker works on at once; None as long as there is no worker."""
+        """The most shards that one worker works on at once; None while there is no worker."""
         with self._lost_is_our_error():
             self._reconnect()
             self._look()
         return max(self._threads, default=None)
 
     def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
-        """Results in the order of the arguments; a stretch of calls is on its way at any time, not all of them.
+        """The results in the order of the arguments; a limited number of calls is at the cluster at once.
 
         Raises:
-            EngineError: The scheduler, or every worker, is gone.
+            EngineError: The scheduler or all workers are gone.
         """
         with self._lost_is_our_error():
             self._reconnect()
             packed = zlib.compress(pickle.dumps(fn))
             work = self._client.submit(_unpack, packed, _versions(), pure=False)
-            # Dask's own futures: a task is cancelled when nobody holds its future any more
+            # Dask's own futures, since Dask cancels a task once its future is deleted
             waiting: deque[Future[Any]] = deque()
             for arguments in zip(*iterables, strict=False):
                 while waiting and len(waiting) >= SHARDS_A_THREAD * sum(self._threads):
@@ -88,18 +89,18 @@ class DaskExecutor(Executor):
                 yield self._result(waiting.popleft())
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the cluster; what it still does for this client is cancelled."""
+        """Leave the cluster, which cancels the tasks of this client."""
         self._client.close()
 
     def _reconnect(self) -> None:
-        """A stage that is tried again finds the scheduler that came back."""
+        """Connect again where the connection was lost, as for a stage that is retried."""
         if self._client.status != "running":
             self._client.close()
             self._client = self._connect()
         self._seen = time.monotonic()
 
     def _connect(self) -> Client:
-        # Dask would begin, and leave a client behind that never ends
+        # Dask would try nevertheless, and leave a client that never ends
         if self._address.startswith("tls:") and Security().get_connection_args("client")["ssl_context"] is None:
             raise EngineError(
                 f"engine {self._address!r}: no certificate; set Dask's distributed.comm.tls settings; nothing was read"
@@ -114,7 +115,7 @@ class DaskExecutor(Executor):
             ) from error
 
     def _result(self, future: Future[Any]) -> Any:
-        # a result may be lost on its way, with its worker, and be waited for again: that has no end of its own
+        # a result may be lost with its worker, and a wait for it would never end
         loop: Any = self._client.loop  # tornado's, without types
         coming = asyncio.run_coroutine_threadsafe(self._client.gather(future, asynchronous=True), loop.asyncio_loop)
         while not wait([coming], SECONDS_BETWEEN_LOOKS).done:
@@ -124,7 +125,7 @@ class DaskExecutor(Executor):
         return coming.result()
 
     def _look(self) -> None:
-        """Count the workers' threads; a wait for the first or the next worker ends some time, with an EngineError."""
+        """Count the workers' threads; an EngineError where there has been no worker for too long."""
         timeout = dask.config.get("distributed.comm.timeouts.connect")
         if self._client.scheduler is None:
             raise CommClosedError("the connection was closed")
@@ -165,7 +166,7 @@ def _versions() -> dict[str, str]:
 
 
 def _unpack(packed: bytes, versions: dict[str, str]) -> Any:
-    """What a scan does, in a worker; an EngineError where the worker has other versions than the client."""
+    """The function of a scan, in a worker; an EngineError where the worker has other versions than the client."""
     other = [f"{name} {here}, not {versions[name]}" for name, here in _versions().items() if here != versions[name]]
     if other:
         raise EngineError(f"worker {get_worker().address}: has {'; '.join(other)}; install the same everywhere")
@@ -179,7 +180,7 @@ def _call(work: Callable[..., Any], *arguments: Any) -> Any:
 
 @functools.cache
 def _one_blas_thread() -> None:
-    """For good: shards run beside each other in a worker, too, and one must not give back what another needs."""
+    """Limit BLAS to one thread for good, as shards run in parallel and one must not end the limit for others."""
     threadpool_limits(1, user_api="blas")
 
 

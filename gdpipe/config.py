@@ -1,6 +1,6 @@
 """The settings, each declared once: its name, its type with bounds (`gdpipe.kinds`), its default, and a sentence.
 
-The command line, the flows' parameters and form, the checks in Python and the table in docs/settings.md follow from it.
+The command line, the flows' parameters and form, the checks in Python and docs/settings.md follow from these fields.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ EXACT_FEATURES = 256
 
 
 def setting(default: Any, sentence: str, *, immaterial: bool = False) -> Any:
-    """A setting that may be left out; an immaterial one changes no published number."""
+    """The field of a setting with a default; an immaterial setting changes no published number."""
     return field(default=default, metadata={"help": sentence, "immaterial": immaterial})
 
 
 def described(item: "dataclasses.Field[Any]") -> str:
-    """A setting's sentence, and what its value must be where no list of choices shows it."""
+    """The help of a setting: its sentence, and what its value must be unless its choices are listed anyway."""
     if item.type is bool or get_origin(item.type) is Literal:
         return str(item.metadata["help"])
     return f"{item.metadata['help']} Must be {kinds.in_words(item.type)}."
@@ -40,21 +40,21 @@ def described(item: "dataclasses.Field[Any]") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What settings of any work have in common: each is checked by its declaration."""
+    """Settings in general, each checked by its type."""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            # None is no columns, as the command line and the form have it
+            # the command line and the form give None for no columns
             value = () if value is None and item.default == () else kinds.checked(item.name, item.type, value)
             object.__setattr__(self, item.name, value)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
-        """From a mapping of settings, such as a caller's keyword arguments.
+        """The settings in a mapping, such as keyword arguments.
 
         Raises:
-            ConfigError: A setting is unknown or missing, besides what the class itself refuses.
+            ConfigError: A setting is unknown, missing, of the wrong type or out of range.
         """
         known = {item.name: item.default for item in dataclasses.fields(cls)}
         for name in settings:
@@ -68,15 +68,15 @@ class Settings:
         return cls(**settings)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as the manifest keeps them: without credentials."""
+        """The settings as plain values for the manifest, without credentials."""
         found = dataclasses.asdict(self)
         places = [item.name for item in dataclasses.fields(self) if Location in kinds.alternatives(item.type)]
         return {**found, **{name: shown(found[name]) for name in places}}
 
     def with_run_id(self) -> Self:
-        """The same with a run_id: the one given, else such as 20260131-235959-123456-1a2b3c4d.
+        """The settings with a run_id: the one given, or a new one such as 20260131-235959-123456-1a2b3c4d.
 
-        That is UTC time and a digest of the settings.
+        A new run_id is made of UTC time and a digest of the settings.
         """
         settings = self.as_dict()
         if settings["run_id"] is not None:
@@ -88,7 +88,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig(Settings):
-    """Everything that a person may set about a run; the same names in Python, on the command line and in the flow.
+    """The settings of a training run, with the same names in Python, on the command line and in the flow.
 
     Raises:
         ConfigError: A setting is of the wrong type or out of range; the message names it.
@@ -158,14 +158,14 @@ class TrainingConfig(Settings):
 
 
 def _as_trained(name: str, default: Any = dataclasses.MISSING) -> Any:
-    """A setting that scoring has in common with training, perhaps with a default of its own."""
+    """The field of a setting that scoring shares with training, with another default if one is given."""
     declared = TrainingConfig.__dataclass_fields__[name]
     return field(default=declared.default if default is dataclasses.MISSING else default, metadata=declared.metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringConfig(Settings):
-    """Everything that a person may set about scores.
+    """The settings of a scoring run.
 
     Raises:
         ConfigError: A setting is of the wrong type or out of range; the message names it.
@@ -180,12 +180,12 @@ class ScoringConfig(Settings):
     run_id: kinds.RunId | None = _as_trained("run_id")
 
 
-# of a training, those that no published number depends on; `output` is where the run was found, by whatever name
+# settings of a training run that change no published number; `output`, too, as a folder may have several names
 IMMATERIAL = tuple(item.name for item in dataclasses.fields(TrainingConfig) if item.metadata.get("immaterial"))
 
 
 def check_run_id(run_id: Any) -> None:
-    """See that a run's name can be a folder's.
+    """Check that a run's name can be that of a folder.
 
     Raises:
         ConfigError: It cannot.

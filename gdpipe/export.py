@@ -1,4 +1,4 @@
-"""A fitted line as SQL: the same numbers in the same order, wherever the rows are."""
+"""A model as SQL, with the same numbers added in the same order."""
 
 import contextlib
 from typing import Any
@@ -12,17 +12,17 @@ from gdpipe.model import Model
 from gdpipe.source.source import Source
 
 PREDICTION = "prediction"
-# whose names are the same in capitals and in small letters, also where they are quoted; DuckDB takes ASCII so alone
+# dialects that ignore the case of names, even of quoted ones; DuckDB ignores it in ASCII letters only
 IGNORE_CASE = ("duckdb", "spark", "bigquery")
-# where a boolean cannot be cast to a double, but to an integer
+# dialects that cast a boolean to an integer, but not to a double
 BOOLEANS_ARE_INTEGERS = ("bigquery", "postgres")
 
 
 def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | None = None) -> str:
-    """The model as an expression, or as a query for every column of a table and `prediction` beside them.
+    """The model as an expression, or as a query of all columns of a table and the column `prediction`.
 
-    Intercept + Σ coefⱼ·xⱼ, added feature by feature in order, as `gdpipe.numerics.rows.linear.predict` does; null where
-    a feature is null or NaN.
+    The expression is intercept + Σ coefⱼ·xⱼ, added term by term in the order of `gdpipe.numerics.rows.linear.predict`;
+    it is null where a feature is null or NaN.
 
     Args:
         model: The model of a run.
@@ -31,8 +31,8 @@ def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | No
         table: The text of a FROM clause in that dialect; None for the expression alone.
 
     Raises:
-        ConfigError: `table` is no table, the table has a column `prediction` itself, or two features or columns have
-            the same name in that dialect.
+        ConfigError: `table` is not a table, the table has a column `prediction`, or two features or columns have the
+            same name in that dialect.
     """
     if table is None:
         return _prediction(model, dialect).sql(dialect)
@@ -64,7 +64,7 @@ def _columns(source: exp.Expression) -> set[str]:
     for node in source.find_all(exp.Literal, exp.Identifier):
         is_text = isinstance(node, exp.Literal) and node.is_string
         is_path = isinstance(node, exp.Identifier) and node.args["quoted"] and {"/", "."} & set(node.name)
-        # other names are left to the database, and no object store is asked for them
+        # other names are the database's; object stores are not read
         if (is_text or is_path) and not is_uri(node.name):
             with contextlib.suppress(GdpipeError):
                 names.update(Source.open(node.name).schema.names)
@@ -72,7 +72,7 @@ def _columns(source: exp.Expression) -> set[str]:
 
 
 def _trained_on(manifest: dict[str, Any]) -> list[str]:
-    """The columns of the training's source; in manifests of older versions only the columns that were used."""
+    """The columns of the training's source; in manifests of earlier versions only those that were used."""
     settings = manifest["settings"]
     parts: list[str | None] = [
         *manifest["features"],
@@ -112,19 +112,19 @@ def _prediction(model: Model, dialect: str) -> exp.Expression:
 
     for term, weight in zip(model.design.terms, model.coef.tolist(), strict=True):
         total = exp.Add(this=total, expression=exp.Mul(this=term.of(column), expression=_double(weight)))
-    if dialect == "bigquery":  # where NaN = NaN is false
+    if dialect == "bigquery":  # in which NaN = NaN is false, so that NULLIF would not do
         return exp.If(this=exp.IsNan(this=total), true=exp.null(), false=total.copy())
     return exp.Nullif(this=total, expression=_double(float("nan")))
 
 
 def _folded(name: str, dialect: str) -> str:
-    """A name as a dialect compares it with others."""
+    """A name in the form in which a dialect compares it."""
     if dialect not in IGNORE_CASE:
         return name
     return "".join(c.lower() if c.isascii() or dialect != "duckdb" else c for c in name)
 
 
 def _double(value: float) -> exp.Expression:
-    """A literal: as text, since a bare 0.1 is a decimal in three of four dialects, and may be rounded twice."""
+    """A literal, cast from text: 0.1 alone is a decimal in three of four dialects, and may be rounded twice."""
     text = "NaN" if value != value else repr(float(value))  # noqa: PLR0124  # only NaN differs from itself
     return exp.Cast(this=exp.Literal.string(text), to=exp.DataType.build("double"))

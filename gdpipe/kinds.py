@@ -1,7 +1,7 @@
-"""What a setting may be: types with bounds, for Python, the terminal, the flows' form and the docs alike.
+"""Types of settings, with bounds, for Python, the terminal, the flows' form and the docs.
 
-pydantic has such types, too, but its import takes 0.1 s, and a small run 0.6 s in all: so `flows/form.py` makes its
-fields from these.
+pydantic has such types, too, but its import would take 0.1 s of the 0.6 s of a small run. So `flows/form.py` makes
+pydantic's types from these.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from gdpipe.errors import ConfigError
 from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown, without_credentials
 
-# a host has no ':' and no '@' in it, or it stands in brackets
+# a host has no ':' and no '@', unless it is in brackets
 _ENGINE = r"threads|(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^/\s@?:]+):[0-9]+"
 _MEMORY = r"\s*(\d+(?:\.\d+)?)\s*([KkMmGg]?[Bb]|[KkMmGg][Ii][Bb])?\s*"
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -30,13 +30,13 @@ _IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What a value of a type must be besides; gt, ge, le, min_length and examples are those of pydantic's `Field`.
+    """Bounds on the values of a type; gt, ge, le, min_length and examples are those of pydantic's `Field`.
 
     Attributes:
-        pattern: Of the whole text; pydantic's regular expressions do not look around.
-        further: A condition that no form can show.
-        read: Makes the value from what a person wrote; ValueError where it cannot.
-        wanted: The bounds in words; those of a number make themselves.
+        pattern: A pattern of the whole text, without look-around, which pydantic does not support.
+        further: A further condition, which a form cannot show.
+        read: A function that makes the value from what the user wrote, and raises ValueError where it cannot.
+        wanted: The bounds in words; None where `in_words` makes them of a number's limits.
     """
 
     gt: float | None = None
@@ -50,7 +50,7 @@ class Bounds:
     wanted: str | None = None
 
     def hold(self, value: Any) -> bool:
-        """Whether a value of the type is within them."""
+        """Whether a value of the type is within the bounds."""
         return (
             (self.gt is None or value > self.gt)
             and (self.ge is None or value >= self.ge)
@@ -62,7 +62,7 @@ class Bounds:
 
 
 def _column_names(value: Any) -> tuple[str, ...]:
-    """Names as a,b,c, as a JSON list (where a name holds a comma), or as any collection of texts."""
+    """The names in a,b,c, in a JSON list (for names with a comma), or in any collection of texts."""
     if isinstance(value, str):
         value = json.loads(value) if value.startswith("[") else [name.strip() for name in value.split(",")]
     if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Mapping)):
@@ -70,20 +70,20 @@ def _column_names(value: Any) -> tuple[str, ...]:
     names = tuple(value)
     if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise ValueError
-    return tuple(map(str, names))  # NumPy's texts, such as some of a data frame's columns, among them
+    return tuple(map(str, names))  # NumPy's texts, as in some data frames, become plain
 
 
 def _fraction(value: Any) -> Any:
-    """A number, or a text that is one or a percentage: 0.05, "0.05" and "5%" are the same."""
+    """The number that is given as a number, a text or a percentage: 0.05, "0.05" and "5%" are the same."""
     if not isinstance(value, str):
         return value
     return float(value[:-1]) / 100 if value.endswith("%") else float(value)
 
 
 def bytes_of(memory: str) -> int:
-    """A size such as 512MiB in bytes."""
+    """The bytes of a size such as 512MiB."""
     found = re.fullmatch(_MEMORY, memory)
-    assert found is not None  # a setting's pattern
+    assert found is not None  # the setting's pattern has been checked
     return int(float(found[1]) * _UNITS[(found[2] or "B").upper()])
 
 
@@ -122,26 +122,26 @@ RunId = Annotated[
 
 
 def alternatives(kind: Any) -> tuple[Any, ...]:
-    """The types of which a value may be: those of a union, or the one."""
+    """The types in a union, or the one type."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 def parts(kind: Any) -> tuple[Any, Bounds]:
-    """A type without its bounds, and them."""
+    """A type without its bounds, and the bounds."""
     return get_args(kind) if get_origin(kind) is Annotated else (kind, Bounds())
 
 
 def checked(name: str, kind: Any, value: Any, *, of_text: bool = False) -> Any:
-    """A setting's value as plain Python has it.
+    """The value of a setting as a plain Python value.
 
     Args:
         name: The setting.
         kind: Its type, with bounds.
-        value: As a person gave it: NumPy's numbers, paths and whatever the type reads are taken.
-        of_text: Whether a text may stand for a number, as on a terminal.
+        value: The value that the user gave; NumPy's numbers, paths and all that the type can read are accepted.
+        of_text: Whether a number may be given as a text, as on a terminal.
 
     Raises:
-        ConfigError: It is of another type or out of bounds.
+        ConfigError: The value is of another type or out of bounds.
     """
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
@@ -155,7 +155,7 @@ def checked(name: str, kind: Any, value: Any, *, of_text: bool = False) -> Any:
 
 
 def in_words(kind: Any) -> str:
-    """What a value must be; that it may be left out is not said."""
+    """The values of a type in words, without None."""
     return ", or ".join(_in_words(each) for each in alternatives(kind) if each is not NoneType)
 
 
@@ -170,7 +170,7 @@ def _in_words(kind: Any) -> str:
 
 
 def _as(kind: Any, value: Any, *, of_text: bool) -> Any:
-    """A value of one type; ValueError where it is none."""
+    """The value of one type; ValueError where it is not of the type."""
     base, bounds = parts(kind)
     if get_origin(base) is Literal:
         fits = isinstance(value, str) and value in get_args(base)
@@ -187,5 +187,5 @@ def _is(base: Any, value: Any) -> bool:
     if isinstance(value, bool):
         return base is bool
     if base is float:
-        return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max  # so that NaN is none
+        return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max  # false for NaN, too
     return isinstance(value, base)

@@ -1,4 +1,4 @@
-"""The wiring: the one place that knows in which order the stages run."""
+"""The stages of a run in their order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ Stage = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The stages; a flow hands in the same functions wrapped as tasks."""
+    """The stages as functions; a flow gives the same functions as tasks."""
 
     ingest: Stage = ingest
     standardize: Stage = standardize
@@ -52,13 +52,13 @@ class Steps:
 
 
 def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
-    """Run all stages and publish; or, where the published run is what they would give, return that one.
+    """Run all stages, publish, and return the run; where nothing has changed, return the published run instead.
 
     Raises:
         ConfigError: A setting does not fit the data (a learning rate that would diverge), or the run_id is taken.
         DataError: The input cannot be used.
         ConvergenceError: The run did not pass validation; its evidence is in `rejected/`.
-        QualityError: It did not pass the gate; likewise.
+        QualityError: The run did not pass the gate; its evidence is in `rejected/`.
         PublishError: The output could not be written.
     """
     start = Start(config)
@@ -68,7 +68,7 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         return Run(unchanged, start.manifest)
     config = config.with_run_id()
     assert config.run_id is not None
-    # BLAS is held to one thread: shards run beside each other, and sums must not depend on how it splits them
+    # one thread for BLAS: shards run in parallel, and sums must not depend on how BLAS splits them
     with (
         threadpool_limits(1, user_api="blas"),
         Staging(config.output, config.run_id, is_ours=start.has_previous) as staging,
@@ -86,10 +86,10 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
 
 
 def score_source(source: str, **settings: Any) -> Run:
-    """Score new Parquet with a published run; leaves predictions and a manifest, published like a run.
+    """Score new Parquet with a published run; predictions and a manifest are published like a run.
 
-    Settings are those of `ScoringConfig`. The target is compared with in the files that have it as numbers; it is not
-    needed.
+    The settings are those of `ScoringConfig`. The target is not needed; predictions are compared with it in the files
+    that have it as numbers.
 
     Raises:
         ConfigError: A setting is wrong, or the run_id is taken.
@@ -102,7 +102,7 @@ def score_source(source: str, **settings: Any) -> Run:
     if trained.manifest["kind"] != "training":
         raise ConfigError(f"run: {trained.location} holds scores, not a model; name the folder of a training run")
     model, target = trained.model, str(trained.manifest["target"])
-    metrics = trained.table(catalog.METRICS).to_pylist()[0]  # now: the run may be pruned before the rows are scored
+    metrics = trained.table(catalog.METRICS).to_pylist()[0]  # read first, as the run may be pruned meanwhile
     opened = Source.open(config.source, config.filters)
     passed_over = notices_of(opened.passed_over)
     for notice in passed_over:

@@ -1,4 +1,4 @@
-"""The same engine for arrays and data frames, in scikit-learn's dialect."""
+"""The fit for arrays and data frames, as an estimator of scikit-learn."""
 
 import warnings
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moment
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.unrounded import unrounded_moments
 
-# what an array keeps of its own precision: a combination of float32 columns is constant to float32's rounding
+# types whose precision counts: a combination of float32 columns is constant to float32's rounding
 FLOATS = (np.float64, np.float32, np.float16)
 
 
@@ -36,31 +36,31 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         method: `gd`, `accelerated`, or `auto`: gd if its forecast fits in max_iterations.
         learning_rate: `auto`, or a number below 2/L.
         tolerance: Largest accepted gap to OLS in a standardized coefficient.
-        max_iterations: Steps of the descent.
-        max_seconds: The descent's own clock.
+        max_iterations: The most steps of the descent.
+        max_seconds: The most seconds of the descent; None sets no limit.
         fit_intercept: Whether to fit an intercept.
-        collinear: What dependent features get: `min_norm`, `drop` or `fail`.
-        arithmetic: `exact`, `float64`, or `auto`: exact up to 256 features. What is said of `partial_fit` holds
-            for exact sums; sums in float64 depend on the batches in their last digits.
+        collinear: The treatment of dependent features: `min_norm`, `drop` or `fail`.
+        arithmetic: `exact`, `float64`, or `auto`: exact up to 256 features. With `float64`, the last digits of
+            `partial_fit` depend on the batches.
 
     Attributes:
-        coef_: Shape (n_features_in_,), target units per feature unit; 0 where left out.
-        intercept_: In target units.
-        n_iter_: Steps taken.
+        coef_: Coefficients, shape (n_features_in_,), target units per feature unit; 0 where left out.
+        intercept_: Intercept, in target units.
+        n_iter_: Steps of the descent.
         loss_history_: Mean squared error at the steps in `history_iterations_`, in the target's unit squared.
-        history_iterations_: The steps kept, ascending: 0, the last, and at most some 10,000 in all.
-        certificate_: How far the descent stopped from the optimum, and whether that is near enough. What takes
-            single rows to know (`row_gradient`) is NaN.
+        history_iterations_: The steps in the history, ascending: 0, the last, and at most some 10,000 in all.
+        certificate_: The distance between the descent's end and the optimum, and whether it is small enough.
+            `row_gradient`, which needs single rows, is NaN.
         ols_coef_: Shape (n_features_in_,), the exact least-squares coefficients, rounded once.
-        ols_intercept_: Likewise.
-        rank_: Independent features, constants not counted.
-        dependencies_: One line a constant or dependent feature, such as `surface = wall + 2 roof`.
-        moments_: The sums of all rows so far, which is all that is kept of them.
-        n_features_in_: Features seen in the fit.
-        feature_names_in_: Their names, where they had any.
+        ols_intercept_: The exact least-squares intercept, rounded once.
+        rank_: The number of independent features, without constants.
+        dependencies_: A line for each constant or dependent feature, such as `surface = wall + 2 roof`.
+        moments_: The sums of all rows so far; the rows themselves are not stored.
+        n_features_in_: The number of features in the fit.
+        feature_names_in_: The names of the features, if they had names.
     """
 
-    moments_: Any  # Moments, or Float64Moments: whose kind may change from fit to fit, but not between
+    moments_: Any  # Moments or Float64Moments; partial_fit adds the same kind
     _resolution: float
 
     def __init__(
@@ -85,30 +85,30 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         self.arithmetic = arithmetic
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fit to these rows and forget all others.
+        """Fit to these rows, and no others.
 
         Args:
-            X: Shape (n_samples, n_features), numbers; a missing or infinite one is refused, and so are text (also that
+            X: Numbers, shape (n_samples, n_features). Missing and infinite values are refused, and so are text (even
                 of numbers), dates, times and durations. Decimals are rounded once to float64.
-            y: Shape (n_samples,), numbers likewise.
-            sample_weight: Shape (n_samples,), >= 0, or one for all. A weight of 2 is the row twice.
+            y: Numbers as in `X`, shape (n_samples,).
+            sample_weight: Weights >= 0, shape (n_samples,), or one for all rows. A weight of 2 is the row twice.
 
         Raises:
             ConfigError: A setting is out of range, or the learning rate would diverge.
             DataError: A column is too large or too small to compute with, or `collinear` is `fail` and a feature is
                 dependent.
-            ValueError: The arrays are not fit for use, as scikit-learn says it.
+            ValueError: The arrays cannot be used; the message is scikit-learn's.
         """
         return self._learn(X, y, sample_weight, reset=True)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fit to these rows and all since the last `fit`: the bits of one fit to all of them, in any order.
+        """Fit to these rows and all rows since the last `fit`; exact sums give the bits of one fit, in any order.
 
-        Each call descends anew, in a time that does not depend on the rows seen before. Arguments and errors are those
-        of `fit`, and one more:
+        Each call starts a new descent, in a time that does not depend on the earlier rows. Arguments and errors are
+        those of `fit`.
 
         Raises:
-            ConfigError: The arithmetic is not that of the rows before.
+            ConfigError: The arithmetic is not that of the earlier rows.
         """
         return self._learn(X, y, sample_weight, reset=not hasattr(self, "moments_"))
 
@@ -119,7 +119,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             X: Shape (n_samples, n_features).
 
         Raises:
-            ValueError: X is not fit for use.
+            ValueError: X cannot be used.
             NotFittedError: Nothing was fitted.
         """
         check_is_fitted(self)
@@ -128,7 +128,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         return linear.predict(X.T, self.coef_, self.intercept_)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R² of the predictions, as scikit-learn has it.
+        """R² of the predictions, as scikit-learn defines it.
 
         Args:
             X: Shape (n_samples, n_features).
@@ -136,7 +136,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             sample_weight: Shape (n_samples,).
 
         Raises:
-            ValueError: The arrays are not fit for use.
+            ValueError: The arrays cannot be used.
             NotFittedError: Nothing was fitted.
         """
         _check_numbers(y=y, sample_weight=sample_weight)
@@ -164,7 +164,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
                     f"column {[*self._names, 'y'][j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
                     "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
                 )
-        # BLAS is held to one thread: the descent must not depend on how it splits its sums
+        # one thread for BLAS, so that the descent does not depend on how BLAS splits its sums
         with threadpool_limits(1, user_api="blas"):
             moments: Any = unrounded_moments(rows, weights) if exact else _float64_moments(rows, weights)
             if not reset:
@@ -195,7 +195,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         self.dependencies_ = found.dependencies
 
     def _config(self) -> TrainingConfig:
-        # a grid search hands in NumPy's numbers
+        # a grid search gives NumPy's numbers
         settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in self.get_params().items()}
         return TrainingConfig(source="X", target="y", **settings)
 
