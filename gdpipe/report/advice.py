@@ -1,18 +1,18 @@
-"""What to try next with a run that was not published, with the forecast for each."""
+"""Advice on a run that was not published, with forecasts."""
 
 import math
 import sys
 from typing import Any
 
-# a mean this many standard deviations from zero leaves float64 too few digits for what varies
+# with a mean of more standard deviations than this, float64 has too few digits for the variation
 LARGEST_OFFSET = 1e4
-# a distance to the optimum beyond this is not worth accepting, whatever the data
+# largest distance to the optimum for which a larger tolerance is advised
 LARGEST_DISTANCE = 1e-2
 NAMES_SHOWN = 5
 
 
 def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[str, Any]]) -> tuple[str, ...]:
-    """One line each, the most promising first; none for a run that was published.
+    """Advice, one line each, the most promising first; none for a run that was published.
 
     The verdict is the row of `convergence`, the terms are the rows of `parameters`.
     """
@@ -38,7 +38,7 @@ def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[s
 
 
 def _worth_saying(forecasts: list[dict[str, Any]], settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Both methods as the run was set up; of other set-ups the method with the fewest steps."""
+    """The forecasts to show: of the run's own set-up both methods, of each other only that with the fewest steps."""
     ending = sorted((row for row in forecasts if row["iterations"] is not None), key=lambda row: row["iterations"])
     as_set_up = [row for row in ending if row["without"] is None and row["tolerance"] == settings["tolerance"]]
     fewest = {(row["tolerance"], row["without"]): row for row in reversed(ending) if row not in as_set_up}
@@ -46,7 +46,7 @@ def _worth_saying(forecasts: list[dict[str, Any]], settings: dict[str, Any]) -> 
 
 
 def _forecast(row: dict[str, Any], settings: dict[str, Any]) -> str:
-    """A descent that would have converged: what to set for it, and its steps."""
+    """The settings of a descent that would have converged, and its steps."""
     steps = row["iterations"]
     options = [f"method={row['method']}"]
     if settings["learning_rate"] != "auto":
@@ -61,7 +61,7 @@ def _forecast(row: dict[str, Any], settings: dict[str, Any]) -> str:
 
 
 def _past_the_gate(manifest: dict[str, Any]) -> tuple[str, ...]:
-    """For a fit that is right but worse than was asked for."""
+    """Advice on a fit that passed, but not the gate."""
     gate = manifest.get("gate")
     if not gate or gate["passed"]:
         return ()
@@ -88,7 +88,7 @@ def _some(lines: list[str]) -> str:
 
 
 def _round_up(value: float) -> float:
-    """To two digits, never down: 0.1675 -> 0.17."""
+    """The value rounded up to two digits: 0.1675 -> 0.17."""
     if not sys.float_info.min < value < math.inf:  # no two digits to round to
         return max(value, 0.0)
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)

@@ -1,4 +1,4 @@
-"""What has drifted most, in words."""
+"""The largest drifts in words."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-# columns that were, or are, constant, by name; the others are in the table
+# columns that were or are constant and are named; the table has the others
 MOST_CONSTANTS = 5
 NEW_CONSTANT = "is constant, at another value"
 
@@ -14,8 +14,8 @@ NEW_CONSTANT = "is constant, at another value"
 def largest_shifts(drift: pa.Table) -> tuple[str, ...]:
     """The largest shift of a mean, of a scale and of a coefficient, and which columns were, or are now, constant.
 
-    Means are compared in standard deviations, scales by their ratio, coefficients in joint standard errors: of those
-    that can be measured and are not 0.
+    Means are compared in standard deviations, scales by their ratio, coefficients in joint standard errors. Shifts that
+    are 0 or cannot be measured are left out.
     """
     rows = drift.to_pylist()
     lines = [f"{row['term']} {said}" for row in rows if (said := constancy(row))]
@@ -34,7 +34,7 @@ def largest_shifts(drift: pa.Table) -> tuple[str, ...]:
 
 
 def constancy(row: dict[str, Any]) -> str:
-    """What a standard deviation of 0, then or now, means in words; empty where it is 0 in neither, or all the same."""
+    """The meaning of a standard deviation of 0, then or now, in words; empty where there is none or no change."""
     was, is_now = row["previous_scale"] == 0, row["scale_ratio"] == 0
     if was and math.isnan(row["scale_ratio"]):  # 0/0
         return NEW_CONSTANT if math.isinf(row["mean_shift_sd"]) else ""
@@ -42,7 +42,7 @@ def constancy(row: dict[str, Any]) -> str:
 
 
 def in_words(row: dict[str, Any]) -> dict[str, str]:
-    """The infinite numbers of a row of `drift`, and a ratio of 0, as few words: column -> what to show there."""
+    """Words for the infinite numbers in a row of `drift`, and for a ratio of 0, by column."""
     said = constancy(row)
     if said == NEW_CONSTANT:
         said = "new constant"
@@ -52,7 +52,7 @@ def in_words(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _largest(rows: list[dict[str, Any]], shift: Callable[[dict[str, Any]], float]) -> dict[str, Any] | None:
-    moved = [(abs(shift(row)), row) for row in rows if abs(shift(row)) > 0]  # NaN is not
+    moved = [(abs(shift(row)), row) for row in rows if abs(shift(row)) > 0]  # false for NaN
     return max(moved, key=lambda pair: pair[0])[1] if moved else None
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the page, each with the words that belong to it."""
+"""The pictures of the page, with their captions."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from gdpipe.report.pictures.densities import predicted_and_actual, residual_hist
 
 # bars in a picture; the tables have the others
 MOST_BARS = 24
-# a weight below this is left out where a direction is written down
+# weights below this are left out of the description of a direction
 NEGLIGIBLE_WEIGHT = 0.1
 
 
 def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, weighted: bool) -> str:
-    """Where the rows lie about the line."""
+    """The pictures of predictions and residuals."""
     if density is None or not density.rows:
         return '<p class="soft">No rows were read again after the fit: there are no pictures of them.</p>'
     some = (
@@ -58,7 +58,7 @@ def about_features_and_rows(
     target: str,
     seen: Landscape,
 ) -> str:
-    """Standardized coefficients, the largest first; the spectrum; what became of the rows; what depends on what."""
+    """The dependent features, and pictures of standardized coefficients, spectrum, and rows used and left out."""
     scaled = [term for term in terms if term["scale"] == term["scale"] and term["scale"] is not None]  # NaN
     scaled.sort(key=lambda term: -abs(term["estimate_scaled"]))
     shown = []
@@ -90,7 +90,7 @@ def about_features_and_rows(
 
 
 def _rows(rows: dict[str, Any]) -> str:
-    """What became of the rows."""
+    """The picture of the rows used, and left out by reason."""
     reasons = [(f"{name} is null", count) for name, count in rows["null"].items()]
     if rows["zero_weight"]:
         reasons.append(("weight is zero", rows["zero_weight"]))
@@ -104,8 +104,8 @@ def _rows(rows: dict[str, Any]) -> str:
     )
 
 
-def about_the_descent(seen: Landscape, verdict: dict[str, Any], kept: Sequence[str], target: str) -> str:
-    """The loss step by step, and the ground that it went over."""
+def about_the_descent(seen: Landscape, verdict: dict[str, Any], included: Sequence[str], target: str) -> str:
+    """The pictures of the loss at each step, and of the cost surface."""
     unit = f"{target}²"
     forecast = verdict["forecast_iterations"]
     return _pictures(
@@ -119,19 +119,19 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], kept: Sequence[s
             "Measured (line) and as it was forecast before the first step (dashed).",
             excess_curve(seen, forecast, unit),
         ),
-        "" if seen.plane is None else _ground(seen.plane, kept),
+        "" if seen.plane is None else _cost_surface(seen.plane, included),
     )
 
 
-def _ground(plane: Plane, kept: Sequence[str]) -> str:
+def _cost_surface(plane: Plane, included: Sequence[str]) -> str:
     if plane.direction is None:
         return _figure(
             "The cost surface from above",
             "Lines of equal loss over weight and bias. Hollow: the start. Full: where the descent ended. The bias is "
             "the best for each weight at every step: on standardized columns neither depends on the other.",
-            contours(plane, (f"weight of {kept[0]}", "bias")),
+            contours(plane, (f"weight of {included[0]}", "bias")),
         )
-    parts = sorted(zip(plane.direction.tolist(), kept, strict=True), key=lambda part: -abs(part[0]))
+    parts = sorted(zip(plane.direction.tolist(), included, strict=True), key=lambda part: -abs(part[0]))
     mostly = [f"{weight:+.2g} {name}" for weight, name in parts[:3] if abs(weight) >= NEGLIGIBLE_WEIGHT]
     return _figure(
         "A slice of the cost surface",
@@ -142,7 +142,7 @@ def _ground(plane: Plane, kept: Sequence[str]) -> str:
 
 
 def about_drift(rows: list[dict[str, Any]]) -> str:
-    """What has moved since the run published before: means, scales, coefficients; the farthest first."""
+    """The pictures of drift since the previous run in means, scales and coefficients, the largest first."""
     means = "By how many of its earlier standard deviations a column's mean has moved."
     coefficients = "How far they have moved beside both uncertainties: by chance, within ±2."
     return _pictures(
@@ -177,5 +177,5 @@ def _pictures(*figures: str) -> str:
 
 
 def _figure(title: str, said: str, drawn: str) -> str:
-    """A picture under its caption; nothing where there is none to draw."""
+    """A picture under its caption; empty where nothing is drawn."""
     return f"<figure><figcaption><b>{markup(title)}</b>{said}</figcaption>{drawn}</figure>" if drawn else ""

@@ -1,4 +1,4 @@
-"""report.html: a run for a person, in one file that needs no network."""
+"""report.html: a run in words and pictures, in one file that needs no network."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_f
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, is_beside_the_latest
 
-# what is longer is cut off: the whole of it is in the Parquet files and the manifest
+# rows of a table and characters of a cell that are shown; the Parquet files and the manifest have all
 LONGEST_TABLE, LONGEST_CELL = 300, 300
 
 
@@ -31,10 +31,10 @@ def page(
     kept: Sequence[str],
     density: Density | None,
 ) -> str:
-    """The whole page as HTML, from the run's manifest, as far as it is known before it is written, and its artifacts.
+    """The page as HTML, from the run's artifacts and its manifest as it is before the page is written.
 
-    A first run has no drift. `kept` are the features in the fit, shape (p,), as the landscape has them; `density` is
-    None where no rows were read again.
+    `kept` are the features included in the fit, in the landscape's order, shape (p,). `drift` is None for a first run,
+    `density` where no rows were read again.
     """
     verdict, quality, terms = convergence.to_pylist()[0], metrics.to_pylist()[0], parameters.to_pylist()
     settings, target = manifest["settings"], manifest["target"]

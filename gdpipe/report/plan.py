@@ -1,4 +1,4 @@
-"""A run before it runs, in about ten lines."""
+"""The plan of a run, in about ten lines."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -11,38 +11,38 @@ NAMES_SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """A run before it runs. Exact where the sample is all the rows (`sample_groups` = `row_groups`)."""
+    """The plan of a run; it is exact where the sample is all rows (`sample_groups` = `row_groups`)."""
 
     source: str
     target: str
     features: tuple[str, ...]
     files: int
-    row_groups: int  # that the filters may match
+    row_groups: int  # row groups that the filters may match
     bytes: int
-    file_rows: int  # by the footers
-    rows: int  # that pass the filters, estimated where there are any
-    rows_left_out: int  # of those, an estimate of the rows that miss a value or have no weight
-    least_left_out: int | None  # what the footers' null counts prove; None where there are filters
-    sample_rows: int  # those that no filter kept among them
+    file_rows: int  # rows by the footers
+    rows: int  # rows that pass the filters; an estimate where there are filters
+    rows_left_out: int  # an estimate of those that miss a value or have no weight
+    least_left_out: int | None  # a lower bound by the footers' null counts; None where there are filters
+    sample_rows: int  # rows of the sample before filters
     sample_groups: int
     condition_number: float | None  # of the sample; None where float64 cannot tell it from infinity
     method: str  # `gd` or `accelerated`
-    learning_rate: float  # of the sample
+    learning_rate: float  # for the sample
     forecast_iterations: int | None  # steps until the stop rule holds; None where it never will
     max_iterations: int
-    open_seconds: float  # until the first row is read
-    first_scan_seconds: float  # to fit
+    open_seconds: float  # time until the first row is read
+    first_scan_seconds: float  # time to read the rows for the fit
     descent_seconds: float
-    second_scan_seconds: float  # to predict
-    memory_bytes: int  # at the peak, the interpreter and the libraries among it
-    workers: int  # threads that read at once; fewer than cores where `memory` has no room for more
-    batch_rows: int  # that each decodes at once
-    dependencies: tuple[str, ...]  # among the features of the sample, one line each
-    notices: tuple[str, ...]  # what a person should know, one line each
+    second_scan_seconds: float  # time to read the rows again for predictions
+    memory_bytes: int  # memory at the peak, with the interpreter and the libraries
+    workers: int  # threads that read at once; fewer than cores where `memory` is too small for more
+    batch_rows: int  # rows that each thread decodes at once
+    dependencies: tuple[str, ...]  # dependencies among the features of the sample, one line each
+    notices: tuple[str, ...]  # notices for the user, one line each
 
     @property
     def seconds(self) -> float:
-        """Of the run; validation and the report, which do not grow with the rows, are not counted."""
+        """The time of the run, without validation and the report, which do not grow with the rows."""
         return self.open_seconds + self.first_scan_seconds + self.descent_seconds + self.second_scan_seconds
 
     @property
@@ -51,12 +51,12 @@ class RunPlan:
         return self.sample_groups == self.row_groups
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """The plan as plain values, for JSON."""
         return {**dataclasses.asdict(self), "seconds": self.seconds, "is_exact": self.is_exact}
 
 
 def describe(planned: RunPlan) -> str:
-    """A plan in about ten lines."""
+    """The plan as text."""
     about = "" if planned.is_exact else "about "
     passing = "" if planned.rows == planned.file_rows else f", {about}{planned.rows:,} to read by the filters"
     proven = "" if planned.least_left_out is None else f", at least {planned.least_left_out:,} by the footers"

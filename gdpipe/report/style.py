@@ -1,4 +1,4 @@
-"""How report.html looks: one column on a phone, two on a desk, light and dark, and black on white on paper."""
+"""The style of report.html: one column on a phone, two on a desk, light and dark, and black on white on paper."""
 
 from gdpipe.report.pictures.axes import SHADES
 

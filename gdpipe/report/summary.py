@@ -1,4 +1,4 @@
-"""A run in a dozen lines."""
+"""The summary of a run in a dozen lines."""
 
 import io
 import math
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 NOT_NUMBERS = ("term", "status")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
-# on a terminal too narrow for all; the rest is in parameters.parquet, and in `show --json`
+# columns left out first where the terminal is too narrow; parameters.parquet and `show --json` have all
 FIRST_TO_GO = ("vif", "estimate_scaled", "t_value", "p_value", "std_error", "status")
 MOST_TERMS = 60
 INDENT = " " * 12
-# characters a line, where the reader is no terminal
+# characters of a line where there is no terminal
 UNLIMITED = 1_000_000
 
 
@@ -32,9 +32,9 @@ def summarize(
     *,
     width: int | None = None,
 ) -> str:
-    """What a person wants to know of a run, as text, from its manifest and the artifacts of these names.
+    """The summary of a run as text, from its manifest and the artifacts of these names.
 
-    The width is that of the terminal, in characters; None where there is none.
+    `width` is that of the terminal, in characters; None where there is no terminal.
     """
     verdict, quality = convergence.to_pylist()[0], metrics.to_pylist()[0]
     rows = manifest["rows"]
@@ -56,7 +56,7 @@ def summarize(
     if gate := manifest.get("gate"):
         lines.append(f"gate        {'PASSED' if gate['passed'] else 'NOT PASSED'}: {gate['reason']}")
     if drift := manifest.get("drift"):
-        differences = drift.get("differences")  # earlier versions say nothing of them
+        differences = drift.get("differences")  # earlier versions have none
         used = f" (with {'; '.join(differences)})" if differences else ""
         lines.append(f"drift       since {drift['since']}{used}: {'; '.join(drift['largest']) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
@@ -79,7 +79,7 @@ def is_beside_the_latest(manifest: dict[str, Any]) -> bool:
 
 
 def summarize_scores(folder: str, manifest: dict[str, Any], *, width: int | None = None) -> str:
-    """What a person wants to know of scores, as text; the manifest of an older version says less."""
+    """The summary of scores as text; manifests of earlier versions have less of it."""
     rows = manifest["rows"]
     lines = [f"rows        {rows['read']:,} scored with run {manifest['scored_with']}"]
     if left_out := rows.get("left_out"):
@@ -101,15 +101,15 @@ def _error(metrics: dict[str, Any]) -> str:
 
 
 def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[str]:
-    """Rows, all with the same columns, as aligned text, the names first; text to the left, numbers to the right.
+    """Rows with the same columns as lines of aligned text, the names first; text on the left, numbers on the right.
 
-    Columns that a person misses least are left out, and then the first is cut, until no line is longer than the width.
+    Where lines are longer than the width, the columns in `FIRST_TO_GO` are left out, and then the first column is cut.
     """
     if not rows:
         return []
     from rich.console import Console
 
-    drawn = io.StringIO()  # rich would flush stdout, also for a capture
+    drawn = io.StringIO()  # rich would flush stdout even to capture text
     console = Console(file=drawn, width=UNLIMITED, color_system=None, force_terminal=False, force_jupyter=False)
     names, left_out = list(rows[0]), []
     for name in FIRST_TO_GO:
@@ -128,7 +128,7 @@ def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[st
 
 
 def _table(rows: list[dict[str, Any]], names: list[str]) -> "Table":
-    """Rows in the layout of rich, which knows the characters that are two columns wide."""
+    """The rows as a table of rich, which knows the characters that are two columns wide."""
     from rich.table import Table
     from rich.text import Text
 
@@ -136,7 +136,7 @@ def _table(rows: list[dict[str, Any]], names: list[str]) -> "Table":
     for name in names:
         table.add_column(name, justify="left" if name in NOT_NUMBERS else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(cell(row[name])) for name in names))  # not as markup
+        table.add_row(*(Text(cell(row[name])) for name in names))  # a str would be read as markup
     return table
 
 

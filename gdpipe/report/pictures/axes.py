@@ -1,6 +1,6 @@
-"""What pictures have in common: axes with round numbers, a frame, and a name that a screen reader can say.
+"""Parts of all pictures: axes with round numbers, a frame, and a name for screen readers.
 
-All are 360 units wide, the width of a phone, so that their text is as large as the page's wherever they stand.
+All pictures are 360 units wide, the width of a phone, so that their text is as large as the page's.
 """
 
 import math
@@ -28,9 +28,9 @@ class Axis:
 
     @classmethod
     def around(cls, values: Iterable[float], label: str, *, logarithmic: bool = False) -> "Axis":
-        """The axis that just holds these values; on a logarithmic one at least half a decade."""
-        held = [v for v in values if math.isfinite(v)]
-        low, high = min(held), max(held)
+        """The axis that these values just fit; a logarithmic one has at least half a decade."""
+        finite = [v for v in values if math.isfinite(v)]
+        low, high = min(finite), max(finite)
         if logarithmic:
             middle, half = math.sqrt(low) * math.sqrt(high), math.sqrt(high / low)
             half = max(half * 1.05, 10**0.25)
@@ -39,13 +39,13 @@ class Axis:
         return cls(low - margin, high + margin, label)
 
     def place(self, value: float) -> float:
-        """From 0 at the beginning to 1 at the end."""
+        """The place of a value, from 0 at the beginning of the axis to 1 at its end."""
         if self.logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, about: int = 5) -> list[float]:
-        """Round numbers in the range, about so many."""
+        """Round numbers in the range; their number is near `about`."""
         if self.logarithmic and math.log10(self.high / self.low) >= 2:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             every = max(1, math.ceil((last - first) / about))
@@ -71,11 +71,11 @@ class Frame:
     height: float = HEIGHT
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """A point in the picture."""
+        """The position of a point in the picture, in its units."""
         return self.across(x), self.height - BOTTOM - self.y.place(y) * (self.height - TOP - BOTTOM)
 
     def across(self, x: float) -> float:
-        """How far to the right."""
+        """The horizontal position in the picture, in its units."""
         return LEFT + self.x.place(x) * (WIDTH - LEFT - RIGHT)
 
     def line(self, points: Iterable[tuple[float, float]], style: str) -> str:
@@ -84,7 +84,7 @@ class Frame:
         return f'<polyline class="{style}" points="{path}"/>'
 
     def background(self) -> list[str]:
-        """Grid, ticks and labels; the vertical axis's stands above it, where it can be read without turning."""
+        """Grid, ticks and labels; the label of the vertical axis is above it, and so not rotated."""
         left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, self.height - BOTTOM
         body = [
             text(2, 12, self.y.label, "label"),
@@ -103,7 +103,7 @@ class Frame:
 
 
 def picture(body: Iterable[str], title: str, said: str, height: float = HEIGHT) -> str:
-    """A whole picture, from its elements; `said` is for those who do not see it."""
+    """A picture made of its elements; `said` describes it for screen readers."""
     name = markup(f"{title}. {said}" if said else title)
     return (
         f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{name}">'
@@ -112,7 +112,7 @@ def picture(body: Iterable[str], title: str, said: str, height: float = HEIGHT) 
 
 
 def text(x: float, y: float, said: str, style: str = "") -> str:
-    """Words: `mid` and `end` say where they hang."""
+    """A text at a position, which is its start, or with the style `mid` or `end` its middle or end."""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{markup(said)}</text>'
 
 

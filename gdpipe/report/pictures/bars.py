@@ -14,16 +14,16 @@ LETTERS = 18
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar; its length is `value`, none for NaN."""
+    """A bar of length `value`; NaN draws none."""
 
-    name: str  # before it
+    name: str  # text before the bar
     value: float
-    said: str  # behind it
-    interval: tuple[float, float] | None = None  # a line over its end
+    said: str  # text behind the bar
+    interval: tuple[float, float] | None = None  # a line over the end of the bar
 
 
 def bars(shown: Sequence[Bar], title: str, label: str) -> str:
-    """Bars, at least one, from one zero line in the order given; the label says what their length means."""
+    """A picture of bars (at least one) from one zero line; the label says what their length means."""
     reached = [v for bar in shown for v in (0.0, bar.value, *(bar.interval or ())) if math.isfinite(v)]
     low, high = min(reached), max(reached)
     scale = (VALUE_START - NAME_END - 16) / ((high - low) or 1.0)
@@ -54,6 +54,6 @@ def bars(shown: Sequence[Bar], title: str, label: str) -> str:
 
 
 def _short(name: str) -> str:
-    """Both ends of a long name: names often differ in the last letters only."""
+    """Both ends of a long name, as names often differ only in the last letters."""
     half = LETTERS // 2
     return name if len(name) <= LETTERS else f"{name[: half - 1]}…{name[-half:]}"

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from gdpipe.numerics.descent.landscape import Plane
 from gdpipe.report.pictures.axes import BOTTOM, LEFT, RIGHT, SHADES, TOP, WIDTH, Axis, Frame, number, picture, text
 
-# rings that are drawn, of which one goes through the farthest point of the descent; room beyond it
+# rings that are drawn, one of them through the farthest point of the descent; and the margin beyond it
 RINGS, RIM = 8, 1.15
-# steps that are dotted
+# steps that are drawn as dots
 DOTS = 40
 
 
 def contours(plane: Plane, labels: tuple[str, str]) -> str:
-    """Lines of equal loss from above, which are ellipses, the descent on them; the labels are of the two coordinates.
+    """A picture of lines of equal loss, which are ellipses, and the descent; the labels are of the two coordinates.
 
-    Empty if it started at the optimum, or so near that float64 has no numbers between.
+    The picture is empty if the descent started at the optimum, or so near that float64 has no numbers between.
     """
     farthest = float(plane.radii.max())
     if not farthest > 0:
@@ -28,7 +28,7 @@ def contours(plane: Plane, labels: tuple[str, str]) -> str:
         return ""
     frame = Frame(Axis(low[0], high[0], labels[0]), Axis(low[1], high[1], labels[1]), WIDTH)
     angles = np.linspace(0, 2 * math.pi, 73)[:-1]
-    # in a narrow valley the corners of the box lie many rings up the slope: beyond RINGS all is drawn as one
+    # in a narrow valley the corners of the box are many rings up the slope; all beyond RINGS are drawn as one
     corner = float(np.linalg.norm(np.linalg.solve(plane.axes, np.array([half, half * [1, -1]]).T), axis=0).max())
     radii = [farthest * k / (RINGS - 2) for k in range(1, RINGS + 1) if farthest * (k - 1) / (RINGS - 2) < corner]
     body = []
@@ -55,7 +55,7 @@ def contours(plane: Plane, labels: tuple[str, str]) -> str:
 
 
 def _shade(share: float) -> str:
-    """The class of a colour: 0 is the lightest, 1 the darkest."""
+    """The CSS class of a shade, from 0 (the lightest) to 1 (the darkest)."""
     return f"s{min(int(share * SHADES), SHADES - 1)}"
 
 
@@ -71,7 +71,7 @@ def _path(steps: NDArray[np.float64]) -> str:
 
 
 def _label_place(frame: Frame, plane: Plane, radius: float) -> tuple[float, float]:
-    """Where a ring's loss is written: at its upper or lower end, away from the start."""
+    """The position of a ring's label: at its upper or lower end, away from the start."""
     start_is_above = plane.path[0, 1] - plane.optimum[1] > 1e-9 * plane.half_widths(radius)[1]
     angle = np.array([math.atan2(plane.axes[1, 1], plane.axes[1, 0]) + (math.pi if start_is_above else 0.0)])
     x, y = frame.at(*plane.ring(radius, angle)[0].tolist())

@@ -1,4 +1,4 @@
-"""Curves: the loss against the step, what is left of it above the best possible one, and the eigenvalues."""
+"""Curves: the loss at each step, its excess over the loss of OLS, and the eigenvalues."""
 
 import math
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 from gdpipe.numerics.descent.landscape import Landscape
 from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Axis, Frame, number, picture, text
 
-# a loss that is smaller than the first by this factor, and what is left of it by its square, is rounding
+# relative to the first, a loss below this factor and an excess below its square are rounding errors
 LEAST_FACTOR = 1e-15
 # points that are drawn
 MOST_STEPS, MOST_EIGENVALUES = 400, 300
 
 
 def loss_curve(iterations: Sequence[int], losses: Sequence[float], ols_loss: float, unit: str) -> str:
-    """The loss at each step, with the floor that OLS sets; both axes logarithmic.
+    """A picture of the loss at each step, and of the loss of OLS; both axes are logarithmic.
 
     Iterations, ascending from 0, and losses have shape (n,); the unit is that of the loss.
     """
-    # evenly in the logarithm, as the axis is
-    kept = sorted({round(len(losses) ** (i / MOST_STEPS)) - 1 for i in range(MOST_STEPS + 1)})
+    # evenly spaced on the logarithmic axis
+    drawn = sorted({round(len(losses) ** (i / MOST_STEPS)) - 1 for i in range(MOST_STEPS + 1)})
     floor = max(ols_loss, max(losses) * LEAST_FACTOR)
-    steps, heights = [iterations[i] + 1 for i in kept], [max(losses[i], floor) for i in kept]
+    steps, heights = [iterations[i] + 1 for i in drawn], [max(losses[i], floor) for i in drawn]
     frame = Frame(_steps(steps), Axis.around([floor, *heights], f"loss, {unit}", logarithmic=True))
     below = frame.at(steps[0], floor)[1]
     body = [
@@ -38,9 +38,9 @@ def loss_curve(iterations: Sequence[int], losses: Sequence[float], ols_loss: flo
 
 
 def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
-    """What is left of the loss above the OLS floor, beside what was forecast for it; both axes logarithmic.
+    """A picture of the excess over the loss of OLS, measured and forecast; both axes are logarithmic.
 
-    The forecast is the step at which it was to end, None if never; the unit is that of the loss.
+    `forecast` is the step at which the descent was expected to end, None if never; the unit is that of the loss.
     """
     measured = [(t + 1, e) for t, e in zip(seen.iterations.tolist(), seen.excess.tolist(), strict=True) if e > 0]
     expected = [(t + 1, e) for t, e in zip(seen.expected_iterations.tolist(), seen.expected.tolist(), strict=True)]
@@ -64,7 +64,7 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
 
 
 def spectrum(eigenvalues: NDArray[np.float64]) -> str:
-    """How much the features vary along each of their own directions; the ratio of the ends is the condition number.
+    """A picture of the eigenvalues; the ratio of the largest and the least is the condition number.
 
     The eigenvalues are those of the correlation matrix, ascending, shape (rank,).
     """

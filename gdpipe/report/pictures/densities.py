@@ -1,4 +1,4 @@
-"""Where the rows lie: predictions against truth, residuals against predictions, and residuals alone."""
+"""Densities of rows: predicted against actual values, residuals against predictions, and residuals alone."""
 
 import math
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from gdpipe.numerics.rows.density import Density
 from gdpipe.report.pictures.axes import SHADES, WIDTH, Axis, Frame, number, picture
 
-# cells reach a little into the next: no paper shines through between them
+# overlap of neighbouring cells, so that no gap is seen between them
 OVERLAP = 0.4
 CURVE_POINTS = 121
 
 
 def predicted_and_actual(density: Density, target: str) -> str:
-    """Rows by prediction and truth, with the line on which both are the same."""
+    """A picture of rows by predicted and actual value, with the line on which both are the same."""
     low, high = density.grid.target_range
     first, last = _occupied(density.targets.sum(axis=0) + density.targets.sum(axis=1))
     step = (high - low) / density.grid.cells
@@ -31,7 +31,7 @@ def predicted_and_actual(density: Density, target: str) -> str:
 
 
 def residuals_and_predictions(density: Density, target: str) -> str:
-    """Rows by prediction and residual: about zero, whatever the prediction, if a line suits the data."""
+    """A picture of rows by prediction and residual; residuals are about zero everywhere if a line suits the data."""
     low, high = density.grid.target_range
     below, above = density.grid.residual_range
     first, last = _occupied(density.residuals.sum(axis=1))
@@ -51,7 +51,7 @@ def residuals_and_predictions(density: Density, target: str) -> str:
 
 
 def residual_histogram(density: Density, target: str) -> str:
-    """Rows by residual, beside the normal distribution of the same RMSE."""
+    """A picture of rows by residual, with the normal distribution of the same RMSE."""
     counts = density.residuals.sum(axis=0)
     low, high = density.grid.residual_range
     step, sigma = (high - low) / len(counts), density.grid.typical_residual
@@ -78,15 +78,15 @@ def residual_histogram(density: Density, target: str) -> str:
 
 
 def _occupied(counts: NDArray[np.int64]) -> tuple[int, int]:
-    """The cells from the first that holds rows to the last, one more to either side; at least five."""
-    held = np.flatnonzero(counts)
-    if not len(held):
+    """The slice of cells from the first with rows to the last, and two more on either side; all if none has rows."""
+    filled = np.flatnonzero(counts)
+    if not len(filled):
         return 0, len(counts)
-    return max(int(held[0]) - 2, 0), min(int(held[-1]) + 3, len(counts))
+    return max(int(filled[0]) - 2, 0), min(int(filled[-1]) + 3, len(counts))
 
 
 def _cells(frame: Frame, counts: NDArray[np.int64]) -> list[str]:
-    """Squares, one path a shade: the darker, the more rows; the shade goes with the logarithm."""
+    """Cells as squares, one SVG path for each shade, which grows with the logarithm of the rows."""
     lines, columns = counts.shape
     left, top = frame.at(frame.x.low, frame.y.high)
     right, bottom = frame.at(frame.x.high, frame.y.low)
