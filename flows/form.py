@@ -1,4 +1,4 @@
-"""The flows' parameters and their form, from the settings: Prefect refuses a wrong value before there is a run."""
+"""Parameters of the flows and their form, made from the settings; Prefect refuses wrong values before a run."""
 
 import dataclasses
 import inspect
@@ -20,17 +20,17 @@ _USER = r"[^/?]*@|[^/?]*:(.*@|(?![0-9]+([/?]|$)))"
 _OPTION = rf"[^?]*\?(.*&)?(?!({'|'.join(HARMLESS)})=)"
 _URI = rf"[^/]*://({_USER}|{_OPTION})|(?!file:)[^/]*:///.*@"
 
-# Prefect logs all parameters where it refuses one; who gave them is told by its exception
+# where Prefect refuses a parameter, it logs all of them, which may have credentials; its exception is enough
 logging.getLogger("prefect.flows").addFilter(
     lambda record: not record.getMessage().startswith("Parameter validation failed")
 )
 
 
 def without_credentials(location: str) -> str:
-    """A path or URI that Prefect may keep: it keeps parameters as they are given.
+    """The path or URI, checked to have no credentials, as Prefect stores parameters as they are given.
 
     Raises:
-        ValueError: It holds more than may be shown; the message does not repeat it.
+        ValueError: The URI has credentials or unknown options; the message does not repeat them.
     """
     if shown(location) != location:
         raise ValueError(
@@ -40,11 +40,11 @@ def without_credentials(location: str) -> str:
     return location
 
 
-# a block's name as Prefect allows it, which no secret is
+# a block's name as Prefect allows it; a secret has other characters, and is refused
 _Block = Annotated[str, Field(pattern=r"^[a-z0-9-]+$", examples=["storage"])]
 _BLOCK_SENTENCE = "The name of a Secret block with AWS_... variables for object storage; not the secret itself."
 
-# a list, not a tuple: what the form hands on is then what a manifest holds
+# a list, not a tuple, as in a manifest
 _Condition = Annotated[
     list[Any],
     Field(
@@ -69,7 +69,7 @@ _AnyConditions = Annotated[list[_Conditions], Field(title="any of these groups",
 _InSql = Annotated[str, Field(title="a condition in SQL", min_length=1, examples=["month <= 6 AND origin = 'JFK'"])]
 _Text = Annotated[str, Field(min_length=1)]
 _Percentage = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*%\s*$", examples=["5%"])]
-# types that a form has otherwise: for what Prefect keeps, or for how a person writes a value
+# types that differ in the form, for what Prefect stores or how users write a value
 _IN_FORM: dict[Any, Any] = {
     Location: Annotated[
         str,
@@ -82,7 +82,7 @@ _IN_FORM: dict[Any, Any] = {
 
 
 def takes(declared: type[Settings]) -> Callable[[Callable[..., State[Any]]], Callable[..., State[Any]]]:
-    """Decorator, for below `flow`: a parameter for each setting, and `credentials`; Prefect looks at the signature."""
+    """A decorator below `flow` that makes each setting, and `credentials`, a parameter in the signature."""
     parameters, lines = [], []
     for item in dataclasses.fields(declared):
         default = {dataclasses.MISSING: Parameter.empty, (): None}.get(item.default, item.default)
@@ -101,9 +101,9 @@ def takes(declared: type[Settings]) -> Callable[[Callable[..., State[Any]]], Cal
 
 
 def _in_form(kind: Any) -> Any:
-    """The type as pydantic has it."""
+    """The type for pydantic."""
     if len(alternatives(kind)) > 1:
-        return Union[tuple(map(_in_form, alternatives(kind)))]  # noqa: UP007  # of types that are known at run time
+        return Union[tuple(map(_in_form, alternatives(kind)))]  # noqa: UP007  # the types are known at run time
     if kind in _IN_FORM:
         return _IN_FORM[kind]
     base, bounds = parts(kind)

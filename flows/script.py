@@ -45,7 +45,7 @@ def run_as_script(flow: Flow[..., Any]) -> None:
         except (ParameterBindError, ParameterTypeError, SignatureMismatchError) as error:
             sys.exit(refuse(str(error)))
         if not state.is_completed():
-            # our own errors are states with a message; an exception is there where nobody foresaw it
+            # gdpipe's errors are states with a message; an exception is an unforeseen error
             fault = state.result(raise_on_failure=False)
             if isinstance(fault, Exception):
                 complain(unforeseen(fault, traceback_is="please report it with the traceback in the log above"))
@@ -54,17 +54,17 @@ def run_as_script(flow: Flow[..., Any]) -> None:
             sys.exit(1)
         try:
             text = summary(Run.at(state.result()))
-        except GdpipeError:  # published, but out of sight: the credentials were the flow's own
+        except GdpipeError:  # published, but only the flow has the credentials to read it
             text = str(state.message)
         tell(text)
 
 
 @contextlib.contextmanager
 def exit_codes() -> Iterator[None]:
-    """The codes of what no parameter and no data explain, each with one line, as the command line has them.
+    """A block whose errors end the process with one line and an exit code, like those of the command line.
 
     Raises:
-        SystemExit: 70 for an exception that nobody foresaw, 130 for a Ctrl-C, 1 where Prefect's API does not answer.
+        SystemExit: 70 for an unforeseen exception, 130 for a Ctrl-C, 1 where Prefect's API does not answer.
     """
     try:
         yield
@@ -81,10 +81,10 @@ def exit_codes() -> Iterator[None]:
 
 
 def parameters_of(arguments: Sequence[str]) -> dict[str, Any]:
-    """NAME=VALUE, one or more, as parameters.
+    """The parameters in arguments of the form NAME=VALUE.
 
     Raises:
-        ValueError: One of them is not of that form, or holds credentials, which Prefect would keep.
+        ValueError: An argument is not of that form, or has credentials, which Prefect would store.
     """
     parameters: dict[str, Any] = {}
     for argument in arguments:
@@ -101,7 +101,7 @@ def parameters_of(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(name: str, text: str) -> Any:
-    """JSON where it is JSON, as `prefect deployment run -p` reads it; lists also as a,b,c."""
+    """The value of a text, read as JSON if possible, like `prefect deployment run -p`; columns also as a,b,c."""
     if Columns in SETTINGS.get(name, ()) and not text.startswith("["):
         return text.split(",")
     try:
@@ -111,6 +111,6 @@ def _value(name: str, text: str) -> Any:
 
 
 def refuse(message: str) -> int:
-    """Say in one line what is wrong with the command, which may hold credentials; its exit code."""
+    """Print in one line, without credentials, what is wrong with the command, and return the exit code."""
     complain(one_line(without_credentials(message)))
     return 2

@@ -1,4 +1,4 @@
-"""gdpipe on a terminal."""
+"""The command line."""
 
 from gdpipe.cli.commands import main
 

@@ -1,4 +1,4 @@
-"""gdpipe on a terminal: the commands, with an option for each setting and help by example."""
+"""The commands, with an option for each setting and help by examples."""
 
 import dataclasses
 import logging
@@ -55,14 +55,14 @@ gdpipe train demo --target y --features x1,x2 --filters '[["x1", "<", 25]]' --no
 gdpipe train demo --target y --learning-rate 0.1 --method gd --run-id slow --no-latest
 gdpipe train demo --target y --max-rmse-increase 5% --json
 """
-# whose SQL we have tried: sqlglot knows more
+# dialects that are tested; sqlglot has more
 DIALECTS = ("duckdb", "postgres", "spark", "bigquery")
 
 Command = Callable[..., None]
 
 
 def options_of(declared: type[Settings]) -> Callable[[Command], Command]:
-    """Give a command an argument `source`, and an option for each of the other settings."""
+    """A decorator that gives a command an argument `source`, and an option for each other setting."""
 
     def give(command: Command) -> Command:
         for item in reversed(dataclasses.fields(declared)):
@@ -105,8 +105,8 @@ def _option(item: "dataclasses.Field[Any]") -> Callable[[Command], Command]:
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.pass_context
 def main(context: click.Context, debug: bool, quiet: bool) -> None:
-    """What holds for every command."""
-    # who is told to stop clears up what was begun
+    """Set up signals, log lines and progress for all commands."""
+    # SIGTERM raises SystemExit, so that unfinished work is removed
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     context.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
     log_to(sys.stdout)
@@ -134,7 +134,7 @@ def train_command(in_json: bool, **settings: Any) -> None:
 @options_of(TrainingConfig)
 def plan_command(sample_rows: int, in_json: bool, **settings: Any) -> None:
     """Say what training on SOURCE would find and cost, from footers and a sample; nothing is written."""
-    # the stages' own lines are about the sample, and would not be JSON
+    # log lines of stages would be about the sample, and are not JSON
     logging.getLogger("gdpipe").setLevel(logging.WARNING)
     with open_executor() as executor:
         planned = plan(TrainingConfig.of(settings), executor, sample_rows)
@@ -161,7 +161,7 @@ def sql_command(run: str, dialect: str, table: str | None) -> None:
     from gdpipe.export import as_sql
 
     opened = open_run(run)
-    # also to a terminal: a name of which a character is changed is another name
+    # exact on a terminal, too: a name with another character is another name
     print_text(as_sql(opened.model, opened.manifest, dialect, table), exact=True)
 
 

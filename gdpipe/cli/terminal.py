@@ -83,7 +83,7 @@ def _keep_stdout_clean(context: click.Context, option: click.Parameter, wanted: 
     return wanted
 
 
-# the option --json of a command, whose argument is in_json
+# the option --json, which a command gets as its argument in_json
 json_option = click.option(
     "--json",
     "in_json",
@@ -110,7 +110,7 @@ def summary(run: Run) -> str:
 
 
 def document(run: Run) -> dict[str, Any]:
-    """What `--json` prints of a run: names, numbers and units are those of the files; of scores, their manifest."""
+    """The document of `--json`: of a run with names, numbers and units of its files; of scores their manifest."""
     manifest = run.manifest
     if manifest["kind"] != "training":
         return manifest
