@@ -12,8 +12,8 @@ from gdpipe.location import is_uri
 from gdpipe.printable import logger_named, printable
 from gdpipe.report.pictures.curves import loss_curve
 from gdpipe.report.style import STYLE
-from gdpipe.report.summary import SHOWN, cell, summarize, summarize_scores
-from gdpipe.run import Run
+from gdpipe.report.summary import SHOWN, cell
+from gdpipe.run import Run, summary
 from gdpipe.store import catalog
 
 logger = logger_named("gdpipe.flows")
@@ -41,14 +41,6 @@ def best_effort(act: Callable[[], object]) -> None:
 def show(run: Run) -> None:
     """Show a training run (published or rejected) or scores on the page of the flow run."""
     best_effort(lambda: _show_training(run) if run.manifest["kind"] == "training" else _show_scores(run))
-
-
-def summary(run: Run) -> str:
-    """The summary of a training run or of scores in a dozen lines."""
-    if run.manifest["kind"] != "training":
-        return summarize_scores(run.location, run.manifest)
-    tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
-    return summarize(run.location, run.manifest, *tables)
 
 
 def slug(text: str) -> str:

@@ -14,13 +14,12 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterBindError, ParameterTypeError, SignatureMismatchError
 
 from flows import form
-from flows.page import summary
 from gdpipe.config import ScoringConfig, TrainingConfig
 from gdpipe.errors import GdpipeError
 from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, one_line, tell, unforeseen
 from gdpipe.kinds import Columns, Engine, Location, alternatives
 from gdpipe.location import without_credentials
-from gdpipe.run import Run
+from gdpipe.run import Run, summary
 
 SETTINGS = {f.name: alternatives(f.type) for declared in (ScoringConfig, TrainingConfig) for f in fields(declared)}
 

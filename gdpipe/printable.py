@@ -7,6 +7,7 @@ A column, a folder or a value may have any name. Names are unchanged in Parquet,
 import html
 import logging
 import unicodedata
+from collections.abc import Sequence
 
 
 def printable(text: str) -> str:
@@ -24,6 +25,12 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """A text of several lines, such as a traceback, made printable; its line breaks stay."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def abridged(names: Sequence[str], most: int = 5, between: str = ", ") -> str:
+    """The names on one line; of many only the first, and the number of the others."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
 
 
 def markup(text: str) -> str:

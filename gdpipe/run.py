@@ -13,6 +13,7 @@ import pyarrow as pa
 from gdpipe.design import Design
 from gdpipe.errors import PublishError
 from gdpipe.model import Model
+from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.source.columns import numbers
 from gdpipe.source.files import first_line
 from gdpipe.store import catalog
@@ -172,6 +173,14 @@ class Run:
         if complete is not None:
             values = np.where(complete, values, np.nan)
         return pd.Series(values, index=frame.index if isinstance(frame, pd.DataFrame) else None, name="prediction")
+
+
+def summary(run: Run, width: int | None = None) -> str:
+    """The summary of a training run or of scores as text, in lines of this width; None sets no limit."""
+    if run.manifest["kind"] != "training":
+        return summarize_scores(run.location, run.manifest, width=width)
+    tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
+    return summarize(run.location, run.manifest, *tables, width=width)
 
 
 def open_run(output: str | os.PathLike[str]) -> Run:

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from statsmodels.stats.diagnostic import het_breuschpagan
 
 import gdpipe
-from gdpipe.cli.terminal import summary
+from gdpipe.run import summary
 from tests.runs import train_on
 
 RNG = np.random.default_rng(0)

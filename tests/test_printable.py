@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import gdpipe
 from gdpipe.errors import ConvergenceError, GdpipeError
 from gdpipe.exits import tell
-from gdpipe.printable import logger_named, printable
+from gdpipe.printable import abridged, logger_named, printable
 from tests.conftest import REPO, gdpipe_cli, gdpipe_command, line_columns, open_terminal, received_from, write_parquet
 
 # a forged line, a terminal's title, a colour, C1's own escape, right to left, a line of Unicode, a blank of its own
@@ -208,3 +208,9 @@ def test_any_text_is_one_line_and_its_own_answer(text: str) -> None:
     assert all(c in said for c in kept)
     if text.isprintable():
         assert said == text
+
+
+def test_of_many_names_the_first_are_shown_and_the_others_counted() -> None:
+    assert abridged(["a", "b", "c"], 3) == "a, b, c"
+    assert abridged(["a", "b", "c"], 2, "; ") == "a; b and 1 more"
+    assert abridged([str(i) for i in range(1200)]) == "0, 1, 2, 3, 4 and 1,195 more"

@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 import click
-import pyarrow as pa
 
 from gdpipe.errors import PublishError
 from gdpipe.exits import tell
 from gdpipe.printable import escape
-from gdpipe.report.summary import summarize, summarize_scores
-from gdpipe.run import Run
+from gdpipe.run import Run, summary
 from gdpipe.stages.progress import Activity
 from gdpipe.store import catalog
 
@@ -98,15 +96,7 @@ def answer(run: Run, in_json: bool) -> None:
     if in_json:
         print_json(document(run))
     else:
-        say(summary(run))
-
-
-def summary(run: Run) -> str:
-    """The summary of a run or of scores; of any width where stdout is a file or a pipe."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    if run.manifest["kind"] != "training":
-        return summarize_scores(run.location, run.manifest, width=width)
-    return summarize(run.location, run.manifest, *_tables(run), width=width)
+        say(summary(run, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
 
 
 def document(run: Run) -> dict[str, Any]:
@@ -114,7 +104,8 @@ def document(run: Run) -> dict[str, Any]:
     manifest = run.manifest
     if manifest["kind"] != "training":
         return manifest
-    parameters, convergence, metrics = (table.to_pylist() for table in _tables(run))
+    names = (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS)
+    parameters, convergence, metrics = (run.table(name).to_pylist() for name in names)
     return {
         "run_id": manifest["run_id"],
         "folder": run.location,
@@ -125,10 +116,6 @@ def document(run: Run) -> dict[str, Any]:
         "metrics": metrics[0],
         "parameters": parameters,
     }
-
-
-def _tables(run: Run) -> Iterator[pa.Table]:
-    return (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
 
 
 def print_json(value: dict[str, Any]) -> None:

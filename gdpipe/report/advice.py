@@ -4,11 +4,12 @@ import math
 import sys
 from typing import Any
 
+from gdpipe.printable import abridged
+
 # with a mean of more standard deviations than this, float64 has too few digits for the variation
 LARGEST_OFFSET = 1e4
 # largest distance to the optimum for which a larger tolerance is advised
 LARGEST_DISTANCE = 1e-2
-NAMES_SHOWN = 5
 
 
 def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -23,7 +24,8 @@ def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[s
     if status in {"max_iterations", "max_seconds"}:
         lines += [_forecast(row, settings) for row in _worth_saying(manifest.get("forecasts", []), settings)]
     if manifest["dependencies"] and settings["collinear"] == "min_norm":
-        lines.append(f"collinear=drop, or leave out what is dependent: {_some(manifest['dependencies'])}")
+        dependent = abridged(manifest["dependencies"], between="; ")
+        lines.append(f"collinear=drop, or leave out what is dependent: {dependent}")
     bound = verdict["distance_bound"]
     if status != "converged" and bound <= LARGEST_DISTANCE:
         lines.append(f"tolerance={_round_up(2 * bound):g}: this run came within {bound:.2g} of the optimum")
@@ -33,7 +35,8 @@ def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[s
         if term["status"] == "ok" and term["scale"] > 0 and abs(term["mean"]) > LARGEST_OFFSET * term["scale"]
     ]
     if far:
-        lines.append(f"subtract the common part of {_some(far)}: the values hardly vary beside their size")
+        names = abridged(far, between="; ")
+        lines.append(f"subtract the common part of {names}: the values hardly vary beside their size")
     return tuple(lines)
 
 
@@ -66,7 +69,7 @@ def _past_the_gate(manifest: dict[str, Any]) -> tuple[str, ...]:
     if not gate or gate["passed"]:
         return ()
     lines = (
-        [f"see what has moved since run {drift['since']}: {_some(drift['largest'])}"]
+        [f"see what has moved since run {drift['since']}: {abridged(drift['largest'], between='; ')}"]
         if (drift := manifest.get("drift")) and drift["largest"]
         else []
     )
@@ -80,11 +83,6 @@ def _past_the_gate(manifest: dict[str, Any]) -> tuple[str, ...]:
     if gate["min_r2"] is not None and not gate["r2"] >= gate["min_r2"]:
         lines.append(f"min_r2={math.floor(gate['r2'] * 1000) / 1000:g} would publish it, if that is wanted")
     return tuple(lines)
-
-
-def _some(lines: list[str]) -> str:
-    more = len(lines) - NAMES_SHOWN
-    return "; ".join(lines[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _round_up(value: float) -> float:

@@ -81,9 +81,9 @@ def page(
 def _verdict(
     manifest: dict[str, Any], verdict: dict[str, Any], quality: dict[str, Any], terms: list[dict[str, Any]]
 ) -> str:
-    """The outcome in sentences that anyone understands, and what to do if it is not the one that was hoped for."""
+    """The outcome in plain sentences, with advice where the run was not published."""
     reason, gate, target = manifest["verdict"]["reason"], manifest.get("gate"), markup(manifest["target"])
-    # where not every row was read again, nobody knows by how much
+    # the mean absolute error is NaN unless every row was read again
     off = f"; a prediction is off by {quality['mae']:.4g} on average" if math.isfinite(quality["mae"]) else ""
     share = f"The features explain {quality['r2']:.1%} of how {target} varies{off}."
     held = gate is None or gate["passed"]

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from gdpipe.printable import printable
+from gdpipe.printable import abridged, printable
 
 NAMES_SHOWN = 8
 
@@ -61,8 +61,6 @@ def describe(planned: RunPlan) -> str:
     passing = "" if planned.rows == planned.file_rows else f", {about}{planned.rows:,} to read by the filters"
     proven = "" if planned.least_left_out is None else f", at least {planned.least_left_out:,} by the footers"
     share = planned.rows_left_out / max(planned.rows, 1)
-    names = ", ".join(planned.features[:NAMES_SHOWN])
-    more = len(planned.features) - NAMES_SHOWN
     steps = planned.forecast_iterations
     never = steps is None or steps > planned.max_iterations
     condition = "infinite" if planned.condition_number is None else f"{planned.condition_number:.6g}"
@@ -72,7 +70,7 @@ def describe(planned: RunPlan) -> str:
         f"sample      {planned.sample_rows:,} rows in {planned.sample_groups:,} row groups"
         + (": all there are" if planned.is_exact else ", spread evenly"),
         f"left out    {about}{planned.rows_left_out:,} rows ({share:.2%}){proven}",
-        f"features    {len(planned.features):,} for {planned.target}: {names}" + (f" and {more:,} more" * (more > 0)),
+        f"features    {len(planned.features):,} for {planned.target}: {abridged(planned.features, NAMES_SHOWN)}",
         f"descent     {planned.method}: forecast {'never' if steps is None else f'{steps:,} steps'}, "
         f"learning rate {planned.learning_rate:.6g}, condition number {condition}"
         + (f"; {planned.max_iterations:,} steps are allowed: it would not converge" if never else ""),

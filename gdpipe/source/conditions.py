@@ -155,14 +155,11 @@ def _comparable(column: pa.Array, kind: pa.DataType, values: tuple[Any, ...]) ->
     if t.is_decimal32(kind) or t.is_decimal64(kind):  # for which Arrow has no is_in
         column = column.cast(pa.decimal128(kind.precision, kind.scale))
     if t.is_decimal(kind):
-        return column, [pa.scalar(_unscaled(v, kind.scale), column.type) for v in values]
+        # Decimals of digits, exact in any decimal context
+        exact = (Decimal((int(v < 0), tuple(map(int, str(abs(v)))), -kind.scale)) for v in values)
+        return column, [pa.scalar(v, column.type) for v in exact]
     if t.is_string(column.type) or t.is_large_string(column.type):
         return column, [pa.scalar(v.decode(), column.type) for v in values]
     if t.is_fixed_size_binary(column.type):  # values of another length are unequal, not an error
         column = column.cast(pa.binary())
     return column, [pa.scalar(v, column.type) for v in values]
-
-
-def _unscaled(value: int, scale: int) -> Decimal:
-    """A value times 10^-scale, exact in any decimal context."""
-    return Decimal((int(value < 0), tuple(map(int, str(abs(value)))), -scale))

@@ -14,6 +14,7 @@ import pyarrow.fs as pafs
 
 from gdpipe.errors import DataError
 from gdpipe.location import shown
+from gdpipe.printable import abridged
 from gdpipe.source.files import open_location, reading
 from gdpipe.source.footer import ENCRYPTED_MAGIC, MAGIC
 from gdpipe.source.formats import ASKED_AT_ONCE, refuse_tables_above
@@ -21,7 +22,6 @@ from gdpipe.source.source_file import listed
 from gdpipe.source.walk import SUFFIXES, Walk, kind_behind, relative
 
 LEAST_BYTES = 12
-SHOWN_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +54,28 @@ def find_files(location: str) -> Listing:
         DataError: There is no such place, a link leads nowhere, or files belong to a table of Delta Lake, Iceberg or
             Hudi.
     """
-    with reading(shown(location)):
-        return _find_files(location)
-
-
-def _find_files(location: str) -> Listing:
-    try:
-        filesystem, path = open_location(location)
-    except ValueError as error:
-        raise DataError(f"{shown(location)}: {error}") from None
-    path = path.rstrip("/") or path
-    info, base, pattern = filesystem.get_file_info(path), path, None
-    if info.type == pafs.FileType.NotFound:
-        if filesystem.type_name == "local" and os.path.islink(path):
-            kind_behind(path)  # its error says where the link leads
-        parts = PurePosixPath(path).parts
-        before = list(itertools.takewhile(lambda part: not glob.has_magic(part), parts))
-        if len(before) == len(parts):
-            raise DataError(f"{shown(location)}: no such file or folder{_near(filesystem, PurePosixPath(path))}")
-        base, pattern = str(PurePosixPath(*before)), parts[len(before) :]
-    elif info.type != pafs.FileType.Directory:
-        refuse_tables_above(filesystem, _parents(path))
-        return Listing(filesystem, str(PurePosixPath(path).parent), (info,))
-    walk = Walk(filesystem, base, pattern)
-    refuse_tables_above(filesystem, {*_parents(base), *walk.followed})
-    return _listing(filesystem, base, walk)
+    where = shown(location)
+    with reading(where):
+        try:
+            filesystem, path = open_location(location)
+        except ValueError as error:
+            raise DataError(f"{where}: {error}") from None
+        path = path.rstrip("/") or path
+        info, base, pattern = filesystem.get_file_info(path), path, None
+        if info.type == pafs.FileType.NotFound:
+            if filesystem.type_name == "local" and os.path.islink(path):
+                kind_behind(path)  # its error says where the link leads
+            parts = PurePosixPath(path).parts
+            before = list(itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+            if len(before) == len(parts):
+                raise DataError(f"{where}: no such file or folder{_near(filesystem, PurePosixPath(path))}")
+            base, pattern = str(PurePosixPath(*before)), parts[len(before) :]
+        elif info.type != pafs.FileType.Directory:
+            refuse_tables_above(filesystem, _parents(path))
+            return Listing(filesystem, str(PurePosixPath(path).parent), (info,))
+        walk = Walk(filesystem, base, pattern)
+        refuse_tables_above(filesystem, {*_parents(base), *walk.followed})
+        return _listing(filesystem, base, walk)
 
 
 def _parents(path: str) -> set[str]:
@@ -118,12 +115,7 @@ def notices_of(passed_over: Sequence[str]) -> tuple[str, ...]:
     files = [name for name in passed_over if not name.endswith("/")]
     folders = [name for name in passed_over if name.endswith("/")]
     reasons = {"not Parquet or not whole": files, "runs of gdpipe or a link to a folder above": folders}
-    return tuple(f"passed over, {why}: {_some(names)}" for why, names in reasons.items() if names)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+    return tuple(f"passed over, {why}: {abridged(names)}" for why, names in reasons.items() if names)
 
 
 def nothing_found(where: str, listing: Listing) -> DataError:

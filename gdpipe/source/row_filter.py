@@ -66,7 +66,7 @@ class RowFilter:
         return [[condition(*asked) for asked in group] for group in self.alternatives(file.partition)]
 
     def passing(self, compiled: Compiled, batch: pa.RecordBatch) -> pa.BooleanArray:
-        """A mask of a batch's rows that pass the conditions, compiled for its types; shape (m,), none is null."""
+        """A mask of a batch's rows that pass the compiled conditions, shape (m,), without nulls."""
         of_groups = [
             functools.reduce(pc.and_, [condition.passes(batch.column(column)) for column, condition in group])
             for group in compiled

@@ -56,7 +56,7 @@ class Start:
 
     @functools.cached_property
     def listing(self) -> Listing:
-        """The files of the source; none is opened.
+        """The files of the source, not opened.
 
         Raises:
             DataError: There is no such place.

@@ -3,9 +3,9 @@
 from gdpipe.config import check_run_id
 from gdpipe.errors import ConfigError, PublishError
 from gdpipe.layout import MANIFEST, RUNS, STAGING
-from gdpipe.printable import logger_named
+from gdpipe.printable import abridged, logger_named
 from gdpipe.store.place import Place
-from gdpipe.store.runs import latest_run_id, listed, read_manifest
+from gdpipe.store.runs import latest_run_id, read_manifest
 from gdpipe.store.writer import output_errors
 
 logger = logger_named(__name__)
@@ -64,5 +64,5 @@ def prune(output: Place, keep: int, kind: str = RUNS) -> list[str]:
                 lease.release()
     if mixed or unknown:
         reason = "not made by gdpipe, damaged, or with files of others"
-        logger.warning("%s, and left alone in %s: %s", reason, output, listed([*mixed, *unknown]))
+        logger.warning("%s, and left alone in %s: %s", reason, output, abridged(list(map(repr, [*mixed, *unknown]))))
     return removed

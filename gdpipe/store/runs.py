@@ -8,7 +8,6 @@ or the new one, even if the process is killed at any time.
 import contextlib
 import json
 import os
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +15,7 @@ from gdpipe.config import check_run_id
 from gdpipe.errors import ConfigError, PublishError
 from gdpipe.layout import LATEST, MANIFEST, REJECTED, RUNS, STAGING
 from gdpipe.location import is_mistyped, is_uri, shown
-from gdpipe.printable import logger_named
+from gdpipe.printable import abridged, logger_named
 from gdpipe.source.files import first_line, is_transient, is_utf8, open_location
 from gdpipe.store.bucket import BucketPlace
 from gdpipe.store.catalog import SCHEMA_VERSION
@@ -73,7 +72,8 @@ class Staging:
     def __enter__(self) -> "Staging":
         with output_errors(f"cannot write to {self.output}"):
             if strange := self.output.clear_dead():
-                logger.info("not made by gdpipe, and left alone in %s: %s", self.output.below(STAGING), listed(strange))
+                names = abridged(list(map(repr, strange)))
+                logger.info("not made by gdpipe, and left alone in %s: %s", self.output.below(STAGING), names)
             if not self._is_ours:
                 _check_pointer(self.output)
             lease = self.output.lease(self.run_id)
@@ -199,12 +199,6 @@ def _check_pointer(output: Place) -> None:
             if pointer and isinstance(pointer, dict) and "run_id" not in pointer:
                 reason = "is not gdpipe's (it has no run_id), and a run would replace it"
                 raise PublishError(f"{output.below(LATEST)} {reason}; move it away, or give another output")
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Names on one line; of many only the first few."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
 
 
 def read_manifest(folder: Place) -> dict[str, Any]:
