@@ -28,12 +28,12 @@ def page(
     drift: pa.Table | None = None,
     *,
     landscape: Landscape,
-    kept: Sequence[str],
+    included: Sequence[str],
     density: Density | None,
 ) -> str:
     """The page as HTML, from the run's artifacts and its manifest as it is before the page is written.
 
-    `kept` are the features included in the fit, in the landscape's order, shape (p,). `drift` is None for a first run,
+    `included` are the features in the fit, in the landscape's order, shape (p,). `drift` is None for a first run,
     `density` where no rows were read again.
     """
     verdict, quality, terms = convergence.to_pylist()[0], metrics.to_pylist()[0], parameters.to_pylist()
@@ -53,7 +53,7 @@ def page(
         about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
         _table([{name: term[name] for name in SHOWN} for term in terms]),
         "<h2>The descent</h2>",
-        about_the_descent(landscape, verdict, kept, target),
+        about_the_descent(landscape, verdict, included, target),
     ]
     if drift is not None:
         moved = drift.to_pylist()
