@@ -163,7 +163,7 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
 
     Without `rows`, where no row was read again, numbers that need single rows are NaN.
     """
-    problem, included = regression.problem, regression.included
+    problem, included, names = regression.problem, regression.included, design.names
     rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))
     baseline = solve(problem, regression.relations)
     ols = Model(design, *regression.to_original(baseline.coef_scaled))
@@ -174,7 +174,7 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
         solution,
         baseline.coef_scaled,
         Agreement.of(problem, baseline.coef_scaled, std_error),
-        ["intercept", *(design.names[j] for j in included)],
+        ["intercept", *(names[j] for j in included)],
         rows.gradient,
         rows.rounding,
         rows.checks,

@@ -24,8 +24,10 @@ from gdpipe.numerics.sums.float_moments import mirror
 
 # the confidence intervals are those of 95 %
 SIGNIFICANCE = 0.05
-# working precisions of the inverse, tried in turn until its certified radius is below float64's rounding
-INVERSE_BITS = (256, 1024, 4096)
+# working precisions of the inverse, tried in turn until its diagonal has so many right bits: its rounding to float64 is
+# then that of the exact inverse, but for one number in 2^37
+INVERSE_BITS = (128, 256, 1024, 4096)
+RIGHT_BITS = 90
 # FLINT keeps one precision for the whole process
 _one_at_a_time = threading.Lock()
 # largest accepted relative error of a number made of the inverse and of float64 means over residuals
@@ -212,7 +214,7 @@ def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _ball_inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
-    """A⁻¹ in ball arithmetic, with 60 right bits on the diagonal where the highest precision allows.
+    """A⁻¹ in ball arithmetic, with 90 right bits on the diagonal where the highest precision allows.
 
     Balls know their own error: Johansson (2017), IEEE Trans. Comput. 66:1281-1292.
     """
@@ -226,7 +228,7 @@ def _ball_inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
                 inverse = (arb_mat(integer_matrix(hessian)) * arb(2) ** -FIXED_POINT_BITS).inv()
             except ZeroDivisionError:
                 continue  # the balls are too wide to tell the matrix from a singular one
-        if all(entry.rel_accuracy_bits() > 60 for entry in (inverse[i, i] for i in range(size))):
+        if all(entry.rel_accuracy_bits() > RIGHT_BITS for entry in (inverse[i, i] for i in range(size))):
             break
     if inverse is None:
         return np.full((size, size), np.nan)

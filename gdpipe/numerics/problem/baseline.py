@@ -12,6 +12,7 @@ import numpy as np
 from gdpipe.numerics.problem.covariance import ExactProducts, Scaling
 from gdpipe.numerics.problem.dependencies import solve_exactly
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.rational import dot
 from gdpipe.numerics.problem.relations import Relation
 
 # with more features the rational solution takes more than seconds
@@ -45,9 +46,7 @@ def solve(problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
     # wᵀAw = bᵀw at the optimum, also under the constraints, so the loss is variance - cov(prediction, target)
     coef, _ = scaling.to_original(coef_scaled)
     units = [Fraction(2) ** e for e in cross.exponents.tolist()]
-    with_target = sum(
-        (c * u * int(s) for c, u, s in zip(coef, units[:-1], cross.products[:-1, -1], strict=True)), Fraction(0)
-    )
+    with_target = dot(coef, (u * int(s) for u, s in zip(units[:-1], cross.products[:-1, -1], strict=True)))
     loss = (int(cross.products[-1, -1]) * units[-1] - with_target) * units[-1] / cross.weight**2
     return Baseline(coef_scaled, float(loss))
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.problem.rational import dot, over_one_denominator
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 
@@ -109,10 +110,9 @@ class ExactProducts(CrossProducts):
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """The covariances with the combination, exact."""
         units = [Fraction(2) ** e for e in self.exponents.tolist()]
-        # powers of two have a common denominator, so the k² products are products of integers
-        steps = [v * unit for v, unit in zip(line, units, strict=True)]
-        below = max(step.denominator for step in steps)
-        products = self.products @ np.array([int(step * below) for step in steps], object)
+        # over one denominator the k² products are products of integers
+        steps, below = over_one_denominator([v * unit for v, unit in zip(line, units, strict=True)])
+        products = self.products @ np.array(steps, object)
         return tuple(Fraction(int(v), below * self.weight**2) * unit for v, unit in zip(products, units, strict=True))
 
     def select(self, columns: list[int]) -> "ExactProducts":
@@ -208,7 +208,7 @@ class Scaling:
         """
         ratio = Fraction(self.target_scale)
         coef = [Fraction(w) * ratio / Fraction(s) for w, s in zip(coef_scaled, self.scales.tolist(), strict=True)]
-        return coef, self.target_mean - _sum([c * m for c, m in zip(coef, self.means, strict=True)])
+        return coef, self.target_mean - dot(coef, self.means)
 
 
 def nearest_float(value: Fraction) -> float:
@@ -227,11 +227,3 @@ def square_root(value: Fraction) -> float:
     shift = 2 * max(0, 128 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
     root = math.isqrt((value.numerator << shift) // value.denominator)
     return float(root / Fraction(2) ** (shift // 2))
-
-
-def _sum(terms: list[Fraction]) -> Fraction:
-    """The exact sum, by halves: it adds long fractions, which is slow, only a few times."""
-    if len(terms) <= 1:
-        return sum(terms, Fraction(0))
-    half = len(terms) // 2
-    return _sum(terms[:half]) + _sum(terms[half:])

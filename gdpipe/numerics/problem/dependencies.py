@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Scaling
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.rational import in_lowest_terms
 from gdpipe.numerics.problem.relations import Holds, Relation, Rounding, plain_relation, rounded_relation
 
 # 2^61 - 1 and the primes before it: a rank modulo a prime is never too large, and too small for about one matrix in
@@ -220,5 +221,5 @@ def solve_exactly(matrix: NDArray[np.object_], right: NDArray[np.object_]) -> ND
         Shape (n, k), fractions.
     """
     solved = integer_matrix(matrix).solve(integer_matrix(right))
-    fractions = [Fraction(int(value.p), int(value.q)) for value in solved.entries()]
+    fractions = [in_lowest_terms(int(value.p), int(value.q)) for value in solved.entries()]
     return np.array(fractions, object).reshape(right.shape)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.rational import dot
 
 
 def predict(columns: FloatColumns, coef: NDArray[np.float64], intercept: float) -> NDArray[np.float64]:
@@ -39,7 +40,7 @@ def mean_error(cross: CrossProducts, coef: Sequence[float], intercept: float) ->
         intercept: The intercept, in target units.
     """
     *of_features, of_target = cross.means()
-    return sum((-Fraction(c) * m for c, m in zip(coef, of_features, strict=True)), of_target - Fraction(intercept))
+    return of_target - Fraction(intercept) - dot(map(Fraction, coef), of_features)
 
 
 def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
@@ -51,7 +52,7 @@ def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: f
         vᵀ·mean(z·zᵀ)·v - 2·intercept·mean(e) - intercept²        where it is not.
     """
     line = [*(-Fraction(c) for c in coef), Fraction(1)]
-    square = sum((v * c for v, c in zip(line, cross.covariances_with(line), strict=True)), Fraction(0))
+    square = dot(line, cross.covariances_with(line))
     error, b = mean_error(cross, coef, intercept), Fraction(intercept)
     loss = square + error**2 if cross.centred else square - 2 * b * error - b**2
     return max(loss, Fraction(0))  # float64 sums may round a loss of zero to less
