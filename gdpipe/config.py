@@ -107,7 +107,9 @@ class TrainingConfig(Settings):
     weight: kinds.Column | None = setting(None, "Column of sample weights, >= 0. A weight of 2 is the row twice.")
     filters: kinds.RowFilter | None = setting(None, 'Rows to use, such as "month <= 6" or [["month", "<=", 6]].')
     null_policy: NullPolicy = setting("drop", "What a null or NaN does: drop the row, or fail the run.")
-    method: MethodSetting = setting("auto", "gd, accelerated, or auto: gd if its forecast fits in max_iterations.")
+    method: MethodSetting = setting(
+        "auto", "gd, accelerated, or auto: gd if its forecast fits in max_iterations and about half a second."
+    )
     learning_rate: kinds.Positive | Literal["auto"] = setting(
         "auto", "Step size of the descent, below 2/L; auto finds the best."
     )

@@ -33,7 +33,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     The settings are those of `gdpipe.TrainingConfig`, and mean the same.
 
     Args:
-        method: `gd`, `accelerated`, or `auto`: gd if its forecast fits in max_iterations.
+        method: `gd`, `accelerated`, or `auto`: gd if its forecast fits in max_iterations and about half a second.
         learning_rate: `auto`, or a number below 2/L.
         tolerance: Largest accepted gap to OLS in a standardized coefficient.
         max_iterations: The most steps of the descent.

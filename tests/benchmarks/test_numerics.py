@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.descent import minimize
-from gdpipe.numerics.descent.plan import GradientDescent
+from gdpipe.numerics.descent.plan import GradientDescent, operations
 from gdpipe.numerics.inference.certificate import certify
 from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.covariance import CrossProducts
@@ -58,12 +59,17 @@ def test_the_rational_baseline(p: int) -> None:
     print(f"\nexact solve, p = {p}: {ours * 1e3:.1f} ms")
 
 
-def test_a_hundred_thousand_steps() -> None:
-    X = np.random.default_rng(0).normal(size=(1_000, 20))
-    loss = problem(X, X.sum(axis=1) + np.random.default_rng(1).normal(size=1_000)).loss
-    plan = GradientDescent(method="gd", learning_rate=1e-9).plan(loss)
+@pytest.mark.parametrize("method", ["gd", "accelerated"])
+@pytest.mark.parametrize(("p", "steps"), [(20, 100_000), (100, 50_000), (250, 10_000), (1_000, 1_000)])
+def test_steps(p: int, steps: int, method: Literal["gd", "accelerated"]) -> None:
+    X = np.random.default_rng(0).normal(size=(2 * p, p))
+    loss = problem(X, X.sum(axis=1) + np.random.default_rng(1).normal(size=2 * p), exact=False).loss
+    plan = GradientDescent(method, learning_rate=1e-9, max_iterations=steps).plan(loss)
     (ours,) = medians(lambda: minimize(loss, plan))
-    print(f"\n100,000 steps, p = 20: {ours:.2f} s = {ours * 10:.1f} us a step")
+    print(
+        f"\n{steps:,} steps of {method}, p = {p}: {ours:.2f} s = {ours / steps * 1e6:.1f} us a step, "
+        f"{operations(p, steps) / ours:.2g} operations a second"
+    )
 
 
 def test_a_step_costs_the_same_for_any_number_of_rows() -> None:

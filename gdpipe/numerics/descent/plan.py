@@ -20,6 +20,13 @@ MAX_GAP_SE = 0.01
 # a gap this small is always accepted: data on a line without noise have standard errors of zero
 NEGLIGIBLE_GAP = 1e-14
 FORECAST_LIMIT = 2**53
+# operations of a descent that nobody waits for: about half a second of them. `make bench` prints operations a second
+# (test_steps): 4·10^9 to 7·10^9 on the machine of the README
+UNNOTICED = 3e9
+# a step's calls of NumPy take as long as so many operations
+CALL_OPERATIONS = 20_000
+# accelerated descent is taken in place of a plain one that arrives where it takes at most this part of the steps
+CLEARLY_FEWER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,8 @@ class GradientDescent:
     """Settings of a descent.
 
     Attributes:
-        method: `gd`, `accelerated`, or `auto`: gd where its forecast fits in max_iterations, otherwise accelerated.
+        method: `gd`, `accelerated`, or `auto`: gd where its forecast fits in max_iterations and about half a second;
+            where only the time is too long, accelerated must halve the steps to be taken.
         learning_rate: The factor of the gradient in each step, or `auto`.
         tolerance: Largest accepted distance to the optimum, in standardized units; the descent stops at half of it.
         max_iterations: The most steps.
@@ -63,8 +71,13 @@ class GradientDescent:
             return self._planned(problem, self.method, target)
         plain = self._planned(problem, "gd", target)
         too_fast = self.learning_rate != "auto" and self.learning_rate > 1.0 / problem.lipschitz
-        fits = plain.forecast_iterations is not None and plain.forecast_iterations <= self.max_iterations
-        return plain if fits or too_fast else self._planned(problem, "accelerated", target)
+        steps = math.inf if plain.forecast_iterations is None else plain.forecast_iterations
+        fits = steps <= self.max_iterations
+        if too_fast or (fits and operations(problem.n_features, steps) <= UNNOTICED):
+            return plain
+        accelerated = self._planned(problem, "accelerated", target)
+        fewer = (accelerated.forecast_iterations or math.inf) <= CLEARLY_FEWER * steps
+        return accelerated if fewer or not fits else plain
 
     def _planned(self, problem: LeastSquares, method: Method, target: float) -> "Plan":
         largest, smallest = problem.lipschitz, max(problem.strong_convexity, 0.0)
@@ -112,6 +125,11 @@ class Plan:
     tolerance: float
     max_iterations: int
     max_seconds: float | None
+
+
+def operations(n_features: int, steps: float) -> float:
+    """The cost of some steps in floating-point operations: 2p² for each step's product, and its calls of NumPy."""
+    return steps * (2.0 * n_features**2 + CALL_OPERATIONS)
 
 
 def forecast(problem: LeastSquares, rate: float, momentum: float, stop: float) -> int | None:

@@ -1,5 +1,7 @@
 """The forecast against the descent, where the features outnumber the rows or depend on one another."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from gdpipe.numerics.descent.descent import Status, minimize
 from gdpipe.numerics.descent.plan import FORECAST_LIMIT, GradientDescent
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
-from tests.numerics.build import Floats, moments, rounded_moments
+from tests.numerics.build import Floats, moments, problem, random_data, rounded_moments
 
 EPSILON = float(np.finfo(np.float64).eps)
 
@@ -65,3 +67,35 @@ def test_all_features_together_are_no_worse_conditioned_than_the_independent_one
     least = float(np.linalg.svd(Z)[1][-1] ** 2)
     assert together.strong_convexity == pytest.approx(least, rel=1e-3)
     assert alone.strong_convexity <= least * (1 + 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("features", "condition_number", "steps", "method"),
+    [
+        (20, 6_000.0, 82_400, "gd"),  # 1.7e9 operations
+        (20, 8_000.0, 111_000, "accelerated"),  # more than max_iterations
+        (100, 4_500.0, 61_200, "gd"),  # 2.4e9
+        (100, 6_000.0, 82_400, "accelerated"),  # 3.3e9
+        (1_000, 100.0, 1_170, "gd"),  # 2.4e9
+        (1_000, 200.0, 2_410, "accelerated"),  # 4.9e9
+        (20_000, 1.5, 13, "gd"),  # 9.6e9, but accelerated descent takes about as many steps
+    ],
+)
+def test_auto_is_plain_descent_where_nobody_waits_for_it_or_nothing_is_gained(
+    features: int, condition_number: float, steps: int, method: str
+) -> None:
+    """Two eigenvalues, mu = 2/(κ + 1) and L = κ·mu: the best rate is 1, and a step takes (κ - 1)/(κ + 1) of both."""
+    least = 2 / (condition_number + 1)
+    loss = replace(
+        problem(*random_data(0)).loss,
+        linear=np.eye(features)[0] + np.eye(features)[1],
+        eigenvalues=np.array([least, condition_number * least]),
+        modes=np.eye(features, 2),
+    )
+    # the gradient begins at √2 and has to fall below mu · tolerance / 2
+    shrink = (condition_number - 1) / (condition_number + 1)
+    assert np.ceil(np.log(np.sqrt(2) / (least * 0.5e-8)) / -np.log(shrink)) == pytest.approx(steps, rel=0.05)
+    plan = GradientDescent().plan(loss)
+    assert plan.method == method
+    assert plan.forecast_iterations is not None
+    assert plan.forecast_iterations <= steps * 1.05
