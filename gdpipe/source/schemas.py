@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from gdpipe.errors import SchemaError
 from gdpipe.source.literals import STRINGS, UNITS, is_text, plain
-from gdpipe.source.source_file import SourceFile
+from gdpipe.source.source_file import SourceFile, times
 
 
 def variants(files: Iterable[SourceFile]) -> tuple[SourceFile, ...]:
@@ -30,11 +30,11 @@ def union(found: Sequence[SourceFile], partitions: pa.Schema) -> pa.Schema:
     """
     fields: list[pa.Field] = []
     for name in dict.fromkeys(name for file in found for name in file.schema.names):
-        times = max(file.schema.names.count(name) for file in found)
-        if name in partitions.names:
+        most = max(times(file.schema, name) for file in found)
+        if times(partitions, name):
             fields.append(partitions.field(name))
-        elif times > 1:
-            fields += [pa.field(name, pa.null())] * times
+        elif most > 1:
+            fields += [pa.field(name, pa.null())] * most
         else:
             kinds = types_of(found, name)
             try:
@@ -50,7 +50,7 @@ def types_of(found: Sequence[SourceFile], name: str) -> list[tuple[pa.DataType, 
     """The types of a column in the files, each with the first file that has it."""
     kinds: dict[pa.DataType, str] = {}
     for file in found:
-        if name in file.schema.names:
+        if times(file.schema, name):
             kinds.setdefault(file.schema.field(name).type, file.path)
     return list(kinds.items())
 

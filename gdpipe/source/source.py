@@ -21,7 +21,7 @@ from gdpipe.source.formats import refuse_deletes
 from gdpipe.source.listing import Listing, find_files, nothing_found
 from gdpipe.source.magnitudes import Cache, largest_in_file
 from gdpipe.source.open_files import OpenFiles
-from gdpipe.source.source_file import SourceFile, pandas_index, stored_fields
+from gdpipe.source.source_file import SourceFile, pandas_index, stored_fields, times
 
 if TYPE_CHECKING:
     from gdpipe.source.row_filter import RowFilter  # it loads pyarrow.compute, which takes as long as the rest of Arrow
@@ -104,11 +104,11 @@ class Source:
         """
         for name in names:
             self.check_there(name, role)
-            if self.schema.names.count(name) > 1:
+            if times(self.schema, name) > 1:
                 raise SchemaError(f"{self.location}: column {name!r} is there twice; rename one of them")
             without = self.without(name)
             if without is not None:
-                has = next(v.path for v in self.variants if name in v.schema.names)
+                has = next(v.path for v in self.variants if times(v.schema, name))
                 raise schemas.not_everywhere(without, name, role, has)
             if not all(is_numeric(kind) or pa.types.is_null(kind) for kind, _ in self._types(name)):
                 self.unified(name)
@@ -119,14 +119,14 @@ class Source:
         Raises:
             SchemaError: No file has it.
         """
-        if name not in self.schema.names:
+        if not times(self.schema, name):
             raise schemas.not_there(self.location, name, role, self.schema.names)
 
     def without(self, name: str) -> str | None:
         """The first of `variants` that lacks a column; None where all have it."""
-        if name in self.partitions.names:
+        if times(self.partitions, name):
             return None
-        return next((v.path for v in self.variants if name not in v.schema.names), None)
+        return next((v.path for v in self.variants if not times(v.schema, name)), None)
 
     def largest(self, names: Sequence[str], cache: Cache | None = None) -> NDArray[np.float64]:
         """A bound on the magnitude of each numeric column in all rows of the opened files, shape (len(names),).
@@ -181,7 +181,7 @@ class Source:
 
     def _types(self, name: str) -> list[tuple[pa.DataType, str]]:
         # a partition column has the folder's values, even if the file has a column of that name
-        if name in self.partitions.names:
+        if times(self.partitions, name):
             return [(self.partitions.field(name).type, self.location)]
         return schemas.types_of(self.variants, name)
 

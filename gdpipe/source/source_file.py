@@ -15,6 +15,11 @@ def listed(path: str, size: int, modified_ns: int) -> dict[str, Any]:
     return {"path": path, "bytes": size, "modified_ns": modified_ns}
 
 
+def times(schema: pa.Schema, name: str) -> int:
+    """How often a schema has a column, by a look-up: `schema.names` makes a list of all names each time."""
+    return len(schema.get_all_field_indices(name))
+
+
 def without_views(kind: pa.DataType) -> pa.DataType:
     """The type without views, for which Arrow cannot filter rows."""
     if pa.types.is_string_view(kind):
@@ -87,7 +92,7 @@ class SourceFile:
 
     def has(self, name: str) -> bool:
         """Whether the file has a column, stored in it or as a partition column."""
-        return name in self.partition or name in self.schema.names
+        return name in self.partition or times(self.schema, name) > 0
 
     @property
     def is_opened(self) -> bool:
