@@ -1,10 +1,10 @@
 """The same work as whole processes, side by side: Parquet in, a linear regression, predictions out as Parquet.
 
-    python -m tests.benchmarks.processes --rows 1000000 --runs 3
+    python -m tests.benchmarks.processes --rows 1000000 --runs 3 --workers 1 2 4
 
-Makes the data with `gdpipe simulate`, runs gdpipe and every peer in `peers/` in turn (A B C A B C ...), and writes
-`bench/processes.parquet` (a row a run) and `bench/processes.md` (medians). Each peer's coefficients are held against
-gdpipe's exact ones, so that no speed is bought with wrong answers.
+Makes the data with `gdpipe simulate`, runs gdpipe, gdpipe with so many workers, and every peer in `peers/` in turn
+(A B C A B C ...), and writes `bench/processes.parquet` (a row a run) and `bench/processes.md` (medians). Each peer's
+coefficients are held against gdpipe's exact ones, so that no speed is bought with wrong answers.
 """
 
 import argparse
@@ -14,14 +14,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.benchmarks.results import Benchmark, Run, Terms, machine
+from gdpipe.config import TrainingConfig
+from tests.benchmarks.results import Benchmark, Run, Terms, digits, machine, versions
 
 HERE = Path(__file__).parent
 REPO = HERE.parents[1]
@@ -49,6 +51,7 @@ class Peer:
         modules: What it imports; without them its row says "not here".
         programs: What it starts; likewise.
         largest_design: Skipped when the design matrix has more bytes.
+        digits: Fewer correct digits in a coefficient are a failure.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Peer:
     modules: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     largest_design: float = float("inf")
+    digits: float = 8.0
 
     def why_not(self, size: "Size") -> str:
         """What keeps it from running here, or an empty string."""
@@ -71,8 +75,12 @@ class Peer:
 PEERS = (
     Peer("bare PyArrow, its scanner: scan, then scan and write", "pyarrow_scanner"),
     Peer("bare PyArrow, a row group at a time: likewise", "pyarrow_groups"),
+    Peer("DuckDB: sums in SQL, solve, predictions in SQL", "duckdb_sql", ("duckdb",)),
+    Peer("Polars, streaming: sums, solve, predictions", "polars_stream", ("polars",)),
+    Peer("scikit-learn-intelex IncrementalLinearRegression", "sklearnex_incremental", ("sklearnex",)),
+    Peer("hdfe-stream without fixed effects", "hdfe_ols", ("hdfe_stream",)),
     Peer("pandas + scikit-learn LinearRegression", "sklearn_ols", ("pandas", "sklearn")),
-    Peer("pandas + scikit-learn SGDRegressor", "sklearn_sgd", ("pandas", "sklearn")),
+    Peer("pandas + scikit-learn SGDRegressor", "sklearn_sgd", ("pandas", "sklearn"), digits=0.5),
     Peer("Polars + NumPy lstsq", "polars_lstsq", ("polars",)),
     Peer("pandas + statsmodels OLS", "statsmodels_ols", ("pandas", "statsmodels"), largest_design=LARGEST_DESIGN),
     Peer("Spark MLlib, local mode", "spark_mllib", ("pyspark",), ("java",)),
@@ -104,14 +112,15 @@ class Bench:
         table = pq.read_table(self.data / "_true_parameters.parquet")
         return dict(zip(table["term"].to_pylist(), table["value"].to_pylist(), strict=True))
 
-    def gdpipe(self, number: int) -> tuple[Run, Terms]:
-        """Train with gdpipe.
+    def gdpipe(self, number: int, workers: int | None = None) -> tuple[Run, Terms]:
+        """Train with gdpipe, with so many workers if they are given.
 
         Raises:
             RuntimeError: It did not publish.
         """
         out = self.folder / "out"
         command = [*_gdpipe(), "train", str(self.data), "--target", "y", "--no-report", "--output", str(out)]
+        command += [] if workers is None else ["--workers", str(workers)]
         took = launched(command, self.folder)
         if took["status"]:
             raise RuntimeError(f"gdpipe ended with exit code {took['status']:.0f}; its own message is above")
@@ -124,8 +133,8 @@ class Bench:
             )
         )
         shutil.rmtree(out)
-        difference = _difference(terms.estimate, terms.ols_estimate)
-        return Run(GDPIPE, number, took["wall"], took["cpu"], int(took["peak"]), difference), terms
+        difference = largest_difference(terms.estimate, terms.ols_estimate)
+        return _run(named(workers), number, took, difference), terms
 
     def peer(self, peer: Peer, number: int, exact: dict[str, float]) -> Run:
         """Run a peer's script, if it can run here; a failure becomes the run's note."""
@@ -140,9 +149,11 @@ class Bench:
         if took["status"]:
             note = f"failed: exit code {took['status']:.0f}"  # below zero: killed by that signal
         elif coef.exists():
-            difference = _difference(json.loads(coef.read_text()), exact)
+            difference = largest_difference(json.loads(coef.read_text()), exact)
+            if not digits(difference) >= peer.digits:  # nor is NaN
+                note = f"failed: {digits(difference):.1f} correct digits"
         shutil.rmtree(out)
-        return Run(peer.name, number, took["wall"], took["cpu"], int(took["peak"]), difference, note)
+        return _run(peer.name, number, took, difference, note)
 
 
 def launched(command: list[str], folder: Path, *, timed: bool = True) -> dict[str, float]:
@@ -158,28 +169,39 @@ def launched(command: list[str], folder: Path, *, timed: bool = True) -> dict[st
     return took
 
 
+def named(workers: int | None) -> str:
+    """gdpipe, as the tables say it."""
+    return GDPIPE if workers is None else f"{GDPIPE}, --workers {workers}"
+
+
+def _run(process: str, number: int, took: dict[str, float], difference: float | None, note: str = "") -> Run:
+    return Run(process, number, took["wall"], took["cpu"], int(took["tree_peak"]), difference, note)
+
+
 def _gdpipe() -> list[str]:
     return [sys.executable, "-m", "gdpipe.cli", "--quiet"]
 
 
-def _difference(coef: dict[str, float], exact: dict[str, float]) -> float:
+def largest_difference(coef: dict[str, float], exact: dict[str, float]) -> float:
     """max |coef - exact| / |exact| over the terms, the intercept among them."""
     assert coef.keys() == exact.keys(), f"other terms: {sorted(coef)}"
     a, b = (np.array([terms[term] for term in exact]) for terms in (coef, exact))
     return float(np.max(np.abs(a - b) / np.abs(b)))
 
 
-def measure(size: Size, rounds: int, names: list[str] | None = None) -> Benchmark:
+def measure(size: Size, rounds: int, names: list[str] | None = None, workers: Sequence[int] = ()) -> Benchmark:
     """Run gdpipe and the peers in turn, after one unmeasured round on little data.
 
     Args:
         size: Of the data.
         rounds: Runs of each process.
         names: Scripts of the peers to run; all if not given.
+        workers: gdpipe runs with each of these numbers of workers, too.
 
     Raises:
-        RuntimeError: gdpipe did not publish.
+        RuntimeError: gdpipe did not publish, or published other parameters with another number of workers.
     """
+    has_workers = "workers" in {setting.name for setting in fields(TrainingConfig)}
     peers = [peer for peer in PEERS if names is None or peer.script in names]
     with tempfile.TemporaryDirectory() as folder:
         # the page cache then holds every library, for all alike
@@ -193,10 +215,20 @@ def measure(size: Size, rounds: int, names: list[str] | None = None) -> Benchmar
         for number in range(rounds):
             ours, terms = bench.gdpipe(number)
             runs.append(ours)
+            for count in workers if has_workers else ():
+                swept, same = bench.gdpipe(number, count)
+                if same != terms:
+                    raise RuntimeError(f"{count} workers gave other parameters")
+                runs.append(swept)
+            if number == 0 and not has_workers:
+                runs += [Run(named(count), note="not here: gdpipe train has no --workers") for count in workers]
             for peer in peers:
                 if number == 0 or not peer.why_not(size):
                     runs.append(bench.peer(peer, number, terms.ols_estimate))
-        return Benchmark(size.rows, size.features, size.files, runs, machine(), bench.truth(), terms)
+        ran = {run.process for run in runs if run.run is not None}
+        modules = [name for peer in peers if peer.name in ran for name in peer.modules]
+        on = {**machine(), **versions(modules)}
+        return Benchmark(size.rows, size.features, size.files, runs, on, bench.truth(), terms)
 
 
 def settings() -> argparse.Namespace:
@@ -221,21 +253,31 @@ def _parser() -> argparse.ArgumentParser:
         variable = f"GDPIPE_BENCH_{name.upper()}"
         known = int(os.environ.get(variable, default))
         parser.add_argument(f"--{name}", type=int, default=known, help=f"{meaning}; or {variable}")
-    peers = os.environ.get("GDPIPE_BENCH_PEERS")
     parser.add_argument(
         "--peers",
         nargs="*",
         choices=[peer.script for peer in PEERS],
-        default=peers.split(",") if peers else None,
+        default=_listed("GDPIPE_BENCH_PEERS") or None,
         help="which to run, all if not given; or GDPIPE_BENCH_PEERS, as a,b",
     )
+    parser.add_argument(
+        "--workers",
+        nargs="*",
+        type=int,
+        default=[int(count) for count in _listed("GDPIPE_BENCH_WORKERS")],
+        help="gdpipe runs with so many workers, too; or GDPIPE_BENCH_WORKERS, as 1,2,4",
+    )
     return parser
+
+
+def _listed(variable: str) -> list[str]:
+    return [word for word in os.environ.get(variable, "").split(",") if word]
 
 
 def main() -> None:
     """Measure, write into bench/, print."""
     args = _parsed(None)
-    benchmark = measure(args.size, args.runs, args.peers)
+    benchmark = measure(args.size, args.runs, args.peers, args.workers)
     benchmark.write(REPO / "bench")
     print(benchmark.markdown())
 

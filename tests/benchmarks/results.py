@@ -1,9 +1,12 @@
 """What the runs of whole processes gave, as one Parquet table and one Markdown table."""
 
+import math
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from statistics import median
 
@@ -17,11 +20,22 @@ SCHEMA = pa.schema(
         pa.field("run", pa.int64(), metadata={"meaning": "from 0; null if it did not run"}),
         pa.field("wall", pa.float64(), metadata={"unit": "s", "meaning": "from start to end of the process"}),
         pa.field("cpu", pa.float64(), metadata={"unit": "s", "meaning": "user and system, all threads"}),
-        pa.field("peak", pa.int64(), metadata={"unit": "bytes", "meaning": "most resident memory"}),
+        pa.field("peak", pa.int64(), metadata={"unit": "bytes", "meaning": "most memory of all its processes"}),
         pa.field("coef_difference", pa.float64(), metadata={"meaning": "largest relative one to the exact OLS"}),
         pa.field("note", pa.string(), metadata={"meaning": "why it did not run, or how it failed; else empty"}),
     ]
 )
+
+
+FLOAT64_DIGITS = 16.0  # no float64 has more
+# below the table; launch.py measures so
+HOW = """\
+Wall time: from start to end of the process. CPU: user and system, all threads and processes. Memory: the peak of the
+process and all its descendants together (proportional set size, from /proc ten times a second; of the largest process
+alone, as the kernel counts it, where that is more). Correct digits: -log10 of the largest relative difference between a
+coefficient and gdpipe's `ols_estimate`, the exact one rounded once; gdpipe's own are those of `estimate`, at which its
+descent stopped.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +88,14 @@ class Benchmark:
         lines = [
             f"{data}; median of {self.rounds} run(s), in turn.",
             "",
-            "| process | wall, s | CPU, s | peak memory, MB | largest relative difference to the exact coefficients |",
+            "| process | wall, s | CPU, s | peak memory, MB | correct digits |",
             "| --- | ---: | ---: | ---: | ---: |",
         ]
         for name in dict.fromkeys(run.process for run in self.runs):
             runs = [run for run in self.runs if run.process == name]
             lines.append(f"| {name} | {_row(runs)} |")
-        return "\n".join([*lines, "", "; ".join(f"{name} {value}" for name, value in self.machine.items()), ""])
+        on = "; ".join(f"{name} {value}" for name, value in self.machine.items())
+        return "\n".join([*lines, "", HOW, f"{on}.", ""])
 
     @property
     def rounds(self) -> int:
@@ -102,8 +117,21 @@ def _row(runs: list[Run]) -> str:
     if notes:
         return f"{', '.join(sorted(notes))} | | |"
     wall, cpu, peak = (median(getattr(run, name) for run in runs) for name in ("wall", "cpu", "peak"))
-    difference = runs[0].coef_difference
-    return f"{wall:.2f} | {cpu:.2f} | {peak / 1e6:.0f} | {'none fitted' if difference is None else f'{difference:.0e}'}"
+    differences = [run.coef_difference for run in runs if run.coef_difference is not None]
+    # of the worst run: threads add in another order each time
+    fitted = f"{digits(max(differences)):.1f}" if differences else "none fitted"
+    return f"{wall:.2f} | {cpu:.2f} | {peak / 1e6:.0f} | {fitted}"
+
+
+def digits(difference: float) -> float:
+    """Correct digits at a relative difference, at most those of a float64."""
+    return min(-math.log10(difference), FLOAT64_DIGITS) if difference else FLOAT64_DIGITS
+
+
+def versions(modules: Iterable[str]) -> dict[str, str]:
+    """The distributions that hold these modules, with their versions."""
+    holders = packages_distributions()
+    return {name: version(name) for module in modules for name in holders[module][:1]}
 
 
 def machine() -> dict[str, str]:

@@ -42,7 +42,7 @@ def test_time_and_memory_a_file(files: int, tmp_path: Path) -> None:
         )
         assert took["status"] == 0, doing
         cpu = f"CPU {took['cpu']:.1f} s ({1e3 * took['cpu'] / files:.2f} ms a file)"
-        print(f"{files:,} files, {doing}: {took['wall']:.1f} s, {cpu}, {took['peak'] / 1e6:.0f} MB")
+        print(f"{files:,} files, {doing}: {took['wall']:.1f} s, {cpu}, {took['tree_peak'] / 1e6:.0f} MB")
 
     print()
     told("train", *train)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.benchmark
 
 def test_whole_processes_side_by_side() -> None:
     settings = processes.settings()
-    benchmark = processes.measure(settings.size, settings.runs, settings.peers)
+    benchmark = processes.measure(settings.size, settings.runs, settings.peers, settings.workers)
     benchmark.write(processes.REPO / "bench")
     print(f"\n{benchmark.markdown()}")
 
