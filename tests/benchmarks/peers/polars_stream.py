@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-ROUGH = 100_000  # rows for means that are near enough: sums of products about them lose no digits
+ROUGH = 1_000  # rows whose means are near enough: sums of products about them lose no digits
 
 
 def main(data: Path, out: Path) -> None:
