@@ -50,7 +50,7 @@ fuzz: .venv/test-ready
 # tables in bench/; make bench GDPIPE_BENCH_ROWS=5000000 GDPIPE_BENCH_RUNS=5 for more than a million rows, three times
 # (GDPIPE_BENCH_FEATURES, GDPIPE_BENCH_FILES: else 20 and 4);
 # GDPIPE_BENCH_TINY=1000,100000 for other numbers of tiny files than 1,000 and 10,000;
-# GDPIPE_BENCH_WORKERS=1,2,4 for gdpipe with so many workers, too, GDPIPE_BENCH_PEERS=duckdb_sql,polars_stream for some peers;
+# GDPIPE_BENCH_WORKERS=1,2,4 for gdpipe with so many workers, too; GDPIPE_BENCH_PEERS=duckdb_sql,hdfe_ols for some peers;
 # three peers are in no lock and run where they are installed, Spark where Java 17 is, too (600 MB):
 # .venv/bin/python -m pip install scikit-learn-intelex hdfe-stream pyspark
 bench: .venv/test-ready

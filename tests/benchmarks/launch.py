@@ -4,6 +4,7 @@ A process of its own, and started bare (`python -I -S`), because Linux counts wh
 child towards the child's peak: from pytest, with pandas loaded, every peak would be at least pytest's own.
 """
 
+import glob
 import json
 import os
 import sys
@@ -46,20 +47,21 @@ def _watch(child: int, done: threading.Event, looks: list[int]) -> None:
 
 
 def _memory(process: int) -> int:
-    """Proportional set size of a process and its descendants, in bytes: a page that n processes map counts 1/n in each.
-
-    Who ends meanwhile counts nothing.
-    """
-    held = 0
-    try:
-        with open(f"/proc/{process}/smaps_rollup") as file:
-            held += sum(1024 * int(line.split()[1]) for line in file if line.startswith("Pss:"))
-        for thread in os.listdir(f"/proc/{process}/task"):
-            with open(f"/proc/{process}/task/{thread}/children") as file:
-                held += sum(_memory(int(child)) for child in file.read().split())
-    except OSError:
-        pass
+    """Proportional set size of a process and its descendants, bytes: of n processes that map a page, each counts 1/n."""
+    held = sum(
+        1024 * int(line.split()[1]) for line in _lines(f"/proc/{process}/smaps_rollup") if line.startswith("Pss:")
+    )
+    for thread in glob.glob(f"/proc/{process}/task/*/children"):
+        held += sum(_memory(int(child)) for line in _lines(thread) for child in line.split())
     return held
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path) as file:
+            return file.readlines()
+    except OSError:  # the process or the thread has ended
+        return []
 
 
 if __name__ == "__main__":
