@@ -20,8 +20,8 @@ MAX_GAP_SE = 0.01
 # a gap this small is always accepted: data on a line without noise have standard errors of zero
 NEGLIGIBLE_GAP = 1e-14
 FORECAST_LIMIT = 2**53
-# operations of a descent that nobody waits for: about half a second of them. `make bench` (test_steps) prints how
-# many a second: 3·10^9 to 7·10^9 at 20 to 1,000 features, on one of two shared cores
+# operations of a descent that nobody waits for: about half a second of them. `make bench` (test_steps) prints how many
+# there are in a second: 3·10^9 to 7·10^9 at 20 to 1,000 features, on one of two shared cores
 UNNOTICED = 3e9
 # a step's calls of NumPy take as long as so many operations
 CALL_OPERATIONS = 20_000
