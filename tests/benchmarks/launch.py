@@ -47,7 +47,7 @@ def _watch(child: int, done: threading.Event, looks: list[int]) -> None:
 
 
 def _memory(process: int) -> int:
-    """Proportional set size of a process and its descendants, bytes: each of n processes with a page counts 1/n."""
+    """Proportional set size of a process and its descendants, in bytes: what n of them share counts 1/n in each."""
     held = sum(
         1024 * int(line.split()[1]) for line in _lines(f"/proc/{process}/smaps_rollup") if line.startswith("Pss:")
     )
