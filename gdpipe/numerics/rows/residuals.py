@@ -102,7 +102,7 @@ class ResidualAccumulator:
     """
 
     def __init__(self, grids: ResidualGrids, means: NDArray[np.float64], per_scale: NDArray[np.float64]) -> None:
-        self._means, self._per_scale = means.tolist(), per_scale.tolist()
+        self._means, self._per_scale = means.tolist(), per_scale[:, None]
         scratch = Scratch()
         self._scores = (
             MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT, scratch)
@@ -130,9 +130,9 @@ class ResidualAccumulator:
             if self._block.shape[1] < len(r):
                 self._block = np.empty((len(columns) + 1, len(r)))
             scores = self._block[:, : len(r)]
-            for column, mean, per_scale, line in zip(columns, self._means, self._per_scale, scores[:-1], strict=True):
+            for column, mean, line in zip(columns, self._means, scores[:-1], strict=True):
                 np.subtract(column[block], mean, out=line)
-                np.multiply(line, per_scale, out=line)
+            np.multiply(scores[:-1], self._per_scale, out=scores[:-1])
             np.multiply(scores[:-1], r, out=scores[:-1])
             scores[-1] = r
             self._scores.add(scores, of_block)

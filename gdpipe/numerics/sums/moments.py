@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.sums.cells import Cells, Weights, blocks_by_cell
-from gdpipe.numerics.sums.digits import BLOCK_ROWS, MAX_BITS, DigitSums, GridOverflow, Scratch, digits_of_product
+from gdpipe.numerics.sums.digits import BLOCK_ROWS, MAX_BITS, DigitSums, GridOverflow, Scratch, weighted_lines
 
 
 def grid_exponents(largest: NDArray[np.float64], every: int = 10) -> NDArray[np.int64]:
@@ -155,12 +155,12 @@ class MomentsAccumulator:
             GridOverflow: A value is larger than the grid was made for. The accumulator is then spoilt.
         """
         for block, of_block, stretches in blocks_by_cell(columns, weights, cells, BLOCK_ROWS):
-            digits = self._scratch.split(block, self._exponents)
-            by_weight = None if of_block is None else self._weight_digits(of_block)
-            weighted = None if by_weight is None else digits_of_product(by_weight, digits, self._lowest_digit)
+            lines = self._scratch.split(block, self._exponents)
+            weighted = None
+            if of_block is not None:
+                weighted = weighted_lines(self._weight_digits(of_block), lines, self._lowest_digit)
             for cell, rows in stretches:
-                of_cell = (None if a is None else a[:, :, rows] for a in (by_weight, weighted))
-                self._totals[cell].add(digits[:, :, rows], *of_cell)
+                self._totals[cell].add(lines[:, rows], None if weighted is None else weighted[:, rows])
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -174,6 +174,6 @@ class MomentsAccumulator:
 
     def _weight_digits(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         try:
-            return Scratch().split([weights], np.array([self._weight_exponent]))
+            return Scratch().split([weights], np.array([self._weight_exponent]))[:-1]
         except GridOverflow:
             raise GridOverflow(len(self._exponents)) from None
