@@ -1,8 +1,8 @@
 """gdpipe: Parquet in, a linear regression that can be trusted out."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gdpipe.config import TrainingConfig
 from gdpipe.errors import (
     ConfigError,
     ConvergenceError,
@@ -13,11 +13,11 @@ from gdpipe.errors import (
     RejectedError,
     SchemaError,
 )
-from gdpipe.pipeline import train as _train
-from gdpipe.run import Run, open_run
 
 if TYPE_CHECKING:
+    from gdpipe.config import TrainingConfig
     from gdpipe.regressor import GradientDescentRegressor
+    from gdpipe.run import Run, open_run
 
 __all__ = [
     "ConfigError",
@@ -35,22 +35,33 @@ __all__ = [
     "train",
 ]
 
+# loaded when they are asked for: a worker process needs half of the modules, and scikit-learn takes longer than a run
+_MODULES = {
+    "GradientDescentRegressor": "gdpipe.regressor",
+    "Run": "gdpipe.run",
+    "TrainingConfig": "gdpipe.config",
+    "open_run": "gdpipe.run",
+}
 
-def train(**settings: Any) -> Run:
+
+def train(**settings: Any) -> "Run":
     """Train and publish a run; settings as in `TrainingConfig`.
 
     Raises:
         GdpipeError: One of its kinds, by what went wrong; see `gdpipe.errors`.
     """
-    return _train(TrainingConfig.of(settings))
+    from gdpipe.config import TrainingConfig
+    from gdpipe.pipeline import train
+
+    return train(TrainingConfig.of(settings))
 
 
 def __getattr__(name: str) -> Any:
-    """The regressor, imported when it is asked for: scikit-learn takes longer to load than a small run."""
-    if name != "GradientDescentRegressor":
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from gdpipe.regressor import GradientDescentRegressor
+        return getattr(import_module(_MODULES[name]), name)
     except ModuleNotFoundError as error:
+        if name != "GradientDescentRegressor":
+            raise
         raise ImportError(f"{name} needs scikit-learn: pip install 'gdpipe[sklearn]' ({error})") from error
-    return GradientDescentRegressor

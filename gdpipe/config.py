@@ -127,6 +127,11 @@ class TrainingConfig(Settings):
     min_r2: Annotated[float, Bounds(le=1)] | None = setting(None, "The gate: the least R² that is published.")
     memory: kinds.Memory = setting("512MiB", "The most held of the source at once.", immaterial=True)
     engine: kinds.Engine = setting("threads", "What works on the shards.", immaterial=True)
+    workers: kinds.Workers = setting(
+        "auto",
+        "Processes that read: 1 is threads of this process; auto starts a process a core where there is much to read.",
+        immaterial=True,
+    )
     report: bool = setting(True, "Write report.html.")
     predict: Predict = setting("all", "Rows to predict: all, those of files new since the published run, or none.")
     latest: bool = setting(
@@ -179,6 +184,8 @@ class ScoringConfig(Settings):
     key: kinds.Columns = _as_trained("key")
     filters: kinds.RowFilter | None = _as_trained("filters")
     memory: kinds.Memory = _as_trained("memory")
+    engine: kinds.Engine = _as_trained("engine")
+    workers: kinds.Workers = _as_trained("workers")
     run_id: kinds.RunId | None = _as_trained("run_id")
 
 

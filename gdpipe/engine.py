@@ -1,34 +1,76 @@
 """Who works on the shards: a standard `concurrent.futures.Executor`; nothing else in the house knows which."""
 
+import contextlib
 import itertools
+import math
+import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from gdpipe.errors import ConfigError
+from gdpipe.workers import Processes
 
 THREADS = "threads"
-
+Workers = int | Literal["auto"]
 
 # shards on their way beyond those worked on: enough that no thread waits for the next, few enough that the sums which
 # wait for their turn do not grow with the source
 SHARDS_A_THREAD = 4
+# to be read by each worker process, decoded, at the least: its start takes as long as to read and predict a third of it
+BYTES_A_PROCESS = 128 * 2**20
+# what a container may use of the machine: microseconds of CPU time in a period, or "max"
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-def worker_count(executor: Executor | None = None) -> int:
-    """Shards that one process works on at once, in its share of memory: a Dask worker's threads, else a core each."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return getattr(executor, "threads", None) or cores
+def cores() -> int:
+    """Cores that this process may use."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = map(int, QUOTA.read_text().split())
+        found = min(found, max(1, math.ceil(quota / period)))
+    return found
 
 
-def at_most(calls: int, executor: Executor) -> Executor:
-    """The same executor, of which no more than so many threads work at once.
+def worker_count(executor: Executor | None = None, workers: Workers = "auto") -> int:
+    """Shards that are worked on at once in one share of memory.
+
+    On a cluster the threads of a worker; else the processes or threads of this machine, all together.
+    """
+    if threads := getattr(executor, "threads", None):
+        return int(threads)
+    return cores() if workers in ("auto", 1) else int(workers)
+
+
+def processes_for(workers: Workers, readers: int, size: int) -> int:
+    """How many processes are started to read `size` bytes, decoded; 0 where threads of this process do it.
+
+    Args:
+        workers: The setting.
+        readers: The most that may read at once.
+        size: Bytes, decoded.
+    """
+    if workers == "auto":
+        readers = min(readers, size // BYTES_A_PROCESS)
+    # multiprocessing's own workers may have no children
+    return 0 if workers == 1 or readers < 2 or multiprocessing.current_process().daemon else readers
+
+
+def readers_of(executor: Executor, readers: int, size: int) -> Executor:
+    """What reads `size` bytes, decoded, with no more than so many readers at once: an executor, or a part of it.
 
     A cluster's workers are left alone: each is a process of its own.
     """
+    if isinstance(executor, _Local) and (count := processes_for(executor.workers, readers, size)):
+        return executor.processes(count)
+    return at_most(readers, executor)
+
+
+def at_most(calls: int, executor: Executor) -> Executor:
+    """The same executor, of which no more than so many threads work at once; a cluster as it is."""
     if calls >= worker_count(executor) or hasattr(executor, "threads"):
         return executor
     return _AtMost(calls, executor)
@@ -46,7 +88,14 @@ class _AtMost(Executor):
             yield from self._executor.map(fn, *zip(*stretch, strict=True), **options)
 
 
-class _Threads(ThreadPoolExecutor):
+class _Local(ThreadPoolExecutor):
+    """A thread a core; and the worker processes, once a scan is worth them."""
+
+    def __init__(self, workers: Workers) -> None:
+        super().__init__(cores(), thread_name_prefix="gdpipe")
+        self.workers = workers
+        self._processes: Processes | None = None
+
     def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
         """Results in order; a stretch of calls is on its way at any time, not all of them."""
         waiting: deque[Future[Any]] = deque()
@@ -61,16 +110,37 @@ class _Threads(ThreadPoolExecutor):
             for future in waiting:
                 future.cancel()
 
+    def processes(self, count: int) -> Processes:
+        """So many worker processes, or those of the scan before where they are enough, and alive."""
+        if self._processes is None or self._processes.count < count or self._processes.is_broken:
+            self._end_processes()
+            self._processes = Processes(count)
+        return self._processes
 
-def open_executor(engine: str = THREADS) -> AbstractContextManager[Executor]:
-    """A thread a core, since NumPy and Arrow let go of the interpreter; or the workers of the scheduler at an address.
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End threads and processes; with `cancel_futures` the processes are killed."""
+        self._end_processes(kill=cancel_futures)
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        """End them; where something broke, at once."""
+        self.shutdown(cancel_futures=kind is not None)
+
+    def _end_processes(self, *, kill: bool = False) -> None:
+        if self._processes is not None:
+            self._processes.shutdown(cancel_futures=kill)
+            self._processes = None
+
+
+def open_executor(engine: str = THREADS, workers: Workers = "auto") -> Executor:
+    """A thread a core, and worker processes where there is much to read; or the workers of the scheduler at an address.
 
     Raises:
         ConfigError: Dask is not installed.
         EngineError: No scheduler answers.
     """
     if engine == THREADS:
-        return _Threads(worker_count(), thread_name_prefix="gdpipe")
+        return _Local(workers)
     try:
         from gdpipe.cluster import DaskExecutor
     except ImportError as error:

@@ -10,7 +10,7 @@
     │   ├── ConvergenceError     ... because the fit did not pass validation
     │   └── QualityError         ... because it passed, but not the gate: worse than was asked for
     └── PublishError         the output could not be written; what was published before is untouched
-        └── EngineError      ... because the cluster that works on the shards is out of reach
+        └── EngineError      ... because what works on the shards died or is out of reach
 
 Every message is one line and says what is wrong, where (path, column, row) and what to do about it.
 """
@@ -76,4 +76,4 @@ class PublishError(GdpipeError):
 
 
 class EngineError(PublishError):
-    """The cluster that works on the shards cannot be reached, was lost, or cannot do the work."""
+    """A worker process died; or the cluster cannot be reached, was lost, or cannot do the work."""

@@ -112,6 +112,7 @@ Engine = Annotated[
         wanted="threads, or a Dask scheduler's address such as tcp://10.0.0.5:8786, without user and password",
     ),
 ]
+Workers = Annotated[int, Bounds(ge=1)] | Literal["auto"]
 RunId = Annotated[
     str,
     Bounds(

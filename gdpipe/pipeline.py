@@ -72,7 +72,7 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
     with (
         threadpool_limits(1, user_api="blas"),
         Staging(config.output, config.run_id, is_ours=start.has_previous) as staging,
-        open_executor(config.engine) as executor,
+        open_executor(config.engine, config.workers) as executor,
     ):
         ingested = steps.ingest(config, executor, start)
         regression = steps.standardize(config, ingested)
@@ -113,10 +113,11 @@ def score_source(source: str, **settings: Any) -> Run:
     with (
         threadpool_limits(1, user_api="blas"),
         Staging(config.output, config.run_id) as staging,
-        open_executor() as executor,
+        open_executor(config.engine, config.workers) as executor,
     ):
         parts = shards(opened, n_columns)
-        budget = budget_for(opened, parts, (*columns.fitted, *columns.key), bytes_of(config.memory), worker_count())
+        workers = worker_count(executor, config.workers)
+        budget = budget_for(opened, parts, (*columns.fitted, *columns.key), bytes_of(config.memory), workers)
         scored = score(model, opened, parts, columns, staging, budget, executor)
         folder = staging.publish(
             {

@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "min_r2": None,
     "memory": "512MiB",
     "engine": "threads",
+    "workers": "auto",
     "report": True,
     "predict": "all",
     "latest": True,
@@ -85,6 +86,7 @@ WRONG: dict[str, list[Any]] = {
     "max_rmse_increase": [-0.01, NAN, INF, "", "%", "-5%", "5 %%", "much", "nan", "inf", True, [0.05]],
     "min_r2": [1.01, NAN, INF, -INF, "0.9", True],
     "memory": ["", 5, None, "lots", "5 parsecs", "-512MiB", "MiB", "8388607", "1MiB"],
+    "workers": [0, -1, 1.5, "many", "", None, True],
     "engine": ["", "dask", "tcp://localhost", "http://localhost:8786", "tcp://a/b:1", "tcp://a:1\n", 5, None],
     "report": [0, "no", None],
     "predict": ["some", None, True],
@@ -110,7 +112,7 @@ def test_every_setting_has_its_help() -> None:
 
 
 def test_settings_that_change_no_number_are_declared_so() -> None:
-    assert set(IMMATERIAL) == {"run_id", "output", "memory", "engine", "latest", "force"}
+    assert set(IMMATERIAL) == {"run_id", "output", "memory", "engine", "workers", "latest", "force"}
 
 
 def test_no_setting_escapes_the_table_of_wrong_values() -> None:
@@ -123,7 +125,7 @@ def test_a_wrong_value_is_refused_by_name(name: str, value: Any) -> None:
         config(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["source", "run", "output", "key", "filters", "memory", "run_id"])
+@pytest.mark.parametrize("name", ["source", "run", "output", "key", "filters", "memory", "engine", "workers", "run_id"])
 def test_scoring_refuses_the_same(name: str) -> None:
     for value in WRONG["output" if name == "run" else name]:
         with pytest.raises(ConfigError, match=rf"\b{name}\b"):

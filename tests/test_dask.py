@@ -28,6 +28,7 @@ from gdpipe.errors import ConfigError, ConvergenceError, DataError, EngineError,
 from gdpipe.layout import signed
 from gdpipe.model import Model
 from gdpipe.numerics.sums.digits import GridOverflow
+from gdpipe.pipeline import score_source
 from gdpipe.source.budget import Budget
 from gdpipe.source.scan import shards
 from gdpipe.source.source import Source
@@ -248,6 +249,18 @@ def test_an_output_that_workers_do_not_see(dask: Cluster, data: Path, tmp_path: 
     ):
         score(model, source, shards(source, 2), columns, staging, Budget(1024), executor)
     assert not output.exists()
+
+
+def test_scores_have_the_bits_of_threads(dask: Cluster, shared: Path, tmp_path: Path) -> None:
+    dask.grow(2)
+    given = {"run": str(shared / "runs" / "runs" / "threads"), "run_id": "s"}
+    here, there = (
+        score_source(str(shared / "data"), output=str(tmp_path / name), engine=engine, **given)
+        for name, engine in (("here", "threads"), ("there", dask.address))
+    )
+    assert here.predictions.equals(there.predictions)
+    assert here.manifest["files"] == there.manifest["files"]
+    assert here.manifest["metrics"] == there.manifest["metrics"]
 
 
 def test_four_workers_of_different_size_too(dask: Cluster, shared: Path) -> None:

@@ -101,7 +101,7 @@ def test_any_number_of_threads_in_little_memory(
 ) -> None:
     (tmp_path / "data").mkdir()
     odd_row_groups(rows, tmp_path / "data")
-    monkeypatch.setattr(pipeline, "open_executor", lambda _: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(pipeline, "open_executor", lambda *_: ThreadPoolExecutor(workers))
     assert bits(train(tmp_path / "data", tmp_path / "runs", memory="32MiB")) == reference
 
 

@@ -34,9 +34,10 @@ class RunPlan:
     first_scan_seconds: float  # time to read the rows for the fit
     descent_seconds: float
     second_scan_seconds: float  # time to read the rows again for predictions
-    memory_bytes: int  # memory at the peak, with the interpreter and the libraries
-    workers: int  # threads that read at once; fewer than cores where `memory` is too small for more
-    batch_rows: int  # rows that each thread decodes at once
+    memory_bytes: int  # memory of all processes at the peak, with interpreter and libraries
+    workers: int  # threads or processes that read at once; fewer than cores where `memory` is too small for more
+    processes: int  # how many of these are processes; 0 where they are threads
+    batch_rows: int  # rows that each decodes at once
     dependencies: tuple[str, ...]  # dependencies among the features of the sample, one line each
     notices: tuple[str, ...]  # notices for the user, one line each
 
@@ -64,6 +65,7 @@ def describe(planned: RunPlan) -> str:
     steps = planned.forecast_iterations
     never = steps is None or steps > planned.max_iterations
     condition = "infinite" if planned.condition_number is None else f"{planned.condition_number:.6g}"
+    who = "processes" if planned.processes else "threads"
     lines = [
         f"source      {planned.files:,} files, {planned.row_groups:,} row groups to read, {_size(planned.bytes)}",
         f"rows        {planned.file_rows:,}{passing}",
@@ -77,7 +79,7 @@ def describe(planned: RunPlan) -> str:
         f"time        about {planned.seconds:.2g} s: open {planned.open_seconds:.2g}, "
         f"first scan {planned.first_scan_seconds:.2g}, descent {planned.descent_seconds:.2g}, "
         f"second scan {planned.second_scan_seconds:.2g}",
-        f"memory      about {_size(planned.memory_bytes)}: {planned.workers} threads, "
+        f"memory      about {_size(planned.memory_bytes)}: {planned.workers} {who}, "
         f"{planned.batch_rows:,} rows a batch at most",
     ]
     lines += [f"dependent   {line}" for line in planned.dependencies]

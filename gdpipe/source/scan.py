@@ -55,6 +55,12 @@ def shards(source: Source, n_columns: int, shard_bytes: int = SHARD_BYTES) -> li
     return found
 
 
+def decoded_bytes(source: Source, shards: Sequence[Shard], n_columns: int) -> int:
+    """Bytes of so many columns of shards, once they are decoded."""
+    rows = sum(source.files[shard.file].group_rows[g] for shard in shards for g in shard.row_groups)
+    return rows * n_columns * BYTES_PER_NUMBER
+
+
 def budget_for(
     source: Source, shards: Sequence[Shard], names: Sequence[str], memory_bytes: int, workers: int
 ) -> Budget:

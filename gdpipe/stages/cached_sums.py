@@ -16,9 +16,9 @@ from gdpipe.printable import logger_named
 from gdpipe.source.files import first_line
 from gdpipe.source.scan import Shard
 from gdpipe.source.source_file import SourceFile
-from gdpipe.stages.progress import reported
 from gdpipe.stages.scan.row_sums import VERSION, Sums
 from gdpipe.stages.scan.sum_shard import SumShard
+from gdpipe.stages.scanned import scanned
 from gdpipe.store.cache import Cache
 
 logger = logger_named(__name__)
@@ -127,7 +127,7 @@ def sums_by_file(
     if to_read < files:
         logger.info("sums of %s files kept, %s to read", f"{files - to_read:,}", f"{to_read:,}")
     # closed, so that reading ends where the cache cannot be written
-    with contextlib.closing(reported(executor.map(work, waiting), source, waiting, "read")) as results:
+    with contextlib.closing(scanned(work, waiting, executor, "read")) as results:
         cells = itertools.chain.from_iterable(result.items() for result in results)
         for f, of_file in itertools.groupby(cells, key=lambda cell: cell[0]):
             sums = functools.reduce(Sums.__add__, (part for _, part in of_file))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
-from gdpipe.engine import at_most, worker_count
+from gdpipe.engine import worker_count
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_SCALE, LARGEST_VALUE, CrossProducts, square_root
 from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
@@ -101,13 +101,14 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     cache = Cache(place_at(config.output)) if keep and exact else None
     bound = source.largest(columns.fitted, cache)
     parts = tuple(shards(source, len(columns.fitted)))
-    budget = budget_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, worker_count(executor))
+    workers = worker_count(executor, config.workers)
+    budget = budget_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, workers)
     work = SumShard(source, columns, budget, np.minimum(bound, LARGEST_VALUE), exact)
     check_usable(work, bound)
     if config.weight and not exact:
         _check_products(columns, source, bound)
     predicted = files_to_predict(config, source, start)
-    gathering = _Gathering(parts, cache, predicted, at_most(budget.readers, executor))
+    gathering = _Gathering(parts, cache, predicted, executor)
     sums = gathering.total(work)
     counts = sums.account
     # features that are null in every row; an error follows where the user named them

@@ -11,12 +11,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig
+from gdpipe.engine import THREADS, cores, processes_for
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.relations import describe
 from gdpipe.report.plan import RunPlan
 from gdpipe.source.bounds import partition_bounds
 from gdpipe.source.budget import BYTES_PER_NUMBER
-from gdpipe.source.scan import Shard
+from gdpipe.source.scan import Shard, decoded_bytes
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import choose_columns
 from gdpipe.stages.fit import fit
@@ -36,6 +37,8 @@ TRIAL_SECONDS = 1.0
 SECOND_SCAN_SUMS, SECOND_SCAN_WRITING = 0.8, 10.5
 # memory of Python and the libraries after a run of few rows, measured
 INTERPRETER_BYTES = 110 * 2**20
+# memory of a worker process beside what it reads, measured likewise (docs/settings.md#workers)
+WORKER_BYTES = 70 * 2**20
 # memory for each file, in a run and in its manifest, measured (docs/settings.md#memory)
 FILE_BYTES = 6 * 2**10
 # of a footer that stays parsed, for each of its bytes, measured
@@ -88,7 +91,12 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     steps = config.max_iterations if forecast is None else min(forecast, config.max_iterations)
     descent_seconds = descended * max(steps / max(solution.iterations, 1), 1.0)
     scale = wanted / decoded
-    first_scan = sampler.busy * scale / ingested.budget.readers
+    readers = ingested.budget.readers
+    size = decoded_bytes(source, ingested.shards, len(columns.fitted))
+    # a cluster's workers are not this machine's
+    processes = processes_for(config.workers, readers, size) if config.engine == THREADS else 0
+    readers = processes or min(readers, cores())
+    first_scan = sampler.busy * scale / min(readers, cores())
     least = least_left_out if config.filters is None else None
     condition = regression.problem.condition_number
     notices = [f"footers without minimum and maximum cost one more read of: {', '.join(silent)}"] if silent else []
@@ -114,8 +122,9 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         first_scan_seconds=first_scan,
         descent_seconds=min(descent_seconds, config.max_seconds or math.inf),
         second_scan_seconds=first_scan * (SECOND_SCAN_SUMS + SECOND_SCAN_WRITING / len(columns.fitted)),
-        memory_bytes=_memory(ingested),
-        workers=ingested.budget.readers,
+        memory_bytes=_memory(ingested, readers, processes),
+        workers=readers,
+        processes=processes,
         batch_rows=ingested.budget.batch_rows,
         dependencies=describe(regression, columns.design.names),
         notices=(*ingested.notices, *notices),
@@ -169,17 +178,18 @@ def _spread(counts: list[int], sample_rows: int) -> list[int]:
     return sorted(set(np.searchsorted(np.cumsum(counts), at, side="right").tolist()))
 
 
-def _memory(ingested: Ingested) -> int:
-    """The memory of a run in bytes: for reading, and for predictions that are gathered and encoded."""
+def _memory(ingested: Ingested, readers: int, processes: int) -> int:
+    """The memory of a run in bytes, of all its processes together."""
     largest_shard = max(sum(ingested.source.files[s.file].group_rows[g] for g in s.row_groups) for s in ingested.shards)
     # key (or file and row), target, prediction, residual; twice, as they are gathered and then encoded
     across = (max(len(ingested.columns.key), 2) + 3) * BYTES_PER_NUMBER * 2
     waiting = min(ROW_GROUP_ROWS + ingested.budget.batch_rows, largest_shard) * across
+    files = FILE_BYTES * len(ingested.source.files) + FOOTER_TIMES * ingested.source.opened.kept_bytes
     return (
         INTERPRETER_BYTES
-        + FILE_BYTES * len(ingested.source.files)
-        + FOOTER_TIMES * ingested.source.opened.kept_bytes
-        + ingested.budget.readers * (ingested.budget.needed + waiting)
+        + WORKER_BYTES * processes
+        + files * (1 + processes)
+        + readers * (ingested.budget.needed + waiting)
     )
 
 

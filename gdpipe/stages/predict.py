@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from gdpipe.engine import at_most
 from gdpipe.model import Model
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import square_root
@@ -17,9 +16,9 @@ from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualGrids
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
 from gdpipe.stages.ingest import Ingested
-from gdpipe.stages.progress import reported
 from gdpipe.stages.scan.predict_shard import PredictShard
 from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec
+from gdpipe.stages.scanned import scanned
 from gdpipe.store.runs import Staging
 from gdpipe.store.writer import WrittenFile
 
@@ -89,8 +88,7 @@ def predict(
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
     files, rows = [], RowsAgainAccumulator(spec).rows()
-    results = at_most(ingested.budget.readers, executor).map(work, shards)
-    for part in reported(results, ingested.source, shards, "predicted"):
+    for part in scanned(work, shards, executor, "predicted"):
         files.append(part.file)
         # joined at once, as ten thousand of them would need much memory
         rows = rows + part.rows if part.rows else rows

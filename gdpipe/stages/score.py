@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from gdpipe.engine import at_most
 from gdpipe.errors import SchemaError
 from gdpipe.model import Model
 from gdpipe.numerics.rows.prediction_error import PredictionError
@@ -18,10 +17,10 @@ from gdpipe.source.columns import is_numeric
 from gdpipe.source.scan import Shard
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns, check_key
-from gdpipe.stages.progress import reported
 from gdpipe.stages.scan.predict_shard import PredictShard, no_target
 from gdpipe.stages.scan.row_sums import by_column
 from gdpipe.stages.scan.rows_again import ScoreSums
+from gdpipe.stages.scanned import scanned
 from gdpipe.store import catalog
 from gdpipe.store.runs import Staging
 from gdpipe.store.writer import WrittenFile, write_table
@@ -98,7 +97,7 @@ def score(
     keys = [source.unified(name) for name in columns.key]
     work = PredictShard(source, columns, keys, model, staging.folder, staging.run_id, budget, None)
     files, sums = [], ScoreSums.zero(len(model.features))
-    for part in reported(at_most(budget.readers, executor).map(work, shards), source, shards, "predicted"):
+    for part in scanned(work, shards, executor, "predicted"):
         files.append(part.file)
         sums = sums + part.scores if part.scores else sums
     for file in source.files:

@@ -91,6 +91,7 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
         "min_r2": 0.5,
         "memory": "64MiB",
         "engine": "threads",
+        "workers": 2,
         "report": False,
         "predict": "new",
         "latest": False,

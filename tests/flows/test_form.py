@@ -70,6 +70,7 @@ def test_every_field_is_typed_and_no_text_may_be_empty(flow: Flow[..., Any]) -> 
             ["threads", "tcp://127.0.0.1:8786", "tls://[::1]:8786"],
             ["abacus", "tcp://", "tcp://localhost", "tcp://user:secret@host:8786", "tcp://key:secret:8786"],
         ),
+        ("workers", ["auto", 1, 16], [0, 1.5, "many", None]),
         ("credentials", [None, "storage"], ["", '{"AWS_SECRET_ACCESS_KEY": "secret"}', "pLaNtEdSeCrEt/012"]),
         ("run_id", [None, "a-1"], ["a/b", ""]),
         ("report", [True], ["maybe"]),

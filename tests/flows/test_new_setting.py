@@ -83,7 +83,7 @@ def test_the_docs_lack_it_until_its_row_is_there() -> None:
 def test_scoring_has_the_types_of_training() -> None:
     trained, scored = (declared.__dataclass_fields__ for declared in (TrainingConfig, ScoringConfig))
     shared = [name for name in scored if name in trained]
-    assert shared == ["source", "output", "key", "filters", "memory", "run_id"]
+    assert shared == ["source", "output", "key", "filters", "memory", "engine", "workers", "run_id"]
     for name in shared:
         assert scored[name].type == trained[name].type, name
         assert scored[name].metadata == trained[name].metadata, name

@@ -12,10 +12,11 @@ import pytest
 
 import gdpipe
 from gdpipe.config import TrainingConfig
+from gdpipe.engine import cores
 from gdpipe.errors import ConfigError, DataError, SchemaError
 from gdpipe.report.plan import RunPlan
 from gdpipe.source.scan import read
-from gdpipe.stages.plan import plan
+from gdpipe.stages.plan import WORKER_BYTES, plan
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, line_columns, snapshot, write_parquet
 
 ALL_ROWS = 10**9
@@ -130,6 +131,19 @@ def test_time_and_memory_grow_with_the_rows(tmp_path: Path) -> None:
     assert all(part > 0 for part in parts)
     assert found.seconds == sum(parts)
     assert found.memory_bytes > planned(write_parquet(tmp_path / "small.parquet", line_columns())).memory_bytes
+
+
+def test_processes_are_forecast_with_their_memory(tmp_path: Path) -> None:
+    for part in range(4):
+        write_parquet(tmp_path / "data" / f"{part}.parquet", line_columns())
+    one, two, many = (planned(tmp_path / "data", workers=workers) for workers in (1, 2, 16))
+    assert [(found.processes, found.workers) for found in (two, many)] == [(2, 2), (4, 4)]  # a shard for each
+    assert (one.processes, one.workers) == (0, min(4, cores()))
+    assert 2 * WORKER_BYTES < two.memory_bytes - one.memory_bytes < many.memory_bytes - one.memory_bytes
+    assert planned(tmp_path / "data").memory_bytes == one.memory_bytes  # little to read
+    assert planned(tmp_path / "data", engine="tcp://127.0.0.1:9", workers=2).processes == 0
+    shown = gdpipe_cli("plan", tmp_path / "data", "--target", "y", "--workers", 2).out
+    assert ": 2 processes, " in shown
 
 
 def test_a_descent_that_will_not_arrive_is_told(tmp_path: Path) -> None:
