@@ -27,6 +27,9 @@ from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.relations import describe
 
+AnyMoments = Moments | Float64Moments
+Resolution = NDArray[np.float64] | None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowEvidence:
@@ -87,19 +90,8 @@ class Fit:
         return describe(self.regression, self.design.names)
 
 
-def fit(
-    sums: Moments | Float64Moments,
-    design: Design,
-    settings: TrainingConfig,
-    resolution: NDArray[np.float64] | None = None,
-) -> Fit:
-    """A fit from the sums alone, where no row is read again.
-
-    Args:
-        sums: Sums over [terms..., target].
-        design: The terms.
-        settings: The settings of the descent, the intercept and dependent terms count.
-        resolution: As in `standardize`.
+def fit(sums: AnyMoments, design: Design, settings: TrainingConfig, resolution: Resolution = None) -> Fit:
+    """A fit from the sums alone, where no row is read again; arguments as in `standardize`, with all settings.
 
     Raises:
         ConfigError: The learning rate would diverge.
@@ -110,10 +102,7 @@ def fit(
 
 
 def standardize(
-    sums: Moments | Float64Moments,
-    design: Design,
-    settings: TrainingConfig,
-    resolution: NDArray[np.float64] | None = None,
+    sums: AnyMoments, design: Design, settings: TrainingConfig, resolution: Resolution = None
 ) -> Regression:
     """The problem of the descent: its terms are scaled, and those that depend on others are found.
 
@@ -163,30 +152,15 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
 
     Without `rows`, where no row was read again, numbers that need single rows are NaN.
     """
-    problem, included, names = regression.problem, regression.included, design.names
+    problem, included = regression.problem, regression.included
     rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))
     baseline = solve(problem, regression.relations)
     ols = Model(design, *regression.to_original(baseline.coef_scaled))
     terms = infer_terms(regression, rows.residuals, baseline.loss, np.array([ols.intercept, *ols.coef[included]]))
     std_error = np.array([terms.std_error[0] / problem.scaling.target_scale, *terms.std_error_scaled[1:]])
-    certificate = certify(
-        problem,
-        solution,
-        baseline.coef_scaled,
-        Agreement.of(problem, baseline.coef_scaled, std_error),
-        ["intercept", *(names[j] for j in included)],
-        rows.gradient,
-        rows.rounding,
-        rows.checks,
-    )
-    return Fit(
-        regression,
-        solution,
-        baseline,
-        Model(design, *regression.to_original(solution.coef_scaled.tolist())),
-        ols,
-        terms,
-        fit_statistics(regression, rows.residuals, solution.loss),
-        rows,
-        certificate,
-    )
+    optimum, of_all = baseline.coef_scaled, design.names
+    held, names = Agreement.of(problem, optimum, std_error), ["intercept", *(of_all[j] for j in included)]
+    certificate = certify(problem, solution, optimum, held, names, rows.gradient, rows.rounding, rows.checks)
+    model = Model(design, *regression.to_original(solution.coef_scaled.tolist()))
+    statistics = fit_statistics(regression, rows.residuals, solution.loss)
+    return Fit(regression, solution, baseline, model, ols, terms, statistics, rows, certificate)
