@@ -26,27 +26,23 @@ LONGEST_FILTERS = 200
 
 
 class Start:
-    """The previous run and the source, as a run finds them when it starts; each is looked up once, for all stages."""
+    """The previous run and the source, as a run finds them when it starts; each is looked up once, for all stages.
+
+    A look raises PublishError where `latest.json` or the manifest is damaged or cannot be read (the next look reads it
+    again), and DataError where the source is not there or cannot be read.
+    """
 
     def __init__(self, config: TrainingConfig) -> None:
         self._config = config
 
     @functools.cached_property
     def previous(self) -> Place | None:
-        """The folder of the previous run; None where nothing has been published yet.
-
-        Raises:
-            PublishError: `latest.json` is damaged or cannot be read; the next access reads it again.
-        """
+        """The folder of the previous run; None where nothing has been published yet."""
         return find_latest(place_at(self._config.output))
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any] | None:
-        """The manifest of the previous run; None where there is none.
-
-        Raises:
-            PublishError: `latest.json` or the manifest is damaged or cannot be read.
-        """
+        """The manifest of the previous run; None where there is none."""
         return None if self.previous is None else read_manifest(self.previous)
 
     @property
@@ -56,20 +52,12 @@ class Start:
 
     @functools.cached_property
     def listing(self) -> Listing:
-        """The files of the source, not opened.
-
-        Raises:
-            DataError: There is no such place.
-        """
+        """The files of the source, not opened."""
         return find_files(self._config.source)
 
     @functools.cached_property
     def source(self) -> Source:
-        """The source, opened.
-
-        Raises:
-            DataError: It cannot be read.
-        """
+        """The source, opened."""
         return Source.open(self._config.source, self._config.filters, self.listing)
 
     def take_source(self) -> Source:
