@@ -38,9 +38,9 @@ def write(folder: Path, rows: pa.Table, row_group_rows: int, files: int = 2, **o
 
 
 def peak(data: Path, *options: str) -> float:
-    """The most memory that `gdpipe train` held, in bytes."""
+    """The most memory that `gdpipe train` held in one process, in bytes; of several see tests/test_workers.py."""
     with tempfile.TemporaryDirectory(dir=data.parent) as folder:
-        train = gdpipe_command("--quiet", "train", data, "--target", "y", "--no-report", *options)
+        train = gdpipe_command("--quiet", "train", data, "--target", "y", "--no-report", "--workers", 1, *options)
         took = launched([*train, "--output", f"{folder}/runs"], Path(folder), timed=False)
     assert took["status"] == 0
     return took["peak"]
