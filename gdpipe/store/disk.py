@@ -89,11 +89,11 @@ class DiskPlace(Place):
         staging = self._staging()
         if os.path.lexists(file) and not _is_plain(file, stat.S_ISREG):
             raise OSError(f"{file} is no regular file; move it away")
-        with _one_at_a_time(staging):
-            part = staging / f"{signed(uuid.uuid4().hex)}{PART}"
-            handle = part.open("xb")
-            _flock(handle.fileno(), fcntl.LOCK_EX)  # so that clear_dead sees a living writer
-        try:
+        part = staging / f"{signed(uuid.uuid4().hex)}{PART}"
+        try:  # around the creation, too: Ctrl-C may come right after it
+            with _one_at_a_time(staging):
+                handle = part.open("xb")
+                _flock(handle.fileno(), fcntl.LOCK_EX)  # so that clear_dead sees a living writer
             with handle:
                 handle.write(content)
                 _flush(handle) if outlasts_power_cut else handle.flush()
