@@ -67,7 +67,7 @@ def test_a_manifest_that_leads_out(path: object, output: Path, tmp_path: Path) -
 
 def test_nothing_that_is_read_is_unpickled() -> None:
     for file in (REPO / "gdpipe").rglob("*.py"):
-        # Dask sends work to its workers as it always does; no file is read that way
-        if file.name != "cluster.py":
+        # Dask and loky send work to their workers that way; no file is read so
+        if file.name not in ("cluster.py", "workers.py"):
             assert not re.search(r"import (pickle|marshal|shelve|joblib)\b", file.read_text()), file
         assert not re.search(r"\b(eval|exec)\(", file.read_text()), file
