@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.source.budget import LARGEST_BATCH
@@ -69,6 +70,10 @@ def _largest_read(
                 for batch in parquet.iter_batches(LARGEST_BATCH, row_groups=[g], columns=[name], use_threads=False):
                     size = float(np.abs(numbers(batch, [name]).columns[0]).max(initial=0.0))
                     largest[name] = max(largest.get(name, 0.0), size)
+    # neither the reader's pages nor the pool's free memory wait for the scan, which opens the file again
+    del parquet
+    opened.close(file)
+    pa.default_memory_pool().release_unused()
     if cache:
         # JSON has no infinity
         cache.store(of, {"largest": {name: size if math.isfinite(size) else None for name, size in largest.items()}})
