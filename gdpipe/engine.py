@@ -1,4 +1,4 @@
-"""Who works on the shards: a standard `concurrent.futures.Executor`; nothing else in the house knows which."""
+"""Executors for the shards: threads, worker processes or a cluster; the rest of the house does not know which."""
 
 import contextlib
 import itertools
@@ -20,9 +20,9 @@ Workers = int | Literal["auto"]
 # shards on their way beyond those worked on: enough that no thread waits for the next, few enough that the sums which
 # wait for their turn do not grow with the source
 SHARDS_A_THREAD = 4
-# to be read by each worker process, decoded, at the least: its start takes as long as to read and predict a third of it
+# the least that each worker process must have to read, decoded: its start takes as long as a third of that
 BYTES_A_PROCESS = 128 * 2**20
-# what a container may use of the machine: microseconds of CPU time in a period, or "max"
+# the CPU time that a container may use in a period, in microseconds, or "max"
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -36,9 +36,9 @@ def cores() -> int:
 
 
 def worker_count(executor: Executor | None = None, workers: Workers = "auto") -> int:
-    """Shards that are worked on at once in one share of memory.
+    """The number of shards that are worked on at once within one `memory`.
 
-    On a cluster the threads of a worker; else the processes or threads of this machine, all together.
+    It is the threads of one worker on a cluster, else all processes or threads on this machine.
     """
     if threads := getattr(executor, "threads", None):
         return int(threads)
@@ -46,7 +46,7 @@ def worker_count(executor: Executor | None = None, workers: Workers = "auto") ->
 
 
 def processes_for(workers: Workers, readers: int, size: int) -> int:
-    """How many processes are started to read `size` bytes, decoded; 0 where threads of this process do it.
+    """The number of processes that are started to read `size` bytes, decoded; 0 where threads of this process read.
 
     Args:
         workers: The setting.
@@ -60,7 +60,7 @@ def processes_for(workers: Workers, readers: int, size: int) -> int:
 
 
 def readers_of(executor: Executor, readers: int, size: int) -> Executor:
-    """What reads `size` bytes, decoded, with no more than so many readers at once: an executor, or a part of it.
+    """The executor that reads `size` bytes, decoded, with at most `readers` at once.
 
     A cluster's workers are left alone: each is a process of its own.
     """
@@ -70,7 +70,7 @@ def readers_of(executor: Executor, readers: int, size: int) -> Executor:
 
 
 def at_most(calls: int, executor: Executor) -> Executor:
-    """The same executor, of which no more than so many threads work at once; a cluster as it is."""
+    """The executor, limited to so many calls at once; a cluster stays as it is."""
     if calls >= worker_count(executor) or hasattr(executor, "threads"):
         return executor
     return _AtMost(calls, executor)
@@ -111,7 +111,7 @@ class _Local(ThreadPoolExecutor):
                 future.cancel()
 
     def processes(self, count: int) -> Processes:
-        """So many worker processes, or those of the scan before where they are enough, and alive."""
+        """Worker processes, `count` at least: those of the previous scan where they are enough and alive."""
         if self._processes is None or self._processes.count < count or self._processes.is_broken:
             self._end_processes()
             self._processes = Processes(count)

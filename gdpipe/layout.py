@@ -1,7 +1,8 @@
 """The names of files and folders in an output and in a run.
 
-What gdpipe makes in `.staging` has a signed name: files of a person there are never removed. The signature is 16
-hexadecimal digits of the sha256 of the name, and needs no content: a kill at any instant leaves only signed entries.
+Entries that gdpipe makes in `.staging` have signed names, so that a person's files there are never removed. The
+signature is 16 hexadecimal digits of the sha256 of the name, and needs no content: a kill at any instant leaves only
+signed entries.
 """
 
 import hashlib

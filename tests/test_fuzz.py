@@ -33,9 +33,30 @@ FUZZ = settings(
 )
 
 NAMES = (
-    "x", "a b", "a.b", "Größe", "intercept", "1", "..", "a/b", "x=1", '"q"', "a,b", "NaN", "__gdpipe_row__", "file",
-    "row", "target", "prediction", "residual", "%s", "null", " ", "\n", "項",
-)  # fmt: skip
+    "x",
+    "a b",
+    "a.b",
+    "Größe",
+    "intercept",
+    "1",
+    "..",
+    "a/b",
+    "x=1",
+    '"q"',
+    "a,b",
+    "NaN",
+    "__gdpipe_row__",
+    "file",
+    "row",
+    "target",
+    "prediction",
+    "residual",
+    "%s",
+    "null",
+    " ",
+    "\n",
+    "項",
+)
 FLOATS = st.floats(width=64) | st.floats(-100, 100) | st.sampled_from([0.0, -0.0, 1e154, 1e-320, 5e-324, 1e308])
 WHOLE = st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5)
 
@@ -224,9 +245,12 @@ def test_a_damaged_file_gives_the_right_answer_or_a_clear_error(
 ) -> None:
     with folder() as base:
         good = write_parquet(
-            base / "data" / "1.parquet", line_columns(60), compression=compression, use_dictionary=dictionary,
+            base / "data" / "1.parquet",
+            line_columns(60),
+            compression=compression,
+            use_dictionary=dictionary,
             write_page_checksum=True,
-        )  # fmt: skip
+        )
         write_parquet(base / "data" / "2.parquet", line_columns(60, seed=1), write_page_checksum=True)
         options = ("--target", "y", "--features", "x1,x2", "--output", base / "runs", "--no-report")
         assert gdpipe_cli("train", base / "data", *options).code == 0

@@ -218,9 +218,12 @@ CHANGES = [dropped, twice, nulled, not_a_number, as_text, as_whole, not_utf8, em
 
 @SOME
 @given(
-    change=st.sampled_from(CHANGES), name=st.sampled_from(PARQUET), column=st.integers(0, 20), act=ACTS,
+    change=st.sampled_from(CHANGES),
+    name=st.sampled_from(PARQUET),
+    column=st.integers(0, 20),
+    act=ACTS,
     statistics=st.booleans(),
-)  # fmt: skip
+)
 def test_other_tables_than_were_written(
     change: Callable[[pa.Table, int], pa.Table], name: str, column: int, act: str, statistics: bool, good: Path
 ) -> None:

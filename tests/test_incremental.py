@@ -27,14 +27,27 @@ from tests.runs import entries, train
 
 # what compares the rows read again with their sums
 ROW_CHECKS = [
-    "row_gradient", "row_count_gap", "row_weight_gap", "row_mean_gap", "row_mean_gap_limit", "row_loss_gap",
-    "row_loss_gap_limit", "row_probe_gap", "row_probe_gap_limit",
-]  # fmt: skip
+    "row_gradient",
+    "row_count_gap",
+    "row_weight_gap",
+    "row_mean_gap",
+    "row_mean_gap_limit",
+    "row_loss_gap",
+    "row_loss_gap_limit",
+    "row_probe_gap",
+    "row_probe_gap_limit",
+]
 # what needs every row's residual
 RESIDUAL_METRICS = [
-    "mae", "durbin_watson", "skewness", "kurtosis",
-    "jarque_bera", "jarque_bera_p_value", "breusch_pagan", "breusch_pagan_p_value",
-]  # fmt: skip
+    "mae",
+    "durbin_watson",
+    "skewness",
+    "kurtosis",
+    "jarque_bera",
+    "jarque_bera_p_value",
+    "breusch_pagan",
+    "breusch_pagan_p_value",
+]
 
 
 @pytest.fixture

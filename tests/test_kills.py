@@ -62,7 +62,7 @@ def test_kills_at_random_instants_beside_a_reader(data: Path, output: Path) -> N
     began = time.perf_counter()
     subprocess.run(train, cwd=REPO, check=True, stdout=subprocess.DEVNULL)
     whole = time.perf_counter() - began
-    instants = random.Random(0)  # noqa: S311 - nothing secret
+    instants = random.Random(0)  # noqa: S311  # nothing secret
     killed = 0
     with reader(output):
         for _ in range(KILLS):

@@ -119,10 +119,13 @@ def test_a_period_of_pandas_is_no_number_whatever_was_imported(tmp_path: Path) -
     said = {
         subprocess.run(
             [sys.executable, "-c", program.format(first=first), source, tmp_path / f"runs-{first}"],
-            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
         ).stdout
         for first in ("sys", "pandas.core.arrays.arrow.extension_types")
-    }  # fmt: skip
+    }
     [line] = said
     assert line.startswith("['x', 'z'] ['left out, not numeric: p (extension")
 
@@ -151,7 +154,9 @@ NOON = [dt.datetime(2026, 1, 1, 12) + dt.timedelta(hours=i) for i in range(N)]
 PAIRS: dict[str, tuple[pa.Array, pa.Array, pa.DataType]] = {
     "string and large_string": (pa.array(NOTES), pa.array(NOTES, pa.large_string()), pa.string()),
     "large_string and string_view": (
-        pa.array(NOTES, pa.large_string()), pa.array(NOTES, pa.string_view()), pa.string(),
+        pa.array(NOTES, pa.large_string()),
+        pa.array(NOTES, pa.string_view()),
+        pa.string(),
     ),
     "string and categories": (pa.array(NOTES), pa.array(NOTES).dictionary_encode(), pa.string()),
     "categories with other codes": (
@@ -163,12 +168,13 @@ PAIRS: dict[str, tuple[pa.Array, pa.Array, pa.DataType]] = {
     "ns and us": (pa.array(NOON, pa.timestamp("ns")), pa.array(NOON, pa.timestamp("us")), pa.timestamp("ns")),
     "ms and null": (pa.array(NOON, pa.timestamp("ms")), pa.nulls(N), pa.timestamp("ms")),
     "two zones": (
-        pa.array(NOON, pa.timestamp("us", "UTC")), pa.array(NOON, pa.timestamp("ms", "Europe/Berlin")),
+        pa.array(NOON, pa.timestamp("us", "UTC")),
+        pa.array(NOON, pa.timestamp("ms", "Europe/Berlin")),
         pa.timestamp("us", "UTC"),
     ),
     "binary and large_binary": (pa.array([b"a"] * N), pa.array([b"a"] * N, pa.large_binary()), pa.binary()),
     "null and null": (pa.nulls(N), pa.nulls(N), pa.null()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("swapped", [False, True])

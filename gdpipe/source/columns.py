@@ -19,7 +19,7 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 
 def resolution(kind: pa.DataType) -> float:
-    """The relative rounding that values of a type carry from wherever they were computed."""
+    """The relative rounding of a type's values, wherever they were computed."""
     if pa.types.is_float16(kind):
         return float(np.finfo(np.float16).eps)
     return float(np.finfo(np.float32 if pa.types.is_float32(kind) else np.float64).eps)
@@ -77,7 +77,7 @@ def _float64(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_] |
         column = column.cast(pa.float64(), safe=False)
     values = nearest(column) if pa.types.is_decimal(column.type) else values_of(column).astype(np.float64, copy=False)
     missing = nulls_of(column)
-    # a maximum is NaN where any value is, and faster than asking each
+    # a maximum is NaN where any value is NaN, and takes less time than a test of each value
     if pa.types.is_floating(column.type) and np.isnan(values.max(initial=0.0)):
         missing = np.isnan(values) if missing is None else missing | np.isnan(values)
     return values if missing is None else np.where(missing, 0.0, values), missing

@@ -1,4 +1,4 @@
-"""Parquet in: shards of a source, and the rows in them."""
+"""Shards of a source, and the rows in them."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile, without_views
 
 SHARD_BYTES = 128 * 2**20
-# the position of a row in its file, beside the columns that were asked for
+# the name of the column with each row's position in its file, added to the columns that a caller names
 ROW = "__gdpipe_row__"
 
 
@@ -85,7 +85,7 @@ def read(source: Source, shard: Shard, columns: Sequence[str], budget: Budget) -
 
 
 def _ahead(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same, a batch of them decoded by another thread."""
+    """The batches, of which another thread decodes the next one."""
     with ThreadPoolExecutor(1, thread_name_prefix="gdpipe-ahead") as thread:
         coming = thread.submit(next, found, None)
         while (batch := coming.result()) is not None:
@@ -99,7 +99,7 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
     compiled = row_filter.compiled(file) if row_filter else []
     asked = [name for name in row_filter.columns if file.has(name)] if row_filter else []
     wanted = list(dict.fromkeys([*columns, *asked]))
-    # partition columns have no rows of their own to count: some column must be read with them
+    # partition columns are in no file, so the rows are counted by a column that is
     stored = [name for name in wanted if name not in file.partition] or file.schema.names[:1]
     starts = [0, *itertools.accumulate(file.group_rows)]
     try:
@@ -114,7 +114,7 @@ def _read(source: Source, shard: Shard, columns: list[str], at_once: int) -> Ite
                     else:
                         yield batch.select([*columns, ROW]).filter(row_filter.passing(compiled, batch))
     finally:
-        # the pool has a part a thread, which would otherwise keep what its fullest moment took
+        # Arrow's pool has a part for each thread, and each part would keep the memory of its peak
         pa.default_memory_pool().release_unused()
 
 
@@ -135,7 +135,7 @@ def _decode(
 def _complete(
     decoded: pa.RecordBatch, file: SourceFile, wanted: list[str], schema: pa.Schema, row: int
 ) -> pa.RecordBatch:
-    """Add partition columns and row numbers."""
+    """The batch with partition columns and row numbers added."""
     n = decoded.num_rows
     arrays = [
         repeated(file.partition[name], schema.field(name).type, n)

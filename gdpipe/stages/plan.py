@@ -194,10 +194,10 @@ def _memory(ingested: Ingested, readers: int, processes: int) -> int:
 
 
 def _gaps(source: Source, names: Sequence[str]) -> tuple[dict[str, int], int, list[str]]:
-    """What footers say of row groups that the filters may match: nulls by column, rows that miss a value, and silence.
+    """Nulls by column, the least number of rows that miss a value, and the columns without statistics somewhere.
 
-    A row may miss several values: the most of any column, a row group, is proven. Of silent columns no minimum and
-    maximum are known somewhere.
+    They come from the footers, for the row groups that the filters may match. A row may miss several values, so each
+    row group counts with the nulls of its emptiest column.
     """
     nulls, least, silent = dict.fromkeys(names, 0), 0, set()
     for file in filter(lambda file: file.wanted_groups, source.files):

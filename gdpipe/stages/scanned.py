@@ -13,7 +13,7 @@ from gdpipe.stages.scan.row_sums import Sums
 from gdpipe.stages.scan.sum_shard import SumShard
 from gdpipe.workers import WorkerDied
 
-# files that the message names; each worker may have been reading one
+# the most files that the message names; each worker may have been reading one
 FILES_NAMED = 3
 
 

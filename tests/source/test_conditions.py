@@ -29,8 +29,14 @@ from tests.conftest import write_parquet
 
 CASES = 10 * int(os.environ.get("GDPIPE_FUZZ", "30"))
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": op.eq, "==": op.eq, "!=": op.ne, "<": op.lt, "<=": op.le, ">": op.gt, ">=": op.ge,
-}  # fmt: skip
+    "=": op.eq,
+    "==": op.eq,
+    "!=": op.ne,
+    "<": op.lt,
+    "<=": op.le,
+    ">": op.gt,
+    ">=": op.ge,
+}
 EPOCH = dt.datetime(1970, 1, 1)
 NEW_YORK = dt.timezone(dt.timedelta(hours=-5))
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -176,7 +182,7 @@ KINDS = [
     Kind(pa.time32("s"), TIMES, TIMES | TIMES.map(str), of_literal=lambda t: dt.time.fromisoformat(str(t))),
     Kind(pa.time64("ns"), TIMES, TIMES | TIMES.map(str), of_literal=lambda t: dt.time.fromisoformat(str(t))),
     Kind(pa.null(), st.none(), st.integers() | st.text("ab")),
-]  # fmt: skip
+]
 
 
 def passes(kind: Kind, value: Any, operator: str, literal: Any) -> bool:

@@ -349,9 +349,7 @@ def plainly(value: Any, operator: str, literal: Any) -> bool:
         return False
     if operator == "not in":
         return value not in literal
-    comparisons: dict[str, Callable[[Any, Any], bool]] = {
-        "=": op.eq, "!=": op.ne, "<": op.lt, "<=": op.le, ">": op.gt,
-    }  # fmt: skip
+    comparisons: dict[str, Callable[[Any, Any], bool]] = {"=": op.eq, "!=": op.ne, "<": op.lt, "<=": op.le, ">": op.gt}
     return comparisons[operator](value, literal)
 
 

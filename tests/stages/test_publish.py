@@ -72,9 +72,7 @@ def test_the_manifest_says_what_the_stages_found(tmp_path: Path, caplog: pytest.
     manifest = read(run / "manifest.json")
     assert (manifest["kind"], manifest["run_id"], manifest["target"]) == ("training", "now", "y")
     assert (manifest["features"], manifest["columns"]) == (["x"], ["x", "y"])
-    assert manifest["rows"] == {
-        "read": 5, "scanned": 5, "used": 4, "left_out": 1, "null": {"x": 1}, "zero_weight": 0,
-    }  # fmt: skip
+    assert manifest["rows"] == {"read": 5, "scanned": 5, "used": 4, "left_out": 1, "null": {"x": 1}, "zero_weight": 0}
     assert manifest["verdict"] == {"passed": True, "reason": "checked by hand"}
     assert manifest["drift"] == {"since": "before", "largest": ["x has moved"], "differences": []}
     assert manifest["notices"] == ["said of the comparison"]
@@ -82,9 +80,12 @@ def test_the_manifest_says_what_the_stages_found(tmp_path: Path, caplog: pytest.
     # the files of evidence before those of predict, each as it lies there
     listed = {entry["path"]: entry["bytes"] for entry in manifest["files"]}
     assert list(listed) == [
-        "parameters.parquet", "metrics.parquet", "loss_history.parquet", "convergence.parquet",
+        "parameters.parquet",
+        "metrics.parquet",
+        "loss_history.parquet",
+        "convergence.parquet",
         "predictions/part-00000.parquet",
-    ]  # fmt: skip
+    ]
     there = {name: len(content) for name, content in snapshot(run).items() if name != "manifest.json"}
     assert there == listed
     pointer = read(tmp_path / "runs" / "latest.json")

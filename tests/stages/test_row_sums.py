@@ -96,7 +96,7 @@ def test_rows_used_are_complete_and_of_positive_weight(weights: list[float] | No
     account = Account.of(block, rows)
     complete = 3 - len({1} | {i for i, w in enumerate(weights or []) if w is None})
     assert (account.read, account.used, account.zero_weight) == (3, len(used), complete - len(used))
-    assert account.missing.tolist() == [1] if weights is None else [1, weights.count(None)]  # type: ignore[arg-type]
+    assert account.missing.tolist() == [1] if weights is None else [1, weights.count(None)]  # type: ignore[arg-type]  # a list of numbers and None
 
 
 def test_where_all_rows_are_used_nothing_is_left_out() -> None:

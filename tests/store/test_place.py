@@ -46,7 +46,7 @@ def test_files_are_kept_replaced_listed_and_removed(place: Place) -> None:
 
 
 def test_a_place_travels_to_another_process(place: Place) -> None:
-    elsewhere: Place = pickle.loads(pickle.dumps(place.below("runs")))  # noqa: S301 - our own
+    elsewhere: Place = pickle.loads(pickle.dumps(place.below("runs")))  # noqa: S301  # our own
     record = write_text(elsewhere, "r1/x.txt", "content")
     assert place.read("runs/r1/x.txt") == b"content"
     assert (record.path, record.bytes) == ("r1/x.txt", 7)

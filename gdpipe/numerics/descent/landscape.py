@@ -35,7 +35,7 @@ class Plane:
 
     @property
     def radii(self) -> NDArray[np.float64]:
-        """How far up each point of the path lies: √(loss - floor), shape (n,)."""
+        """The height of each point of the path: √(loss - floor), shape (n,)."""
         circle = np.linalg.solve(self.axes, (self.path - self.optimum).T)
         radii: NDArray[np.float64] = np.sqrt(np.sum(circle**2, axis=0))
         return radii

@@ -24,8 +24,7 @@ def over_one_denominator(values: Sequence[Fraction]) -> tuple[list[int], int]:
 
 def in_lowest_terms(numerator: int, denominator: int) -> Fraction:
     """The fraction of two integers that have no common factor, which is not looked for; the denominator is positive."""
-    # mypy knows no registered classes
-    fraction: Fraction = Fraction(_LowestTerms(numerator, denominator))  # type: ignore[call-overload]
+    fraction: Fraction = Fraction(_LowestTerms(numerator, denominator))  # type: ignore[call-overload]  # mypy knows no registered classes
     return fraction
 
 

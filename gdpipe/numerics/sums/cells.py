@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
 
-# the cell of all rows, or of each row, shape (m,)
+# one cell for all rows, or the cell of each row, shape (m,)
 Cells = int | NDArray[np.int64]
 Weights = NDArray[np.float64] | None
 Stretches = list[tuple[int, slice]]

@@ -32,7 +32,7 @@ class GridOverflow(ArithmeticError):
         self.column = column
 
     def __reduce__(self) -> tuple[type["GridOverflow"], tuple[int]]:
-        """Made again from the column, not from the message: errors cross processes."""
+        """Rebuild the error from its column, as errors are sent between processes."""
         return type(self), (self.column,)
 
 
@@ -189,7 +189,7 @@ class DigitSums:
 
 
 def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Σ over rows of each line of digits times each; those of lines of zeros are not multiplied, but known."""
+    """Sums over rows of the products of each two lines of digits; lines of zeros are left out."""
     columns = _used(right)
     rows = columns if left is right else _used(left)
     if len(rows) == len(left) and len(columns) == len(right):
@@ -201,8 +201,8 @@ def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[
 
 
 def _used(lines: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Which lines hold anything but zeros: integers and short decimals leave whole digits empty."""
-    used: NDArray[np.bool_] = lines[:, 0] != 0  # of most lines in use that is enough to know
+    """Indices of the lines that are not all zero: integers and short decimals leave whole digits empty."""
+    used: NDArray[np.bool_] = lines[:, 0] != 0  # for most lines the first value tells
     if not used.all():
         others = np.flatnonzero(~used)
         used[others] = lines[others].any(axis=1)

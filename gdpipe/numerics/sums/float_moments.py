@@ -1,4 +1,4 @@
-"""The same sums in float64, for data too wide for integers of unlimited length.
+"""Sums in float64, for data too wide for integers of unlimited length.
 
 Centred block by block and merged pairwise: Chan, Golub & LeVeque (1983), "Algorithms for computing the sample
 variance", Am. Stat. 37:242-247. Stable, but rounded: the last digits depend on how the rows were cut.
@@ -54,7 +54,7 @@ class Float64Moments:
 
 
 class _Total:
-    """Of one cell: what `Float64Moments` holds, of the sums of products the lower triangle alone."""
+    """The numbers of `Float64Moments` for one cell, with the lower triangle of the sums of products alone."""
 
     def __init__(self, k: int) -> None:
         self.n_samples = 0

@@ -54,7 +54,7 @@ def _moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> 
             accumulator = MomentsAccumulator(exponents, exponent)
             accumulator.add(values[:, part > 0], part[part > 0])
             total += accumulator.moments()
-        total = dataclasses.replace(total, n_samples=rows.shape[1])  # a row counts once, not once a part
+        total = dataclasses.replace(total, n_samples=rows.shape[1])  # a row counts once, whatever its parts
     # the sums of columns from those of their parts, which stand side by side
     counts = [len(column) for column in parts]
     first = np.cumsum([0, *counts[:-1]])

@@ -1,4 +1,4 @@
-"""What a scan learns of some rows: their sums, and what became of each of them; and the same as JSON, to be kept."""
+"""Sums of some rows, and an account of them; both as JSON for the cache, too."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.source.columns import Numbers
 
-# of an entry that is kept; another meaning of a number there is another version
+# the version of a cache entry: it changes when a number in the entry means something else
 VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A value in the input; the least of several is the first in input order, for files are in order of path."""
+    """The place of a value in the input; input order is that of paths, then of rows."""
 
     path: str
     row: int
@@ -27,7 +27,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Account:
-    """What became of some rows; a group under + and -.
+    """Counts of rows that were read, used and left out; + and - are exact.
 
     Attributes:
         read: Rows that passed the filters.
@@ -43,12 +43,12 @@ class Account:
 
     @classmethod
     def zero(cls, n_columns: int) -> "Account":
-        """That of no rows."""
+        """The account of no rows."""
         return cls(0, 0, 0, np.zeros(n_columns, np.int64))
 
     @classmethod
     def of(cls, block: Numbers, used: NDArray[np.bool_] | None) -> "Account":
-        """That of a block's rows; `used` as `used_rows` gives it."""
+        """The account of a block's rows; `used` is the result of `used_rows`."""
         n = len(block.columns[0])
         n_complete, n_used = (n if rows is None else int(rows.sum()) for rows in (block.complete, used))
         missing = np.zeros(len(block.columns), np.int64) if block.missing is None else block.missing.sum(axis=1)
@@ -73,7 +73,7 @@ class Account:
 
 
 def by_column(names: Sequence[str], missing: NDArray[np.int64]) -> dict[str, int]:
-    """By column, the rows in which it is missing, where there are any."""
+    """The number of rows in which a column is missing, by name, where there are any."""
     return {name: count for name, count in zip(names, missing.tolist(), strict=True) if count}
 
 
@@ -88,7 +88,7 @@ def used_rows(block: Numbers, *, weighted: bool) -> NDArray[np.bool_] | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
-    """What a scan learns of some rows; joined by +, in any order.
+    """Sums and account of some rows, as a scan finds them; + joins them in any order.
 
     Attributes:
         moments: Over the rows used.
@@ -118,7 +118,7 @@ class Sums:
         )
 
     def __sub__(self, part: "Sums") -> "Sums":
-        """What is left without a part of the rows: sums and counts exactly; all else stays, as bounds of it."""
+        """The rows without a part of them: sums and counts are exact, the other attributes stay as bounds."""
         assert isinstance(self.moments, Moments)  # rounded sums have no exact difference
         assert isinstance(part.moments, Moments)
         return replace(self, moments=self.moments - part.moments, account=self.account - part.account)
@@ -145,7 +145,7 @@ class Sums:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any], n_columns: int, *, weighted: bool) -> "Sums":
-        """What `to_json` wrote of so many columns, without the weight.
+        """The sums that `to_json` wrote, of `n_columns` columns besides the weight.
 
         Raises:
             ArithmeticError, LookupError, TypeError, ValueError: It is of other columns, or damaged.

@@ -1,4 +1,4 @@
-"""What the second scan learns of the rows: of those that were fitted, to be held against their sums; or of new ones."""
+"""Results of the second scan: of fitted rows, to compare with their sums; or of new rows."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from gdpipe.stages.scan.row_sums import Account, used_rows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowsSpec:
-    """How `RowsAgain` is gathered.
+    """The settings by which `RowsAgain` is gathered.
 
     Attributes:
         design: The terms.
@@ -42,13 +42,13 @@ class RowsSpec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowsAgain:
-    """What some rows say; joined in input order by +.
+    """Sums of rows that were read again; + joins them in input order.
 
     Attributes:
         residuals: Sums over the rows used.
         probe: Sums of the probe's values over the same rows.
         account: What became of all rows.
-        density: Where the rows used lie; None where nobody asked.
+        density: Where the rows used lie; None where no pictures are made.
     """
 
     residuals: ResidualSums
@@ -89,7 +89,7 @@ class RowsAgainAccumulator:
             self._density.add(*(_rows(line, used) for line in (prediction, columns[p], residual)))
 
     def rows(self) -> RowsAgain:
-        """What the rows so far say."""
+        """The results of the rows so far."""
         density = self._density.counts() if self._density else None
         return RowsAgain(self._residuals.sums(), self._probe.moments(), self._account, density)
 

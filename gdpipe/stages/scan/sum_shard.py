@@ -1,4 +1,4 @@
-"""What the first scan does with a shard: from rows to sums."""
+"""The first scan's work on a shard: from rows to sums."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SumShard:
-    """A shard's work: a pure function of its description, so that repeating it changes nothing."""
+    """The work on a shard: a pure function of its description, so that repeating it changes nothing."""
 
     source: Source
     columns: Columns
@@ -75,7 +75,7 @@ class SumShard:
         return Sums(self._accumulator().moments(), Account.zero(k), math.inf, True, None, np.zeros(k))
 
     def without(self, features: Sequence[int]) -> "SumShard":
-        """The same without some features, given by index."""
+        """The work without some features, given by index."""
         left = self.columns.design.without([self.columns.features[j] for j in features])
         largest = np.delete(self.largest, features)
         return replace(self, columns=replace(self.columns, design=left), largest=largest)
