@@ -111,7 +111,7 @@ def _prediction(model: Model, dialect: str) -> exp.Expression:
         return exp.Cast(this=found, to=exp.DataType.build("double"))
 
     for term, weight in zip(model.design.terms, model.coef.tolist(), strict=True):
-        total = exp.Add(this=total, expression=exp.Mul(this=term.of(column), expression=_double(weight)))
+        total = exp.Add(this=total, expression=exp.Mul(this=column(term.name), expression=_double(weight)))
     if dialect == "bigquery":  # in which NaN = NaN is false, so that NULLIF would not do
         return exp.If(this=exp.IsNan(this=total), true=exp.null(), false=total.copy())
     return exp.Nullif(this=total, expression=_double(float("nan")))

@@ -1,38 +1,92 @@
 """A fitted model: a design and its coefficients."""
 
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.design import Design
-from gdpipe.numerics import FloatColumns
-from gdpipe.numerics.rows import linear
+from gdpipe.design import Coded, Design, Values, combined
+from gdpipe.numerics.sums.levels import Labels
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A fitted line in original units.
 
     Attributes:
-        design: The terms.
+        design: The features and their terms.
         coef: Shape (p,), target units per unit of the term, in the order of the terms.
         intercept: The intercept, in target units.
+        unseen_as_reference: Whether a level that the fit has not seen counts as the reference; its prediction is NaN
+            otherwise.
     """
 
     design: Design
     coef: NDArray[np.float64]
     intercept: float
+    unseen_as_reference: bool = False
 
     @property
     def features(self) -> tuple[str, ...]:
         """The source columns that a prediction needs."""
         return self.design.columns
 
-    def predict(self, columns: FloatColumns) -> NDArray[np.float64]:
-        """Predictions in target units, shape (m,).
+    def predict(self, columns: Iterable[Values]) -> NDArray[np.float64]:
+        """Predictions in target units, shape (m,): the same bits however the rows are split.
+
+        Intercept + Σ coefⱼ·xⱼ is added feature by feature in order. A category adds the coefficient of the row's level,
+        which is 0 for the reference.
 
         Args:
-            columns: The values of `features`, shape (m,) each.
+            columns: The values of `design.inputs`, shape (m,) each.
+
+        Returns:
+            NaN where a level is unknown, NaN or infinite where a number is.
         """
-        return linear.predict(self.design.values(columns), self.coef, self.intercept)
+        columns = list(columns)
+        return self.of_values(self.design.number_values(columns), self.design.category_values(columns))
+
+    def of_values(self, numbers: Sequence[NDArray[np.float64]], categories: Sequence[Coded]) -> NDArray[np.float64]:
+        """As `predict`, from the values of `design.numbers` and `design.categories`."""
+        rows = len(numbers[0] if numbers else categories[0].codes)
+        total = np.full(rows, self.intercept)
+        added = np.empty(rows)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for block, coefficients in zip(self.design.blocks, self._coefficients, strict=True):
+                if block.key:
+                    labels, codes = combined([categories[c] for c in block.key])
+                    by_level = np.array([self._of_level(block.key, coefficients, each) for each in labels])
+                    np.take(by_level, codes, out=added)
+                    if block.number is not None:
+                        np.multiply(added, numbers[block.number], out=added)
+                else:
+                    assert block.number is not None
+                    np.multiply(numbers[block.number], coefficients[()], out=added)
+                total += added
+        return total
+
+    def unseen(self, categories: Sequence[Coded]) -> dict[int, NDArray[np.bool_]]:
+        """The rows whose level the fit has not seen, shape (m,), by index of the category; only where there are any."""
+        found = {}
+        for c, coded in enumerate(categories):
+            unknown = np.array([self.design.label_of(c, label) is None for label in coded.labels], np.bool_)
+            if unknown.any() and (rows := unknown[coded.codes]).any():
+                found[c] = rows
+        return found
+
+    @functools.cached_property
+    def _coefficients(self) -> list[dict[Labels, float]]:
+        """The coefficients of each feature by level; those of levels without a term are 0."""
+        found = []
+        for block, of_block in zip(self.design.blocks, self.design.slices, strict=True):
+            by_level = dict.fromkeys(self.design.levels[block.key] if block.key else (), 0.0)
+            found.append(by_level | dict(zip(block.labels, self.coef[of_block].tolist(), strict=True)))
+        return found
+
+    def _of_level(self, key: tuple[int, ...], coefficients: dict[Labels, float], labels: Labels) -> float:
+        known = tuple(self.design.label_of(c, label) for c, label in zip(key, labels, strict=True))
+        if self.unseen_as_reference:
+            known = tuple(label or self.design.references[c] for c, label in zip(key, known, strict=True))
+        return coefficients.get(known, np.nan)  # type: ignore[arg-type]  # None is no level

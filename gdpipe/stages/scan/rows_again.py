@@ -82,7 +82,7 @@ class RowsAgainAccumulator:
         used = used_rows(block, weighted=spec.weighted)
         self._account += Account.of(block, used)
         weights = _rows(columns[-1], used) if spec.weighted else None
-        terms = spec.design.values([_rows(column, used) for column in columns[:p]])
+        terms = spec.design.number_values([_rows(column, used) for column in columns[:p]])
         self._residuals.add([terms[j] for j in spec.included], _rows(residual, used), weights)
         self._probe.add([spec.probe.values(terms, _rows(columns[p], used))], weights)
         if self._density is not None:

@@ -59,7 +59,7 @@ class SumShard:
                 least_weight = min(least_weight, float(weights.min(initial=math.inf)))
                 whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
             try:
-                accumulator.add([*self.columns.design.values(columns[:-1]), columns[-1]], weights)
+                accumulator.add([*self.columns.design.number_values(columns[:-1]), columns[-1]], weights)
             except GridOverflow as overflow:
                 j = overflow.column
                 raise DataError(

@@ -1,0 +1,49 @@
+"""Categories of some rows: each row's level, as an index among labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.sums.levels import Labels
+
+# a table of all pairs of labels with at most so many entries is faster than a search for the pairs that occur
+FULL_TABLE = 2**14
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A category in some rows.
+
+    Attributes:
+        labels: The levels' labels, each once; some may occur in no row.
+        codes: The index of each row's level, shape (m,); any where the column is missing.
+    """
+
+    labels: tuple[str, ...]
+    codes: NDArray[np.intp]
+
+    def rows(self, which: NDArray[np.bool_]) -> "Coded":
+        """The category in some of the rows."""
+        return Coded(self.labels, self.codes[which])
+
+
+# a column of some rows: numbers of shape (m,), or a category
+Values = NDArray[np.float64] | Coded
+
+
+def combined(categories: Sequence[Coded]) -> tuple[list[Labels], NDArray[np.intp]]:
+    """The combinations of levels of one or more categories, and the index of each row's combination, shape (m,)."""
+    first, *others = categories
+    labels: list[Labels] = [(label,) for label in first.labels]
+    codes = first.codes
+    for other in others:
+        codes = codes * len(other.labels) + other.codes
+        if len(labels) * len(other.labels) <= FULL_TABLE:
+            labels = [(*left, right) for left in labels for right in other.labels]
+        else:
+            found, codes = np.unique(codes, return_inverse=True)
+            pairs = (divmod(pair, len(other.labels)) for pair in found.tolist())
+            labels = [(*labels[left], other.labels[right]) for left, right in pairs]
+    return labels, codes

@@ -1,0 +1,290 @@
+"""The design: features, and the terms that they come to once the levels of the categories are known.
+
+Treatment coding, as in R and patsy: a category stands for the difference of each level from the reference, which has no
+term of its own. In a product a category is coded so if the product without it is in the design, too; otherwise each of
+its levels has a term. Without an intercept the first category has a term for each level.
+"""
+
+import functools
+import itertools
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.design.coded import Coded, Values
+from gdpipe.design.features import Category, Feature, Input, Number, factor_from_json, factor_to_json
+from gdpipe.errors import ConfigError
+from gdpipe.numerics.sums.levels import Key, Labels, TermBlock
+
+OTHER = "(other)"
+_FUNCTIONS = {"log": np.log, "sqrt": np.sqrt, "abs": np.abs}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A column of the regression besides the intercept.
+
+    Attributes:
+        name: The name, such as `distance`, `carrier[AA]` or `distance:carrier[AA]`.
+        feature: The name of the feature that it is a part of.
+        level: The level's label (those of a product of categories with ':' between them); None for a number.
+    """
+
+    name: str
+    feature: str
+    level: str | None
+
+
+@dataclass(frozen=True)
+class Design:
+    """The features of a regression, in order, and their terms.
+
+    Attributes:
+        features: The features.
+        levels: The labels that were found, in order, by the indices of categories in `categories`: of each category,
+            and of each product of categories. Empty before the first scan.
+        fit_intercept: Whether there is an intercept.
+        booleans: The source columns that an older version read as numbers and that are booleans: SQL must convert them.
+    """
+
+    features: tuple[Feature, ...]
+    levels: Mapping[Key, tuple[Labels, ...]] = field(default_factory=dict)
+    fit_intercept: bool = True
+    booleans: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_numbers(
+        cls, columns: Iterable[str], booleans: Collection[str] = (), *, fit_intercept: bool = True
+    ) -> "Design":
+        """The design with one term for each column."""
+        features = tuple(Feature((Number(name, Input(name)),)) for name in columns)
+        return cls(features, {}, fit_intercept, frozenset(booleans))
+
+    @functools.cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """What is read, each once."""
+        return tuple(dict.fromkeys(factor.input for feature in self.features for factor in feature.factors))
+
+    @functools.cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The source columns to read, each once."""
+        return tuple(dict.fromkeys(of.column for of in self.inputs))
+
+    @functools.cached_property
+    def numbers(self) -> tuple[tuple[Number, ...], ...]:
+        """The products of numbers in the features, each once: with the target the columns of dense sums."""
+        return tuple(dict.fromkeys(feature.numbers for feature in self.features if feature.numbers))
+
+    @functools.cached_property
+    def categories(self) -> tuple[Input, ...]:
+        """The inputs that are categories, each once."""
+        return tuple(of for of in self.inputs if of.levels)
+
+    @functools.cached_property
+    def orders(self) -> dict[Key, int]:
+        """The combinations of categories by whose levels rows are summed, and how many numbers are multiplied there.
+
+        0: counts alone; 1: sums of numbers and target; 2: of their products, too. That of all rows is not among them.
+        """
+        # the target is a number as well
+        parts = [*((bool(feature.numbers), self._key(feature)) for feature in self.features), (True, ())]
+        found: dict[Key, int] = {}
+        for number, key in parts:
+            for other_number, other_key in parts:
+                union = tuple(sorted({*key, *other_key}))
+                found[union] = max(found.get(union, 0), number + other_number)
+        return {key: found[key] for key in sorted(found) if key}
+
+    def _key(self, feature: Feature) -> Key:
+        return tuple(sorted(self.categories.index(category.input) for category in feature.categories))
+
+    def without(self, columns: Collection[str]) -> "Design":
+        """The design without the features that are made from any of these columns; levels are forgotten."""
+        left = tuple(feature for feature in self.features if not set(feature.columns) & set(columns))
+        return replace(self, features=left, levels={})
+
+    def with_levels(self, found: Mapping[Key, Collection[Labels]]) -> "Design":
+        """The design with the levels that a scan has found.
+
+        Args:
+            found: Labels by category and by product of categories, in any order.
+
+        Raises:
+            ConfigError: A reference is not among the levels of its category.
+        """
+        ranks = [
+            {label: rank for rank, label in enumerate(_ordered({label for (label,) in found[(c,)]}, of))}
+            for c, of in enumerate(self.categories)
+        ]
+        wanted = {(c,) for c in range(len(ranks))} | {self._key(feature) for feature in self.features}
+        levels = {
+            key: tuple(
+                sorted(found[key], key=lambda labels: [ranks[c][label] for c, label in zip(key, labels, strict=True)])
+            )
+            for key in sorted(wanted - {()})
+        }
+        for feature in self.features:
+            for category in feature.categories:
+                known = ranks[self.categories.index(category.input)]
+                if category.reference is not None and category.reference not in known:
+                    raise ConfigError(
+                        f"features: {category.reference!r}, the reference of {category.name}, is no level of it; "
+                        f"its levels are {_listed(known)}"
+                    )
+        return replace(self, levels=levels)
+
+    def label_of(self, category: int, label: str) -> str | None:
+        """The level that a label belongs to: itself, `(other)` where rare levels were joined, or None if unknown."""
+        known = self._known[category]
+        return label if label in known else OTHER if OTHER in known else None
+
+    @functools.cached_property
+    def _known(self) -> list[frozenset[str]]:
+        return [frozenset(label for (label,) in self.levels[(c,)]) for c in range(len(self.categories))]
+
+    def reference(self, category: Category) -> str:
+        """The label of a category's reference."""
+        return category.reference or self.levels[self._key(Feature((category,)))][0][0]
+
+    @functools.cached_property
+    def references(self) -> tuple[str, ...]:
+        """The label of the reference of each of `categories`, in the first feature that has it."""
+        factors = [category for feature in self.features for category in feature.categories]
+        return tuple(self.reference(next(f for f in factors if f.input == of)) for of in self.categories)
+
+    @functools.cached_property
+    def blocks(self) -> tuple[TermBlock, ...]:
+        """The terms of each feature: the column of dense sums that they hold, and the levels of each."""
+        asked = {_margin(feature.factors) for feature in self.features}
+        if self.fit_intercept:
+            asked.add(frozenset())
+        blocks = []
+        for feature in self.features:
+            number = self.numbers.index(feature.numbers) if feature.numbers else None
+            compared = []  # the categories of which the reference has no term
+            for category in feature.categories:
+                if _margin(f for f in feature.factors if f != category) in asked:
+                    compared.append(category)
+            if feature.categories and not feature.numbers:
+                asked.add(frozenset())  # the levels together stand for an intercept
+            key = self._key(feature)
+            left_out = {key.index(self._key(Feature((c,)))[0]): self.reference(c) for c in compared}
+            labels = tuple(
+                labels
+                for labels in (self.levels[key] if key else ((),))
+                if all(labels[at] != reference for at, reference in left_out.items())
+            )
+            blocks.append(TermBlock(number, key, labels))
+        return tuple(blocks)
+
+    @functools.cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms, feature by feature."""
+        found = []
+        for feature, block in zip(self.features, self.blocks, strict=True):
+            places = {self._key(Feature((c,)))[0]: c for c in feature.categories}
+            for labels in block.labels:
+                of = {places[c]: label for c, label in zip(block.key, labels, strict=True)}
+                names = [f"{f.name}[{of[f]}]" if isinstance(f, Category) else f.name for f in feature.factors]
+                level = ":".join(of[c] for c in feature.categories) if labels else None
+                found.append(Term(":".join(names), feature.name, level))
+        return tuple(found)
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The terms' names."""
+        return tuple(term.name for term in self.terms)
+
+    @functools.cached_property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each feature's terms are among all terms."""
+        ends = np.cumsum([0, *(len(block.labels) for block in self.blocks)]).tolist()
+        return tuple(slice(start, stop) for start, stop in itertools.pairwise(ends))
+
+    def number_values(self, columns: Iterable[Values]) -> list[NDArray[np.float64]]:
+        """The values of `numbers` for some rows.
+
+        Args:
+            columns: The values of `inputs`, in their order, shape (m,) each.
+
+        Returns:
+            Shape (m,) each. Do not write to them: they may be the columns themselves. NaN or infinite where a function
+            is not defined.
+        """
+        by_input = dict(zip(self.inputs, columns, strict=True))
+        found = []
+        for factors in self.numbers:
+            product = None
+            for factor in factors:
+                values = by_input[factor.input]
+                assert isinstance(values, np.ndarray)
+                with np.errstate(all="ignore"):
+                    for function in factor.functions:
+                        values = _power(values, function) if isinstance(function, int) else _FUNCTIONS[function](values)
+                    product = values if product is None else product * values
+            assert product is not None
+            found.append(product)
+        return found
+
+    def category_values(self, columns: Iterable[Values]) -> list[Coded]:
+        """The values of `categories` for some rows; arguments as in `number_values`."""
+        by_input = dict(zip(self.inputs, columns, strict=True))
+        return [coded for of in self.categories if isinstance(coded := by_input[of], Coded)]
+
+    def to_manifest(self) -> dict[str, Any]:
+        """The entries of a manifest from which `from_manifest` makes the design."""
+        return {
+            "features": [feature.name for feature in self.features],
+            "boolean_features": [name for name in self.columns if name in self.booleans],
+            "design": {
+                "features": [[factor_to_json(factor) for factor in feature.factors] for feature in self.features],
+                "levels": [[list(key), [list(labels) for labels in found]] for key, found in self.levels.items()],
+                "fit_intercept": self.fit_intercept,
+            },
+        }
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> "Design":
+        """The design of a run; that of an older version has numbers only."""
+        design = manifest.get("design")
+        if design is None:
+            # the oldest version does not know which columns are booleans
+            booleans = manifest.get("boolean_features", ())
+            intercept = bool(manifest.get("settings", {}).get("fit_intercept", True))
+            return cls.of_numbers(map(str, manifest["features"]), booleans, fit_intercept=intercept)
+        return cls(
+            tuple(Feature(tuple(map(factor_from_json, factors))) for factors in design["features"]),
+            {tuple(key): tuple(tuple(labels) for labels in found) for key, found in design["levels"]},
+            bool(design["fit_intercept"]),
+            frozenset(manifest["boolean_features"]),
+        )
+
+
+def _power(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """The power by multiplications, which are rounded alike on every machine and in SQL."""
+    power = values
+    for _ in range(exponent - 1):
+        power = power * values
+    return power
+
+
+def _margin(factors: Iterable[Number | Category]) -> frozenset[Any]:
+    """What a product is made of, whatever the references of its categories."""
+    return frozenset((f.input, f.functions if isinstance(f, Number) else ()) for f in factors)
+
+
+def _ordered(labels: Iterable[str], of: Input) -> list[str]:
+    """Labels in the order of their level: numbers by size, texts by their characters; `(other)` is the last."""
+    return sorted(labels, key=lambda label: (label == OTHER, _size(label, of), label))
+
+
+def _size(label: str, of: Input) -> float:
+    return float(label) if of.levels == "number" and label != OTHER else 0.0
+
+
+def _listed(labels: Iterable[str]) -> str:
+    some = list(labels)[:11]
+    return ", ".join(some[:10]) + (", …" if len(some) > 10 else "")
