@@ -10,8 +10,8 @@ from gdpipe.numerics.sums.digits import BLOCK_ROWS, DIGIT_BITS, DIGITS, ROWS_BEF
 from gdpipe.numerics.sums.level_index import LevelCodes, LevelIndex
 from gdpipe.numerics.sums.levels import Key, LevelSums
 
-# two digits are summed as one number below 2^41 + 2^20, and so many of those stay within 2^53: one row less than a
-# block has, which only matters where all of them have one level
+# two digits are summed as one number of at most 2^41 + 2^20 (with weights; else 2^41), and so many of those stay within
+# 2^53: one row less than a block has, which only matters where all of them have one level
 JOINED = 2
 ROWS_OF_A_LEVEL = BLOCK_ROWS - 1
 

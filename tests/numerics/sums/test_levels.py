@@ -105,15 +105,14 @@ def test_any_cut_and_order_give_the_same(weighted: bool, monkeypatch: pytest.Mon
 
 
 def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
-    """Each value has the largest low and middle digits: joined, their sum over 4,096 rows is 2^53 + 2^32 and more."""
-    value = float(2**20 + 2**41)
-    n = 8_192
-    columns = np.full((1, n), value)
+    """Weight times value has the digits 2^20 and 2^20: joined, their sum over 4,096 rows is beyond 2^53."""
+    n, weight = 4_096, 2**21 + 1
+    columns, grid = np.full((1, n), 2.0**20), np.array([0])
     columns[0, 0] -= 1  # odd sums are where rounding shows
-    grid = np.array([0])
-    levels = LevelAccumulators({(0,): 1}, grid)
-    MomentsAccumulator(grid).add(columns, levels=levels.rows([(("only",), np.zeros(n, np.intp))]))
-    assert levels.sums()[(0,)].sums.tolist() == [[n * int(value) - 1]]
+    levels = LevelAccumulators({(0,): 1}, grid, 0)
+    rows = levels.rows([(("only",), np.zeros(n, np.intp))])
+    MomentsAccumulator(grid, 0).add(columns, np.full(n, float(weight)), levels=rows)
+    assert levels.sums()[(0,)].sums.tolist() == [[weight * (n * 2**20 - 1)]]
 
 
 def test_levels_are_merged() -> None:
