@@ -3,12 +3,14 @@
 from gdpipe.design.coded import Coded, Values, combined
 from gdpipe.design.design import Design, Term
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number
+from gdpipe.design.formula import ColumnKind, features_of, number_label, quoted
 
 __all__ = [
     "FUNCTIONS",
     "PARTS",
     "Category",
     "Coded",
+    "ColumnKind",
     "Design",
     "Feature",
     "Input",
@@ -17,4 +19,7 @@ __all__ = [
     "Term",
     "Values",
     "combined",
+    "features_of",
+    "number_label",
+    "quoted",
 ]
