@@ -1,4 +1,4 @@
-"""Arrow columns as float64 arrays, without a detour through Python objects."""
+"""Arrow columns as a fit needs them: float64 arrays without a detour through Python objects, or categories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gdpipe.design import ColumnKind, Input, Values
+from gdpipe.errors import DataError
 from gdpipe.source.arrays import nulls_of, values_of
+from gdpipe.source.categories import coded
+from gdpipe.source.dates import part_of
 from gdpipe.source.decimals import nearest
-from gdpipe.source.literals import plain
+from gdpipe.source.literals import STRINGS, plain
+
+NOT_UTF8 = "holds text that is not UTF-8; correct it or leave it out"
 
 
 def is_numeric(kind: pa.DataType) -> bool:
@@ -25,17 +31,35 @@ def resolution(kind: pa.DataType) -> float:
     return float(np.finfo(np.float32 if pa.types.is_float32(kind) else np.float64).eps)
 
 
+def column_kind(kind: pa.DataType) -> ColumnKind:
+    """What a column of this type can become in a feature."""
+    t, kind = pa.types, plain(kind)
+    if t.is_boolean(kind):
+        return "boolean"
+    if is_numeric(kind):
+        return "number"
+    if kind in STRINGS:
+        return "text"
+    return "time" if t.is_timestamp(kind) else "date" if t.is_date(kind) else "other"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Numbers:
+class Block:
     """Some columns of some rows.
 
     Attributes:
-        columns: Of shape (m,) each; 0 where missing. Not to be written to: they may be the table's own memory.
+        columns: Numbers of shape (m,), or a category; 0, or any level, where missing. Not to be written to: numbers may
+            be the table's own memory.
         missing: Shape (k, m), True where a value is null or NaN; None where none is.
     """
 
-    columns: list[NDArray[np.float64]]
+    columns: list[Values]
     missing: NDArray[np.bool_] | None
+
+    @property
+    def numbers(self) -> list[NDArray[np.float64]]:
+        """The columns that are numbers, in order."""
+        return [column for column in self.columns if isinstance(column, np.ndarray)]
 
     @property
     def complete(self) -> NDArray[np.bool_] | None:
@@ -48,27 +72,43 @@ class Numbers:
         return None if self.missing is None else np.logical_or.reduce(self.missing[which])
 
 
-def numbers(table: pa.RecordBatch | pa.Table, names: Sequence[str]) -> Numbers:
-    """Columns as float64; integers beyond 2^53 and decimals are rounded once, and type null misses every value."""
-    columns: list[NDArray[np.float64]] = []
+def read_columns(table: pa.RecordBatch | pa.Table, asked: Sequence[Input]) -> Block:
+    """Columns in the form that is asked for; type null misses every value.
+
+    Numbers are float64: integers beyond 2^53 and decimals are rounded once. The columns have types that
+    `Source.check_columns` takes for these inputs.
+
+    Raises:
+        DataError: Text is not UTF-8.
+    """
+    columns: list[Values] = []
     missing: NDArray[np.bool_] | None = None
-    for j, name in enumerate(names):
-        column = table.column(name)
+    for j, of in enumerate(asked):
+        column = table.column(of.column)
         if isinstance(column, pa.ChunkedArray):
             column = column.combine_chunks()
-        values, gaps = _float64(column)
+        if of.part and not pa.types.is_null(plain(column.type)):
+            column = part_of(decoded(column), of.part)
+        try:
+            values, gaps = coded(column, of.levels) if of.levels else float64(column)
+        except UnicodeDecodeError as error:
+            raise DataError(f"column {of.column!r}: {NOT_UTF8}") from error
         columns.append(values)
         if gaps is not None:
             if missing is None:
-                missing = np.zeros((len(names), table.num_rows), np.bool_)
+                missing = np.zeros((len(asked), table.num_rows), np.bool_)
             missing[j] = gaps
-    return Numbers(columns, missing)
+    return Block(columns, missing)
 
 
-def _float64(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+def decoded(column: pa.Array) -> pa.Array:
+    """A column without its dictionary."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def float64(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """A column's values, and where it is missing; nothing is copied that need not be."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    column = decoded(column)
     if pa.types.is_null(column.type):
         return np.zeros(len(column)), np.ones(len(column), np.bool_)
     if pa.types.is_boolean(column.type):
