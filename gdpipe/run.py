@@ -14,7 +14,7 @@ from gdpipe.design import Design
 from gdpipe.errors import PublishError
 from gdpipe.model import Model
 from gdpipe.report.summary import summarize, summarize_scores
-from gdpipe.source.columns import numbers
+from gdpipe.source.columns import read_columns
 from gdpipe.source.files import first_line
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import REMEDY, read_artifact
@@ -167,7 +167,7 @@ class Run:
         import pandas as pd
 
         features = self.model.features
-        block = numbers(numeric_columns(frame, features), features)
+        block = read_columns(numeric_columns(frame, features), self.model.design.inputs)
         values = self.model.predict(block.columns)
         complete = block.complete
         if complete is not None:

@@ -15,8 +15,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from gdpipe.design import Input
 from gdpipe.errors import SchemaError
-from gdpipe.source.columns import numbers
+from gdpipe.source.columns import read_columns
 from gdpipe.store.frames import numeric_columns
 
 NAN = math.nan
@@ -24,9 +25,9 @@ NAN = math.nan
 
 def column(frame: Any, name: str = "x") -> list[float]:
     """The numbers of a column, NaN where one is missing."""
-    block = numbers(numeric_columns(frame, [name]), [name])
-    missing = [False] * len(block.columns[0]) if block.missing is None else block.missing[0]
-    return [NAN if gap else value for value, gap in zip(block.columns[0].tolist(), missing, strict=True)]
+    block = read_columns(numeric_columns(frame, [name]), [Input(name)])
+    missing = [False] * len(block.numbers[0]) if block.missing is None else block.missing[0]
+    return [NAN if gap else value for value, gap in zip(block.numbers[0].tolist(), missing, strict=True)]
 
 
 def pandas(values: Any, dtype: Any = None) -> pd.DataFrame:

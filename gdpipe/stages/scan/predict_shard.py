@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gdpipe.design import Input
 from gdpipe.errors import DataError, PublishError
 from gdpipe.model import Model
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.arrays import repeated, to_arrow
 from gdpipe.source.budget import Budget
-from gdpipe.source.columns import is_numeric, numbers
+from gdpipe.source.columns import is_numeric, read_columns
 from gdpipe.source.files import first_line
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
@@ -86,17 +87,17 @@ class PredictShard:
         waiting: list[pa.Table] = []
         try:
             for batch in read(self.source, shard, [*names, *self.columns.key], self.budget):
-                block = numbers(batch, names)
+                block = read_columns(batch, [*self.columns.design.inputs, *map(Input, target + weight)])
                 n = batch.num_rows
-                actual = block.columns[p] if has_target else np.zeros(n)
+                actual = block.numbers[p] if has_target else np.zeros(n)
                 # too large for float64 becomes infinite; scoring counts such rows
                 with np.errstate(over="ignore", invalid="ignore"):
                     prediction = self.model.predict(block.columns[:p])
                     residual = actual - prediction
                 # where a feature is infinite, the prediction is infinite or NaN; scoring needs no target
                 needed = len(names) if spec else p
-                if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p:needed])):
-                    self._check_finite(block.columns[:needed], names[:needed], batch, shard)
+                if not all(np.isfinite(line).all() for line in (prediction, *block.numbers[p:needed])):
+                    self._check_finite(block.numbers[:needed], names[:needed], batch, shard)
                 no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)
                 numeric = [
                     to_arrow(actual, pa.float64(), block.missing_in(slice(p, p + 1)) if has_target else no_residual),

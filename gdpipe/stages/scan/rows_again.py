@@ -11,7 +11,7 @@ from gdpipe.numerics.rows.prediction_error import error_sums
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator
-from gdpipe.source.columns import Numbers
+from gdpipe.source.columns import Block
 from gdpipe.stages.scan.row_sums import Account, used_rows
 
 
@@ -75,9 +75,9 @@ class RowsAgainAccumulator:
         self._density = DensityAccumulator(spec.density) if spec.density else None
         self._account = Account.zero(len(spec.design.columns) + 1 + spec.weighted)
 
-    def add(self, block: Numbers, prediction: NDArray[np.float64], residual: NDArray[np.float64]) -> None:
+    def add(self, block: Block, prediction: NDArray[np.float64], residual: NDArray[np.float64]) -> None:
         """Add rows: features, target and perhaps weight; predictions and residuals, shape (m,), in target units."""
-        spec, columns = self._spec, block.columns
+        spec, columns = self._spec, block.numbers
         p = len(spec.design.columns)
         used = used_rows(block, weighted=spec.weighted)
         self._account += Account.of(block, used)
@@ -120,7 +120,7 @@ class ScoreSums:
         return cls(0, 0, np.zeros(n_features, np.int64), error_sums(none, none), 0)
 
     @classmethod
-    def of(cls, block: Numbers, target: NDArray[np.float64] | None, residual: NDArray[np.float64]) -> "ScoreSums":
+    def of(cls, block: Block, target: NDArray[np.float64] | None, residual: NDArray[np.float64]) -> "ScoreSums":
         """The counts and sums of some rows: features, and the target and its residuals, shape (m,), if there is one."""
         m = len(residual)
         p = len(block.columns) - (target is not None)
