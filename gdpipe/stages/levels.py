@@ -49,7 +49,7 @@ class Terms:
             if found > config.max_levels:
                 raise DataError(
                     f"{where}: features: {of.column!r} has {found:,} levels, more than "
-                    f"max_levels={config.max_levels:,}; raise it, join rare levels by min_level_rows, or leave the column out"
+                    f"max_levels={config.max_levels}; raise it, join rare levels by min_level_rows, or leave it out"
                 )
             rare.append(few)
         known = {key: {_joined(key, labels, rare) for labels in sums.labels} for key, sums in levels.items()}
