@@ -94,7 +94,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     """
     start = start or Start(config)
     source = start.take_source()
-    columns, notices = choose_columns(config, source)
+    columns, notices = choose_columns(config, source, Cache(place_at(config.output)) if keep else None)
     notices += notices_of(source.passed_over)
     few = len(columns.features) <= EXACT_FEATURES
     exact = few if config.arithmetic == "auto" else config.arithmetic == "exact"

@@ -20,6 +20,7 @@ from gdpipe.source.magnitudes import largest_in_file
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
+from gdpipe.stages.scan.defined import check_defined
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 
 
@@ -44,8 +45,9 @@ class SumShard:
         account, largest, first_missing = found.account, found.largest, None
         least_weight, whole_weights = found.least_weight, True
         file = self.source.files[shard.file]
-        for batch in read(self.source, shard, names, self.budget):
+        for batch in read(self.source, shard, self.columns.asked, self.budget):
             block = read_columns(batch, self.columns.asked)
+            check_defined(self.columns.design, block, batch, file.path)
             if first_missing is None and block.missing is not None:
                 at, column = np.argwhere(block.missing.T)[0].tolist()
                 first_missing = Position(file.path, _row(batch, at), names[column])
