@@ -224,7 +224,7 @@ class Design:
                 assert isinstance(values, np.ndarray)
                 with np.errstate(all="ignore"):
                     for function in factor.functions:
-                        values = _power(values, function) if isinstance(function, int) else _FUNCTIONS[function](values)
+                        values = applied(function, values)
                     product = values if product is None else product * values
             assert product is not None
             found.append(product)
@@ -262,6 +262,15 @@ class Design:
             bool(design["fit_intercept"]),
             frozenset(manifest["boolean_features"]),
         )
+
+
+def applied(function: str | int, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A function of numbers, or their power if it is an exponent; NaN or infinite where it is not defined."""
+    with np.errstate(all="ignore"):
+        found: NDArray[np.float64] = (
+            _power(values, function) if isinstance(function, int) else _FUNCTIONS[function](values)
+        )
+    return found
 
 
 def _power(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:

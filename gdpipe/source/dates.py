@@ -1,12 +1,36 @@
 """Parts of dates and timestamps, in the column's own time zone."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
+from gdpipe.errors import SchemaError
 from gdpipe.source.arrays import nulls_of, to_arrow, values_of
-from gdpipe.source.literals import UNITS
+from gdpipe.source.literals import UNITS, plain
 
 DAY_SECONDS = 86_400
+
+
+def check_zone(where: str, name: str, kinds: Sequence[pa.DataType]) -> None:
+    """Check that a column's timestamps are all in one time zone, which this machine knows.
+
+    Raises:
+        SchemaError: They are not.
+    """
+    zones = {kind.tz for kind in map(plain, kinds) if pa.types.is_timestamp(kind)}
+    if len(zones) > 1:
+        found = " and ".join(sorted(map(str, zones)))
+        raise SchemaError(f"{where}: column {name!r} has the time zones {found}; write all files with one")
+    [zone] = zones
+    if zone is not None:
+        try:
+            part_of(pa.nulls(1, pa.timestamp("s", zone)), "days")
+        except pa.ArrowInvalid as error:
+            raise SchemaError(
+                f"{where}: column {name!r} has the time zone {zone!r}, which this machine does not know ({error}); "
+                "install its time zones (tzdata), or write the column in another"
+            ) from error
 
 
 def part_of(column: pa.Array, part: str) -> pa.Array:

@@ -42,7 +42,7 @@ class OpenFiles:
         self._lock = threading.Lock()
         self._footers: dict[str | None, pq.FileMetaData] = {}
         self.kept_bytes = 0
-        self._idle: list[tuple[str, pq.ParquetFile]] = []
+        self._idle: list[tuple[tuple[str, frozenset[str]], pq.ParquetFile]] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OpenFiles, (self.filesystem,)
@@ -83,14 +83,19 @@ class OpenFiles:
                     yield g, {n: bounds(group.column(at).statistics, how, kind, rows) for n, at, how, kind in columns}
 
     @contextlib.contextmanager
-    def reader(self, file: SourceFile) -> Iterator[pq.ParquetFile]:
+    def reader(self, file: SourceFile, dictionaries: frozenset[str] = frozenset()) -> Iterator[pq.ParquetFile]:
         """A reader of a file, for one thread: an idle one, or else a new one.
+
+        Args:
+            file: The file.
+            dictionaries: Columns of text that are read as dictionaries.
 
         Raises:
             DataError: The file cannot be read, or has changed.
         """
         with self._lock:
-            at = next((i for i, (path, _) in enumerate(self._idle) if path == file.path), None)
+            of = (file.path, dictionaries)
+            at = next((i for i, (idle, _) in enumerate(self._idle) if idle == of), None)
             parquet = None if at is None else self._idle.pop(at)[1]
         if parquet is None:
             with reading(file.path):
@@ -103,15 +108,16 @@ class OpenFiles:
                     pre_buffer=False,
                     buffer_size=self.read_bytes,
                     coerce_int96_timestamp_unit="us",
+                    read_dictionary=sorted(dictionaries),
                 )
         yield parquet  # a reader that has failed is not used again
         with self._lock:
-            self._idle = [*self._idle, (file.path, parquet)][-IDLE_READERS:]
+            self._idle = [*self._idle, (of, parquet)][-IDLE_READERS:]
 
     def close(self, file: SourceFile) -> None:
         """Drop a file's idle readers, so that the next read opens the file and notices a change."""
         with self._lock:
-            self._idle = [(path, parquet) for path, parquet in self._idle if path != file.path]
+            self._idle = [(of, parquet) for of, parquet in self._idle if of[0] != file.path]
 
     def _as_listed(self, file: SourceFile) -> tuple[Any, pq.FileMetaData]:
         """A file, opened again, and its footer, which must be that of the listing.

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gdpipe.design import ColumnKind
 from gdpipe.errors import DataError, SchemaError
 from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
 from gdpipe.source import schemas
 from gdpipe.source.bounds import first_leaves
-from gdpipe.source.columns import is_numeric, resolution
+from gdpipe.source.columns import column_kind, is_numeric, resolution
+from gdpipe.source.dates import check_zone
 from gdpipe.source.files import partition_schema, partitions_of, reading
 from gdpipe.source.formats import refuse_deletes
 from gdpipe.source.listing import Listing, find_files, nothing_found
@@ -113,6 +115,21 @@ class Source:
             if not all(is_numeric(kind) or pa.types.is_null(kind) for kind, _ in self._types(name)):
                 self.unified(name)
 
+    def kind_of(self, name: str) -> ColumnKind:
+        """What a column can become in a feature: the same in every file; booleans beside numbers are numbers.
+
+        Raises:
+            SchemaError: The types of the files do not agree, in the time zone either, or this machine does not know it.
+        """
+        kinds = [kind for kind, _ in self._types(name) if not pa.types.is_null(kind)]
+        found = {column_kind(kind) for kind in kinds}
+        if found == {"boolean", "number"}:
+            return "number"
+        kind: ColumnKind = column_kind(self.unified(name).type) if len(found) > 1 else next(iter(found), "other")
+        if kind == "time":
+            check_zone(self.location, name, kinds)
+        return kind
+
     def check_there(self, name: str, role: str) -> None:
         """Check that at least one file has a column.
 
@@ -167,9 +184,10 @@ class Source:
         kind = schemas.one_type(name, self._types(name))
         return pa.field(name, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
 
-    def numeric_somewhere(self) -> set[str]:
-        """The columns that are numbers in at least one file."""
-        return {field.name for v in self.variants for field in v.schema if is_numeric(field.type)}
+    def usable_somewhere(self) -> set[str]:
+        """The columns that can be in a feature in at least one file, or are partition columns."""
+        stored = {field.name for v in self.variants for field in v.schema if column_kind(field.type) != "other"}
+        return stored | set(self.partitions.names)
 
     def index_columns(self) -> set[str]:
         """The columns that pandas wrote for the index of a table."""

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from gdpipe.config import TrainingConfig
-from gdpipe.design import Design, Input, features_of
+from gdpipe.design import ColumnKind, Design, Input, features_of, quoted
 from gdpipe.errors import ConfigError, SchemaError
 from gdpipe.source.columns import column_kind, is_numeric
+from gdpipe.source.distinct import beyond
+from gdpipe.source.magnitudes import Cache
 from gdpipe.source.scan import ROW
 from gdpipe.source.source import Source
 from gdpipe.store import catalog
+
+# a column of text that nobody named, with more levels than these, is left out: it mostly names the rows
+MOST_LEVELS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,84 +53,93 @@ class Columns:
         return (*products, self.target, *([self.weight] if self.weight else []))
 
 
-def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tuple[str, ...]]:
-    """The columns of a run by their role; where no features are named, they are all numeric columns.
+def choose_columns(
+    config: TrainingConfig, source: Source, cache: Cache | None = None
+) -> tuple[Columns, tuple[str, ...]]:
+    """The columns of a run by their role, and notices about those that were left out.
 
-    Returns:
-        The columns, and notices about those that were left out.
+    Args:
+        config: The settings; where no features are named, they are all columns that can be used.
+        source: The source.
+        cache: The cache of levels by file, for columns of text that nobody named.
 
     Raises:
-        ConfigError: A key has the name of a column of predictions.
+        ConfigError: A feature cannot be made, or a key has the name of a column of predictions.
+        DataError: A column of text that nobody named cannot be read.
+        PublishError: The cache cannot be written.
         SchemaError: A column is missing, cannot be used, or no feature is left.
     """
-    numeric = {field.name for field in source.schema if is_numeric(field.type)}
-    if config.features is not None and not set(config.features) <= numeric:
-        kinds = {field.name: column_kind(field.type) for field in source.schema}
-        design = Design(features_of(config.features, kinds, kinds.__getitem__, {}), {}, config.fit_intercept)
-        return Columns(design, config.target, config.weight, config.key), ()
-    features, notices = _all_numeric(config, source) if config.features is None else (config.features, ())
-    source.check_columns([config.target], "target")
-    source.check_columns(features, "feature")
-    source.check_columns([config.weight] if config.weight else [], "weight")
+    features, notices = _all_usable(config, source, cache) if config.features is None else (config.features, ())
+    roles = {config.target: "target", **({config.weight: "weight"} if config.weight else {})}
+    for name, role in roles.items():
+        source.check_columns([name], role)
+
+    def kind_of(name: str) -> ColumnKind:
+        source.check_columns([name], "feature")
+        return source.kind_of(name)
+
+    found = features_of(features, frozenset(source.schema.names), kind_of, roles)
     check_key(config.key, source)
-    if not features:
-        raise SchemaError(f"{source.location}: no numeric column is left to be a feature besides {config.target!r}")
-    columns = Columns(
-        Design.of_numbers(features, _booleans(features, source)), config.target, config.weight, config.key
-    )
-    for name in columns.fitted:
+    if not found:
+        raise SchemaError(f"{source.location}: no column is left to be a feature besides {config.target!r}")
+    design = Design(found, fit_intercept=config.fit_intercept)
+    columns = Columns(design, config.target, config.weight, config.key)
+    for name, role in roles.items():
         kind = source.schema.field(name).type
         if not is_numeric(kind):
-            raise SchemaError(f"{source.location}: column {name!r} is {kind}; a regression needs numbers")
+            raise SchemaError(
+                f"{source.location}: {role} column {name!r} is {kind}; the {role} must be a number (categories as "
+                "0 and 1)"
+            )
     if ROW in columns.fitted:
         raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
     return columns, notices
 
 
-def _all_numeric(config: TrainingConfig, source: Source) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """All numeric columns as features, and notices about the other columns."""
+def _all_usable(config: TrainingConfig, source: Source, cache: Cache | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All columns that can be features, and notices about the others."""
     for name in config.exclude:
         source.check_there(name, "excluded")
     taken = {config.target, config.weight, *config.key, *config.exclude}
     index = source.index_columns()
     # pandas wrote an index without a name as a column
     free = [f for f in source.schema if f.name not in taken and not f.name.startswith("__index_level_")]
-    numeric = source.numeric_somewhere()
-    features: list[str] = []
+    usable = source.usable_somewhere()
+    features: dict[str, ColumnKind] = {}
     of_index: list[str] = []
     elsewhere: list[str] = []
     others: list[str] = []
+    dates: list[str] = []
     for field in free:
         lacking = source.without(field.name)
         if field.name in index:
             of_index.append(field.name)
-        elif field.name not in numeric and not is_numeric(field.type):
+        elif field.name not in usable:
             others.append(f"{field.name} ({field.type})")
         elif lacking is not None:
             elsewhere.append(f"{field.name} (not in {lacking})")
         else:
             # text in one file and numbers in another is an error, not a column to leave out
             source.check_columns([field.name], "feature")
-            features.append(field.name)
-    reasons = {"the index of a pandas table": of_index, "not in every file": elsewhere, "not numeric": others}
-    notices = tuple(f"left out, {why}: {', '.join(names)}" for why, names in reasons.items() if names)
-    return tuple(features), notices
-
-
-def _booleans(names: Sequence[str], source: Source) -> list[str]:
-    """The columns that are booleans in every file; a column of type null counts as one."""
-
-    def may_be(schema: pa.Schema, name: str) -> bool:
-        kind = schema.field(name).type
-        return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
-
-    return [
-        name
-        for name in names
-        # the first file rules out nearly all columns, which is fast with many files
-        if may_be(source.schema, name)
-        and all(may_be(file.schema, name) for file in source.files if name in file.schema.names)
-    ]
+            if column_kind(field.type) in ("date", "time"):
+                dates.append(field.name)
+            else:
+                features[field.name] = source.kind_of(field.name)
+    texts = [name for name, kind in features.items() if kind == "text"]
+    many = beyond(source, texts, MOST_LEVELS, config.memory_bytes, cache)
+    reasons = {
+        "the index of a pandas table": of_index,
+        "not in every file": elsewhere,
+        "of a type that cannot be a feature": others,
+        f"text of more than {MOST_LEVELS} levels unless named in features": many,
+    }
+    notices = [f"left out, {why}: {', '.join(names)}" for why, names in reasons.items() if names]
+    if dates:
+        parts = ", ".join(f"{part}({quoted(dates[0])})" for part in ("days", "month", "weekday"))
+        notices.append(
+            f"left out, dates and timestamps, of which features name a part such as {parts}: {', '.join(dates)}"
+        )
+    return tuple(name for name in features if name not in many), tuple(notices)
 
 
 def check_key(key: Sequence[str], source: Source) -> None:

@@ -20,6 +20,7 @@ from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile
 from gdpipe.stages.columns import Columns
+from gdpipe.stages.scan.defined import check_defined
 from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec, ScoreSums
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
@@ -88,6 +89,7 @@ class PredictShard:
         try:
             for batch in read(self.source, shard, [*names, *self.columns.key], self.budget):
                 block = read_columns(batch, [*self.columns.design.inputs, *map(Input, target + weight)])
+                check_defined(self.columns.design, block, batch, source_file.path)
                 n = batch.num_rows
                 actual = block.numbers[p] if has_target else np.zeros(n)
                 # too large for float64 becomes infinite; scoring counts such rows

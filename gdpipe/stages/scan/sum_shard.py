@@ -22,6 +22,7 @@ from gdpipe.source.magnitudes import largest_in_file
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
+from gdpipe.stages.scan.defined import check_defined
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 
 
@@ -56,11 +57,12 @@ class SumShard:
         account, largest, first_missing = found.account, found.largest, None
         least_weight, whole_weights = found.least_weight, True
         file = self.source.files[shard.file]
-        for batch in read(self.source, shard, self.columns.fitted, self.budget):
+        for batch in read(self.source, shard, asked, self.budget):
             try:
                 block = read_columns(batch, asked)
             except DataError as error:
                 raise DataError(f"{file.path}: {error}") from error
+            check_defined(design, block, batch, file.path)
             if first_missing is None and block.missing is not None:
                 at, column = np.argwhere(block.missing.T)[0].tolist()
                 first_missing = Position(file.path, _row(batch, at), asked[column].column)
@@ -68,11 +70,7 @@ class SumShard:
             inputs = [values_of(column, used) for column in block.columns]
             account += Account.of(block, used)
             values = [*design.number_values(inputs[: len(design.inputs)]), *_numbers(inputs[len(design.inputs) :])]
-            # a maximum is NaN where any value is
-            of_batch = [_largest(column) for column in values]
-            if not np.isfinite(of_batch).all():
-                self._check_defined(values, inputs, batch, used, file.path)
-            largest = np.maximum(largest, of_batch)
+            largest = np.maximum(largest, [_largest(column) for column in values])
             weights = None
             if weighted:
                 self._check_weights(block, batch, file.path)
@@ -153,28 +151,6 @@ class SumShard:
                 f"{path}: weight column {self.columns.weight!r} is {weights[at]:g} in row {_row(batch, at)}; "
                 "weights must be 0 or more"
             )
-
-    def _check_defined(
-        self,
-        values: Sequence[NDArray[np.float64]],
-        inputs: Sequence[Values],
-        batch: pa.RecordBatch,
-        used: NDArray[np.bool_] | None,
-        path: str,
-    ) -> None:
-        """See that functions and products are defined and finite in the rows used."""
-        by_input = dict(zip(self.columns.asked, inputs, strict=True))
-        for name, factors, of_name in zip(self.columns.summed, self.columns.design.numbers, values, strict=False):
-            finite = np.isfinite(of_name)
-            # a column as it is has been looked at before the scan
-            if not finite.all() and (len(factors) > 1 or factors[0].functions):
-                at = int(np.argmin(finite))
-                row = _row(batch, at if used is None else int(np.flatnonzero(used)[at]))
-                [from_values] = _numbers([by_input[factors[0].input]])
-                raise DataError(
-                    f"{path}: {name} is {of_name[at]:g} in row {row}, where column {factors[0].input.column!r} is "
-                    f"{from_values[at]:g}; leave such rows out by filters, or use another feature"
-                )
 
 
 def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
