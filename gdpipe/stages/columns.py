@@ -38,6 +38,17 @@ class Columns:
         """What is read of each row for the fit: the inputs of the design, then the target and the weight."""
         return (*self.design.inputs, *(Input(name) for name in (self.target, self.weight) if name))
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The columns that are read as the numbers that they are, each once."""
+        return tuple(dict.fromkeys(of.column for of in self.asked if not (of.part or of.levels)))
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """What the dense sums are of, by name: the products of numbers, the target, and the weight."""
+        products = (":".join(factor.name for factor in factors) for factors in self.design.numbers)
+        return (*products, self.target, *([self.weight] if self.weight else []))
+
 
 def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tuple[str, ...]]:
     """The columns of a run by their role; where no features are named, they are all numeric columns.

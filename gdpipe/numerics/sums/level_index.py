@@ -13,6 +13,28 @@ LevelCodes = tuple[Sequence[str], NDArray[np.intp]]
 LARGEST_TABLE = 2**20
 
 
+# sums by more levels would take more memory than a shard may
+MOST_LEVELS = 2**16
+MOST_COMBINATIONS = 2**20
+
+
+class TooManyLevels(ArithmeticError):
+    """Rows have too many levels for sums by them.
+
+    Attributes:
+        key: The category, or the categories whose levels are combined.
+        most: The most there may be.
+    """
+
+    def __init__(self, key: Key, most: int) -> None:
+        super().__init__(f"more than {most:,} levels of categories {key}")
+        self.key, self.most = key, most
+
+    def __reduce__(self) -> tuple[type["TooManyLevels"], tuple[Key, int]]:
+        """Rebuild the error from its parts, as errors are sent between processes."""
+        return type(self), (self.key, self.most)
+
+
 class LevelIndex:
     """The index of each level of some keys met so far. One thread's; not to be shared.
 
@@ -32,6 +54,9 @@ class LevelIndex:
 
         Args:
             categories: The categories that keys refer to, in these rows.
+
+        Raises:
+            TooManyLevels: There are too many.
         """
         found: dict[Key, NDArray[np.intp]] = {
             (c,): labels.codes(*categories[c]) for c, labels in self._categories.items()
@@ -39,6 +64,10 @@ class LevelIndex:
         for key, pairs in self._pairs.items():
             shape = self.size(key[:-1]), self.size(key[-1:])
             found[key] = pairs.codes(found[key[:-1]], found[key[-1:]], shape)
+        for key in found:
+            most = MOST_COMBINATIONS if len(key) > 1 else MOST_LEVELS
+            if self.size(key) > most:
+                raise TooManyLevels(key, most)
         return {key: found[key] for key in self._keys}
 
     def size(self, key: Key) -> int:
