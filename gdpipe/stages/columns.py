@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
-from gdpipe.design import Design, Input
+from gdpipe.design import Design, Input, features_of
 from gdpipe.errors import ConfigError, SchemaError
-from gdpipe.source.columns import is_numeric
+from gdpipe.source.columns import column_kind, is_numeric
 from gdpipe.source.scan import ROW
 from gdpipe.source.source import Source
 from gdpipe.store import catalog
@@ -60,6 +60,10 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
         ConfigError: A key has the name of a column of predictions.
         SchemaError: A column is missing, cannot be used, or no feature is left.
     """
+    if config.features is not None and not all(name in source.schema.names for name in config.features):
+        kinds = {field.name: column_kind(field.type) for field in source.schema}
+        design = Design(features_of(config.features, kinds, kinds.__getitem__, {}), {}, config.fit_intercept)
+        return Columns(design, config.target, config.weight, config.key), ()
     features, notices = _all_numeric(config, source) if config.features is None else (config.features, ())
     source.check_columns([config.target], "target")
     source.check_columns(features, "feature")

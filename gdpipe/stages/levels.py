@@ -1,4 +1,4 @@
-"""Levels of categories, once they are known: rare ones are joined, too many refused, sums by level made those of terms."""
+"""Levels of categories, once they are known: rare ones joined, too many refused, their sums made sums of terms."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -48,8 +48,8 @@ class Terms:
             found = len(counts) - len(few - {OTHER}) + (bool(few) and OTHER not in counts)
             if found > config.max_levels:
                 raise DataError(
-                    f"{where}: features: {of.column!r} has {found:,} levels, more than max_levels={config.max_levels:,}; "
-                    "raise it, join rare levels by min_level_rows, or leave the column out"
+                    f"{where}: features: {of.column!r} has {found:,} levels, more than "
+                    f"max_levels={config.max_levels:,}; raise it, join rare levels by min_level_rows, or leave the column out"
                 )
             rare.append(few)
         known = {key: {_joined(key, labels, rare) for labels in sums.labels} for key, sums in levels.items()}

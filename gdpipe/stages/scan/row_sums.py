@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.design import Coded
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments
@@ -52,7 +51,7 @@ class Account:
     @classmethod
     def of(cls, block: Block, used: NDArray[np.bool_] | None) -> "Account":
         """The account of a block's rows; `used` is the result of `used_rows`."""
-        n = len(block.columns[-1].codes if isinstance(block.columns[-1], Coded) else block.columns[-1])
+        n = len(block.numbers[0])
         n_complete, n_used = (n if rows is None else int(rows.sum()) for rows in (block.complete, used))
         missing = np.zeros(len(block.columns), np.int64) if block.missing is None else block.missing.sum(axis=1)
         return cls(n, n_used, n_complete - n_used, missing)
@@ -84,9 +83,7 @@ def used_rows(block: Block, *, weighted: bool) -> NDArray[np.bool_] | None:
     """The complete rows of positive weight (the last column, if there is one), shape (m,); None where all rows are."""
     used = block.complete
     if weighted:
-        weights = block.columns[-1]
-        assert isinstance(weights, np.ndarray)
-        positive: NDArray[np.bool_] = weights > 0
+        positive: NDArray[np.bool_] = block.numbers[-1] > 0
         used = positive if used is None else used & positive
     return None if used is None or used.all() else used
 

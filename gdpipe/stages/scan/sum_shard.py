@@ -57,7 +57,10 @@ class SumShard:
         least_weight, whole_weights = found.least_weight, True
         file = self.source.files[shard.file]
         for batch in read(self.source, shard, self.columns.fitted, self.budget):
-            block = read_columns(batch, asked)
+            try:
+                block = read_columns(batch, asked)
+            except DataError as error:
+                raise DataError(f"{file.path}: {error}") from error
             if first_missing is None and block.missing is not None:
                 at, column = np.argwhere(block.missing.T)[0].tolist()
                 first_missing = Position(file.path, _row(batch, at), asked[column].column)
@@ -84,11 +87,7 @@ class SumShard:
                     rows = levels.rows([(each.labels, each.codes) for each in categories]) if categories else None
                     accumulator.add(values, weights, levels=rows)
             except GridOverflow as overflow:
-                j = overflow.column
-                raise DataError(
-                    f"{file.path}: {self.columns.summed[j]!r} holds values beyond {self.largest[j]:g}, the largest "
-                    "that the footers announce; the file's statistics are wrong, write it again"
-                ) from overflow
+                raise DataError(f"{file.path}: {self._beyond(overflow.column)}") from overflow
         moments = accumulator.moments()
         sums = Sums(moments, account, least_weight, whole_weights, first_missing, largest, levels.sums())
         return {shard.file: sums}
@@ -127,13 +126,26 @@ class SumShard:
     def _weight_exponent(self) -> int | None:
         return int(self.exponents[-1]) if self.columns.weight else None
 
+    def _beyond(self, j: int) -> str:
+        name, largest = self.columns.summed[j], self.largest[j]
+        numbers = self.columns.design.numbers
+        dates = [factor.input.column for factor in numbers[j] if factor.input.part] if j < len(numbers) else []
+        if dates:
+            return (
+                f"{name} is beyond {largest:g}, as {dates[0]!r} has years beyond 9999; correct them, or make them null"
+            )
+        return (
+            f"column {name!r} holds values beyond {largest:g}, the largest that the footers announce; the file's "
+            "statistics are wrong, write it again"
+        )
+
     def _accumulator(self) -> MomentsAccumulator | Float64Accumulator:
         if not self.exact:
             return Float64Accumulator(self._k)
         return MomentsAccumulator(self.exponents[: self._k], self._weight_exponent)
 
     def _check_weights(self, block: Block, batch: pa.RecordBatch, path: str) -> None:
-        [weights], complete = _numbers(block.columns[-1:]), block.complete
+        weights, complete = block.numbers[-1], block.complete
         negative = weights < 0 if complete is None else (weights < 0) & complete
         if negative.any():
             at = int(np.argmax(negative))
@@ -154,7 +166,8 @@ class SumShard:
         by_input = dict(zip(self.columns.asked, inputs, strict=True))
         for name, factors, of_name in zip(self.columns.summed, self.columns.design.numbers, values, strict=False):
             finite = np.isfinite(of_name)
-            if not finite.all():
+            # a column as it is has been looked at before the scan
+            if not finite.all() and (len(factors) > 1 or factors[0].functions):
                 at = int(np.argmin(finite))
                 row = _row(batch, at if used is None else int(np.flatnonzero(used)[at]))
                 [from_values] = _numbers([by_input[factors[0].input]])
@@ -179,7 +192,7 @@ def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
             if not file.wanted_groups or largest_in_file(source.opened, file, [name], None)[0] <= LARGEST_VALUE:
                 continue
             for batch in read(source, Shard(f, f, file.wanted_groups), [name], work.budget):
-                [values] = _numbers(read_columns(batch, [Input(name)]).columns)
+                values = read_columns(batch, [Input(name)]).numbers[0]
                 usable = np.abs(values) <= LARGEST_VALUE
                 if not usable.all():
                     at = int(np.argmin(usable))
