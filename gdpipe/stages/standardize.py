@@ -18,7 +18,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
         DataError: The target is constant, or `collinear` is `fail` and a feature is constant or dependent.
     """
     columns, where = ingested.columns, ingested.source.location
-    resolution = ingested.source.resolution(columns.design.columns)
+    resolution = None if columns.design.categories else ingested.source.resolution(columns.design.columns)
     try:
         regression = core.standardize(ingested.moments, columns.design, config, resolution)
     except DataError as error:
