@@ -60,7 +60,8 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
         ConfigError: A key has the name of a column of predictions.
         SchemaError: A column is missing, cannot be used, or no feature is left.
     """
-    if config.features is not None and not all(name in source.schema.names for name in config.features):
+    numeric = {field.name for field in source.schema if is_numeric(field.type)}
+    if config.features is not None and not numeric.issuperset(config.features):
         kinds = {field.name: column_kind(field.type) for field in source.schema}
         design = Design(features_of(config.features, kinds, kinds.__getitem__, {}), {}, config.fit_intercept)
         return Columns(design, config.target, config.weight, config.key), ()
