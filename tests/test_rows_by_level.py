@@ -11,6 +11,7 @@ import pytest
 import statsmodels.formula.api as smf
 
 import gdpipe
+from gdpipe.numerics.rows import level_terms
 from tests.conftest import FLIGHTS, write_parquet
 from tests.runs import train
 from tests.test_rows_refute import between_scans
@@ -60,7 +61,7 @@ def _ours(name: str) -> str:
 
 def test_flights_have_no_row_gradient_and_the_robust_errors_of_statsmodels(tmp_path: Path) -> None:
     features = ["dep_delay", "distance", "carrier", "origin", "C(month)"]
-    run = train(FLIGHTS, tmp_path / "runs", target="arr_delay", features=features)
+    run = train(FLIGHTS, tmp_path / "runs", target="arr_delay", features=features, filters="month <= 2")
     verdict = run.convergence.iloc[0]
     assert verdict["passed"]
     assert verdict["row_gradient"] < 1e-9
@@ -69,7 +70,7 @@ def test_flights_have_no_row_gradient_and_the_robust_errors_of_statsmodels(tmp_p
         pd.read_parquet(path, columns=["arr_delay", "dep_delay", "distance", "carrier", "origin"]).assign(
             month=int(path.parent.name.removeprefix("month="))
         )
-        for path in sorted(FLIGHTS.glob("*/*.parquet"))
+        for path in sorted(FLIGHTS.glob("month=0[12]/*.parquet"))
     ).dropna()
     theirs = smf.ols("arr_delay ~ dep_delay + distance + carrier + origin + C(month)", frame).fit()
     robust = theirs.get_robustcov_results("HC1")
@@ -129,20 +130,51 @@ def changed(table: dict[str, Any], how: str) -> dict[str, Any]:
     return {**table, "c": c}
 
 
-@pytest.mark.parametrize("arithmetic", ["exact", "float64"])
-@pytest.mark.parametrize("features", [["x", "c"], ["x", "c", "x:c"], ["x", "c:d"]], ids="+".join)
+def replace_unseen(file: Path, table: dict[str, Any]) -> None:
+    """Other rows under the same name, size and time."""
+    before = file.stat()
+    write(file, table)
+    assert file.stat().st_size == before.st_size
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("features", "arithmetic"),
+    [(["x", "c"], "exact"), (["x", "c", "x:c"], "float64"), (["x", "c:d"], "exact")],
+    ids=["category", "product with a number", "product of categories"],
+)
 @pytest.mark.parametrize("how", ["one row", "a level of no row", "two rows swapped", "two levels swapped"])
 def test_levels_that_change_between_the_scans_do_not_pass(
     tmp_path: Path, how: str, features: list[str], arithmetic: str
 ) -> None:
-    file = write(tmp_path / "data" / "0.parquet", columns())
+    file = write(tmp_path / "data" / "0.parquet", columns(200))
 
     def replaced() -> None:
-        before = file.stat()
-        write(file, changed(columns(), how))
-        assert file.stat().st_size == before.st_size
-        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        replace_unseen(file, changed(columns(200), how))
 
     with pytest.raises(gdpipe.ConvergenceError, match="is above its limit"):
         between_scans(replaced, file.parent, tmp_path / "runs", features=features, arithmetic=arithmetic)
-    between_scans(lambda: None, file.parent, tmp_path / "again", features=features, arithmetic=arithmetic)
+
+
+def test_levels_without_an_effect_that_are_swapped_between_the_scans_do_not_pass(tmp_path: Path) -> None:
+    half = {name: values[:100] for name, values in columns().items()}
+    twice = {name: np.concatenate([values, values]) for name, values in half.items()}
+    twice["c"] = np.repeat(["a", "b"], 100)  # each row once with either level
+    file = write(tmp_path / "data" / "0.parquet", twice)
+    swapped = {**twice, "c": np.concatenate([["b"], twice["c"][1:-1], ["a"]])}
+    with pytest.raises(gdpipe.ConvergenceError, match=r"row_probe_gap .* is above its limit"):
+        between_scans(lambda: replace_unseen(file, swapped), file.parent, tmp_path / "runs", features=["x", "c"])
+    assert between_scans(lambda: None, file.parent, tmp_path / "again", features=["x", "c"]).convergence["passed"].all()
+
+
+def test_categories_whose_levels_combine_to_too_many_have_no_robust_errors_and_a_notice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "data.parquet", columns())
+    whole = train(file, tmp_path / "whole", features=["x", "c", "d"])
+    monkeypatch.setattr(level_terms, "MOST_SUMS", 20)
+    run = train(file, tmp_path / "runs", features=["x", "c", "d"])
+    assert run.parameters["std_error_hc1"].isna().all()
+    assert [line for line in run.manifest["notices"] if line.startswith("no std_error_hc1: ")]
+    assert run.convergence.iloc[0]["row_gradient"] == whole.convergence.iloc[0]["row_gradient"]
+    assert run.metrics.iloc[0]["breusch_pagan"] == whole.metrics.iloc[0]["breusch_pagan"]

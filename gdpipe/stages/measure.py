@@ -9,6 +9,7 @@ from gdpipe.fit import Fit, RowEvidence, conclude
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
+from gdpipe.numerics.rows.level_terms import MOST_SUMS
 from gdpipe.numerics.rows.linear import LineSize, gradient_of_sums
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.rows.row_checks import LineGaps, RowCheck, weight_check
@@ -32,13 +33,27 @@ def measure(ingested: Ingested, regression: Regression, solution: Solution, pred
     if not ingested.whole_weights:  # a weight of 2 is the row twice, but Durbin-Watson has no meaning for one of 0.3
         residuals = dataclasses.replace(residuals, durbin_watson=math.nan)
     rows = RowEvidence(
-        residuals, gradient * (residuals.unit / target_scale), _rounding(ingested, predicted) / target_scale, checks
+        residuals,
+        gradient * (residuals.unit / target_scale),
+        _rounding(ingested, predicted) / target_scale,
+        checks,
+        _notices(predicted),
     )
     fit = conclude(ingested.columns.design, regression, solution, rows)
     if not any(check.failed for check in checks):
         return fit
     certificate = dataclasses.replace(fit.certificate, reason=f"{fit.certificate.reason}; {REMEDY}")
     return dataclasses.replace(fit, certificate=certificate)
+
+
+def _notices(predicted: Predicted) -> tuple[str, ...]:
+    levels = predicted.grids.levels
+    if levels is None or levels.robust:
+        return ()
+    return (
+        f"no std_error_hc1: the levels of categories combine to more than {MOST_SUMS:,} sums of squared residuals; "
+        "it needs a category with many levels to be left out, or made coarser",
+    )
 
 
 def _check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -> tuple[RowCheck, ...]:

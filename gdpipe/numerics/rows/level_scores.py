@@ -88,6 +88,7 @@ class LevelGrids:
         bounds: Of the magnitude of each number less its centre, shape (k,): powers of two.
         weight_bound: Of the weights: a power of two.
         residual_bound: Of |residual|, in the unit in which residuals are summed: a power of two.
+        robust: Whether the sums hold the robust covariance; not where levels combine to too many.
     """
 
     cells: dict[Key, LevelCells]
@@ -96,6 +97,7 @@ class LevelGrids:
     bounds: NDArray[np.float64]
     weight_bound: float
     residual_bound: float
+    robust: bool = True
 
     def unit(self, power: int) -> float:
         """The unit of sums of w·r^power·f; numbers stay divided by their bounds, so that no product overflows."""

@@ -90,8 +90,10 @@ def _of_two(
 ) -> NDArray[np.float64]:
     """mean(e²·v·v'), shape (n, n'), v and v' being the terms of two features without their constants."""
     found = np.zeros((len(a.places), len(b.places)))
-    codes = dict(zip(key, grids.cells[key].codes(), strict=True)) if key in grids.cells else {}
-    rows, columns = (_place_by_cell(of, codes, grids, len(next(iter(codes.values()), ()))) for of in (a, b))
+    if key not in grids.cells:
+        return np.full_like(found, np.nan)
+    codes = dict(zip(key, grids.cells[key].codes(), strict=True))
+    rows, columns = (_place_by_cell(of, codes, grids, len(grids.cells[key])) for of in (a, b))
     there = (rows >= 0) & (columns >= 0)
     for (f, of_a), (g, of_b) in itertools.product(a.coefficients(grids).items(), b.coefficients(grids).items()):
         score = Score(2, tuple(sorted((*f, *g))))

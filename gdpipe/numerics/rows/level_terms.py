@@ -120,7 +120,8 @@ def level_grids(
     ]
     cells = {key: LevelCells.of(key, levels) for key, _ in [*gradient, *pairs]}
     scores = _by_key([*gradient, *with_one, *pairs])
-    if sum(len(cells[key]) * score.parts for key, of_key in scores.items() for score in of_key) > MOST_SUMS:
+    robust = sum(len(cells[key]) * score.parts for key, of_key in scores.items() for score in of_key) <= MOST_SUMS
+    if not robust:
         scores = _by_key([*gradient, *with_one])
     return LevelGrids(
         {key: cells[key] for key in scores},
@@ -129,6 +130,7 @@ def level_grids(
         np.array([power_of_two_above(bound) for bound in bounds.tolist()]),
         power_of_two_above(weight_bound),
         power_of_two_above(residual_bound),
+        robust,
     )
 
 
