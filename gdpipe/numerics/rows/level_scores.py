@@ -25,6 +25,9 @@ from gdpipe.numerics.sums.levels import Key
 SCORE_BITS = 44
 # what int64 holds of such integers with a remainder that was not carried: 2^44 · (2^18 + 1) < 2^63
 ROWS_BEFORE_CARRY = 2**18
+# x + 1.5 · 2^52 is rounded to a whole number, ties to even, which the last bits of the float64 are: |x| < 2^51
+_TO_INTEGER = 1.5 * 2.0**52
+_BITS_OF_ZERO = np.float64(_TO_INTEGER).view(np.int64)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -156,23 +159,23 @@ class LevelScoresAccumulator:
         grids = self._grids
         r = residual * (1.0 / grids.residual_bound)
         first = r if weights is None else r * (weights * (1.0 / grids.weight_bound))
-        powers = {1: first, 2: first * r}
+        powers = {1: first * 2.0**SCORE_BITS, 2: first * r * 2.0**SCORE_BITS}
         scaled: dict[int, NDArray[np.float64]] = {}
         for j in sorted({j for score in self._wanted for j in score.numbers}):
-            scaled[j] = (numbers[j] - grids.centres[j]) * (1.0 / grids.bounds[j])
-            if not (scaled[j].max(initial=0.0) <= 1.0 and scaled[j].min(initial=0.0) >= -1.0):
+            u = scaled[j] = numbers[j] - grids.centres[j]
+            u *= 1.0 / grids.bounds[j]
+            if not (u.max(initial=0.0) <= 1.0 and u.min(initial=0.0) >= -1.0):
                 raise GridOverflow(j)
         found: dict[Score, list[NDArray[np.int64]]] = {}
         for score in self._wanted:
             value = powers[score.power]
             for j in score.numbers:
                 value = value * scaled[j]
-            value = value * 2.0**SCORE_BITS
-            found[score] = []
-            for _ in range(score.parts):
-                rounded = np.rint(value)
-                found[score].append(rounded.astype(np.int64))
-                value = (value - rounded) * 2.0**SCORE_BITS  # exact: what a float64 has beyond its whole part
+            shifted = value + _TO_INTEGER
+            found[score] = [shifted.view(np.int64) - _BITS_OF_ZERO]
+            if score.parts > 1:  # what a float64 has beyond its whole part is exact
+                rest = (value - (shifted - _TO_INTEGER)) * 2.0**SCORE_BITS
+                found[score].append((rest + _TO_INTEGER).view(np.int64) - _BITS_OF_ZERO)
         return found
 
 
