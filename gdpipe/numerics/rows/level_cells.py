@@ -1,5 +1,6 @@
 """Cells: the levels of a category, or the combinations of levels of several, by index."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,8 +44,10 @@ class LevelCells:
         )
         return cls(sizes, _rank(list(codes.reshape(-1, len(key)).T), sizes).astype(np.int64))
 
-    def __len__(self) -> int:
-        return int(np.prod(self.sizes)) if self.ranks is None else len(self.ranks)
+    @property
+    def count(self) -> int:
+        """The number of cells."""
+        return math.prod(self.sizes) if self.ranks is None else len(self.ranks)
 
     def index(self, codes: Sequence[Codes]) -> Codes:
         """The cell of each row, shape (m,); -1 where there is none.
@@ -64,8 +67,8 @@ class LevelCells:
         return np.where(unknown, -1, found) if unknown.any() else found
 
     def codes(self) -> list[Codes]:
-        """The level of each category in each cell, shape (len(self),) each."""
-        ranks = np.arange(len(self)) if self.ranks is None else self.ranks
+        """The level of each category in each cell, shape (count,) each."""
+        ranks = np.arange(self.count) if self.ranks is None else self.ranks
         return [codes.astype(np.intp) for codes in np.unravel_index(ranks, self.sizes)] if self.sizes else []
 
 

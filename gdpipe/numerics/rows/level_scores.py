@@ -114,7 +114,7 @@ class LevelScoresAccumulator:
         self._grids = grids
         self._wanted = sorted({score for scores in grids.scores.values() for score in scores})
         self._totals = {
-            key: LevelTotals(*np.zeros((2, sum(score.parts for score in scores), len(grids.cells[key])), np.int64))
+            key: LevelTotals(*np.zeros((2, sum(score.parts for score in scores), grids.cells[key].count), np.int64))
             for key, scores in grids.scores.items()
         }
         self._gathered = 0

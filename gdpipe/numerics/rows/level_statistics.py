@@ -93,7 +93,7 @@ def _of_two(
     if key not in grids.cells:
         return np.full_like(found, np.nan)
     codes = dict(zip(key, grids.cells[key].codes(), strict=True))
-    rows, columns = (_place_by_cell(of, codes, grids, len(grids.cells[key])) for of in (a, b))
+    rows, columns = (_place_by_cell(of, codes, grids, grids.cells[key].count) for of in (a, b))
     there = (rows >= 0) & (columns >= 0)
     for (f, of_a), (g, of_b) in itertools.product(a.coefficients(grids).items(), b.coefficients(grids).items()):
         score = Score(2, tuple(sorted((*f, *g))))
@@ -110,6 +110,6 @@ def _place_by_cell(
     """The term of each cell of a larger combination of categories, shape (cells,); -1 where it has none."""
     if not of.key:
         return np.zeros(cells, np.intp)
-    place = np.full(len(grids.cells[of.key]) + 1, -1)  # the last is that of a cell that does not exist
+    place = np.full(grids.cells[of.key].count + 1, -1)  # the last is that of a cell that does not exist
     place[of.cells] = np.arange(len(of.cells))
     return place[grids.cells[of.key].index([codes[c] for c in of.key])]

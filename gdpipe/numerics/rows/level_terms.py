@@ -120,7 +120,7 @@ def level_grids(
     ]
     cells = {key: LevelCells.of(key, levels) for key, _ in [*gradient, *pairs]}
     scores = _by_key([*gradient, *with_one, *pairs])
-    robust = sum(len(cells[key]) * score.parts for key, of_key in scores.items() for score in of_key) <= MOST_SUMS
+    robust = sum(cells[key].count * score.parts for key, of_key in scores.items() for score in of_key) <= MOST_SUMS
     if not robust:
         scores = _by_key([*gradient, *with_one])
     return LevelGrids(

@@ -166,11 +166,11 @@ def test_bounds_hold_and_are_near() -> None:
 
 def test_cells_are_those_that_were_found() -> None:
     cells = LevelCells.of((0, 1), LEVELS)
-    assert len(cells) == len(THERE) < 15
+    assert cells.count == len(THERE) < 15
     first, second = (np.array(codes) for codes in zip(*THERE, strict=True))
     assert cells.index([first, second]).tolist() == list(range(len(THERE)))
     assert cells.index([np.array([2, -1, 0]), np.array([4, 0, -1])]).tolist() == [-1, -1, -1]
     assert [codes.tolist() for codes in cells.codes()] == [first.tolist(), second.tolist()]
     whole = LevelCells.of((0, 1), {key: LEVELS[key] for key in ((0,), (1,))})
-    assert len(whole) == 15
+    assert whole.count == 15
     assert whole.index([np.array([2, -1]), np.array([4, 0])]).tolist() == [14, -1]
