@@ -40,12 +40,14 @@ class RowEvidence:
         gradient: max |mean(e·z)| in target SDs, which is zero at the optimum; NaN where no row was read again.
         rounding: What the rounding of predictions can add to `gradient`.
         checks: Numbers on which rows and sums must agree; empty where no row was read again.
+        notices: What a person should know of numbers that are missing, one line each.
     """
 
     residuals: ResidualStatistics
     gradient: float = math.nan
     rounding: float = 0.0
     checks: tuple[RowCheck, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

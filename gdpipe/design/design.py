@@ -146,6 +146,21 @@ class Design:
     def _known(self) -> list[frozenset[str]]:
         return [frozenset(label for (label,) in self.levels[(c,)]) for c in range(len(self.categories))]
 
+    def codes(self, categories: Iterable[Coded]) -> list[NDArray[np.intp]]:
+        """The index of each row's level among `levels`, shape (m,) by category; -1 where it is unknown."""
+        found = []
+        for c, coded in enumerate(categories):
+            labels = [self.label_of(c, label) for label in coded.labels]
+            # an index more, for -1 where there is no label
+            places = np.array([*(-1 if label is None else self._places[c][label] for label in labels), -1], np.intp)
+            found.append(places[coded.codes])
+        return found
+
+    @functools.cached_property
+    def _places(self) -> list[dict[str, int]]:
+        keys = [(c,) for c in range(len(self.categories))]
+        return [{label: at for at, (label,) in enumerate(self.levels[key])} for key in keys]
+
     def reference(self, category: Category) -> str:
         """The label of a category's reference."""
         return category.reference or self.levels[self._key(Feature((category,)))][0][0]

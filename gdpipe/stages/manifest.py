@@ -33,7 +33,7 @@ def manifest(
         **fit.design.to_manifest(),
         "target": ingested.columns.target,
         "columns": list(ingested.source.schema.names),
-        "notices": [*ingested.notices, *comparison.notices],
+        "notices": [*ingested.notices, *fit.rows.notices, *comparison.notices],
         "dependencies": list(fit.dependencies),
         "inputs": [
             {**entry, "sums": ingested.sums_of(f), "predicted": f in ingested.predicted}

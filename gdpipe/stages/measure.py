@@ -9,7 +9,8 @@ from gdpipe.fit import Fit, RowEvidence, conclude
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
-from gdpipe.numerics.rows.linear import gradient_of_sums
+from gdpipe.numerics.rows.level_terms import MOST_SUMS
+from gdpipe.numerics.rows.linear import LineSize, gradient_of_sums
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.rows.row_checks import LineGaps, RowCheck, weight_check
 from gdpipe.stages.ingest import Ingested
@@ -32,13 +33,27 @@ def measure(ingested: Ingested, regression: Regression, solution: Solution, pred
     if not ingested.whole_weights:  # a weight of 2 is the row twice, but Durbin-Watson has no meaning for one of 0.3
         residuals = dataclasses.replace(residuals, durbin_watson=math.nan)
     rows = RowEvidence(
-        residuals, gradient * (residuals.unit / target_scale), _rounding(ingested, predicted) / target_scale, checks
+        residuals,
+        gradient * (residuals.unit / target_scale),
+        _rounding(ingested, predicted) / target_scale,
+        checks,
+        _notices(predicted),
     )
     fit = conclude(ingested.columns.design, regression, solution, rows)
     if not any(check.failed for check in checks):
         return fit
     certificate = dataclasses.replace(fit.certificate, reason=f"{fit.certificate.reason}; {REMEDY}")
     return dataclasses.replace(fit, certificate=certificate)
+
+
+def _notices(predicted: Predicted) -> tuple[str, ...]:
+    levels = predicted.grids.levels
+    if levels is None or levels.robust:
+        return ()
+    return (
+        f"no std_error_hc1: the levels of categories combine to more than {MOST_SUMS:,} sums of squared residuals; "
+        "it needs a category with many levels to be left out, or made coarser",
+    )
 
 
 def _check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -> tuple[RowCheck, ...]:
@@ -54,10 +69,10 @@ def _check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -
     if not (rows.residuals.powers.weight and expected.moments.weight):
         return (counts, weights)
     model, probe, variance = predicted.model, predicted.probe, target_scale**2
-    of_model = LineGaps.of(
-        rows.residuals.powers, predicted.grids.unit, expected.moments, model.coef, model.intercept, ingested.largest
-    )
-    of_probe = LineGaps.of(rows.probe, probe.unit, expected.moments, probe.coef, probe.intercept, ingested.largest)
+    moments, blocks, largest = expected.moments, model.design.blocks, ingested.largest
+    residuals, unit = rows.residuals.powers, predicted.grids.unit
+    of_model = LineGaps.of(residuals, unit, moments, model.coef, model.intercept, largest, blocks)
+    of_probe = LineGaps.of(rows.probe, probe.unit, moments, probe.coef, probe.intercept, largest, blocks)
     return (
         counts,
         weights,
@@ -71,7 +86,7 @@ def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted)
     """The means over the residuals of all rows; NaN where one needs every row and not every row was read again."""
     read, not_read = predicted.rows.residuals.powers, ingested.unpredicted
     if read.n_samples and not not_read.n_samples:
-        return ResidualStatistics.of(predicted.rows.residuals, predicted.grids)
+        return ResidualStatistics.of(predicted.rows.residuals, predicted.grids, predicted.terms)
     included, unit = regression.included, predicted.grids.unit
     unknown = ResidualStatistics.unknown(len(included), unit)
     if not read.n_samples:
@@ -81,7 +96,7 @@ def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted)
     scaling, model = regression.problem.scaling, predicted.model
     means = np.array([float(m) for m in scaling.means])
     by_sums = gradient_of_sums(cross, model.coef[included], model.intercept, means, scaling.scales)
-    by_rows = ResidualStatistics.of(predicted.rows.residuals, predicted.grids).gradient
+    by_rows = ResidualStatistics.of(predicted.rows.residuals, predicted.grids, predicted.terms).gradient
     total, apart = regression.problem.cross.total_weight, cross.total_weight
     gradient = (by_rows * (total - apart) + by_sums / unit) / total
     return dataclasses.replace(unknown, gradient=gradient)
@@ -90,5 +105,6 @@ def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted)
 def _rounding(ingested: Ingested, predicted: Predicted) -> float:
     """The largest effect of rounding in predictions and coefficients on the row gradient, in target units."""
     model = predicted.model
-    size = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[: len(model.coef)])
-    return 2 * EPSILON * (len(model.coef) + 4) * size
+    blocks = model.design.blocks
+    size = LineSize.of(model.coef, model.intercept, blocks, ingested.largest).reach
+    return 2 * EPSILON * (len(blocks) + 4) * size

@@ -2,7 +2,7 @@
 
 import math
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +12,8 @@ from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import square_root
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.density import DensityGrid
+from gdpipe.numerics.rows.level_terms import IncludedTerms, centres_and_bounds, included_terms, level_grids
+from gdpipe.numerics.rows.linear import LineSize
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualGrids
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
@@ -32,6 +34,7 @@ class Predicted:
         files: The parts of predictions, in input order.
         rows: The sums over the rows that were read again; also their density, if the report's pictures need it.
         grids: The grids on which the residuals were summed.
+        terms: The terms that take part in the fit, by feature.
         probe: The second line on which rows and sums are compared, besides the model.
     """
 
@@ -39,6 +42,7 @@ class Predicted:
     files: tuple[WrittenFile, ...]
     rows: RowsAgain
     grids: ResidualGrids
+    terms: tuple[IncludedTerms, ...]
     probe: Probe
 
 
@@ -60,22 +64,33 @@ def predict(
     columns, included = ingested.columns, regression.included
     model = Model(columns.design, *regression.to_original(solution.coef_scaled.tolist()))
     scaling, total_weight = regression.problem.scaling, regression.problem.cross.total_weight
-    means = np.array([float(m) for m in scaling.means])
+    design, largest = columns.design, ingested.largest
+    terms = included_terms(design.blocks, design.levels, included, scaling)
+    alone = [of for of in terms if of.number is not None and not of.key]
+    numbers = [of.number for of in alone if of.number is not None]
+    means, scales = (np.array([getattr(of, name)[0] for of in alone]) for name in ("means", "scales"))
     # bounds of |z|: from the largest value, and, since Σw·z² = Σw, from the weights
-    by_value = (ingested.largest[included] + np.abs(means)) / scaling.scales
+    by_value = (largest[numbers] + np.abs(means)) / scales
     by_weight = math.sqrt(total_weight / ingested.least_weight)
+    largest_residual = _largest_residual(ingested, total_weight, solution, model)
     grids = ResidualGrids.of(
         np.minimum(by_value, by_weight) * (1 + 2**-20),
-        _largest_residual(ingested, total_weight, solution, model),
+        largest_residual,
         _weight_exponent(ingested),
         scaling.target_scale,
-        exact=isinstance(ingested.moments, Moments),
+        # with categories there are few numbers, however many the terms are
+        exact=isinstance(ingested.moments, Moments) or bool(design.categories),
     )
     constant = regression.dependencies.constant
-    probe = Probe.of(regression.scaling, constant, ingested.largest, grids.unit)
+    if len(alone) < len(terms):
+        centres, bounds = centres_and_bounds(design.blocks, regression.scaling, constant, largest, by_weight)
+        largest_weight = float(largest[-1]) if columns.weight else 1.0
+        by_level = level_grids(terms, design.levels, centres, bounds, largest_residual / grids.unit, largest_weight)
+        grids = replace(grids, levels=by_level)
+    probe = Probe.of(regression.scaling, constant, largest, grids.unit, design.blocks)
     density_grid = _density_grid(regression, solution) if with_density else None
     weighted = columns.weight is not None
-    spec = RowsSpec(columns.design, tuple(included), means, 1.0 / scaling.scales, grids, probe, weighted, density_grid)
+    spec = RowsSpec(design, tuple(numbers), means, 1.0 / scales, grids, probe, weighted, density_grid)
     work = PredictShard(
         ingested.source,
         columns,
@@ -94,14 +109,15 @@ def predict(
         rows = rows + part.rows if part.rows else rows
     for f in sorted({shard.file for shard in shards}):
         ingested.source.check_as_listed(ingested.source.files[f])
-    return Predicted(model, tuple(files), rows, grids, probe)
+    return Predicted(model, tuple(files), rows, grids, terms, probe)
 
 
 def _largest_residual(ingested: Ingested, total_weight: float, solution: Solution, model: Model) -> float:
     """A bound on every |residual| before the scan: the same for every shard, however the rows are split."""
-    p = len(model.coef)
-    reach = abs(model.intercept) + float(np.abs(model.coef) @ ingested.largest[:p]) + float(ingested.largest[p])
-    rounding = 4 * (p + 4) * float(np.finfo(np.float64).eps) * reach
+    blocks = model.design.blocks
+    line = LineSize.of(model.coef, model.intercept, blocks, ingested.largest)
+    reach = line.reach + float(ingested.largest[len(model.design.numbers)])
+    rounding = 4 * (len(blocks) + 4) * float(np.finfo(np.float64).eps) * reach
     # Σw·e² = Σw·loss bounds each e², and for a good fit far closer than the largest values do
     by_loss = math.sqrt(total_weight / ingested.least_weight) * math.sqrt(solution.loss)
     return min(reach, by_loss) * (1 + 2**-40) + rounding

@@ -1,6 +1,7 @@
-"""Linear models: predictions, and their errors over rows of which only the sums are known."""
+"""Linear models: predictions, their size, and their errors over rows of which only the sums are known."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.rational import dot
+from gdpipe.numerics.sums.levels import TermBlock
 
 
 def predict(columns: FloatColumns, coef: NDArray[np.float64], intercept: float) -> NDArray[np.float64]:
@@ -29,6 +31,73 @@ def predict(columns: FloatColumns, coef: NDArray[np.float64], intercept: float) 
             np.multiply(column, weight, out=term)
             total += term
     return total
+
+
+def number_blocks(p: int) -> list[TermBlock]:
+    """The features of a design in which each term is a number."""
+    return [TermBlock(j, (), ((),)) for j in range(p)]
+
+
+def count_numbers(blocks: Sequence[TermBlock]) -> int:
+    """The number of a design's numbers: the place of the target among the columns of dense sums."""
+    return 1 + max((block.number for block in blocks if block.number is not None), default=-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LineSize:
+    """The size of what a prediction adds up: one product for each feature, as a row has one level of each category.
+
+    Attributes:
+        intercept: |intercept|.
+        slopes: The largest |coefficient| of each feature's terms, shape (f,).
+        largest: The largest magnitude of each feature's number, 1 without one, shape (f,).
+        steps: The step of the grid to which each feature's number was rounded in the sums, 0 without one, shape (f,).
+    """
+
+    intercept: float
+    slopes: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    steps: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        coef: NDArray[np.float64],
+        intercept: float,
+        blocks: Sequence[TermBlock],
+        largest: NDArray[np.float64],
+        exponents: NDArray[np.int64] | None = None,
+    ) -> "LineSize":
+        """The size of a line.
+
+        Args:
+            coef: The coefficients of all terms, shape (p,).
+            intercept: The intercept.
+            blocks: The terms of all features.
+            largest: The largest magnitude of each number of the design, shape (k,) at least.
+            exponents: The grid of the terms in exact sums, shape (p,) at least; None for other sums.
+        """
+        ends = np.cumsum([0, *(len(block.labels) for block in blocks)]).tolist()
+        slopes, sizes, steps = np.zeros(len(blocks)), np.ones(len(blocks)), np.zeros(len(blocks))
+        for f, block in enumerate(blocks):
+            slopes[f] = np.abs(coef[ends[f] : ends[f + 1]]).max(initial=0.0)
+            if block.number is not None:
+                sizes[f] = largest[block.number]
+                # a level is 0 or 1 on any grid; a category with one level may have no term
+                if exponents is not None and block.labels:
+                    steps[f] = np.ldexp(1.0, exponents[ends[f]])
+        return cls(abs(intercept), slopes, sizes, steps)
+
+    @property
+    def reach(self) -> float:
+        """A bound on |prediction|, were there no rounding."""
+        return self.intercept + float(self.slopes @ self.largest)
+
+    def with_target(self, largest: float, step: float = 0.0) -> "LineSize":
+        """The size of what is added up in target - prediction."""
+        return LineSize(
+            self.intercept, np.append(self.slopes, 1.0), np.append(self.largest, largest), np.append(self.steps, step)
+        )
 
 
 def mean_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:

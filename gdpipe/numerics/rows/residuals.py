@@ -1,14 +1,21 @@
 """What the predict scan learns of the residuals, summed exactly as the moments are."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
+from gdpipe.numerics.rows.level_cells import Codes
+from gdpipe.numerics.rows.level_scores import LevelGrids, LevelScoresAccumulator, LevelTotals
+from gdpipe.numerics.rows.level_statistics import ScoreMeans
+from gdpipe.numerics.rows.level_terms import IncludedTerms
 from gdpipe.numerics.sums.digits import BLOCK_ROWS, Scratch
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
+from gdpipe.numerics.sums.levels import Key
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 
 # a score's factors in products: 42 bits of its largest possible value, which leaves a robust standard error 6 digits
@@ -21,17 +28,19 @@ class ResidualSums:
     """Sums over the rows of one stretch of the input; joined in input order by +. r is the residual.
 
     Attributes:
-        scores: Of [r·z₁, ..., r·zₚ, r], z standardized features: their sums hold the row gradient, their products the
-            robust covariance.
+        scores: Of [r·z₁, ..., r·zₚ, r], z standardized terms that are numbers alone: their sums hold the row gradient,
+            their products the robust covariance.
         powers: Of [r, |r|, r²], exact.
         steps: Of the differences rₜ - rₜ₋₁, unweighted, within the stretch; exact.
         ends: The first and the last residual, shape (2,), or (0,) where there is no row.
+        levels: By combination of categories, where terms have any.
     """
 
     scores: Moments | Float64Moments
     powers: Moments
     steps: Moments
     ends: NDArray[np.float64]
+    levels: dict[Key, LevelTotals] = field(default_factory=dict)
 
     def __add__(self, other: "ResidualSums") -> "ResidualSums":
         steps = self.steps + other.steps
@@ -45,6 +54,7 @@ class ResidualSums:
             self.powers + other.powers,
             steps,
             ends[[0, -1]] if len(ends) else ends,
+            {key: totals + other.levels[key] for key, totals in self.levels.items()},
         )
 
 
@@ -60,6 +70,7 @@ class ResidualGrids:
         exact: Whether the scores are summed on their grid; else in float64, for data too wide.
         unit: A power of two near the target's scale: residuals are summed in this unit, so that no power of them
             overflows.
+        levels: For the sums by level; None where no term has a category.
     """
 
     score_exponents: NDArray[np.int64]
@@ -68,6 +79,7 @@ class ResidualGrids:
     weight_exponent: int | None
     exact: bool
     unit: float
+    levels: LevelGrids | None = None
 
     @classmethod
     def of(
@@ -79,7 +91,7 @@ class ResidualGrids:
         *,
         exact: bool = True,
     ) -> "ResidualGrids":
-        """From bounds of |z| per feature, shape (p,), and of |residual|."""
+        """From bounds of |z| per term that is a number alone, shape (p,), and of |residual|."""
         unit = float(np.ldexp(1.0, np.frexp(target_scale)[1]))
         r = largest_residual / unit
         return cls(
@@ -97,7 +109,7 @@ class ResidualAccumulator:
 
     Args:
         grids: On which to sum.
-        means: Of the features, shape (p,).
+        means: Of the terms that are numbers alone, shape (p,).
         per_scale: The inverse of their scales, shape (p,).
     """
 
@@ -111,17 +123,27 @@ class ResidualAccumulator:
         )
         self._powers = MomentsAccumulator(grids.power_exponents, grids.weight_exponent, scratch=scratch)
         self._steps = MomentsAccumulator(grids.step_exponents, scratch=scratch)
+        self._levels = LevelScoresAccumulator(grids.levels) if grids.levels else None
         self._ends = np.empty(0)
         self._per_unit = 1.0 / grids.unit
         self._block = np.empty((0, 0))
 
-    def add(self, columns: FloatColumns, residual: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
+    def add(
+        self,
+        columns: FloatColumns,
+        residual: NDArray[np.float64],
+        weights: NDArray[np.float64] | None,
+        numbers: FloatColumns = (),
+        codes: Sequence[Codes] = (),
+    ) -> None:
         """Add rows.
 
         Args:
-            columns: The features in original units, p of shape (m,).
+            columns: The terms that are numbers alone, in original units, p of shape (m,).
             residual: Shape (m,), in target units.
             weights: Shape (m,), > 0; given exactly when there is a grid for them.
+            numbers: All numbers of the design, where sums by level are gathered.
+            codes: The level of each category, of shape (m,) and all known, where sums by level are gathered.
         """
         for start in range(0, len(residual), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
@@ -139,19 +161,27 @@ class ResidualAccumulator:
             self._powers.add([r, np.abs(r), r * r], of_block)
             self._steps.add([np.diff(r, prepend=self._ends[-1:])])
             self._ends = np.concatenate([self._ends, r])[[0, -1]]
+            if self._levels is not None:
+                self._levels.add([x[block] for x in numbers], [level[block] for level in codes], r, of_block)
 
     def sums(self) -> ResidualSums:
         """The sums so far."""
-        return ResidualSums(self._scores.moments(), self._powers.moments(), self._steps.moments(), self._ends)
+        return ResidualSums(
+            self._scores.moments(),
+            self._powers.moments(),
+            self._steps.moments(),
+            self._ends,
+            self._levels.totals() if self._levels else {},
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualStatistics:
-    """Means over rows; e is a residual in units of `unit`, z a standardized feature.
+    """Means over rows; e is a residual in units of `unit`, z a standardized term.
 
     Attributes:
         gradient: mean(e·z), shape (p,).
-        meat: mean(e²·z·zᵀ), shape (p, p).
+        meat: mean(e²·z·zᵀ), shape (p, p); NaN where the levels of categories combine to too many.
         square_by_feature: mean(e²·z), shape (p,).
         absolute: mean(|e|).
         powers: mean(e), mean(e²), mean(e³), mean(e⁴).
@@ -174,19 +204,26 @@ class ResidualStatistics:
         return cls(np.full(p, nan), np.full((p, p), nan), np.full(p, nan), nan, (nan, nan, nan, nan), unit, nan)
 
     @classmethod
-    def of(cls, sums: ResidualSums, grids: ResidualGrids) -> "ResidualStatistics":
-        """From sums on these grids, each mean rounded once."""
+    def of(cls, sums: ResidualSums, grids: ResidualGrids, terms: Sequence[IncludedTerms] = ()) -> "ResidualStatistics":
+        """From sums on these grids, each mean rounded once; those by level as often as they are added up.
+
+        `terms` are those that take part, where there are sums by level.
+        """
         gradient, meat = _means(sums.scores)
         (residual, absolute, _), products = _means(sums.powers)
         squares = float(products[0, 0])
+        means = ScoreMeans(gradient[:-1], meat[:-1, :-1], meat[:-1, -1])
         # the steps count rows, the squares weights
         weight = sums.powers.weight
         step = float(sums.steps.products[0, 0] / max(weight, 1)) * float(np.ldexp(1.0, sums.steps.exponents[0])) ** 2
         steps = step / float(np.ldexp(1.0, sums.powers.weight_exponent))
+        if grids.levels is not None:
+            total = float(weight * Fraction(2) ** sums.powers.weight_exponent)
+            means = means.with_levels(terms, grids.levels, sums.levels, total, float(residual), squares)
         return cls(
-            gradient=gradient[:-1],
-            meat=meat[:-1, :-1],
-            square_by_feature=meat[:-1, -1],
+            gradient=means.gradient,
+            meat=means.meat,
+            square_by_feature=means.square_by_feature,
             absolute=float(absolute),
             powers=(float(residual), squares, float(products[0, 2]), float(products[2, 2])),
             unit=grids.unit,

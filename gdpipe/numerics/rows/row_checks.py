@@ -1,5 +1,6 @@
 """Comparison of the rows, read a second time, with the sums: the gaps, and what rounding allows of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -7,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.covariance import CrossProducts, nearest_float, square_root
-from gdpipe.numerics.rows.linear import mean_error, mean_squared_error
+from gdpipe.numerics.rows.linear import LineSize, count_numbers, mean_error, mean_squared_error, number_blocks
 from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.levels import TermBlock
 from gdpipe.numerics.sums.moments import Moments
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -59,14 +61,16 @@ class LineGaps:
         coef: NDArray[np.float64],
         intercept: float,
         largest: NDArray[np.float64],
+        blocks: Sequence[TermBlock] | None = None,
     ) -> "LineGaps":
         """The gaps; both sides are fractions, so that only the gaps themselves are rounded.
 
         With d a bound on |e of a row - e of that row as it was summed|, the means lie within d of each other, and by
         Minkowski's inequality so do the roots of the mean squares: |a² - b²| <= d·(2·b + d). d is the sum of
 
-        - the rounding of a row's e: (p + 4)·ε/2·(|intercept| + Σ|coefⱼ|·max|xⱼ| + max|y|), Higham (2002), *Accuracy and
-          Stability of Numerical Algorithms*, section 3.1;
+        - the rounding of a row's e: (f + 4)·ε/2·(|intercept| + Σ|coefⱼ|·max|xⱼ| + max|y|), Higham (2002), *Accuracy and
+          Stability of Numerical Algorithms*, section 3.1; the sum is over f features, and a category has its largest
+          coefficient there, as a row has one level;
         - half a step of the grid to which each column's values were rounded in the sums.
 
         Float64 sums are rounded in addition: Higham's section 4.2 bounds a sum of n terms, added in any order, by
@@ -75,23 +79,28 @@ class LineGaps:
         Args:
             errors: The sums of the rows' errors; the first column is e / unit. The weight is not zero.
             unit: The unit in which e was summed, in target units.
-            moments: Sums of [features..., target] over the same rows.
-            coef: The coefficients of the line, shape (p,), in target units per feature unit.
+            moments: Sums of [terms..., target] over the same rows.
+            coef: The coefficients of the line, shape (p,), in target units per unit of the term.
             intercept: In target units.
-            largest: Largest magnitude of each column in the rows, shape (p + 1,) at least.
+            largest: Largest magnitude of each number of the design and of the target in the rows, shape (k + 1,) at
+                least.
+            blocks: The terms of each feature; None where each term is a number.
         """
         cross = CrossProducts.of(moments, centred=True)
         by_sums = mean_error(cross, coef.tolist(), intercept), mean_squared_error(cross, coef.tolist(), intercept)
-        step = Fraction(2) ** int(errors.exponents[0]) * Fraction(unit)
+        of_error = Fraction(2) ** int(errors.exponents[0]) * Fraction(unit)
         by_rows = (
-            Fraction(int(errors.sums[0]), errors.weight) * step,
-            Fraction(int(errors.products[0, 0]), errors.weight) * step**2,
+            Fraction(int(errors.sums[0]), errors.weight) * of_error,
+            Fraction(int(errors.products[0, 0]), errors.weight) * of_error**2,
         )
-        slopes = np.append(np.abs(coef), 1.0)
-        size = abs(intercept) + float(slopes @ largest[: len(slopes)])
-        d = (len(coef) + 4) * EPSILON / 2 * size
-        if isinstance(moments, Moments):
-            d += float(slopes @ np.ldexp(0.5, moments.exponents))
+        blocks = number_blocks(len(coef)) if blocks is None else blocks
+        exponents = moments.exponents if isinstance(moments, Moments) else None
+        step = 0.0 if exponents is None else float(np.ldexp(1.0, exponents[-1]))
+        line = LineSize.of(coef, intercept, blocks, largest, exponents).with_target(
+            float(largest[count_numbers(blocks)]), step
+        )
+        size = line.reach
+        d = (len(blocks) + 4) * EPSILON / 2 * size + float(line.slopes @ line.steps) / 2
         of_sums = rounding_of_sums(moments, errors)
         return cls(
             nearest_float(abs(by_rows[0] - by_sums[0])),

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.design import Input
+from gdpipe.design import Coded, Input, Values
 from gdpipe.errors import DataError, PublishError
 from gdpipe.model import Model
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.arrays import repeated, to_arrow
 from gdpipe.source.budget import Budget
-from gdpipe.source.columns import is_numeric, read_columns
+from gdpipe.source.columns import Block, is_numeric, read_columns
 from gdpipe.source.files import first_line
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
@@ -83,29 +83,33 @@ class PredictShard:
                 )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = RowsAgainAccumulator(spec) if spec else None
-        p = len(self.columns.features)
+        design = self.columns.design
+        asked = [*design.inputs, *map(Input, target + weight)]
+        p = len(design.inputs)
         scores = None if spec else ScoreSums.zero(p)
         waiting: list[pa.Table] = []
         try:
             for batch in read(self.source, shard, [*names, *self.columns.key], self.budget):
-                block = read_columns(batch, [*self.columns.design.inputs, *map(Input, target + weight)])
-                check_defined(self.columns.design, block, batch, source_file.path)
+                block = read_columns(batch, asked)
+                check_defined(design, block, batch, source_file.path)
                 n = batch.num_rows
-                actual = block.numbers[p] if has_target else np.zeros(n)
+                actual = block.columns[p] if has_target else np.zeros(n)
+                assert isinstance(actual, np.ndarray)
+                inputs = block.columns[:p]
+                numbers, categories = design.number_values(inputs), design.category_values(inputs)
                 # too large for float64 becomes infinite; scoring counts such rows
                 with np.errstate(over="ignore", invalid="ignore"):
-                    prediction = self.model.predict(block.columns[:p])
+                    prediction = self.model.of_values(numbers, categories)
                     residual = actual - prediction
                 # where a feature is infinite, the prediction is infinite or NaN; scoring needs no target
-                needed = len(names) if spec else p
-                if not all(np.isfinite(line).all() for line in (prediction, *block.numbers[p:needed])):
-                    self._check_finite(block.numbers[:needed], names[:needed], batch, shard)
-                no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)
-                numeric = [
-                    to_arrow(actual, pa.float64(), block.missing_in(slice(p, p + 1)) if has_target else no_residual),
-                    to_arrow(prediction, pa.float64(), block.missing_in(slice(p))),
-                    to_arrow(residual, pa.float64(), no_residual),
-                ]
+                needed = len(asked) if spec else p
+                values = block.columns[:needed]
+                if not all(
+                    np.isfinite(line).all()
+                    for line in (prediction, *(v for v in values[p:] if isinstance(v, np.ndarray)))
+                ):
+                    self._check_finite(values, asked, batch, shard)
+                numeric = _predictions(block, p, actual if has_target else None, prediction, residual)
                 waiting.append(
                     pa.Table.from_arrays([*_key(self.keys, batch, source_file.name), *numeric], schema=schema)
                 )
@@ -115,7 +119,7 @@ class PredictShard:
                 if scores is not None:
                     scores += ScoreSums.of(block, actual if has_target else None, residual)
                 if accumulator is not None:
-                    accumulator.add(block, prediction, residual)
+                    accumulator.add(block, numbers, categories, prediction, residual)
             if waiting:
                 writer.write(pa.concat_tables(waiting))
         except BaseException as error:
@@ -128,12 +132,34 @@ class PredictShard:
         return Part(writer.close(), accumulator.rows() if accumulator else None, scores)
 
     def _check_finite(
-        self, columns: list[NDArray[np.float64]], names: Sequence[str], batch: pa.RecordBatch, shard: Shard
+        self, columns: Sequence[Values], asked: Sequence[Input], batch: pa.RecordBatch, shard: Shard
     ) -> None:
-        for name, finite in zip(names, map(np.isfinite, columns), strict=True):
-            if not finite.all():
+        for name, values in zip([of.column for of in asked], columns, strict=False):
+            if isinstance(values, np.ndarray) and not (finite := np.isfinite(values)).all():
                 path, row = self.source.files[shard.file].path, batch.column(ROW)[int(np.argmin(finite))].as_py()
                 raise DataError(f"{path}: column {name!r} is infinite in row {row}; correct it or make it null")
+
+
+def _predictions(
+    block: Block,
+    p: int,
+    actual: NDArray[np.float64] | None,
+    prediction: NDArray[np.float64],
+    residual: NDArray[np.float64],
+) -> list[pa.Array]:
+    """Actual, prediction and residual as Arrow columns, null where they cannot be told; the first p columns are inputs.
+
+    With categories, a prediction that is no number is that of a level that the fit has not seen.
+    """
+    no_actual = np.ones(len(prediction), np.bool_) if actual is None else block.missing_in(slice(p, p + 1))
+    no_prediction = block.missing_in(slice(p))
+    by_level = any(isinstance(column, Coded) for column in block.columns[:p])
+    if by_level and (unknown := np.isnan(prediction)).any():
+        no_prediction = unknown if no_prediction is None else unknown | no_prediction
+    either = [missing for missing in (no_actual, no_prediction) if missing is not None]
+    lines = ((residual if actual is None else actual, no_actual), (prediction, no_prediction))
+    no_residual = np.logical_or.reduce(either) if either else None
+    return [to_arrow(values, pa.float64(), missing) for values, missing in (*lines, (residual, no_residual))]
 
 
 def no_target(source: Source, file: SourceFile, name: str) -> str | None:

@@ -1,11 +1,14 @@
 """Results of the second scan: of fitted rows, to compare with their sums; or of new rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.design import Design
+from gdpipe.design import Coded, Design
+from gdpipe.model import Model
+from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGrid
 from gdpipe.numerics.rows.prediction_error import error_sums
 from gdpipe.numerics.rows.probe import Probe
@@ -20,8 +23,8 @@ class RowsSpec:
     """The settings by which `RowsAgain` is gathered.
 
     Attributes:
-        design: The terms.
-        included: Indices of those whose scores are summed.
+        design: The features and their terms.
+        included: Indices of the numbers that are terms by themselves and take part in the fit.
         means: Of these, shape (p,).
         per_scale: The inverse of their scales, shape (p,).
         grids: Of the residuals' sums.
@@ -73,20 +76,43 @@ class RowsAgainAccumulator:
         self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale)
         self._probe = MomentsAccumulator(spec.probe.exponents, spec.grids.weight_exponent)
         self._density = DensityAccumulator(spec.density) if spec.density else None
-        self._account = Account.zero(len(spec.design.columns) + 1 + spec.weighted)
+        self._account = Account.zero(len(spec.design.inputs) + 1 + spec.weighted)
+        self._line = Model(spec.design, spec.probe.coef, spec.probe.intercept)
 
-    def add(self, block: Block, prediction: NDArray[np.float64], residual: NDArray[np.float64]) -> None:
-        """Add rows: features, target and perhaps weight; predictions and residuals, shape (m,), in target units."""
-        spec, columns = self._spec, block.numbers
-        p = len(spec.design.columns)
+    def add(
+        self,
+        block: Block,
+        numbers: FloatColumns,
+        categories: Sequence[Coded],
+        prediction: NDArray[np.float64],
+        residual: NDArray[np.float64],
+    ) -> None:
+        """Add rows.
+
+        Args:
+            block: The design's inputs, the target, and perhaps the weight.
+            numbers: The design's numbers, shape (m,) each.
+            categories: The design's categories.
+            prediction: Shape (m,), in target units.
+            residual: Shape (m,), in target units.
+        """
+        spec, (target, *weight) = self._spec, block.columns[len(self._spec.design.inputs) :]
+        assert isinstance(target, np.ndarray)
         used = used_rows(block, weighted=spec.weighted)
+        if categories and (unknown := np.isnan(prediction)).any():
+            # a level that no row of the first scan had: such a row is left out, so the counts differ if it was complete
+            used = ~unknown if used is None else used & ~unknown
         self._account += Account.of(block, used)
-        weights = _rows(columns[-1], used) if spec.weighted else None
-        terms = spec.design.number_values([_rows(column, used) for column in columns[:p]])
-        self._residuals.add([terms[j] for j in spec.included], _rows(residual, used), weights)
-        self._probe.add([spec.probe.values(terms, _rows(columns[p], used))], weights)
+        weights = _rows(weight[0], used) if spec.weighted else None  # type: ignore[arg-type]  # a weight is a number
+        numbers = [_rows(number, used) for number in numbers]
+        categories = categories if used is None else [coded.rows(used) for coded in categories]
+        codes = spec.design.codes(categories) if spec.grids.levels else []
+        alone = [numbers[j] for j in spec.included]
+        self._residuals.add(alone, _rows(residual, used), weights, numbers, codes)
+        line = self._line.of_values(numbers, categories)
+        self._probe.add([spec.probe.values(line, _rows(target, used))], weights)
         if self._density is not None:
-            self._density.add(*(_rows(line, used) for line in (prediction, columns[p], residual)))
+            self._density.add(*(_rows(each, used) for each in (prediction, target, residual)))
 
     def rows(self) -> RowsAgain:
         """The results of the rows so far."""

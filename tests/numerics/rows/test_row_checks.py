@@ -95,7 +95,7 @@ def test_the_probe_sees_every_sum_and_every_product() -> None:
     cross = CrossProducts.of(summed, centred=True)
     probe = Probe.of(Scaling.of(cross), [2], largest, 1.0)
     accumulator = MomentsAccumulator(probe.exponents)
-    accumulator.add([probe.values(list(columns[:-1]), columns[-1])])
+    accumulator.add([probe.values(linear.predict(columns[:-1], probe.coef, probe.intercept), columns[-1])])
 
     def refuted(sums: Moments) -> bool:
         found = LineGaps.of(accumulator.moments(), probe.unit, sums, probe.coef, probe.intercept, largest)
