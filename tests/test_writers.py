@@ -127,7 +127,7 @@ def test_a_period_of_pandas_is_no_number_whatever_was_imported(tmp_path: Path) -
         for first in ("sys", "pandas.core.arrays.arrow.extension_types")
     }
     [line] = said
-    assert line.startswith("['x', 'z'] ['left out, not numeric: p (extension")
+    assert line.startswith("['x', 'z'] ['left out, of a type that cannot be a feature: p (extension")
 
 
 def test_paths_names_and_numbers_as_pandas_and_numpy_hold_them(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """The design: the columns of a source that are read, and the terms of the regression made from them."""
 
 from gdpipe.design.coded import Coded, Values, combined
-from gdpipe.design.design import Design, Term, applied
+from gdpipe.design.design import OTHER, Design, Term, applied
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number
 from gdpipe.design.formula import ColumnKind, features_of, number_label, quoted
 
 __all__ = [
     "FUNCTIONS",
+    "OTHER",
     "PARTS",
     "Category",
     "Coded",

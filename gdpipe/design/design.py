@@ -87,11 +87,12 @@ class Design:
     def orders(self) -> dict[Key, int]:
         """The combinations of categories by whose levels rows are summed, and how many numbers are multiplied there.
 
-        0: counts alone; 1: sums of numbers and target; 2: of their products, too. That of all rows is not among them.
+        0: counts alone; 1: sums of numbers and target; 2: of their products, too. Each category alone is among them,
+        as its levels must be known; that of all rows is not.
         """
         # the target is a number as well
         parts = [*((bool(feature.numbers), self._key(feature)) for feature in self.features), (True, ())]
-        found: dict[Key, int] = {}
+        found: dict[Key, int] = {(c,): 0 for c in range(len(self.categories))}
         for number, key in parts:
             for other_number, other_key in parts:
                 union = tuple(sorted({*key, *other_key}))

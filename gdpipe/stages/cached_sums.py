@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gdpipe.filters import Filters, filter_columns, filter_groups
-from gdpipe.numerics.problem.contradictions import contradictions
+from gdpipe.numerics.problem.contradictions import contradictions, level_contradictions
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.printable import logger_named
 from gdpipe.source.files import first_line
 from gdpipe.source.scan import Shard
 from gdpipe.source.source_file import SourceFile
-from gdpipe.stages.scan.row_sums import VERSION, Sums
+from gdpipe.stages.scan.row_sums import VERSION, Sums, by_column
 from gdpipe.stages.scan.sum_shard import SumShard
 from gdpipe.stages.scanned import scanned
 from gdpipe.store.cache import Cache
@@ -44,7 +44,13 @@ class CachedSums:
             return None
         columns = self.work.columns
         try:
-            sums = Sums.from_json(entry, len(columns.features) + 1, weighted=columns.weight is not None)
+            sums = Sums.from_json(
+                entry,
+                len(columns.design.numbers) + 1,
+                weighted=columns.weight is not None,
+                n_read=len(columns.asked),
+                orders=columns.design.orders,
+            )
             for reason in self._contradictions(file, sums):
                 raise ValueError(f"no rows have such sums: {reason}")
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -69,7 +75,7 @@ class CachedSums:
         if (sums.first_missing is not None) != any(missing):
             yield "a first missing value is named where there is none, or none where there is one"
         if first := sums.first_missing:
-            in_column = dict(zip(columns.fitted, missing, strict=True)).get(first.column)
+            in_column = by_column([of.column for of in columns.asked], account.missing).get(first.column)
             if first.path != file.path or first.row >= sum(file.group_rows) or not in_column:
                 yield f"no value is missing in column {first.column!r} of {first.path}, row {first.row}"
         if not weighted and (account.zero_weight or moments.weight != account.used or math.isfinite(sums.least_weight)):
@@ -79,6 +85,7 @@ class CachedSums:
             if not all(end.is_integer() for end in ends):
                 yield f"weights from {ends[0]:g} to {ends[1]:g} are not whole"
         yield from contradictions(moments, sums.largest, sums.least_weight)
+        yield from level_contradictions(moments, sums.levels)
 
     def store(self, file: SourceFile, sums: Sums) -> None:
         """Write a file's sums to the cache.
@@ -96,6 +103,7 @@ class CachedSums:
             "file": file.fingerprint,
             "columns": [_column(file, name) for name in columns.fitted],
             "weighted": columns.weight is not None,
+            "features": columns.design.to_manifest()["design"]["features"],
             # None where all rows of the file pass: a year of monthly windows then reads every file once
             "filters": _plain(filters) if filters else None,
             # columns that the file lacks are only in alternatives that its partition values rule out

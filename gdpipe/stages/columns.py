@@ -41,6 +41,17 @@ class Columns:
         """What is read of each row for the fit: the inputs of the design, then the target and the weight."""
         return (*self.design.inputs, *(Input(name) for name in (self.target, self.weight) if name))
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The columns that are read as the numbers that they are, each once."""
+        return tuple(dict.fromkeys(of.column for of in self.asked if not (of.part or of.levels)))
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """What the dense sums are of, by name: the products of numbers, the target, and the weight."""
+        products = (":".join(factor.name for factor in factors) for factors in self.design.numbers)
+        return (*products, self.target, *([self.weight] if self.weight else []))
+
 
 def choose_columns(
     config: TrainingConfig, source: Source, cache: Cache | None = None
@@ -65,7 +76,13 @@ def choose_columns(
 
     def kind_of(name: str) -> ColumnKind:
         source.check_columns([name], "feature")
-        return source.kind_of(name)
+        kind = source.kind_of(name)
+        if kind == "other":
+            raise SchemaError(
+                f"{source.location}: column {name!r} is {source.schema.field(name).type}, which cannot be a feature; "
+                "leave it out, or write it as a number, text, boolean, date or timestamp"
+            )
+        return kind
 
     found = features_of(features, frozenset(source.schema.names), kind_of, roles)
     check_key(config.key, source)
@@ -77,8 +94,7 @@ def choose_columns(
         kind = source.schema.field(name).type
         if not is_numeric(kind):
             raise SchemaError(
-                f"{source.location}: {role} column {name!r} is {kind}; the {role} must be a number (write categories as "
-                "0 and 1)"
+                f"{source.location}: {role} column {name!r} is {kind}; a {role} must be a number: write it as one"
             )
     if ROW in columns.fitted:
         raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
@@ -126,7 +142,7 @@ def _all_usable(config: TrainingConfig, source: Source, cache: Cache | None) -> 
     if dates:
         parts = ", ".join(f"{part}({quoted(dates[0])})" for part in ("days", "month", "weekday"))
         notices.append(
-            f"left out, dates and timestamps, of which features name a part such as {parts}: {', '.join(dates)}"
+            f"left out, dates and timestamps, of which features name parts such as {parts}: {', '.join(dates)}"
         )
     return tuple(name for name in features if name not in many), tuple(notices)
 

@@ -1,6 +1,7 @@
 """Ingest: from Parquet files to exact sums."""
 
 import dataclasses
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -9,18 +10,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
+from gdpipe.design import Number
 from gdpipe.engine import worker_count
 from gdpipe.errors import DataError
-from gdpipe.numerics.problem.covariance import LARGEST_SCALE, LARGEST_VALUE, CrossProducts, square_root
+from gdpipe.numerics.problem.covariance import LARGEST_SCALE, CrossProducts, square_root
 from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
+from gdpipe.numerics.sums.level_index import TooManyLevels
+from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
 from gdpipe.printable import logger_named
 from gdpipe.source.budget import Budget
 from gdpipe.source.listing import notices_of
 from gdpipe.source.scan import Shard, budget_for, shards
 from gdpipe.source.source import Source
+from gdpipe.stages.bounds import bounds_of
 from gdpipe.stages.cached_sums import sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
+from gdpipe.stages.levels import Terms, crowded, overflowing
 from gdpipe.stages.previous import Start
 from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.scan.row_sums import Account, Sums, by_column
@@ -45,17 +51,18 @@ class Ingested:
         columns: The columns by their role.
         shards: The row groups that are worked on together.
         budget: The part of the source that a process may have in memory.
-        largest: Largest magnitude of each of `columns.fitted` in the rows used, shape (k,).
+        largest: Largest magnitude of each of `columns.summed` in the rows used, shape (k,).
         least_weight: The least positive weight used; 1 where rows are unweighted.
         whole_weights: Whether every weight is an integer, and so can be a number of repeated rows.
-        moments: Sums over the rows used.
+        moments: Sums over the rows used, of terms and target.
         rows: Counts of rows read, used and left out.
         notices: Notices for the user, one line each.
         scanned: Rows that passed the filters in each file that was read, by index; sums of other files were cached.
         predicted: Indices of the files whose rows are to be predicted.
-        to_predict: Sums over the rows of these files.
-        unpredicted: Sums over the rows used of all other files.
+        to_predict: Sums over the rows of these files, of terms and target.
+        unpredicted: Sums over the rows used of all other files, of terms and target.
         start: The previous run and the source, as the run found them.
+        levels: Sums over the rows used by the levels of each category, and of the combinations that the terms need.
     """
 
     source: Source
@@ -73,6 +80,7 @@ class Ingested:
     to_predict: Sums
     unpredicted: Moments | Float64Moments
     start: Start
+    levels: Mapping[Key, LevelSums]
 
     def sums_of(self, file: int) -> str | None:
         """The origin of a file's sums: `read`, or `kept` (from the cache); None where filters rule out all rows."""
@@ -96,27 +104,23 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     source = start.take_source()
     columns, notices = choose_columns(config, source, Cache(place_at(config.output)) if keep else None)
     notices += notices_of(source.passed_over)
-    few = len(columns.features) <= EXACT_FEATURES
+    few = len(columns.design.numbers) <= EXACT_FEATURES
     exact = few if config.arithmetic == "auto" else config.arithmetic == "exact"
+    exact = exact or bool(columns.design.categories)  # sums by level are
     cache = Cache(place_at(config.output)) if keep and exact else None
-    bound = source.largest(columns.fitted, cache)
+    bound = source.largest(columns.measured, cache)
     parts = tuple(shards(source, len(columns.fitted)))
     workers = worker_count(executor, config.workers)
     budget = budget_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, workers)
-    work = SumShard(source, columns, budget, np.minimum(bound, LARGEST_VALUE), exact)
+    largest = bounds_of(columns, dict(zip(columns.measured, bound.tolist(), strict=True)))
+    work = SumShard(source, columns, budget, largest, exact)
     check_usable(work, bound)
     if config.weight and not exact:
-        _check_products(columns, source, bound)
+        _check_products(columns, source, largest)
     predicted = files_to_predict(config, source, start)
     gathering = _Gathering(parts, cache, predicted, executor)
-    sums = gathering.total(work)
-    counts = sums.account
-    # features that are null in every row; an error follows where the user named them
-    empty = [j for j in range(len(columns.features)) if counts.missing[j] == counts.read > 0]
-    if empty and config.features is None:
-        notices += (f"left out, null in every row: {', '.join(columns.features[j] for j in empty)}",)
-        work = work.without(empty)
-        columns, sums = work.columns, gathering.total(work)
+    work, sums, left_out = _gathered(config, work, gathering)
+    columns, notices = work.columns, notices + left_out
     _check(config, columns, source, sums)
     if exact and _is_coarse(work, sums):
         # rows that are left out, by filters or for a null, have far larger values than those that are used
@@ -125,6 +129,15 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     if config.weight:
         notices += _check_weights(config.weight, source, sums)
     notices += _notices_of_rounding(columns, source, sums.largest)
+    terms = Terms.of(config, columns.design, sums.levels, source.location)
+    columns = dataclasses.replace(columns, design=terms.design)
+    if terms.single:
+        notices += (f"without a term, as there is one level: {', '.join(terms.single)}",)
+    if config.weight and exact and not terms.exact:
+        _check_products(columns, source, sums.largest)
+    of_terms, to_predict, unpredicted = (
+        terms.over_terms(part) for part in (sums, gathering.cells[True], gathering.cells[False])
+    )
     if budget.needed > config.memory_bytes:
         needed = f"{budget.needed / 2**20:,.0f} MiB"
         notices += (f"memory={config.memory!r} is less than one read of so many columns takes, {needed}",)
@@ -138,14 +151,15 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         sums.largest,
         sums.least_weight if config.weight else 1.0,
         sums.whole_weights,
-        sums.moments,
+        of_terms.moments,
         sums.account,
         notices,
         gathering.scanned,
         gathering.predicted,
-        gathering.cells[True],
-        gathering.cells[False].moments,
+        to_predict,
+        unpredicted.moments,
         start,
+        of_terms.levels,
     )
 
 
@@ -175,6 +189,39 @@ class _Gathering:
         return self.cells[True] + self.cells[False]
 
 
+def _gathered(config: TrainingConfig, work: SumShard, gathering: _Gathering) -> tuple[SumShard, Sums, tuple[str, ...]]:
+    """The sums, without columns that nobody named and that cannot be used, and notices about these."""
+    notices: tuple[str, ...] = ()
+    while True:
+        reasons: dict[str, str] = {}
+        design, asked = work.columns.design, work.columns.asked
+        try:
+            sums = gathering.total(work)
+        except TooManyLevels as many:
+            reasons = overflowing(design, many)
+            if config.features is not None:
+                found = "; ".join(f"{column!r} has {reason}" for column, reason in reasons.items())
+                raise DataError(
+                    f"{work.source.location}: features: {found}, and rows cannot be summed by so many; "
+                    "leave the column out, or make it coarser"
+                ) from many
+        else:
+            if config.features is not None:
+                return work, sums, notices  # an error follows where a column that the user named cannot be used
+            missing = by_column([of.column for of in asked], sums.account.missing)
+            empty = [name for name in design.columns if missing.get(name) == sums.account.read > 0]
+            if empty:
+                notices += (f"left out, null in every row: {', '.join(empty)}",)
+                work = work.without(empty)
+                continue
+            reasons = crowded(design, sums.levels)
+        if not reasons:
+            return work, sums, notices
+        named = ", ".join(f"{column} ({reason})" for column, reason in reasons.items())
+        notices += (f"left out, too many levels for a category that is not named in features: {named}",)
+        work = work.without(reasons)
+
+
 def _is_coarse(work: SumShard, sums: Sums) -> bool:
     """Whether the grid, made for the largest values of all rows, is too coarse for the rows used."""
     wanted = grid_exponents(sums.largest)
@@ -197,13 +244,13 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: Sums)
         raise DataError(f"{source.location}: {found}")
     if config.null_policy == "fail" and sums.first_missing is not None:
         first = sums.first_missing
-        count = by_column(columns.fitted, sums.account.missing)[first.column]
+        count = by_column([of.column for of in columns.asked], sums.account.missing)[first.column]
         raise DataError(
             f"{first.path}: column {first.column!r} is null or NaN in {count:,} rows, first in row {first.row}; "
             "null_policy='drop' leaves such rows out"
         )
     if not sums.moments.n_samples:
-        missing = by_column(columns.fitted, sums.account.missing)
+        missing = by_column([of.column for of in columns.asked], sums.account.missing)
         gaps = ", ".join(f"{name} {count:,}" for name, count in missing.items())
         reason = (
             f"all weights are zero or rows incomplete ({gaps or 'no nulls'})" if columns.weight else f"null in: {gaps}"
@@ -216,7 +263,7 @@ def _check_products(columns: Columns, source: Source, largest: NDArray[np.float6
     weight = float(largest[-1])
     for j in beyond_float64(largest[:-1], weight) if weight else ():
         raise DataError(
-            f"{source.location}: column {columns.fitted[j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
+            f"{source.location}: column {columns.summed[j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
             "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
         )
 
@@ -235,9 +282,16 @@ def _check_weights(name: str, source: Source, sums: Sums) -> tuple[str, ...]:
 
 
 def _notices_of_rounding(columns: Columns, source: Source, largest: NDArray[np.float64]) -> tuple[str, ...]:
+    plain = [factors[0].input.column if _is_column(factors) else None for factors in columns.design.numbers]
+    names = [*plain, columns.target, *([columns.weight] if columns.weight else [])]
     beyond = [
         name
-        for name, size in zip(columns.fitted, largest.tolist(), strict=True)
-        if size > 2**53 and pa.types.is_integer(source.schema.field(name).type)
+        for name, size in zip(names, largest.tolist(), strict=True)
+        if name and size > 2**53 and pa.types.is_integer(source.schema.field(name).type)
     ]
     return (f"integers beyond 2^53 are rounded to float64: {', '.join(beyond)}",) if beyond else ()
+
+
+def _is_column(factors: tuple[Number, ...]) -> bool:
+    """Whether a product of numbers is a column as it is."""
+    return len(factors) == 1 and not (factors[0].functions or factors[0].input.part)

@@ -1,13 +1,14 @@
 """Conditions that the exact sums of any rows satisfy, to check sums that come from a file."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.sums.digits import MAX_BITS
+from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments
 
 
@@ -57,3 +58,37 @@ def contradictions(moments: Moments, largest: NDArray[np.float64], least_weight:
     if beyond.any():
         i, j = np.argwhere(beyond)[0].tolist()
         yield f"covariance of columns {i + 1} and {j + 1} is larger than their variances allow"
+
+
+def level_contradictions(moments: Moments, levels: Mapping[Key, LevelSums]) -> Iterator[str]:
+    """Reasons why no rows with these sums can have these by level; empty where some rows may.
+
+    Args:
+        moments: The sums of all rows.
+        levels: Those by level; each category that is in a combination is there alone, too.
+    """
+    for key, sums in levels.items():
+        found = (sums.n_samples.sum(), sums.weight.sum(), sums.sums.sum(axis=0), sums.products.sum(axis=0))
+        expected = (moments.n_samples, moments.weight, moments.sums, moments.products)
+        if any(np.size(a) and np.any(a != b) for a, b in zip(found, expected, strict=True)):
+            yield f"sums by level of {key} do not add up to those of all rows"
+        if (sums.n_samples < 1).any() or (sums.weight < 0).any():
+            yield f"a level of {key} has no row, or a negative weight"
+        if (
+            not moments.weight_exponent
+            and (sums.weight != sums.n_samples).any()
+            and moments.weight == moments.n_samples
+        ):
+            yield f"rows without weights of a level of {key} have one"
+        squares = sums.products.diagonal(axis1=1, axis2=2) * sums.weight[:, None]
+        if squares.size and (squares < sums.sums * sums.sums).any():
+            yield f"a variance in a level of {key} is negative"
+        for place, category in enumerate(key) if len(key) > 1 else ():
+            margin: dict[str, tuple[int, int]] = {}
+            for labels, n, weight in zip(sums.labels, sums.n_samples.tolist(), sums.weight.tolist(), strict=True):
+                rows, weights = margin.get(labels[place], (0, 0))
+                margin[labels[place]] = rows + n, weights + weight
+            alone = levels[(category,)]
+            counts = zip(alone.n_samples.tolist(), alone.weight.tolist(), strict=True)
+            if margin != dict(zip((label for (label,) in alone.labels), counts, strict=True)):
+                yield f"levels of {key} do not add up to those of {(category,)}"

@@ -33,7 +33,7 @@ def blocks_by_cell(
         columns, weights, cells = _taken(columns, order), None if weights is None else weights[order], cells[order]
     for start in range(0, len(columns[0]), size):
         rows = slice(start, start + size)
-        stretches = _stretches(cells[rows]) if isinstance(cells, np.ndarray) else [(cells, slice(None))]
+        stretches = stretches_of(cells[rows]) if isinstance(cells, np.ndarray) else [(cells, slice(None))]
         yield _taken(columns, rows), None if weights is None else weights[rows], stretches
 
 
@@ -41,6 +41,7 @@ def _taken(columns: FloatColumns, rows: slice | NDArray[np.intp]) -> FloatColumn
     return columns[:, rows] if isinstance(columns, np.ndarray) else [column[rows] for column in columns]
 
 
-def _stretches(cells: NDArray[np.int64]) -> Stretches:
+def stretches_of(cells: NDArray[np.int64]) -> Stretches:
+    """The stretches of equal cells among rows that are sorted by cell."""
     ends = [0, *(np.flatnonzero(np.diff(cells)) + 1).tolist(), len(cells)]
     return [(int(cells[start]), slice(start, stop)) for start, stop in itertools.pairwise(ends)]

@@ -118,11 +118,11 @@ def weighted_lines(
     return weighted
 
 
-def compose(digits: NDArray[np.generic]) -> NDArray[np.object_]:
-    """Σ digits[d]·2^(21·d) over the first axis, in Python integers."""
+def compose(digits: NDArray[np.generic], bits: int = DIGIT_BITS) -> NDArray[np.object_]:
+    """Σ digits[d]·2^(bits·d) over the first axis, in Python integers."""
     total: NDArray[np.object_] = digits[-1].astype(object)
     for digit in digits[-2::-1]:
-        total = total * 2**DIGIT_BITS + digit.astype(object)
+        total = total * 2**bits + digit.astype(object)
     return total
 
 
@@ -190,8 +190,8 @@ class DigitSums:
 
 def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.int64]:
     """Sums over rows of the products of each two lines of digits; lines of zeros are left out."""
-    columns = _used(right)
-    rows = columns if left is right else _used(left)
+    columns = used_lines(right)
+    rows = columns if left is right else used_lines(left)
     if len(rows) == len(left) and len(columns) == len(right):
         return (left @ right.T).astype(np.int64)  # the same array twice lets BLAS do half the work
     products = np.zeros((len(left), len(right)), np.int64)
@@ -200,7 +200,7 @@ def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[
     return products
 
 
-def _used(lines: NDArray[np.float64]) -> NDArray[np.intp]:
+def used_lines(lines: NDArray[np.float64]) -> NDArray[np.intp]:
     """Indices of the lines that are not all zero: integers and short decimals leave whole digits empty."""
     used: NDArray[np.bool_] = lines[:, 0] != 0  # for most lines the first value tells
     if not used.all():

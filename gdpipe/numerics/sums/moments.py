@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.sums.cells import Cells, Weights, blocks_by_cell
 from gdpipe.numerics.sums.digits import BLOCK_ROWS, MAX_BITS, DigitSums, GridOverflow, Scratch, weighted_lines
+from gdpipe.numerics.sums.level_accumulator import LevelRows
 
 
 def grid_exponents(largest: NDArray[np.float64], every: int = 10) -> NDArray[np.int64]:
@@ -143,17 +144,23 @@ class MomentsAccumulator:
         )
         self._totals: defaultdict[int, DigitSums] = defaultdict(new)
 
-    def add(self, columns: FloatColumns, weights: Weights = None, cells: Cells = 0) -> None:
+    def add(
+        self, columns: FloatColumns, weights: Weights = None, cells: Cells = 0, levels: LevelRows | None = None
+    ) -> None:
         """Add rows.
 
         Args:
             columns: k of shape (m,), or one array of shape (k, m); finite.
             weights: Shape (m,), finite and > 0; given exactly when the accumulator was made for weights.
             cells: The cell of all rows, or of each, shape (m,).
+            levels: The levels of the rows, whose sums are gathered as well; for rows of one cell.
 
         Raises:
             GridOverflow: A value is larger than the grid was made for. The accumulator is then spoilt.
         """
+        # rows of several cells would be sorted by cell, and sums by level keep all digits
+        assert levels is None or (isinstance(cells, int) and not self._lowest_digit)
+        start = 0
         for block, of_block, stretches in blocks_by_cell(columns, weights, cells, BLOCK_ROWS):
             lines = self._scratch.split(block, self._exponents)
             weighted = None
@@ -161,6 +168,9 @@ class MomentsAccumulator:
                 weighted = weighted_lines(self._weight_digits(of_block), lines, self._lowest_digit)
             for cell, rows in stretches:
                 self._totals[cell].add(lines[:, rows], None if weighted is None else weighted[:, rows])
+            if levels is not None:
+                levels.add(slice(start, start + BLOCK_ROWS), lines, weighted)
+            start += BLOCK_ROWS
 
     @property
     def cells(self) -> tuple[int, ...]:

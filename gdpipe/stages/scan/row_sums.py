@@ -1,19 +1,21 @@
 """Sums of some rows, and an account of them; both as JSON for the cache, too."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.source.columns import Block
+from gdpipe.stages.scan.levels_json import integers, levels_from_json, levels_to_json
 
 # the version of a cache entry: it changes when a number in the entry means something else
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Account:
         read: Rows that passed the filters.
         used: Complete rows of positive weight.
         zero_weight: Complete rows of weight 0.
-        missing: By column, rows in which it is null or NaN, shape (k,).
+        missing: By what is read (`Columns.asked`), rows in which it is null or NaN, shape (k,).
     """
 
     read: int
@@ -96,7 +98,8 @@ class Sums:
         least_weight: The smallest positive weight used; infinite where there is none.
         whole_weights: Whether every weight used is an integer.
         first_missing: Where a value is missing first.
-        largest: Of each column, the largest magnitude in the rows used, shape (k,).
+        largest: Of each column of `moments` and of the weights, the largest magnitude in the rows used, shape (k,).
+        levels: Over the rows used, by the levels of each key of the design's `orders`.
     """
 
     moments: Moments | Float64Moments
@@ -105,6 +108,7 @@ class Sums:
     whole_weights: bool
     first_missing: Position | None
     largest: NDArray[np.float64]
+    levels: Mapping[Key, LevelSums] = field(default_factory=dict)
 
     def __add__(self, other: "Sums") -> "Sums":
         places = [place for place in (self.first_missing, other.first_missing) if place is not None]
@@ -115,13 +119,19 @@ class Sums:
             self.whole_weights and other.whole_weights,
             min(places, key=lambda place: (place.path, place.row), default=None),
             np.maximum(self.largest, other.largest),
+            {key: sums + other.levels[key] for key, sums in self.levels.items()},
         )
 
     def __sub__(self, part: "Sums") -> "Sums":
         """The rows without a part of them: sums and counts are exact, the other attributes stay as bounds."""
         assert isinstance(self.moments, Moments)  # rounded sums have no exact difference
         assert isinstance(part.moments, Moments)
-        return replace(self, moments=self.moments - part.moments, account=self.account - part.account)
+        return replace(
+            self,
+            moments=self.moments - part.moments,
+            account=self.account - part.account,
+            levels={key: sums - part.levels[key] for key, sums in self.levels.items()},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Exact sums as JSON holds them: integers, lists in the order of the columns, triangles row by row."""
@@ -141,40 +151,52 @@ class Sums:
             "weight": moments.weight,
             "sums": moments.sums.tolist(),
             "products": moments.products[np.triu_indices(len(moments.sums))].tolist(),
+            "levels": levels_to_json(self.levels),
         }
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any], n_columns: int, *, weighted: bool) -> "Sums":
-        """The sums that `to_json` wrote, of `n_columns` columns besides the weight.
+    def from_json(
+        cls,
+        entry: dict[str, Any],
+        n_columns: int,
+        *,
+        weighted: bool,
+        n_read: int | None = None,
+        orders: Mapping[Key, int] | None = None,
+    ) -> "Sums":
+        """The sums that `to_json` wrote.
+
+        Args:
+            entry: What it wrote.
+            n_columns: The number of columns of `moments`.
+            weighted: Whether there is a weight.
+            n_read: The number of columns that are read; as many as there are numbers to count if not given.
+            orders: The keys of the sums by level, and the order of each.
 
         Raises:
             ArithmeticError, LookupError, TypeError, ValueError: It is of other columns, or damaged.
         """
         k, n_counted = n_columns, n_columns + weighted
         products, upper = np.full((k, k), 0, object), np.triu_indices(k)
-        products[upper] = products.T[upper] = _integers(entry["products"], len(upper[0]))
-        weight, weight_exponent = _integers([entry["weight"], entry["weight_exponent"]], 2)
+        products[upper] = products.T[upper] = integers(entry["products"], len(upper[0]))
+        weight, weight_exponent = integers([entry["weight"], entry["weight_exponent"]], 2)
         used, first, least = _count(entry["used"]), entry["first_missing"], entry["least_weight"]
         largest = np.array([float(size) for size in entry["largest"]])
         if len(largest) != n_counted:
             raise ValueError(f"{len(largest)} largest magnitudes of {n_counted} columns")
-        missing = np.array([_count(rows) for rows in _integers(entry["missing"], n_counted)], np.int64)
-        sums, exponents = np.array(_integers(entry["sums"], k), object), _integers(entry["exponents"], k)
+        n_read = n_counted if n_read is None else n_read
+        missing = np.array([_count(rows) for rows in integers(entry["missing"], n_read)], np.int64)
+        sums = np.array(integers(entry["sums"], k), object)
+        exponents = np.array(integers(entry["exponents"], k), np.int64)
         return cls(
-            Moments(used, weight, sums, products, np.array(exponents, np.int64), weight_exponent),
+            Moments(used, weight, sums, products, exponents, weight_exponent),
             Account(_count(entry["read"]), used, _count(entry["zero_weight"]), missing),
             math.inf if least is None else float(least),
             bool(entry["whole_weights"]),
             Position(str(first["path"]), _count(first["row"]), str(first["column"])) if first else None,
             largest,
+            levels_from_json(entry["levels"], orders or {}, exponents, weight_exponent),
         )
-
-
-def _integers(values: Any, count: int) -> list[int]:
-    """A list of so many integers as JSON has them: 1.5, 1.0 and true are none."""
-    if not isinstance(values, list) or len(values) != count or any(type(value) is not int for value in values):
-        raise ValueError(f"no list of {count} integers where one must be")
-    return values
 
 
 def _count(value: object) -> int:

@@ -1,18 +1,20 @@
 """The first scan's work on a shard: from rows to sums."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.design import Input
+from gdpipe.design import Coded, Input, Values
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
+from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
+from gdpipe.numerics.sums.levels import LevelSums
 from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
 from gdpipe.source.budget import Budget
 from gdpipe.source.columns import Block, read_columns
@@ -26,7 +28,15 @@ from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SumShard:
-    """The work on a shard: a pure function of its description, so that repeating it changes nothing."""
+    """The work on a shard: a pure function of its description, so that repeating it changes nothing.
+
+    Attributes:
+        source: The files.
+        columns: The columns by their role.
+        budget: What a process may have in memory.
+        largest: A bound on each of `columns.summed`.
+        exact: Whether sums are exact; they are always where there are categories.
+    """
 
     source: Source
     columns: Columns
@@ -38,61 +48,99 @@ class SumShard:
         """The sums of a shard's rows by cell: all of them are in that of their file.
 
         Raises:
-            DataError: A weight is negative, or a value beyond what the footers announce.
+            DataError: A weight is negative, a value beyond what the footers announce, or a function of it not defined.
+            TooManyLevels: A category, or a combination of some, has too many levels to sum by them.
         """
-        names, weighted = self.columns.fitted, self.columns.weight is not None
+        design, asked, weighted = self.columns.design, self.columns.asked, self.columns.weight is not None
         accumulator, found = self._accumulator(), self.nothing()
+        levels = LevelAccumulators(design.orders, self.exponents[: self._k], self._weight_exponent)
         account, largest, first_missing = found.account, found.largest, None
         least_weight, whole_weights = found.least_weight, True
         file = self.source.files[shard.file]
-        for batch in read(self.source, shard, self.columns.asked, self.budget):
-            block = read_columns(batch, self.columns.asked)
-            check_defined(self.columns.design, block, batch, file.path)
+        for batch in read(self.source, shard, asked, self.budget):
+            try:
+                block = read_columns(batch, asked)
+            except DataError as error:
+                raise DataError(f"{file.path}: {error}") from error
+            check_defined(design, block, batch, file.path)
             if first_missing is None and block.missing is not None:
                 at, column = np.argwhere(block.missing.T)[0].tolist()
-                first_missing = Position(file.path, _row(batch, at), names[column])
+                first_missing = Position(file.path, _row(batch, at), asked[column].column)
             used = used_rows(block, weighted=weighted)
-            columns = block.numbers if used is None else [column[used] for column in block.numbers]
+            inputs = [values_of(column, used) for column in block.columns]
             account += Account.of(block, used)
-            largest = np.maximum(largest, [_largest(column) for column in columns])
+            values = [*design.number_values(inputs[: len(design.inputs)]), *_numbers(inputs[len(design.inputs) :])]
+            largest = np.maximum(largest, [_largest(column) for column in values])
             weights = None
             if weighted:
                 self._check_weights(block, batch, file.path)
-                *columns, weights = columns
+                *values, weights = values
                 least_weight = min(least_weight, float(weights.min(initial=math.inf)))
                 whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
             try:
-                accumulator.add([*self.columns.design.number_values(columns[:-1]), columns[-1]], weights)
+                if isinstance(accumulator, Float64Accumulator):
+                    accumulator.add(values, weights)
+                else:
+                    categories = design.category_values(inputs[: len(design.inputs)])
+                    rows = levels.rows([(each.labels, each.codes) for each in categories]) if categories else None
+                    accumulator.add(values, weights, levels=rows)
             except GridOverflow as overflow:
-                j = overflow.column
-                raise DataError(
-                    f"{file.path}: column {names[j]!r} holds values beyond {self.largest[j]:g}, the largest "
-                    "that the footers announce; the file's statistics are wrong, write it again"
-                ) from overflow
+                raise DataError(f"{file.path}: {self._beyond(overflow.column)}") from overflow
         moments = accumulator.moments()
-        return {shard.file: Sums(moments, account, least_weight, whole_weights, first_missing, largest)}
+        sums = Sums(moments, account, least_weight, whole_weights, first_missing, largest, levels.sums())
+        return {shard.file: sums}
 
     def nothing(self) -> Sums:
         """The sums of no shard at all."""
-        k = len(self.columns.fitted)
-        return Sums(self._accumulator().moments(), Account.zero(k), math.inf, True, None, np.zeros(k))
+        orders, exponents = self.columns.design.orders, self.exponents[: self._k]
+        return Sums(
+            self._accumulator().moments(),
+            Account.zero(len(self.columns.asked)),
+            math.inf,
+            True,
+            None,
+            np.zeros(len(self.columns.summed)),
+            {key: LevelSums.zero(order, exponents, self._weight_exponent or 0) for key, order in orders.items()},
+        )
 
-    def without(self, features: Sequence[int]) -> "SumShard":
-        """The work without some features, given by index."""
-        left = self.columns.design.without([self.columns.features[j] for j in features])
-        largest = np.delete(self.largest, features)
+    def without(self, source_columns: Collection[str]) -> "SumShard":
+        """The work without the features that are made from some of the columns."""
+        design = self.columns.design
+        left = design.without(source_columns)
+        kept = [design.numbers.index(factors) for factors in left.numbers]
+        largest = np.concatenate([self.largest[kept], self.largest[len(design.numbers) :]])
         return replace(self, columns=replace(self.columns, design=left), largest=largest)
 
     @property
     def exponents(self) -> NDArray[np.int64]:
-        """The grid of `columns.fitted`."""
+        """The grid of `columns.summed`."""
         return grid_exponents(self.largest)
 
+    @property
+    def _k(self) -> int:
+        return len(self.columns.design.numbers) + 1
+
+    @property
+    def _weight_exponent(self) -> int | None:
+        return int(self.exponents[-1]) if self.columns.weight else None
+
+    def _beyond(self, j: int) -> str:
+        name, largest = self.columns.summed[j], self.largest[j]
+        numbers = self.columns.design.numbers
+        dates = [factor.input.column for factor in numbers[j] if factor.input.part] if j < len(numbers) else []
+        if dates:
+            return (
+                f"{name} is beyond {largest:g}, as {dates[0]!r} has years beyond 9999; correct them, or make them null"
+            )
+        return (
+            f"column {name!r} holds values beyond {largest:g}, the largest that the footers announce; the file's "
+            "statistics are wrong, write it again"
+        )
+
     def _accumulator(self) -> MomentsAccumulator | Float64Accumulator:
-        k = len(self.columns.design.terms) + 1
         if not self.exact:
-            return Float64Accumulator(k)
-        return MomentsAccumulator(self.exponents[:k], int(self.exponents[k]) if self.columns.weight else None)
+            return Float64Accumulator(self._k)
+        return MomentsAccumulator(self.exponents[: self._k], self._weight_exponent)
 
     def _check_weights(self, block: Block, batch: pa.RecordBatch, path: str) -> None:
         weights, complete = block.numbers[-1], block.complete
@@ -108,14 +156,14 @@ class SumShard:
 def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
     """See that no row that passes the filters holds an infinity, or a number whose square overflows.
 
-    Rows are read where `bound`, which the footers give for each of `columns.fitted`, announces such a value: they may
+    Rows are read where `bound`, which the footers give for each of `columns.measured`, announces such a value: they may
     be those that the filters leave out.
 
     Raises:
         DataError: One does.
     """
     source = work.source
-    for name in [n for n, size in zip(work.columns.fitted, bound.tolist(), strict=True) if not size <= LARGEST_VALUE]:
+    for name in [n for n, size in zip(work.columns.measured, bound.tolist(), strict=True) if not size <= LARGEST_VALUE]:
         for f, file in enumerate(source.files):
             if not file.wanted_groups or largest_in_file(source.opened, file, [name], None)[0] <= LARGEST_VALUE:
                 continue
@@ -130,6 +178,15 @@ def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
                         f"{file.path}: column {name!r} is {what} in row {_row(batch, at)}; correct it, make it null, "
                         "or leave it out by filters"
                     )
+
+
+def values_of(column: Values, rows: NDArray[np.bool_] | None) -> Values:
+    """A column's values in some of the rows; None takes all."""
+    return column if rows is None else column.rows(rows) if isinstance(column, Coded) else column[rows]
+
+
+def _numbers(columns: Sequence[Values]) -> list[NDArray[np.float64]]:
+    return [column for column in columns if isinstance(column, np.ndarray)]
 
 
 def _largest(column: NDArray[np.float64]) -> float:

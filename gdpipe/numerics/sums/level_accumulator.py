@@ -1,0 +1,207 @@
+"""Exact sums by level, gathered from the digits that the sums over all rows are made of."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.sums.cells import stretches_of
+from gdpipe.numerics.sums.digits import BLOCK_ROWS, DIGIT_BITS, DIGITS, ROWS_BEFORE_FOLD, DigitSums, compose, used_lines
+from gdpipe.numerics.sums.level_index import LevelCodes, LevelIndex
+from gdpipe.numerics.sums.levels import Key, LevelSums
+
+# two digits are summed as one number of at most 2^41 + 2^20 (with weights; else 2^41), and so many of those stay within
+# 2^53: one row less than a block has, which only matters where all of them have one level
+JOINED = 2
+ROWS_OF_A_LEVEL = BLOCK_ROWS - 1
+
+
+class LevelAccumulators:
+    """Gathers the `LevelSums` of rows that arrive block by block, by several keys. One thread's; not to be shared.
+
+    `MomentsAccumulator.add` feeds it, as both need the same digits.
+
+    Args:
+        orders: The keys, and the order of the sums of each.
+        exponents: The grid, shape (k,), as that of `MomentsAccumulator`.
+        weight_exponent: The weights' grid, or None where rows are unweighted.
+    """
+
+    def __init__(
+        self, orders: Mapping[Key, int], exponents: NDArray[np.int64], weight_exponent: int | None = None
+    ) -> None:
+        self._exponents = exponents
+        self._weight_exponent = weight_exponent
+        self._orders = dict(orders)
+        self._index = LevelIndex(orders)
+        k, weighted = len(exponents), weight_exponent is not None
+        self._totals = {
+            key: _Products(k, weighted=weighted) if order == 2 else _Sums(k * order, weighted=weighted)
+            for key, order in orders.items()
+        }
+
+    def rows(self, categories: Sequence[LevelCodes]) -> "LevelRows":
+        """The levels of some rows, for `MomentsAccumulator.add`.
+
+        Args:
+            categories: The categories that keys refer to, in these rows.
+        """
+        return LevelRows(self, self._index.codes(categories))
+
+    def add(
+        self, codes: Mapping[Key, NDArray[np.intp]], lines: NDArray[np.float64], weighted: NDArray[np.float64] | None
+    ) -> None:
+        """Add a block of rows: their levels by key, shape (m,), and digits, as for `DigitSums.add`."""
+        joined = _joined(lines, weighted) if 1 in self._orders.values() else None
+        weights = None if weighted is None else weighted[-DIGITS:]
+        for key, of_rows in codes.items():
+            total, size = self._totals[key], self._index.size(key)
+            if isinstance(total, _Products):
+                total.add(of_rows, lines, weighted)
+            else:
+                total.add(of_rows, size, joined if self._orders[key] else None, weights)
+
+    def sums(self) -> dict[Key, LevelSums]:
+        """The sums so far."""
+        return {key: self._sums_of(key) for key in self._orders}
+
+    def _sums_of(self, key: Key) -> LevelSums:
+        labels, total = self._index.labels(key), self._totals[key]
+        levels = sorted(total.levels(), key=lambda level: labels[level])
+        n_samples, weight, sums, products = total.sums(levels)
+        return LevelSums(
+            tuple(labels[level] for level in levels),
+            n_samples,
+            weight,
+            sums,
+            products,
+            self._exponents,
+            self._weight_exponent or 0,
+        )
+
+
+class LevelRows:
+    """The levels of some rows, by key, on their way to their sums."""
+
+    def __init__(self, into: LevelAccumulators, codes: Mapping[Key, NDArray[np.intp]]) -> None:
+        self._into = into
+        self._codes = codes
+
+    def add(self, rows: slice, lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) -> None:
+        """Add some of the rows: their digits, as for `DigitSums.add`."""
+        self._into.add({key: codes[rows] for key, codes in self._codes.items()}, lines, weighted)
+
+
+_Arrays = tuple[NDArray[np.int64], NDArray[np.object_], NDArray[np.object_], NDArray[np.object_]]
+
+
+class _Sums:
+    """Counts, weights, and sums of k columns, in int64: a line for each digit of weights, and each pair of digits of z.
+
+    Sums of pairs would overflow after 2^22 rows: in time they are carried to the next pair, and from the last to one
+    more line, which has room for 2^41 rows.
+    """
+
+    def __init__(self, k: int, *, weighted: bool) -> None:
+        self._k = k
+        self._n_samples = np.zeros(0, np.int64)
+        self._weight = np.zeros((DIGITS if weighted else 0, 0), np.int64)
+        self._sums = np.zeros((((DIGITS if weighted else JOINED) + 1) * k, 0), np.int64)
+        self._gathered = 0
+
+    def add(
+        self,
+        codes: NDArray[np.intp],
+        size: int,
+        joined: NDArray[np.float64] | None,
+        weights: NDArray[np.float64] | None,
+    ) -> None:
+        if size > len(self._n_samples):
+            more = max(size, 2 * len(self._n_samples)) - len(self._n_samples)
+            self._n_samples = np.pad(self._n_samples, (0, more))
+            self._weight, self._sums = (np.pad(array, ((0, 0), (0, more))) for array in (self._weight, self._sums))
+        m = len(codes)
+        if size > m:
+            np.add.at(self._n_samples, codes, 1)
+        else:
+            self._n_samples[:size] += np.bincount(codes, minlength=size)
+        for total, line in zip(self._weight, () if weights is None else weights, strict=True):
+            _add_by_level(total, codes, line, size)
+        if joined is None:
+            return
+        if self._gathered + m > ROWS_BEFORE_FOLD:
+            self._carry()
+        self._gathered += m
+        # one level has all rows: see ROWS_OF_A_LEVEL
+        cut = m // 2 if m > ROWS_OF_A_LEVEL and (codes == codes[0]).all() else m
+        for at in used_lines(joined).tolist():
+            _add_by_level(self._sums[at], codes[:cut], joined[at, :cut], size)
+            if cut < m:
+                _add_by_level(self._sums[at], codes[cut:], joined[at, cut:], size)
+
+    def _carry(self) -> None:
+        pairs = self._sums.reshape(-1, self._k, self._sums.shape[1])
+        for pair in range(len(pairs) - 1):
+            carried = pairs[pair] >> JOINED * DIGIT_BITS
+            pairs[pair] -= carried << JOINED * DIGIT_BITS
+            pairs[pair + 1] += carried
+        self._gathered = 0
+
+    def levels(self) -> list[int]:
+        found: list[int] = np.flatnonzero(self._n_samples).tolist()
+        return found
+
+    def sums(self, levels: list[int]) -> _Arrays:
+        n_samples = self._n_samples[levels]
+        weight = compose(self._weight[:, levels]) if len(self._weight) else n_samples.astype(object)
+        pairs = self._sums[:, levels].reshape(-1, self._k, len(levels)) if self._k else np.zeros((1, 0, len(levels)))
+        sums = compose(pairs, JOINED * DIGIT_BITS).T
+        return n_samples, weight, sums, np.empty((len(levels), 0, 0), object)
+
+
+class _Products:
+    """Sums of products of k columns, by level."""
+
+    def __init__(self, k: int, *, weighted: bool) -> None:
+        self._k = k
+        self._weighted = weighted
+        self._totals: dict[int, DigitSums] = {}
+
+    def add(self, codes: NDArray[np.intp], lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) -> None:
+        order = np.argsort(codes, kind="stable")
+        lines, weighted = lines[:, order], None if weighted is None else weighted[:, order]
+        for level, rows in stretches_of(codes[order]):
+            if level not in self._totals:
+                self._totals[level] = DigitSums(self._k, weighted=self._weighted, lowest_digit=0)
+            self._totals[level].add(lines[:, rows], None if weighted is None else weighted[:, rows])
+
+    def levels(self) -> list[int]:
+        return list(self._totals)
+
+    def sums(self, levels: list[int]) -> _Arrays:
+        k, totals = self._k, [self._totals[level] for level in levels]
+        sums, products = np.empty((len(levels), k), object), np.empty((len(levels), k, k), object)
+        for at, total in enumerate(totals):
+            sums[at], products[at] = total.totals()
+        n_samples = np.array([total.n_samples for total in totals], np.int64)
+        return n_samples, np.array([total.weight for total in totals], object), sums, products
+
+
+def _joined(lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """The digits of w·z in pairs, low + high·2^21, so that fewer lines are summed; shape (2·k, m), or (3·k, m)."""
+    values = lines[:-1].reshape(DIGITS, -1, lines.shape[1])
+    if weighted is not None:
+        values = weighted[:-DIGITS].reshape(2 * DIGITS, *values.shape[1:])
+    pairs = len(values) // JOINED
+    joined = np.empty((len(values) - pairs, *values.shape[1:]))
+    np.multiply(values[1::JOINED], 2.0**DIGIT_BITS, out=joined[:pairs])
+    joined[:pairs] += values[: 2 * pairs : JOINED]
+    joined[pairs:] = values[2 * pairs :]
+    return joined.reshape(-1, lines.shape[1])
+
+
+def _add_by_level(total: NDArray[np.int64], codes: NDArray[np.intp], line: NDArray[np.float64], size: int) -> None:
+    if size > len(codes):
+        np.add.at(total, codes, line.astype(np.int64))
+    else:
+        total[:size] += np.bincount(codes, line, size).astype(np.int64)

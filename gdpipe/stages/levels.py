@@ -1,0 +1,101 @@
+"""Levels of categories, once they are known: rare ones joined, too many refused, their sums made sums of terms."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from gdpipe.config import EXACT_FEATURES, TrainingConfig
+from gdpipe.design import OTHER, Design
+from gdpipe.errors import DataError
+from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.level_index import TooManyLevels
+from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
+from gdpipe.numerics.sums.moments import Moments
+from gdpipe.numerics.sums.terms import TermSums
+from gdpipe.stages.scan.row_sums import Sums
+
+# a column that nobody named is no category if it has more levels
+LEVELS_UNASKED = 50
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """The terms of a design and the kind of arithmetic that their number allows.
+
+    Attributes:
+        design: The design with its levels.
+        rare: By category, the labels that are joined to one level.
+        exact: Whether sums over terms are exact.
+    """
+
+    design: Design
+    rare: tuple[frozenset[str], ...]
+    exact: bool
+
+    @classmethod
+    def of(cls, config: TrainingConfig, design: Design, levels: Mapping[Key, LevelSums], where: str) -> "Terms":
+        """The terms of a design, whose levels are found in the sums over all rows used.
+
+        Raises:
+            ConfigError: A reference is not among the levels of its category.
+            DataError: A category has more levels than `max_levels`, or no feature has a term.
+        """
+        rare = []
+        for c, of in enumerate(design.categories):
+            counts = {
+                label: n for (label,), n in zip(levels[(c,)].labels, levels[(c,)].n_samples.tolist(), strict=True)
+            }
+            few = frozenset(label for label, n in counts.items() if n < config.min_level_rows)
+            found = len(counts) - len(few - {OTHER}) + (bool(few) and OTHER not in counts)
+            if found > config.max_levels:
+                raise DataError(
+                    f"{where}: features: {of.column!r} has {found:,} levels, more than "
+                    f"max_levels={config.max_levels:,}; raise it, join rare levels by min_level_rows, or leave it out"
+                )
+            rare.append(few)
+        known = {key: {_joined(key, labels, rare) for labels in sums.labels} for key, sums in levels.items()}
+        design = design.with_levels(known)
+        if not design.terms:
+            raise DataError(f"{where}: no feature has a term, as all are categories with one level; name others")
+        few_terms = len(design.terms) <= EXACT_FEATURES
+        return cls(design, tuple(rare), few_terms if config.arithmetic == "auto" else config.arithmetic == "exact")
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """The features without a term, as their categories have one level."""
+        pairs = zip(self.design.features, self.design.blocks, strict=True)
+        return tuple(feature.name for feature, block in pairs if not block.labels)
+
+    def joined(self, levels: Mapping[Key, LevelSums]) -> dict[Key, LevelSums]:
+        """Sums of some rows, with rare levels joined."""
+        if not any(self.rare):
+            return dict(levels)
+        return {
+            key: sums.merged(lambda labels, key=key: _joined(key, labels, self.rare))  # type: ignore[misc]  # mypy cannot type a lambda with a default
+            for key, sums in levels.items()
+        }
+
+    def over_terms(self, sums: Sums) -> Sums:
+        """The sums of some rows over terms and the target, in place of those over numbers."""
+        if not self.design.categories:
+            return sums
+        assert isinstance(sums.moments, Moments)  # those of a scan with categories
+        levels = self.joined(sums.levels)
+        of_terms = TermSums(sums.moments, levels, self.design.blocks)
+        moments: Moments | Float64Moments = of_terms.exact() if self.exact else of_terms.rounded()
+        return dataclasses.replace(sums, moments=moments, levels=levels)
+
+
+def crowded(design: Design, levels: Mapping[Key, LevelSums]) -> dict[str, str]:
+    """The columns with too many levels to be a category that nobody named, and how many they have."""
+    counts = {of.column: len(levels[(c,)].labels) for c, of in enumerate(design.categories)}
+    return {column: f"{count:,} levels" for column, count in counts.items() if count > LEVELS_UNASKED}
+
+
+def overflowing(design: Design, many: TooManyLevels) -> dict[str, str]:
+    """The columns by whose levels rows cannot be summed, and how many they have."""
+    what = "levels" if len(many.key) == 1 else "combinations of levels"
+    return {design.categories[c].column: f"more than {many.most:,} {what}" for c in many.key}
+
+
+def _joined(key: Key, labels: Labels, rare: "list[frozenset[str]] | tuple[frozenset[str], ...]") -> Labels:
+    return tuple(OTHER if label in rare[c] else label for c, label in zip(key, labels, strict=True))

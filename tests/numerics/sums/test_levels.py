@@ -1,0 +1,132 @@
+"""Sums by level: those of a one-hot matrix in rational arithmetic, the same bits however rows come."""
+
+import functools
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gdpipe.numerics.sums import level_accumulator, level_index
+from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
+from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
+from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
+
+ORDERS: dict[Key, int] = {(0,): 2, (1,): 1, (2,): 1, (0, 1): 0, (0, 2): 1, (1, 2): 0, (0, 1, 2): 0}
+
+
+class Rows:
+    """Two columns, and three categories with 3, 7 and 40 levels, some of them rare."""
+
+    def __init__(self, n: int, *, weighted: bool, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.columns = np.array([rng.normal(0, 1e3, n), rng.integers(0, 50, n).astype(float)])
+        self.weights = rng.exponential(size=n) + 0.1 if weighted else None
+        self.texts = [
+            np.array([f"{letter}{level}" for level in np.minimum(rng.geometric(rate, n), most) - 1])
+            for letter, rate, most in (("a", 0.5, 3), ("b", 0.4, 7), ("c", 0.1, 40))
+        ]
+        self.grid = grid_exponents(np.array([1e4, 50.0]))
+        self.weight_exponent = -58 if weighted else None
+
+    def sums(self, rows: NDArray[np.intp], batch: int = 10_000) -> dict[Key, LevelSums]:
+        levels = LevelAccumulators(ORDERS, self.grid, self.weight_exponent)
+        accumulator = MomentsAccumulator(self.grid, self.weight_exponent)
+        for start in range(0, len(rows), batch):
+            some = rows[start : start + batch]
+            categories = []
+            for text in self.texts:
+                labels, codes = np.unique(text[some], return_inverse=True)
+                categories.append(((*labels.tolist(), "in no row"), codes))
+            weights = None if self.weights is None else self.weights[some]
+            accumulator.add(self.columns[:, some], weights, levels=levels.rows(categories))
+        return levels.sums()
+
+    def expected(self, key: Key) -> dict[Labels, list[Any]]:
+        """n, weight, sums and products of each level, in units of the grid."""
+        z = [
+            [round(Fraction(v) / Fraction(2) ** e) for v in column]
+            for column, e in zip(self.columns.tolist(), self.grid.tolist(), strict=True)
+        ]
+        w = [1] * len(z[0])
+        if self.weights is not None:
+            w = [round(Fraction(v) / Fraction(2) ** (self.weight_exponent or 0)) for v in self.weights.tolist()]
+        found: dict[Labels, list[Any]] = {}
+        for row, labels in enumerate(zip(*(self.texts[c].tolist() for c in key), strict=True)):
+            values = np.array([column[row] for column in z], object)
+            of_row = [1, w[row], w[row] * values, w[row] * np.outer(values, values)]
+            before = found.get(labels)
+            found[labels] = of_row if before is None else [a + b for a, b in zip(before, of_row, strict=True)]
+        return found
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_are_those_of_rational_arithmetic(weighted: bool) -> None:
+    rows = Rows(9_000, weighted=weighted)
+    for key, sums in rows.sums(np.arange(9_000), 5_000).items():
+        expected = rows.expected(key)
+        assert sums.labels == tuple(sorted(expected))
+        assert sums.order == ORDERS[key]
+        for at, labels in enumerate(sums.labels):
+            n, weight, of_columns, products = expected[labels]
+            assert (sums.n_samples[at], sums.weight[at]) == (n, weight)
+            if sums.order > 0:
+                assert sums.sums[at].tolist() == of_columns.tolist()
+            if sums.order > 1:
+                assert sums.products[at].tolist() == products.tolist()
+
+
+def _same(a: LevelSums, b: LevelSums) -> bool:
+    fields = ("n_samples", "weight", "sums", "products", "exponents")
+    return a.labels == b.labels and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in fields)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_any_cut_and_order_give_the_same(weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, rng = Rows(20_000, weighted=weighted), np.random.default_rng(1)
+    whole = rows.sums(np.arange(20_000))
+    parts = np.split(rng.permutation(20_000), np.sort(rng.integers(0, 20_000, 5)))
+    of_parts = [rows.sums(part, 777) for part in parts]
+    # tables too small for any pair, and sums carried after each block
+    monkeypatch.setattr(level_index, "LARGEST_TABLE", 0)
+    monkeypatch.setattr(level_accumulator, "ROWS_BEFORE_FOLD", 1)
+    searched = rows.sums(np.arange(20_000))
+    for key, sums in whole.items():
+        assert _same(sums, searched[key])
+        assert _same(sums, functools.reduce(LevelSums.__add__, [part[key] for part in of_parts]))
+        rest = sums
+        for part in of_parts[1:]:
+            rest = rest - part[key]
+        # levels that only the parts had are gone
+        assert _same(rest, of_parts[0][key])
+        assert rest == of_parts[0][key] != sums
+        assert _same(sums - sums, LevelSums.zero(ORDERS[key], rows.grid, rows.weight_exponent or 0))
+
+
+def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
+    """Weight times value has the digits 2^20 and 2^20: joined, their sum over 4,096 rows is beyond 2^53."""
+    n, weight = 4_096, 2**21 + 1
+    columns, grid = np.full((1, n), 2.0**20), np.array([0])
+    columns[0, 0] -= 1  # odd sums are where rounding shows
+    levels = LevelAccumulators({(0,): 1}, grid, 0)
+    rows = levels.rows([(("only",), np.zeros(n, np.intp))])
+    MomentsAccumulator(grid, 0).add(columns, np.full(n, float(weight)), levels=rows)
+    assert levels.sums()[(0,)].sums.tolist() == [[weight * (n * 2**20 - 1)]]
+
+
+def test_levels_are_merged() -> None:
+    rows = Rows(9_000, weighted=True)
+    sums = rows.sums(np.arange(9_000))[(0, 2)]
+    rows.texts[2] = np.where(rows.texts[2] > "c2", "(other)", rows.texts[2])
+    merged = sums.merged(lambda labels: (labels[0], labels[1] if labels[1] <= "c2" else "(other)"))
+    assert len(merged.labels) < len(sums.labels)
+    assert _same(merged, rows.sums(np.arange(9_000))[(0, 2)])
+
+
+def test_sums_on_other_grids_are_equal() -> None:
+    rows = Rows(100, weighted=True)
+    for sums in rows.sums(np.arange(100)).values():
+        fine = sums.on_grid(sums.exponents - np.array([3, 5]), sums.weight_exponent - 2)
+        assert fine == sums
+        assert _same(fine + sums, sums.on_grid(fine.exponents, fine.weight_exponent) + fine)
