@@ -238,6 +238,8 @@ def test_levels_beside_filters_and_partitions(tmp_path: Path) -> None:
     assert [row for batch in found for row in batch.select(["c", "p"]).to_pylist()] == [
         {"c": c, "p": p} for p in "ab" for c in "uw"
     ]
+    # a filter compares the text itself
+    assert not any(pa.types.is_dictionary(batch.schema.field("c").type) for batch in found)
     labels = [
         column.labels for batch in found for column in read_columns(batch, asked).columns if isinstance(column, Coded)
     ]
