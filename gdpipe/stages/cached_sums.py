@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from gdpipe.design import Design
 from gdpipe.filters import Filters, filter_columns, filter_groups
 from gdpipe.numerics.problem.contradictions import contradictions, level_contradictions
 from gdpipe.numerics.sums.moments import Moments
@@ -103,7 +104,7 @@ class CachedSums:
             "file": file.fingerprint,
             "columns": [_column(file, name) for name in columns.fitted],
             "weighted": columns.weight is not None,
-            "features": columns.design.to_manifest()["design"]["features"],
+            **_summed(columns.design),
             # None where all rows of the file pass: a year of monthly windows then reads every file once
             "filters": _plain(filters) if filters else None,
             # columns that the file lacks are only in alternatives that its partition values rule out
@@ -150,6 +151,13 @@ def _column(file: SourceFile, name: str) -> list[Any]:
     if name in file.partition:
         return [name, "partition", file.partition[name]]
     return [name, str(file.schema.field(name).type)]
+
+
+def _summed(design: Design) -> dict[str, Any]:
+    """What is summed, as plain values; names and references change no sum."""
+    inputs = [[of.column, of.part, of.levels] for of in design.inputs]
+    numbers = [[[design.inputs.index(f.input), list(f.functions)] for f in factors] for factors in design.numbers]
+    return {"inputs": inputs, "numbers": numbers, "levels_of": [[list(key), n] for key, n in design.orders.items()]}
 
 
 def _plain(filters: Filters) -> list[list[list[str]]]:

@@ -26,7 +26,7 @@ from gdpipe.source.source import Source
 from gdpipe.stages.bounds import bounds_of
 from gdpipe.stages.cached_sums import sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
-from gdpipe.stages.levels import Terms, crowded, overflowing
+from gdpipe.stages.levels import Terms, refusal
 from gdpipe.stages.previous import Start
 from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.scan.row_sums import Account, Sums, by_column
@@ -182,44 +182,25 @@ class _Gathering:
 
     def total(self, work: SumShard) -> Sums:
         self.cells = {True: work.nothing(), False: work.nothing()}
-        for f, sums, is_cached in sums_by_file(work, self.parts, self.cache, self.executor):
-            self.cells[f in self.predicted] += sums
-            if not is_cached:
-                self.scanned[f] = sums.account.read
+        try:
+            for f, sums, is_cached in sums_by_file(work, self.parts, self.cache, self.executor):
+                self.cells[f in self.predicted] += sums
+                if not is_cached:
+                    self.scanned[f] = sums.account.read
+        except TooManyLevels as many:
+            raise DataError(f"{work.source.location}: {refusal(work.columns.design, many)}") from many
         return self.cells[True] + self.cells[False]
 
 
 def _gathered(config: TrainingConfig, work: SumShard, gathering: _Gathering) -> tuple[SumShard, Sums, tuple[str, ...]]:
-    """The sums, without columns that nobody named and that cannot be used, and notices about these."""
-    notices: tuple[str, ...] = ()
-    while True:
-        reasons: dict[str, str] = {}
-        design, asked = work.columns.design, work.columns.asked
-        try:
-            sums = gathering.total(work)
-        except TooManyLevels as many:
-            reasons = overflowing(design, many)
-            if config.features is not None:
-                found = "; ".join(f"{column!r} has {reason}" for column, reason in reasons.items())
-                raise DataError(
-                    f"{work.source.location}: features: {found}, and rows cannot be summed by so many; "
-                    "leave the column out, or make it coarser"
-                ) from many
-        else:
-            if config.features is not None:
-                return work, sums, notices  # an error follows where a column that the user named cannot be used
-            missing = by_column([of.column for of in asked], sums.account.missing)
-            empty = [name for name in design.columns if missing.get(name) == sums.account.read > 0]
-            if empty:
-                notices += (f"left out, null in every row: {', '.join(empty)}",)
-                work = work.without(empty)
-                continue
-            reasons = crowded(design, sums.levels)
-        if not reasons:
-            return work, sums, notices
-        named = ", ".join(f"{column} ({reason})" for column, reason in reasons.items())
-        notices += (f"left out, too many levels for a category that is not named in features: {named}",)
-        work = work.without(reasons)
+    """The sums, without columns that nobody named and that are null in every row, and a notice about these."""
+    sums = gathering.total(work)
+    missing = by_column([of.column for of in work.columns.asked], sums.account.missing)
+    empty = [name for name in work.columns.features if missing.get(name) == sums.account.read > 0]
+    if not empty or config.features is not None:
+        return work, sums, ()  # an error follows where the user named such a column
+    work = work.without(empty)
+    return work, gathering.total(work), (f"left out, null in every row: {', '.join(empty)}",)
 
 
 def _is_coarse(work: SumShard, sums: Sums) -> bool:

@@ -13,9 +13,6 @@ from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.terms import TermSums
 from gdpipe.stages.scan.row_sums import Sums
 
-# a column that nobody named is no category if it has more levels
-LEVELS_UNASKED = 50
-
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Terms:
@@ -49,7 +46,7 @@ class Terms:
             if found > config.max_levels:
                 raise DataError(
                     f"{where}: features: {of.column!r} has {found:,} levels, more than "
-                    f"max_levels={config.max_levels:,}; raise it, join rare levels by min_level_rows, or leave it out"
+                    f"max_levels={config.max_levels}; raise it, join rare levels by min_level_rows, or leave it out"
                 )
             rare.append(few)
         known = {key: {_joined(key, labels, rare) for labels in sums.labels} for key, sums in levels.items()}
@@ -85,16 +82,11 @@ class Terms:
         return dataclasses.replace(sums, moments=moments, levels=levels)
 
 
-def crowded(design: Design, levels: Mapping[Key, LevelSums]) -> dict[str, str]:
-    """The columns with too many levels to be a category that nobody named, and how many they have."""
-    counts = {of.column: len(levels[(c,)].labels) for c, of in enumerate(design.categories)}
-    return {column: f"{count:,} levels" for column, count in counts.items() if count > LEVELS_UNASKED}
-
-
-def overflowing(design: Design, many: TooManyLevels) -> dict[str, str]:
-    """The columns by whose levels rows cannot be summed, and how many they have."""
-    what = "levels" if len(many.key) == 1 else "combinations of levels"
-    return {design.categories[c].column: f"more than {many.most:,} {what}" for c in many.key}
+def refusal(design: Design, many: TooManyLevels) -> str:
+    """Why rows cannot be summed by the levels of some columns, in words."""
+    names = " and ".join(repr(design.categories[c].column) for c in many.key)
+    what = "has more than {:,} levels" if len(many.key) == 1 else "have more than {:,} combinations of levels"
+    return f"features: {names} {what.format(many.most)}, too many to sum rows by; leave it out, or make it coarser"
 
 
 def _joined(key: Key, labels: Labels, rare: "list[frozenset[str]] | tuple[frozenset[str], ...]") -> Labels:

@@ -1,11 +1,16 @@
 """Standardize: from sums to a problem in standard deviations."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gdpipe import fit as core
 from gdpipe.config import TrainingConfig
+from gdpipe.design import Design
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.printable import logger_named
 from gdpipe.relations import describe
+from gdpipe.source.source import Source
 from gdpipe.stages.ingest import Ingested
 
 logger = logger_named(__name__)
@@ -18,7 +23,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
         DataError: The target is constant, or `collinear` is `fail` and a feature is constant or dependent.
     """
     columns, where = ingested.columns, ingested.source.location
-    resolution = ingested.source.resolution(columns.design.columns)
+    resolution = _resolution(columns.design, ingested.source)
     try:
         regression = core.standardize(ingested.moments, columns.design, config, resolution)
     except DataError as error:
@@ -33,3 +38,14 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
     for line in describe(regression, columns.design.names):
         logger.info("dependent features: %s", line)
     return regression
+
+
+def _resolution(design: Design, source: Source) -> NDArray[np.float64]:
+    """The relative rounding of each term's values, shape (p,): that of the coarsest column in it; levels are exact."""
+    of_columns = dict(zip(design.columns, source.resolution(design.columns).tolist(), strict=True))
+    exact = float(np.finfo(np.float64).eps)
+    of_terms = []
+    for feature, block in zip(design.features, design.blocks, strict=True):
+        coarsest = max((of_columns[factor.input.column] for factor in feature.numbers), default=exact)
+        of_terms += [coarsest] * len(block.labels)
+    return np.array(of_terms)

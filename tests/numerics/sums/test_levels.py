@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gdpipe.numerics.sums import level_accumulator, level_index
+from gdpipe.numerics.sums import level_accumulator, level_index, unrounded
 from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
 from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
@@ -130,3 +130,20 @@ def test_sums_on_other_grids_are_equal() -> None:
         fine = sums.on_grid(sums.exponents - np.array([3, 5]), sums.weight_exponent - 2)
         assert fine == sums
         assert _same(fine + sums, sums.on_grid(fine.exponents, fine.weight_exponent) + fine)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_without_a_grid_are_the_same_numbers(weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unrounded, "ROWS_AT_ONCE", 150)  # some levels are in the last batch alone
+    rows = Rows(400, weighted=weighted)
+    # what lies on the grid already is rounded by neither
+    step = np.ldexp(1.0, rows.grid)[:, None]
+    rows.columns = np.rint(rows.columns / step) * step
+    if rows.weights is not None:
+        rows.weights = np.ldexp(np.rint(np.ldexp(rows.weights, 58)), -58)
+    coded = [np.unique(text, return_inverse=True) for text in rows.texts]
+    found = unrounded.unrounded_sums(rows.columns, rows.weights, [(of.tolist(), at) for of, at in coded], ORDERS)
+    for key, expected in rows.sums(np.arange(400)).items():
+        assert found.levels[key] == expected
+        assert found.levels[key].labels == expected.labels
+    assert found.moments == unrounded.unrounded_moments(rows.columns, rows.weights)
