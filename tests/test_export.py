@@ -203,6 +203,7 @@ def test_a_target_that_could_be_taken_for_a_feature_of_an_old_run(tmp_path: Path
     about = json.loads(manifest.read_text())
     assert about.pop("columns") == ["x", "Y", "y"]
     assert about.pop("boolean_features") == []
+    assert about.pop("design")
     manifest.write_text(json.dumps(about))
     done = gdpipe_cli("sql", run.folder, "--table", "t")
     assert done.code == 2
