@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gdpipe.design import Coded, Input, Values
 from gdpipe.source.arrays import nulls_of, values_of
 from gdpipe.source.decimals import nearest
 from gdpipe.source.literals import plain
@@ -26,15 +28,16 @@ def resolution(kind: pa.DataType) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Numbers:
+class Block:
     """Some columns of some rows.
 
     Attributes:
-        columns: Of shape (m,) each; 0 where missing. Not to be written to: they may be the table's own memory.
+        columns: Numbers of shape (m,), or categories. Where missing, numbers are 0 and levels are any. Not to be
+            written to: they may be the table's own memory.
         missing: Shape (k, m), True where a value is null or NaN; None where none is.
     """
 
-    columns: list[NDArray[np.float64]]
+    columns: list[Any]
     missing: NDArray[np.bool_] | None
 
     @property
@@ -48,7 +51,10 @@ class Numbers:
         return None if self.missing is None else np.logical_or.reduce(self.missing[which])
 
 
-def numbers(table: pa.RecordBatch | pa.Table, names: Sequence[str]) -> Numbers:
+Numbers = Block
+
+
+def numbers(table: pa.RecordBatch | pa.Table, names: Sequence[str]) -> Block:
     """Columns as float64; integers beyond 2^53 and decimals are rounded once, and type null misses every value."""
     columns: list[NDArray[np.float64]] = []
     missing: NDArray[np.bool_] | None = None
@@ -62,7 +68,7 @@ def numbers(table: pa.RecordBatch | pa.Table, names: Sequence[str]) -> Numbers:
             if missing is None:
                 missing = np.zeros((len(names), table.num_rows), np.bool_)
             missing[j] = gaps
-    return Numbers(columns, missing)
+    return Block(columns, missing)
 
 
 def _float64(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
@@ -81,3 +87,56 @@ def _float64(column: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_] |
     if pa.types.is_floating(column.type) and np.isnan(values.max(initial=0.0)):
         missing = np.isnan(values) if missing is None else missing | np.isnan(values)
     return values if missing is None else np.where(missing, 0.0, values), missing
+
+
+def read_columns(table: pa.RecordBatch | pa.Table, asked: Sequence[Input]) -> Block:
+    """Columns as they are asked for: numbers, parts of dates and timestamps, categories."""
+    columns: list[Values] = []
+    missing = np.zeros((len(asked), table.num_rows), np.bool_)
+    for j, of in enumerate(asked):
+        column = table.column(of.column)
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        column = _part(column, of.part) if of.part else column
+        values, gaps = _coded(column, of) if of.levels else _float64(column)
+        columns.append(values)
+        if gaps is not None:
+            missing[j] = gaps
+    return Block(columns, missing if missing.any() else None)
+
+
+def _part(column: pa.Array, part: str) -> pa.Array:
+    import pyarrow.compute as pc
+
+    if part == "weekday":
+        return pc.day_of_week(column)
+    if part != "days":
+        if not pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("us"))
+        return getattr(pc, part)(column)
+    local = pc.local_timestamp(column) if getattr(column.type, "tz", None) else column.cast(pa.timestamp("us"))
+    return pc.divide(pc.cast(local.cast(pa.timestamp("us")), pa.int64()).cast(pa.float64()), 86400e6)
+
+
+def _coded(column: pa.Array, of: Input) -> tuple[Coded, NDArray[np.bool_] | None]:
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_null(column.type):
+        return Coded(("",) if len(column) else (), np.zeros(len(column), np.intp)), np.ones(len(column), np.bool_)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    coded = column.dictionary_encode()
+    texts = []
+    for value in coded.dictionary.to_pylist():
+        if isinstance(value, bool):
+            texts.append(str(value).lower())
+        elif of.levels == "number":
+            texts.append(repr(int(value)) if value == int(value) else repr(float(value)))
+        else:
+            texts.append(str(value))
+    labels = tuple(dict.fromkeys(texts)) or ("",)
+    places = np.array([labels.index(text) for text in texts] or [0], np.intp)
+    codes = places[np.asarray(coded.indices.fill_null(0))]
+    return Coded(labels, codes), nulls_of(column)
