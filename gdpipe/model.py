@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.design import Coded, Design, Values, combined
-from gdpipe.numerics.sums.levels import Labels
+from gdpipe.numerics.sums.levels import Key, Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +19,8 @@ class Model:
         design: The features and their terms.
         coef: Shape (p,), target units per unit of the term, in the order of the terms.
         intercept: The intercept, in target units.
-        unseen_as_reference: Whether a level that the fit has not seen counts as the reference; its prediction is NaN
-            otherwise.
+        unseen_as_reference: Whether a level that the fit has not seen counts as the reference, and a combination of
+            levels that it has not seen together as one without a coefficient; their prediction is NaN otherwise.
     """
 
     design: Design
@@ -54,7 +54,7 @@ class Model:
         total = np.full(rows, self.intercept)
         added = np.empty(rows)
         with np.errstate(invalid="ignore", over="ignore"):
-            for block, coefficients in zip(self.design.blocks, self._coefficients, strict=True):
+            for block, coefficients in zip(self.design.blocks, self.coefficients, strict=True):
                 if block.key:
                     labels, codes = combined([categories[c] for c in block.key])
                     by_level = np.array([self._of_level(block.key, coefficients, each) for each in labels])
@@ -67,17 +67,29 @@ class Model:
                 total += added
         return total
 
-    def unseen(self, categories: Sequence[Coded]) -> dict[int, NDArray[np.bool_]]:
-        """The rows whose level the fit has not seen, shape (m,), by index of the category; only where there are any."""
+    def unseen_rows(self, categories: Sequence[Coded]) -> dict[Key, NDArray[np.bool_]]:
+        """The rows whose level the fit has not seen, shape (m,), by category, where there are any.
+
+        For a product of categories those are the rows whose levels are known, each by itself, but not together.
+
+        Args:
+            categories: The values of `design.categories`.
+        """
         found = {}
-        for c, coded in enumerate(categories):
-            unknown = np.array([self.design.label_of(c, label) is None for label in coded.labels], np.bool_)
-            if unknown.any() and (rows := unknown[coded.codes]).any():
-                found[c] = rows
+        for key in self.design.levels:
+            labels, codes = combined([categories[c] for c in key])
+            unknown = np.array([self._is_unseen(key, each) for each in labels], np.bool_)
+            if unknown.any() and (rows := unknown[codes]).any():
+                found[key] = rows
         return found
 
+    @property
+    def unseen_coefficient(self) -> float:
+        """The coefficient of levels that the fit has not seen together."""
+        return 0.0 if self.unseen_as_reference else float("nan")
+
     @functools.cached_property
-    def _coefficients(self) -> list[dict[Labels, float]]:
+    def coefficients(self) -> list[dict[Labels, float]]:
         """The coefficients of each feature by level; those of levels without a term are 0."""
         found = []
         for block, of_block in zip(self.design.blocks, self.design.slices, strict=True):
@@ -89,4 +101,16 @@ class Model:
         known = tuple(self.design.label_of(c, label) for c, label in zip(key, labels, strict=True))
         if self.unseen_as_reference:
             known = tuple(label or self.design.references[c] for c, label in zip(key, known, strict=True))
-        return coefficients.get(known, np.nan)  # type: ignore[arg-type]  # None is no level
+        if None in known:
+            return float("nan")
+        return coefficients.get(known, self.unseen_coefficient)  # type: ignore[arg-type]  # no None is among them
+
+    def _is_unseen(self, key: Key, labels: Labels) -> bool:
+        known = tuple(self.design.label_of(c, label) for c, label in zip(key, labels, strict=True))
+        if len(key) == 1:
+            return None in known
+        return None not in known and known not in self._found[key]
+
+    @functools.cached_property
+    def _found(self) -> dict[Key, frozenset[Labels]]:
+        return {key: frozenset(found) for key, found in self.design.levels.items()}

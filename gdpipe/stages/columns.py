@@ -1,7 +1,7 @@
 """The columns of a source by their role: features, target, weight and key."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -51,9 +51,8 @@ def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tup
     check_key(config.key, source)
     if not features:
         raise SchemaError(f"{source.location}: no numeric column is left to be a feature besides {config.target!r}")
-    columns = Columns(
-        Design.of_numbers(features, _booleans(features, source)), config.target, config.weight, config.key
-    )
+    design = Design.of_numbers(features, _booleans(features, source))
+    columns = Columns(replace(design, zones=_zones(design, source)), config.target, config.weight, config.key)
     for name in columns.fitted:
         kind = source.schema.field(name).type
         if not is_numeric(kind):
@@ -91,6 +90,12 @@ def _all_numeric(config: TrainingConfig, source: Source) -> tuple[tuple[str, ...
     reasons = {"the index of a pandas table": of_index, "not in every file": elsewhere, "not numeric": others}
     notices = tuple(f"left out, {why}: {', '.join(names)}" for why, names in reasons.items() if names)
     return tuple(features), notices
+
+
+def _zones(design: Design, source: Source) -> dict[str, str]:
+    """The time zones of the columns of which parts are taken, where they have one."""
+    kinds = {of.column: source.schema.field(of.column).type for of in design.inputs if of.part}
+    return {name: kind.tz for name, kind in kinds.items() if pa.types.is_timestamp(kind) and kind.tz}
 
 
 def _booleans(names: Sequence[str], source: Source) -> list[str]:
