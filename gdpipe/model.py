@@ -11,6 +11,28 @@ from gdpipe.design import Coded, Design, Values, combined
 from gdpipe.numerics.sums.levels import Key, Labels
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Unseen:
+    """Levels of a category that the fit has not seen; of a product, levels that it has seen, but not together.
+
+    Attributes:
+        name: The category, or the product, as in the features.
+        labels: Levels, each once; of a product with ':' between those of its categories.
+        codes: The index of each row's level, shape (m,).
+        rows: Whether the fit has not seen it, shape (m,); False where a column is missing.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    codes: NDArray[np.intp]
+    rows: NDArray[np.bool_]
+
+    def first(self) -> tuple[int, str]:
+        """The first of the rows, and its level."""
+        row = int(np.argmax(self.rows))
+        return row, self.labels[self.codes[row]]
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A fitted line in original units.
@@ -67,20 +89,26 @@ class Model:
                 total += added
         return total
 
-    def unseen_rows(self, categories: Sequence[Coded]) -> dict[Key, NDArray[np.bool_]]:
-        """The rows whose level the fit has not seen, shape (m,), by category, where there are any.
-
-        For a product of categories those are the rows whose levels are known, each by itself, but not together.
+    def unseen(self, columns: Sequence[Values], missing: NDArray[np.bool_] | None) -> list[Unseen]:
+        """The levels of some rows that the fit has not seen, where there are any.
 
         Args:
-            categories: The values of `design.categories`.
+            columns: The values of `design.inputs`, shape (m,) each.
+            missing: Where they are missing, shape (k, m); None where none is.
         """
-        found = {}
-        for key in self.design.levels:
+        design, found = self.design, []
+        categories = design.category_values(columns)
+        for key in design.levels:
             labels, codes = combined([categories[c] for c in key])
             unknown = np.array([self._is_unseen(key, each) for each in labels], np.bool_)
-            if unknown.any() and (rows := unknown[codes]).any():
-                found[key] = rows
+            if not unknown.any():
+                continue
+            rows = unknown[codes]
+            if missing is not None:
+                rows &= ~np.logical_or.reduce(missing[[design.inputs.index(design.categories[c]) for c in key]])
+            if rows.any():
+                name = ":".join(design.category_names[c] for c in key)
+                found.append(Unseen(name, tuple(map(":".join, labels)), codes, rows))
         return found
 
     @property

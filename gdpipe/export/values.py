@@ -84,8 +84,9 @@ class ColumnValues:
             return column
         moment = self._moment(read, column)
         if read.part == "days":
-            days = exp.Div(this=as_double(self._microseconds(moment)), expression=double(DAY_MICROSECONDS))
-            return exp.Paren(this=days)
+            midnight = exp.Cast(this=moment.copy(), to=exp.DataType.build("date"))
+            rest = exp.Div(this=as_double(self._microseconds(moment, midnight)), expression=double(DAY_MICROSECONDS))
+            return exp.Paren(this=exp.Add(this=as_double(self._days(midnight.copy())), expression=rest))
         if read.part == "weekday":
             return self._weekday(moment)
         return exp.Extract(this=exp.var(read.part.upper()), expression=moment)
@@ -127,15 +128,22 @@ class ColumnValues:
         monday_1 = exp.Extract(this=exp.var("ISODOW"), expression=moment)
         return exp.Paren(this=exp.Sub(this=monday_1, expression=exp.Literal.number(1)))
 
-    def _microseconds(self, moment: exp.Expression) -> exp.Expression:
-        """Microseconds since 1970: a whole number, so that nothing is rounded but the division."""
+    def _days(self, date: exp.Expression) -> exp.Expression:
+        """Whole days since 1970."""
+        start = exp.Cast(this=exp.Literal.string("1970-01-01"), to=exp.DataType.build("date"))
+        if self.dialect in {"duckdb", "postgres"}:
+            return exp.Sub(this=date, expression=start)
+        return exp.DateDiff(this=date, expression=start, unit=exp.var("DAY"))
+
+    def _microseconds(self, moment: exp.Expression, date: exp.Expression) -> exp.Expression:
+        """Microseconds since midnight: a whole number, so that nothing is rounded but the division."""
+        midnight = exp.Cast(this=date, to=exp.DataType.build("timestampntz"))
         if self.dialect == "duckdb":
-            return exp.Anonymous(this="EPOCH_US", expressions=[moment])
+            return exp.Anonymous(this="DATE_DIFF", expressions=[exp.Literal.string("us"), midnight, moment])
         if self.dialect == "postgres":
-            seconds = exp.Extract(this=exp.var("EPOCH"), expression=moment)
+            seconds = exp.Extract(this=exp.var("EPOCH"), expression=exp.Sub(this=moment, expression=midnight))
             return exp.Mul(this=seconds, expression=exp.Literal.number(1_000_000))
-        start = exp.Cast(this=exp.Literal.string("1970-01-01"), to=exp.DataType.build("timestampntz"))
         unit = exp.var("MICROSECOND")
         if self.dialect == "bigquery":
-            return exp.Anonymous(this="DATETIME_DIFF", expressions=[moment, start, unit])
-        return exp.Anonymous(this="TIMESTAMPDIFF", expressions=[unit, start, moment])
+            return exp.Anonymous(this="DATETIME_DIFF", expressions=[moment, midnight, unit])
+        return exp.Anonymous(this="TIMESTAMPDIFF", expressions=[unit, midnight, moment])

@@ -11,13 +11,25 @@ from numpy.typing import NDArray
 from gdpipe.design import Coded, Input, Values
 from gdpipe.source.arrays import nulls_of, values_of
 from gdpipe.source.decimals import nearest
-from gdpipe.source.literals import plain
+from gdpipe.source.literals import STRINGS, plain
 
 
 def is_numeric(kind: pa.DataType) -> bool:
     """Whether a column of this type can be a number in a regression: integer, float, decimal or boolean."""
     t, kind = pa.types, plain(kind)
     return bool(t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind) or t.is_boolean(kind))
+
+
+def column_kind(kind: pa.DataType) -> str:
+    """What a column of this type can become in a feature."""
+    t, kind = pa.types, plain(kind)
+    if t.is_boolean(kind):
+        return "boolean"
+    if is_numeric(kind):
+        return "number"
+    if kind in STRINGS:
+        return "text"
+    return "time" if t.is_timestamp(kind) else "date" if t.is_date(kind) else "other"
 
 
 def resolution(kind: pa.DataType) -> float:
@@ -115,7 +127,8 @@ def _part(column: pa.Array, part: str) -> pa.Array:
             column = column.cast(pa.timestamp("us"))
         return getattr(pc, part)(column)
     local = pc.local_timestamp(column) if getattr(column.type, "tz", None) else column.cast(pa.timestamp("us"))
-    return pc.divide(pc.cast(local.cast(pa.timestamp("us")), pa.int64()).cast(pa.float64()), 86400e6)
+    whole, rest = np.divmod(np.asarray(local.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0)), 86_400_000_000)
+    return pa.array(whole + rest / 86400e6, mask=nulls_of(local))
 
 
 def _coded(column: pa.Array, of: Input) -> tuple[Coded, NDArray[np.bool_] | None]:

@@ -110,7 +110,7 @@ class Source:
             if without is not None:
                 has = next(v.path for v in self.variants if times(v.schema, name))
                 raise schemas.not_everywhere(without, name, role, has)
-            if not all(is_numeric(kind) or pa.types.is_null(kind) for kind, _ in self._types(name)):
+            if not all(is_numeric(kind) or pa.types.is_null(kind) for kind, _ in self.types(name)):
                 self.unified(name)
 
     def check_there(self, name: str, role: str) -> None:
@@ -164,7 +164,7 @@ class Source:
         Raises:
             SchemaError: There is no such type.
         """
-        kind = schemas.one_type(name, self._types(name))
+        kind = schemas.one_type(name, self.types(name))
         return pa.field(name, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
 
     def numeric_somewhere(self) -> set[str]:
@@ -177,9 +177,10 @@ class Source:
 
     def resolution(self, names: Sequence[str]) -> NDArray[np.float64]:
         """The relative rounding error of each column's values, shape (len(names),)."""
-        return np.array([max(resolution(kind) for kind, _ in self._types(name)) for name in names])
+        return np.array([max(resolution(kind) for kind, _ in self.types(name)) for name in names])
 
-    def _types(self, name: str) -> list[tuple[pa.DataType, str]]:
+    def types(self, name: str) -> list[tuple[pa.DataType, str]]:
+        """The types of a column in the opened files, each with the first file that has it."""
         # a partition column has the folder's values, even if the file has a column of that name
         if times(self.partitions, name):
             return [(self.partitions.field(name).type, self.location)]

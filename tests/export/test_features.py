@@ -192,10 +192,10 @@ def test_the_text_of_parts() -> None:
     texts = {d: as_sql(Model(design, np.ones(3), 0.0), {}, d) for d in DIALECTS}
     assert "WEEKDAY(CAST(`t` AS TIMESTAMP_NTZ))" in texts["spark"]
     assert (
-        "TIMESTAMPDIFF(MICROSECOND, CAST('1970-01-01' AS TIMESTAMP_NTZ), CAST(`t` AS TIMESTAMP_NTZ))" in texts["spark"]
+        "TIMESTAMPDIFF(MICROSECOND, CAST(CAST(CAST(`t` AS TIMESTAMP_NTZ) AS DATE) AS TIMESTAMP_NTZ), " in texts["spark"]
     )
     assert "MOD(EXTRACT(DAYOFWEEK FROM CAST(`t` AS DATETIME)) + 5, 7)" in texts["bigquery"]
-    assert "DATETIME_DIFF(CAST(`t` AS DATETIME), CAST('1970-01-01' AS DATETIME), MICROSECOND)" in texts["bigquery"]
+    assert "DATE_DIFF(CAST(CAST(`t` AS DATETIME) AS DATE), CAST('1970-01-01' AS DATE), DAY)" in texts["bigquery"]
     assert "EXTRACT(HOUR FROM DATETIME(`t`, 'UTC'))" in as_sql(Model(utc, np.ones(3), 0.0), {}, "bigquery")
     assert """(EXTRACT(ISODOW FROM ("t" AT TIME ZONE 'UTC')) - 1)""" in as_sql(
         Model(utc, np.ones(3), 0.0), {}, "duckdb"

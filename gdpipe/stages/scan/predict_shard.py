@@ -6,20 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from gdpipe.design import Input, Values
 from gdpipe.errors import DataError, PublishError
-from gdpipe.model import Model
+from gdpipe.model import Model, Unseen
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.arrays import repeated, to_arrow
 from gdpipe.source.budget import Budget
-from gdpipe.source.columns import is_numeric, numbers
+from gdpipe.source.columns import is_numeric, read_columns
 from gdpipe.source.files import first_line
+from gdpipe.source.inputs import in_zones
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec, ScoreSums
+from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec, ScoreSums, either
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
 from gdpipe.store.writer import TableWriter, WrittenFile, output_errors
@@ -49,7 +50,8 @@ class Part:
 class PredictShard:
     """The work on a shard; repeating it writes the same file and returns the same sums.
 
-    Without `spec` it scores: the target then counts in the files that have one.
+    Without `spec` it scores: the target then counts in the files that have one. With `unseen_fails` it ends at a level
+    that the fit has not seen.
     """
 
     source: Source
@@ -60,19 +62,23 @@ class PredictShard:
     run_id: str
     budget: Budget
     spec: RowsSpec | None
+    unseen_fails: bool = False
 
     def __call__(self, shard: Shard) -> Part:
         """Write a shard's part, and sum its residuals.
 
         Raises:
-            DataError: A value is infinite, or beyond what the footer announces.
+            DataError: A value is infinite, or beyond what the footer announces; or a level is one that the fit has not
+                seen, and may not be.
             PublishError: The part cannot be written.
         """
         spec, source_file = self.spec, self.source.files[shard.file]
         has_target = spec is not None or no_target(self.source, source_file, self.columns.target) is None
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and spec else []
+        design = self.columns.design
         names = [*self.columns.features, *target, *weight]
+        asked = [*design.inputs, *map(Input, target + weight)]
         schema = catalog.predictions_schema(self.keys, self.run_id)
         with output_errors(f"{self.folder} on {platform.node()}"):
             if not self.folder.is_shared():
@@ -81,27 +87,35 @@ class PredictShard:
                 )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = RowsAgainAccumulator(spec) if spec else None
-        p = len(self.columns.features)
+        p = len(design.inputs)
         scores = None if spec else ScoreSums.zero(p)
         waiting: list[pa.Table] = []
         try:
             for batch in read(self.source, shard, [*names, *self.columns.key], self.budget):
-                block = numbers(batch, names)
+                block = read_columns(in_zones(batch, design.zones), asked)
                 n = batch.num_rows
                 actual = block.columns[p] if has_target else np.zeros(n)
+                assert isinstance(actual, np.ndarray)
+                unseen = self.model.unseen(block.columns[:p], block.missing) if design.categories else []
+                if unseen and self.unseen_fails:
+                    raise _unseen(unseen[0], batch, source_file.path)
                 # too large for float64 becomes infinite; scoring counts such rows
                 with np.errstate(over="ignore", invalid="ignore"):
                     prediction = self.model.predict(block.columns[:p])
                     residual = actual - prediction
                 # where a feature is infinite, the prediction is infinite or NaN; scoring needs no target
-                needed = len(names) if spec else p
-                if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p:needed])):
-                    self._check_finite(block.columns[:needed], names[:needed], batch, shard)
-                no_residual = block.missing_in(slice(p + 1)) if has_target else np.ones(n, np.bool_)
+                checked = slice(len(asked) if spec else p)
+                if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p : checked.stop])):
+                    self._check_finite(block.columns[checked], asked[checked], batch, shard)
+                unpredicted = block.missing_in(slice(p))
+                if not self.model.unseen_as_reference:
+                    for each in unseen:
+                        unpredicted = either(unpredicted, each.rows)
+                targetless = block.missing_in(slice(p, p + 1)) if has_target else np.ones(n, np.bool_)
                 numeric = [
-                    to_arrow(actual, pa.float64(), block.missing_in(slice(p, p + 1)) if has_target else no_residual),
-                    to_arrow(prediction, pa.float64(), block.missing_in(slice(p))),
-                    to_arrow(residual, pa.float64(), no_residual),
+                    to_arrow(actual, pa.float64(), targetless),
+                    to_arrow(prediction, pa.float64(), unpredicted),
+                    to_arrow(residual, pa.float64(), either(unpredicted, targetless)),
                 ]
                 waiting.append(
                     pa.Table.from_arrays([*_key(self.keys, batch, source_file.name), *numeric], schema=schema)
@@ -110,7 +124,7 @@ class PredictShard:
                     writer.write(pa.concat_tables(waiting))
                     waiting = []
                 if scores is not None:
-                    scores += ScoreSums.of(block, actual if has_target else None, residual)
+                    scores += ScoreSums.of(block, unpredicted, unseen, actual if has_target else None, residual)
                 if accumulator is not None:
                     accumulator.add(block, prediction, residual)
             if waiting:
@@ -125,12 +139,21 @@ class PredictShard:
         return Part(writer.close(), accumulator.rows() if accumulator else None, scores)
 
     def _check_finite(
-        self, columns: list[NDArray[np.float64]], names: Sequence[str], batch: pa.RecordBatch, shard: Shard
+        self, columns: Sequence[Values], asked: Sequence[Input], batch: pa.RecordBatch, shard: Shard
     ) -> None:
-        for name, finite in zip(names, map(np.isfinite, columns), strict=True):
-            if not finite.all():
+        for of, values in zip(asked, columns, strict=True):
+            if isinstance(values, np.ndarray) and not (finite := np.isfinite(values)).all():
                 path, row = self.source.files[shard.file].path, batch.column(ROW)[int(np.argmin(finite))].as_py()
-                raise DataError(f"{path}: column {name!r} is infinite in row {row}; correct it or make it null")
+                raise DataError(f"{path}: column {of.column!r} is infinite in row {row}; correct it or make it null")
+
+
+def _unseen(unseen: Unseen, batch: pa.RecordBatch, path: str) -> DataError:
+    at, level = unseen.first()
+    row = batch.column(ROW)[at].as_py()
+    return DataError(
+        f"{path}: {unseen.name} is {level!r} in row {row}, a level that the fit has not seen; correct it, train again with "
+        "such rows, or set unseen to null or reference"
+    )
 
 
 def no_target(source: Source, file: SourceFile, name: str) -> str | None:
