@@ -99,8 +99,10 @@ class TrainingConfig(Settings):
         metadata={"help": "A Parquet file, a folder (hive partitions are read as columns), a glob, or a URI."}
     )
     target: kinds.Column = field(metadata={"help": "The column to predict."})
-    features: kinds.Columns | None = setting(
-        None, "Columns to predict from; all numeric ones but target, key and weight if not given."
+    features: kinds.Features | None = setting(
+        None,
+        "What to predict from: columns, or features made from them such as C(hour), month(t), log(x) or x:z; "
+        "all columns that can be used but target, key and weight if not given.",
     )
     exclude: kinds.Columns = setting((), "Columns that are not to be features, where none are named.")
     output: Location = setting("runs", "Where everything is written.", immaterial=True)
@@ -108,6 +110,12 @@ class TrainingConfig(Settings):
     weight: kinds.Column | None = setting(None, "Column of sample weights, >= 0. A weight of 2 is the row twice.")
     filters: kinds.RowFilter | None = setting(None, 'Rows to use, such as "month <= 6" or [["month", "<=", 6]].')
     null_policy: NullPolicy = setting("drop", "What a null or NaN does: drop the row, or fail the run.")
+    max_levels: Annotated[int, Bounds(ge=2, le=10**6)] = setting(
+        1000, "The most levels that a category may have; more are an error."
+    )
+    min_level_rows: Annotated[int, Bounds(ge=1)] = setting(
+        1, "The fewest rows of a level of its own; those of rarer levels are in the level (other)."
+    )
     method: MethodSetting = setting(
         "auto", "gd, accelerated, or auto: gd if its forecast fits in max_iterations and about half a second."
     )
@@ -154,7 +162,7 @@ class TrainingConfig(Settings):
         Settings.__post_init__(self)
         features = self.features or ()
         if self.features == ():
-            raise ConfigError("features (): must name a column; leave the setting out for all that are numbers")
+            raise ConfigError("features (): must name a column; leave the setting out for all that can be used")
         for name in self.exclude:
             if name in features:
                 raise ConfigError(f"exclude: {name!r} is named as a feature too")

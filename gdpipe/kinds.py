@@ -73,6 +73,37 @@ def _column_names(value: Any) -> tuple[str, ...]:
     return tuple(map(str, names))  # NumPy's texts, as in some data frames, become plain
 
 
+def pieces(text: str, separator: str) -> list[str]:
+    """The parts of a text between separators, stripped; those in parentheses, quotes or backticks separate nothing.
+
+    Quotes count inside parentheses only: elsewhere they are part of a name. Where something is left open, every
+    separator counts, as in a text without such signs.
+    """
+    found, start, depth, inside = [], 0, 0, ""
+    for at, sign in enumerate(text):
+        if inside:
+            inside = "" if sign == inside else inside
+        elif sign == "`" or (depth and sign in "\"'"):
+            inside = sign
+        elif sign in "()":
+            depth += 1 if sign == "(" else -1
+            if depth < 0:
+                break
+        elif sign == separator and not depth:
+            found.append(text[start:at])
+            start = at + 1
+    if depth or inside:
+        return [piece.strip() for piece in text.split(separator)]
+    return [piece.strip() for piece in (*found, text[start:])]
+
+
+def _features(value: Any) -> tuple[str, ...]:
+    """As `_column_names`, but a text is not split at commas inside a feature, such as C(carrier, ref="UA")."""
+    if isinstance(value, str) and not value.startswith("["):
+        value = pieces(value, ",")
+    return _column_names(value)
+
+
 def _fraction(value: Any) -> Any:
     """The number that is given as a number, a text or a percentage: 0.05, "0.05" and "5%" are the same."""
     if not isinstance(value, str):
@@ -90,6 +121,9 @@ def bytes_of(memory: str) -> int:
 Column = Annotated[str, Bounds(min_length=1, wanted="a column's name")]
 Columns = Annotated[
     tuple[str, ...], Bounds(read=_column_names, wanted="a list of column names such as a,b, none named twice")
+]
+Features = Annotated[
+    tuple[str, ...], Bounds(read=_features, wanted="a list of features such as a,log(b),C(c), none named twice")
 ]
 RowFilter = Annotated[Filters, Bounds(read=normalized, wanted="a condition in SQL, or lists of conditions")]
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]

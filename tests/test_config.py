@@ -20,6 +20,8 @@ DEFAULTS: dict[str, Any] = {
     "weight": None,
     "filters": None,
     "null_policy": "drop",
+    "max_levels": 1000,
+    "min_level_rows": 1,
     "method": "auto",
     "learning_rate": "auto",
     "tolerance": 1e-8,
@@ -75,6 +77,8 @@ WRONG: dict[str, list[Any]] = {
         '[["month", "<=", 6',
     ],
     "null_policy": ["keep", None, 1],
+    "max_levels": [1, 0, -5, 1.5, "many", True, None, 10**6 + 1],
+    "min_level_rows": [0, -1, 1.5, "few", True, None],
     "method": ["newton", None, "GD"],
     "learning_rate": [0, -0.5, NAN, INF, "fast", True, None],
     "tolerance": [0, -1e-8, NAN, INF, "1e-8", True, None],
@@ -130,6 +134,19 @@ def test_scoring_refuses_the_same(name: str) -> None:
     for value in WRONG["output" if name == "run" else name]:
         with pytest.raises(ConfigError, match=rf"\b{name}\b"):
             ScoringConfig.of({"source": "data", name: value})
+
+
+def test_features_in_one_text_are_split_outside_of_them() -> None:
+    text = """x, C(carrier, ref="a,(b"), `a,b`:log(`c(d`) ,o'brien,C(e, ref='",')"""
+    expected = ("x", 'C(carrier, ref="a,(b")', "`a,b`:log(`c(d`)", "o'brien", "C(e, ref='\",')")
+    assert config(features=text).features == expected
+    assert config(features=["C(a, ref=1)", "a,b"]).features == ("C(a, ref=1)", "a,b")
+    assert config(features='["C(a, ref=1)", "b,c"]').features == ("C(a, ref=1)", "b,c")
+
+
+@pytest.mark.parametrize("text", ["a (b,c", "a),b(", "a`,b", "a)b(,c"])
+def test_what_is_left_open_keeps_no_comma_together(text: str) -> None:
+    assert config(features=text).features == tuple(text.split(","))
 
 
 def test_none_is_no_columns() -> None:

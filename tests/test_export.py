@@ -12,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import sqlglot
+from numpy.typing import NDArray
 from sqlglot import exp
 
 import gdpipe
 from gdpipe.cli.commands import DIALECTS
-from gdpipe.design import Design
+from gdpipe.design import Design, Input
 from gdpipe.export import as_sql
 from gdpipe.model import Model
-from gdpipe.source.columns import numbers
+from gdpipe.source.columns import read_columns
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, snapshot, write_parquet
 from tests.databases import Postgres, bits, in_duckdb
 from tests.runs import train, train_on
@@ -89,9 +90,13 @@ def decimals() -> pa.Table:
     return pa.table({"cents": pa.array(cents, pa.decimal128(15, 2)), "long": pa.array(long, pa.decimal128(38, 18))})
 
 
+def float64_columns(table: pa.Table) -> list[NDArray[np.float64]]:
+    return read_columns(table, [*map(Input, table.column_names)]).numbers
+
+
 def test_decimals_are_the_doubles_of_duckdb() -> None:
     table = decimals()
-    for name, column in zip(table.column_names, numbers(table, table.column_names).columns, strict=True):
+    for name, column in zip(table.column_names, float64_columns(table), strict=True):
         assert bits(column.tolist()) == bits(
             [row[0] for row in in_duckdb(f"SELECT CAST({name} AS DOUBLE) FROM t", t=table)]
         )
@@ -289,7 +294,7 @@ def test_booleans_and_case_have_the_bits_of_predictions_in_postgres(tmp_path: Pa
 def test_decimals_are_the_doubles_of_postgres(postgres: Postgres) -> None:
     table = decimals()
     rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    for name, column in zip(table.column_names, numbers(table, table.column_names).columns, strict=True):
+    for name, column in zip(table.column_names, float64_columns(table), strict=True):
         query = f"SELECT row_number, CAST({name} AS double precision) AS prediction FROM t"
         found = postgres.predictions(dict.fromkeys(table.column_names, "numeric"), rows, query)
         assert bits(found) == bits(column.tolist())

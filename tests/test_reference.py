@@ -84,7 +84,7 @@ def test_the_page_on_files_lists_every_file_and_key_of_the_manifest(data: Path, 
 # settings, exit codes, errors
 
 
-DEFAULTS_IN_WORDS = {"features": "all numeric but target, key, weight", "run_id": "from time and settings"}
+DEFAULTS_IN_WORDS = {"features": "all that can be used but target, key, weight", "run_id": "from time and settings"}
 
 
 def undocumented(declared: type[Settings]) -> list[str]:

@@ -3,6 +3,7 @@
 from gdpipe.design.coded import Coded, Values, combined
 from gdpipe.design.design import OTHER, Design, Term
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number
+from gdpipe.design.formula import ColumnKind, features_of, number_label, quoted
 
 __all__ = [
     "FUNCTIONS",
@@ -10,6 +11,7 @@ __all__ = [
     "PARTS",
     "Category",
     "Coded",
+    "ColumnKind",
     "Design",
     "Feature",
     "Input",
@@ -18,4 +20,7 @@ __all__ = [
     "Term",
     "Values",
     "combined",
+    "features_of",
+    "number_label",
+    "quoted",
 ]

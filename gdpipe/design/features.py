@@ -1,7 +1,7 @@
 """Features, as a person asks for them: numbers, categories, and their products."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 # parts of a date or a timestamp, each a whole number but `days`, which are counted from 1970-01-01
@@ -37,7 +37,8 @@ class Number:
         functions: What is applied to it, in order: names among `FUNCTIONS`, or a whole number, the exponent of a power.
     """
 
-    name: str
+    # a product may have the name in backticks, and is still of the same number
+    name: str = field(compare=False)
     input: Input
     functions: tuple[str | int, ...] = ()
 
@@ -52,7 +53,7 @@ class Category:
         reference: The label of the level to which the others are compared; None takes the first.
     """
 
-    name: str
+    name: str = field(compare=False)
     input: Input
     reference: str | None = None
 

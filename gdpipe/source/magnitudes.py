@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.source.budget import LARGEST_BATCH
-from gdpipe.source.columns import numbers
+from gdpipe.source.columns import float64
 from gdpipe.source.files import reading
 from gdpipe.source.open_files import OpenFiles
 from gdpipe.source.source_file import SourceFile
@@ -68,7 +68,7 @@ def _largest_read(
         for g, name in ((g, name) for g, names in silent.items() for name in names):
             with reading(file.path, g):  # one column at a time, so that memory holds one page and one batch
                 for batch in parquet.iter_batches(LARGEST_BATCH, row_groups=[g], columns=[name], use_threads=False):
-                    size = float(np.abs(numbers(batch, [name]).columns[0]).max(initial=0.0))
+                    size = float(np.abs(float64(batch.column(name))[0]).max(initial=0.0))
                     largest[name] = max(largest.get(name, 0.0), size)
     # neither the reader's pages nor the pool's free memory wait for the scan, which opens the file again
     del parquet

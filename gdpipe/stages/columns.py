@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
-from gdpipe.design import Design
+from gdpipe.design import Design, Input
 from gdpipe.errors import ConfigError, SchemaError
 from gdpipe.source.columns import is_numeric
 from gdpipe.source.scan import ROW
@@ -32,6 +32,11 @@ class Columns:
     def fitted(self) -> tuple[str, ...]:
         """The features, then the target, then the weight if there is one."""
         return (*self.features, self.target, *([self.weight] if self.weight else []))
+
+    @property
+    def asked(self) -> tuple[Input, ...]:
+        """What is read of each row for the fit: the inputs of the design, then the target and the weight."""
+        return (*self.design.inputs, *(Input(name) for name in (self.target, self.weight) if name))
 
 
 def choose_columns(config: TrainingConfig, source: Source) -> tuple[Columns, tuple[str, ...]]:

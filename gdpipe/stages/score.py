@@ -97,8 +97,8 @@ def score(
     """Write predictions of every row, in input order, one part a shard; compare with the target where a file has it.
 
     Raises:
-        DataError: A file is damaged, was changed meanwhile, or a feature is infinite; or `unseen` is `fail`, and the fit
-            has not seen a level.
+        DataError: A file is damaged, was changed meanwhile, or a feature is infinite; or `unseen` is `fail`, and the
+            fit has not seen a level.
         PublishError: A part cannot be written.
     """
     keys = [source.unified(name) for name in columns.key]
@@ -132,8 +132,9 @@ def _unseen_notices(sums: ScoreSums, unseen: Unseen) -> list[str]:
         if (rest := rows - sum(levels[level] for level in most)) > 0:
             named += f", others {rest:,}"
         so = "predicted as the reference" if unseen == "reference" else "without a prediction"
-        much = f"; {rows / sums.read:.0%} of all rows: train again with such rows" if rows > MANY * sums.read else ""
-        notices.append(f"{name}: levels that the fit has not seen in {rows:,} rows, {so} ({named}){much}")
+        share = rows / sums.read
+        many = f"; {share:.0%} of all rows: train again with such rows" if share > MANY else ""
+        notices.append(f"{name}: levels that the fit has not seen in {rows:,} rows, {so} ({named}){many}")
     return notices
 
 

@@ -149,7 +149,9 @@ def test_rare_and_unknown_levels_are_other_and_a_null_is_not(dialect: str) -> No
 
 
 def times(*columns: str) -> tuple[Feature, ...]:
-    numbers = [Number(f"{part}({c})", Input(c, part)) for c in columns for part in ("year", "day", "hour", "days")]
+    parts = ("year", "day", "days", "hour")
+    # a date has no hour
+    numbers = [Number(f"{p}({c})", Input(c, p)) for c in columns for p in parts if (c, p) != ("day", "hour")]
     return (
         *(Feature((number,)) for number in numbers),
         *(Feature((Category(f"C({p}({c}))", Input(c, p, "number")),)) for c in columns for p in ("month", "weekday")),

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.source.columns import numbers
+from gdpipe.design import Input
+from gdpipe.source.columns import read_columns
 from gdpipe.source.decimals import nearest
 
 MAKERS: dict[int, Any] = {32: pa.decimal32, 64: pa.decimal64, 128: pa.decimal128, 256: pa.decimal256}
@@ -61,8 +62,8 @@ def test_any_decimal_is_the_nearest_float(data: st.DataObject) -> None:
     made, expected = column(bits, DIGITS[bits], scale, wholes)
     start = data.draw(st.integers(0, len(wholes)))
     for part, values in ((made, expected), (made[start:], expected[start:])):
-        block = numbers(pa.table({"x": part}), ["x"])
-        assert block.columns[0].tolist() == [v or 0.0 for v in values]
+        block = read_columns(pa.table({"x": part}), [Input("x")])
+        assert block.numbers[0].tolist() == [v or 0.0 for v in values]
         assert (block.missing is None) == (None not in values)
         if block.missing is not None:
             assert block.missing[0].tolist() == [v is None for v in values]
@@ -71,8 +72,8 @@ def test_any_decimal_is_the_nearest_float(data: st.DataObject) -> None:
 def test_slices_chunks_and_dictionaries() -> None:
     made, expected = column(128, 15, 2, [-101, None, 115, 2**40 + 7, -229])
     table = pa.table({"x": pa.chunked_array([made[1:3], made[3:]]), "d": made.dictionary_encode()[1:]})
-    block = numbers(table, ["x", "d"])
-    assert np.array(block.columns).tolist() == [[v or 0.0 for v in expected[1:]]] * 2
+    block = read_columns(table, [Input("x"), Input("d")])
+    assert np.array(block.numbers).tolist() == [[v or 0.0 for v in expected[1:]]] * 2
     assert block.missing is not None
     assert block.missing.tolist() == [[True, False, False, False]] * 2
 

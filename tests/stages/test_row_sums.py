@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdpipe.design import Input
 from gdpipe.numerics.sums.moments import Moments
-from gdpipe.source.columns import numbers
+from gdpipe.source.columns import read_columns
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 from tests.numerics.build import Floats, moments
 
@@ -89,7 +90,7 @@ def test_a_number_that_is_no_integer_is_no_sum(value: object) -> None:
 )
 def test_rows_used_are_complete_and_of_positive_weight(weights: list[float] | None, used: list[int]) -> None:
     table = pa.table({"x": [1.0, None, 3.0], "w": weights or [1.0, 1.0, 1.0]})
-    block = numbers(table, ["x", "w"] if weights else ["x"])
+    block = read_columns(table, [*map(Input, ["x", "w"] if weights else ["x"])])
     rows = used_rows(block, weighted=weights is not None)
     assert rows is not None
     assert np.flatnonzero(rows).tolist() == used
@@ -101,6 +102,6 @@ def test_rows_used_are_complete_and_of_positive_weight(weights: list[float] | No
 
 def test_where_all_rows_are_used_nothing_is_left_out() -> None:
     columns: dict[str, Floats] = {"x": np.ones(3), "w": np.ones(3)}
-    block = numbers(pa.table(columns), ["x", "w"])
+    block = read_columns(pa.table(columns), [Input("x"), Input("w")])
     assert used_rows(block, weighted=True) is None
     assert Account.of(block, None).gap(Account(3, 3, 0, np.zeros(2, np.int64))) == 0

@@ -1,5 +1,6 @@
 """The second scan's work on a shard: a part of the predictions, and sums of the residuals."""
 
+import functools
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from gdpipe.model import Model, Unseen
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.arrays import repeated, to_arrow
 from gdpipe.source.budget import Budget
-from gdpipe.source.columns import is_numeric, read_columns
+from gdpipe.source.columns import Block, is_numeric, read_columns
 from gdpipe.source.files import first_line
 from gdpipe.source.inputs import in_zones
 from gdpipe.source.scan import ROW, Shard, read
@@ -72,11 +73,10 @@ class PredictShard:
                 seen, and may not be.
             PublishError: The part cannot be written.
         """
-        spec, source_file = self.spec, self.source.files[shard.file]
+        spec, source_file, design = self.spec, self.source.files[shard.file], self.columns.design
         has_target = spec is not None or no_target(self.source, source_file, self.columns.target) is None
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and spec else []
-        design = self.columns.design
         names = [*self.columns.features, *target, *weight]
         asked = [*design.inputs, *map(Input, target + weight)]
         schema = catalog.predictions_schema(self.keys, self.run_id)
@@ -96,21 +96,18 @@ class PredictShard:
                 n = batch.num_rows
                 actual = block.columns[p] if has_target else np.zeros(n)
                 assert isinstance(actual, np.ndarray)
-                unseen = self.model.unseen(block.columns[:p], block.missing) if design.categories else []
-                if unseen and self.unseen_fails:
-                    raise _unseen(unseen[0], batch, source_file.path)
+                unseen = self._unseen(block, batch, source_file.path)
                 # too large for float64 becomes infinite; scoring counts such rows
                 with np.errstate(over="ignore", invalid="ignore"):
                     prediction = self.model.predict(block.columns[:p])
                     residual = actual - prediction
                 # where a feature is infinite, the prediction is infinite or NaN; scoring needs no target
                 checked = slice(len(asked) if spec else p)
-                if not all(np.isfinite(line).all() for line in (prediction, *block.columns[p : checked.stop])):
+                if not _are_finite([prediction, *block.columns[p : checked.stop]]):
                     self._check_finite(block.columns[checked], asked[checked], batch, shard)
                 unpredicted = block.missing_in(slice(p))
                 if not self.model.unseen_as_reference:
-                    for each in unseen:
-                        unpredicted = either(unpredicted, each.rows)
+                    unpredicted = functools.reduce(either, (each.rows for each in unseen), unpredicted)
                 targetless = block.missing_in(slice(p, p + 1)) if has_target else np.ones(n, np.bool_)
                 numeric = [
                     to_arrow(actual, pa.float64(), targetless),
@@ -138,6 +135,18 @@ class PredictShard:
             raise
         return Part(writer.close(), accumulator.rows() if accumulator else None, scores)
 
+    def _unseen(self, block: Block, batch: pa.RecordBatch, path: str) -> list[Unseen]:
+        design = self.columns.design
+        unseen = self.model.unseen(block.columns[: len(design.inputs)], block.missing) if design.categories else []
+        for each in unseen if self.unseen_fails else ():
+            at, level = each.first()
+            row = batch.column(ROW)[at].as_py()
+            raise DataError(
+                f"{path}: {each.name} is {level!r} in row {row}, a level that the fit has not seen; correct it, train "
+                "again with such rows, or set unseen to null or reference"
+            )
+        return unseen
+
     def _check_finite(
         self, columns: Sequence[Values], asked: Sequence[Input], batch: pa.RecordBatch, shard: Shard
     ) -> None:
@@ -147,13 +156,9 @@ class PredictShard:
                 raise DataError(f"{path}: column {of.column!r} is infinite in row {row}; correct it or make it null")
 
 
-def _unseen(unseen: Unseen, batch: pa.RecordBatch, path: str) -> DataError:
-    at, level = unseen.first()
-    row = batch.column(ROW)[at].as_py()
-    return DataError(
-        f"{path}: {unseen.name} is {level!r} in row {row}, a level that the fit has not seen; correct it, train again with "
-        "such rows, or set unseen to null or reference"
-    )
+def _are_finite(lines: Sequence[Values]) -> bool:
+    """Whether all numbers are finite; categories are no numbers."""
+    return all(np.isfinite(line).all() for line in lines if isinstance(line, np.ndarray))
 
 
 def no_target(source: Source, file: SourceFile, name: str) -> str | None:

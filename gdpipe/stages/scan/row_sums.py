@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
-from gdpipe.source.columns import Numbers
+from gdpipe.source.columns import Block
 
 # the version of a cache entry: it changes when a number in the entry means something else
 VERSION = 5
@@ -47,9 +47,9 @@ class Account:
         return cls(0, 0, 0, np.zeros(n_columns, np.int64))
 
     @classmethod
-    def of(cls, block: Numbers, used: NDArray[np.bool_] | None) -> "Account":
+    def of(cls, block: Block, used: NDArray[np.bool_] | None) -> "Account":
         """The account of a block's rows; `used` is the result of `used_rows`."""
-        n = len(block.columns[0])
+        n = len(block.numbers[0])
         n_complete, n_used = (n if rows is None else int(rows.sum()) for rows in (block.complete, used))
         missing = np.zeros(len(block.columns), np.int64) if block.missing is None else block.missing.sum(axis=1)
         return cls(n, n_used, n_complete - n_used, missing)
@@ -77,11 +77,11 @@ def by_column(names: Sequence[str], missing: NDArray[np.int64]) -> dict[str, int
     return {name: count for name, count in zip(names, missing.tolist(), strict=True) if count}
 
 
-def used_rows(block: Numbers, *, weighted: bool) -> NDArray[np.bool_] | None:
+def used_rows(block: Block, *, weighted: bool) -> NDArray[np.bool_] | None:
     """The complete rows of positive weight (the last column, if there is one), shape (m,); None where all rows are."""
     used = block.complete
     if weighted:
-        positive: NDArray[np.bool_] = block.columns[-1] > 0
+        positive: NDArray[np.bool_] = block.numbers[-1] > 0
         used = positive if used is None else used & positive
     return None if used is None or used.all() else used
 

@@ -79,7 +79,7 @@ class RowsAgainAccumulator:
 
     def add(self, block: Block, prediction: NDArray[np.float64], residual: NDArray[np.float64]) -> None:
         """Add rows: features, target and perhaps weight; predictions and residuals, shape (m,), in target units."""
-        spec, columns = self._spec, block.columns
+        spec, columns = self._spec, block.numbers
         p = len(spec.design.columns)
         used = used_rows(block, weighted=spec.weighted)
         self._account += Account.of(block, used)

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gdpipe.design import Input
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
 from gdpipe.source.budget import Budget
-from gdpipe.source.columns import Numbers, numbers
+from gdpipe.source.columns import Block, read_columns
 from gdpipe.source.magnitudes import largest_in_file
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
@@ -44,12 +45,12 @@ class SumShard:
         least_weight, whole_weights = found.least_weight, True
         file = self.source.files[shard.file]
         for batch in read(self.source, shard, names, self.budget):
-            block = numbers(batch, names)
+            block = read_columns(batch, self.columns.asked)
             if first_missing is None and block.missing is not None:
                 at, column = np.argwhere(block.missing.T)[0].tolist()
                 first_missing = Position(file.path, _row(batch, at), names[column])
             used = used_rows(block, weighted=weighted)
-            columns = block.columns if used is None else [column[used] for column in block.columns]
+            columns = block.numbers if used is None else [column[used] for column in block.numbers]
             account += Account.of(block, used)
             largest = np.maximum(largest, [_largest(column) for column in columns])
             weights = None
@@ -91,8 +92,8 @@ class SumShard:
             return Float64Accumulator(k)
         return MomentsAccumulator(self.exponents[:k], int(self.exponents[k]) if self.columns.weight else None)
 
-    def _check_weights(self, block: Numbers, batch: pa.RecordBatch, path: str) -> None:
-        weights, complete = block.columns[-1], block.complete
+    def _check_weights(self, block: Block, batch: pa.RecordBatch, path: str) -> None:
+        weights, complete = block.numbers[-1], block.complete
         negative = weights < 0 if complete is None else (weights < 0) & complete
         if negative.any():
             at = int(np.argmax(negative))
@@ -117,7 +118,7 @@ def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
             if not file.wanted_groups or largest_in_file(source.opened, file, [name], None)[0] <= LARGEST_VALUE:
                 continue
             for batch in read(source, Shard(f, f, file.wanted_groups), [name], work.budget):
-                values = numbers(batch, [name]).columns[0]
+                values = read_columns(batch, [Input(name)]).numbers[0]
                 usable = np.abs(values) <= LARGEST_VALUE
                 if not usable.all():
                     at = int(np.argmin(usable))
