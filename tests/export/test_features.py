@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlglot
 
@@ -19,6 +20,7 @@ from gdpipe.export import as_sql
 from gdpipe.model import Model
 from gdpipe.numerics.sums.levels import Key
 from gdpipe.source.columns import read_columns
+from tests.conftest import FLIGHTS
 from tests.databases import Postgres, bits, in_duckdb
 
 ROWS = 400
@@ -268,3 +270,34 @@ def test_features_have_the_bits_of_predict_in_postgres(postgres: Postgres, unsee
     )
     assert bits(found) == bits(predicted(model, table))
     assert 200 < sum(value is not None for value in found) < ROWS
+
+
+# flights
+
+HOUR = Category("C(hour)", Input("hour", None, "number"))
+WEEKDAY = Category("weekday(time_hour)", Input("time_hour", "weekday", "number"))
+BY_TEXT = [Category(name, Input(name, None, "text")) for name in ("carrier", "origin", "dest")]
+FLIGHT_FEATURES = (
+    *(Feature((Number(name, Input(name)),)) for name in ("dep_delay", "distance", "air_time")),
+    *(Feature((category,)) for category in (HOUR, WEEKDAY, *BY_TEXT)),
+    Feature((Number("distance", Input("distance")), BY_TEXT[0])),
+    Feature((BY_TEXT[0], BY_TEXT[1])),
+)
+
+
+def test_flights_have_the_bits_of_predict_in_duckdb_and_postgres(postgres: Postgres) -> None:
+    path = next(FLIGHTS.glob("month=01/*.parquet"))
+    table = pq.ParquetFile(path).read()
+    zones = {"time_hour": zone} if (zone := table.schema.field("time_hour").type.tz) else {}
+    model = fitted(table.slice(0, 20_000), *FLIGHT_FEATURES, zones=zones)
+    expected = bits(predicted(model, table))
+    query = as_sql(model, {}, "duckdb", f"read_parquet('{path}')")
+    assert bits([row[0] for row in in_duckdb(f"SELECT prediction FROM ({query})")]) == expected
+    kinds = dict.fromkeys(("dep_delay", "distance", "air_time", "hour"), "smallint")
+    kinds |= {"time_hour": "timestamptz" if zones else "timestamp"} | dict.fromkeys(
+        ("carrier", "origin", "dest"), "text"
+    )
+    rows = [list(row.values()) for row in table.select(list(kinds)).to_pylist()]
+    manifest = {"features": [], "target": "y", "settings": {}}
+    assert bits(postgres.predictions(kinds, rows, as_sql(model, manifest, "postgres", "t"))) == expected
+    assert 0 < sum(value is None for value in expected) < len(expected) / 2
