@@ -128,7 +128,9 @@ class Model:
     def _of_level(self, key: tuple[int, ...], coefficients: dict[Labels, float], labels: Labels) -> float:
         known = tuple(self.design.label_of(c, label) for c, label in zip(key, labels, strict=True))
         if self.unseen_as_reference:
-            known = tuple(label or self.design.references[c] for c, label in zip(key, known, strict=True))
+            known = tuple(
+                self.design.references[c] if label is None else label for c, label in zip(key, known, strict=True)
+            )
         if None in known:
             return float("nan")
         return coefficients.get(known, self.unseen_coefficient)  # type: ignore[arg-type]  # no None is among them

@@ -269,7 +269,7 @@ class Design:
             {tuple(key): tuple(tuple(labels) for labels in found) for key, found in design["levels"]},
             bool(design["fit_intercept"]),
             frozenset(manifest["boolean_features"]),
-            dict(design["zones"]),
+            dict(design.get("zones", {})),
         )
 
 

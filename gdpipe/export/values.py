@@ -14,7 +14,7 @@ from gdpipe.errors import ConfigError
 BOOLEANS_ARE_INTEGERS = ("bigquery", "postgres")
 FUNCTIONS: dict[str, Callable[..., exp.Expression]] = {"log": exp.Ln, "sqrt": exp.Sqrt, "abs": exp.Abs}
 DAY_MICROSECONDS = 86_400_000_000
-# whole numbers from this size on are written as doubles: no dialect has such integers
+# whole numbers from this size on are written as doubles: not every dialect has such integers
 INTEGERS = 2**63
 
 

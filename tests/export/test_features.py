@@ -44,7 +44,11 @@ TEXTS = (
 )
 
 X, Z = Number("x", Input("x")), Number("z", Input("z"))
-TEXT, FLAG = Category("text", Input("text", None, "text")), Category("flag", Input("flag", None, "boolean"))
+# the empty text, which is the first, is a level like others
+TEXT, FLAG = (
+    Category("text", Input("text", None, "text"), reference="NULL"),
+    Category("flag", Input("flag", None, "boolean")),
+)
 WHOLE = Category("C(whole)", Input("whole", None, "number"))
 FLOAT = Category("C(float)", Input("float", None, "number"), reference="0.5")
 
@@ -232,7 +236,7 @@ def test_a_logarithm_is_that_of_the_engine_to_the_last_digits() -> None:
 def test_a_text_with_a_nul_is_refused() -> None:
     table = pa.table({"text": ["a", "b\0c"]})
     with pytest.raises(ConfigError, match=r"level 'b\\x00c' of text: SQL cannot hold a text with a NUL"):
-        as_sql(fitted(table, Feature((TEXT,))), {}, "duckdb")
+        as_sql(fitted(table, Feature((Category("text", TEXT.input),))), {}, "duckdb")
 
 
 # PostgreSQL

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gdpipe.design import Input, Values
 from gdpipe.errors import DataError, PublishError
@@ -96,11 +97,11 @@ class PredictShard:
                 n = batch.num_rows
                 actual = block.columns[p] if has_target else np.zeros(n)
                 assert isinstance(actual, np.ndarray)
-                unseen = self._unseen(block, batch, source_file.path)
                 # too large for float64 becomes infinite; scoring counts such rows
                 with np.errstate(over="ignore", invalid="ignore"):
                     prediction = self.model.predict(block.columns[:p])
                     residual = actual - prediction
+                unseen = self._unseen(block, prediction, batch, source_file.path)
                 # where a feature is infinite, the prediction is infinite or NaN; scoring needs no target
                 checked = slice(len(asked) if spec else p)
                 if not _are_finite([prediction, *block.columns[p : checked.stop]]):
@@ -135,9 +136,11 @@ class PredictShard:
             raise
         return Part(writer.close(), accumulator.rows() if accumulator else None, scores)
 
-    def _unseen(self, block: Block, batch: pa.RecordBatch, path: str) -> list[Unseen]:
-        design = self.columns.design
-        unseen = self.model.unseen(block.columns[: len(design.inputs)], block.missing) if design.categories else []
+    def _unseen(self, block: Block, prediction: NDArray[np.float64], batch: pa.RecordBatch, path: str) -> list[Unseen]:
+        # a level that the fit has not seen makes the prediction NaN, which is faster to see than the level
+        if not self.model.unseen_as_reference and not np.isnan(prediction).any():
+            return []
+        unseen = self.model.unseen(block.columns[: len(self.model.design.inputs)], block.missing)
         for each in unseen if self.unseen_fails else ():
             at, level = each.first()
             row = batch.column(ROW)[at].as_py()
