@@ -22,6 +22,7 @@ MethodSetting = Literal["auto", "gd", "accelerated"]
 Collinear = Literal["min_norm", "drop", "fail"]
 Arithmetic = Literal["auto", "exact", "float64"]
 Predict = Literal["all", "new", "none"]
+Unseen = Literal["null", "reference", "fail"]
 
 EXACT_FEATURES = 256
 
@@ -191,6 +192,9 @@ class ScoringConfig(Settings):
     output: Location = _as_trained("output", "scores")
     key: kinds.Columns = _as_trained("key")
     filters: kinds.RowFilter | None = _as_trained("filters")
+    unseen: Unseen = setting(
+        "null", "What a level that the fit has not seen does: no prediction, that of the reference, or fail the run."
+    )
     memory: kinds.Memory = _as_trained("memory")
     engine: kinds.Engine = _as_trained("engine")
     workers: kinds.Workers = _as_trained("workers")

@@ -8,7 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.design import Coded, Design, Values, combined
-from gdpipe.numerics.sums.levels import Labels
+from gdpipe.numerics.sums.levels import Key, Labels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unseen:
+    """Levels of a category that the fit has not seen; of a product, levels that it has seen, but not together.
+
+    Attributes:
+        name: The category, or the product, as in the features.
+        labels: Levels, each once; of a product with ':' between those of its categories.
+        codes: The index of each row's level, shape (m,).
+        rows: Whether the fit has not seen it, shape (m,); False where a column is missing.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    codes: NDArray[np.intp]
+    rows: NDArray[np.bool_]
+
+    def first(self) -> tuple[int, str]:
+        """The first of the rows, and its level."""
+        row = int(np.argmax(self.rows))
+        return row, self.labels[self.codes[row]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +41,8 @@ class Model:
         design: The features and their terms.
         coef: Shape (p,), target units per unit of the term, in the order of the terms.
         intercept: The intercept, in target units.
-        unseen_as_reference: Whether a level that the fit has not seen counts as the reference; its prediction is NaN
-            otherwise.
+        unseen_as_reference: Whether a level that the fit has not seen counts as the reference, and a combination of
+            levels that it has not seen together as one without a coefficient; their prediction is NaN otherwise.
     """
 
     design: Design
@@ -54,7 +76,7 @@ class Model:
         total = np.full(rows, self.intercept)
         added = np.empty(rows)
         with np.errstate(invalid="ignore", over="ignore"):
-            for block, coefficients in zip(self.design.blocks, self._coefficients, strict=True):
+            for block, coefficients in zip(self.design.blocks, self.coefficients, strict=True):
                 if block.key:
                     labels, codes = combined([categories[c] for c in block.key])
                     by_level = np.array([self._of_level(block.key, coefficients, each) for each in labels])
@@ -67,17 +89,35 @@ class Model:
                 total += added
         return total
 
-    def unseen(self, categories: Sequence[Coded]) -> dict[int, NDArray[np.bool_]]:
-        """The rows whose level the fit has not seen, shape (m,), by index of the category; only where there are any."""
-        found = {}
-        for c, coded in enumerate(categories):
-            unknown = np.array([self.design.label_of(c, label) is None for label in coded.labels], np.bool_)
-            if unknown.any() and (rows := unknown[coded.codes]).any():
-                found[c] = rows
+    def unseen(self, columns: Sequence[Values], missing: NDArray[np.bool_] | None) -> list[Unseen]:
+        """The levels of some rows that the fit has not seen, where there are any.
+
+        Args:
+            columns: The values of `design.inputs`, shape (m,) each.
+            missing: Where they are missing, shape (k, m); None where none is.
+        """
+        design, found = self.design, []
+        categories = design.category_values(columns)
+        for key in design.levels:
+            labels, codes = combined([categories[c] for c in key])
+            unknown = np.array([self._is_unseen(key, each) for each in labels], np.bool_)
+            if not unknown.any():
+                continue
+            rows = unknown[codes]
+            if missing is not None:
+                rows &= ~np.logical_or.reduce(missing[[design.inputs.index(design.categories[c]) for c in key]])
+            if rows.any():
+                name = ":".join(design.category_names[c] for c in key)
+                found.append(Unseen(name, tuple(map(":".join, labels)), codes, rows))
         return found
 
+    @property
+    def unseen_coefficient(self) -> float:
+        """The coefficient of levels that the fit has not seen together."""
+        return 0.0 if self.unseen_as_reference else float("nan")
+
     @functools.cached_property
-    def _coefficients(self) -> list[dict[Labels, float]]:
+    def coefficients(self) -> list[dict[Labels, float]]:
         """The coefficients of each feature by level; those of levels without a term are 0."""
         found = []
         for block, of_block in zip(self.design.blocks, self.design.slices, strict=True):
@@ -88,5 +128,19 @@ class Model:
     def _of_level(self, key: tuple[int, ...], coefficients: dict[Labels, float], labels: Labels) -> float:
         known = tuple(self.design.label_of(c, label) for c, label in zip(key, labels, strict=True))
         if self.unseen_as_reference:
-            known = tuple(label or self.design.references[c] for c, label in zip(key, known, strict=True))
-        return coefficients.get(known, np.nan)  # type: ignore[arg-type]  # None is no level
+            known = tuple(
+                self.design.references[c] if label is None else label for c, label in zip(key, known, strict=True)
+            )
+        if None in known:
+            return float("nan")
+        return coefficients.get(known, self.unseen_coefficient)  # type: ignore[arg-type]  # no None is among them
+
+    def _is_unseen(self, key: Key, labels: Labels) -> bool:
+        known = tuple(self.design.label_of(c, label) for c, label in zip(key, labels, strict=True))
+        if len(key) == 1:
+            return None in known
+        return None not in known and known not in self._found[key]
+
+    @functools.cached_property
+    def _found(self) -> dict[Key, frozenset[Labels]]:
+        return {key: frozenset(found) for key, found in self.design.levels.items()}

@@ -93,7 +93,7 @@ def score_source(source: str, **settings: Any) -> Run:
 
     Raises:
         ConfigError: A setting is wrong, or the run_id is taken.
-        DataError: The input cannot be used.
+        DataError: The input cannot be used; or `unseen` is `fail`, and the fit has not seen a level.
         PublishError: There is no such run, or the output could not be written.
     """
     config = ScoringConfig.of({"source": source, **settings}).with_run_id()
@@ -107,7 +107,7 @@ def score_source(source: str, **settings: Any) -> Run:
     passed_over = notices_of(opened.passed_over)
     for notice in passed_over:
         logger.info(notice)
-    check_columns(model.features, config.key, opened)
+    check_columns(model.design, config.key, opened)
     columns = Columns(model.design, target, None, config.key)
     n_columns = len(model.features) + 1
     with (
@@ -118,7 +118,7 @@ def score_source(source: str, **settings: Any) -> Run:
         parts = shards(opened, n_columns)
         workers = worker_count(executor, config.workers)
         budget = budget_for(opened, parts, (*columns.fitted, *columns.key), bytes_of(config.memory), workers)
-        scored = score(model, opened, parts, columns, staging, budget, executor)
+        scored = score(model, opened, parts, columns, staging, budget, executor, config.unseen)
         folder = staging.publish(
             {
                 **header("scores", config.run_id, scored.files),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from gdpipe.config import Unseen
 from gdpipe.design import Design
-from gdpipe.errors import PublishError
+from gdpipe.errors import DataError, PublishError
+from gdpipe.kinds import checked
 from gdpipe.model import Model
 from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.source.columns import read_columns
@@ -19,7 +22,7 @@ from gdpipe.source.files import first_line
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import REMEDY, read_artifact
 from gdpipe.store.disk import DiskPlace
-from gdpipe.store.frames import numeric_columns
+from gdpipe.store.frames import columns_for
 from gdpipe.store.place import Place
 from gdpipe.store.runs import damaged_files, latest_folder, place_at, read_manifest
 
@@ -150,25 +153,38 @@ class Run:
             raise PublishError(f"{where}: {damage}; {REMEDY}")
         return Model(design, estimates[start:], float(estimates[0]) if start else 0.0)
 
-    def predict(self, frame: Any) -> pd.Series:
+    def predict(self, frame: Any, unseen: Unseen = "null") -> pd.Series:
         """Predictions of the rows of a table; columns are matched by name, others are ignored.
 
         Args:
             frame: A pandas or Polars DataFrame, an Arrow table or record batch, any other table with Arrow's PyCapsule
-                interface, or a dict of arrays; with a numeric column for each feature, in any order. A column of pandas
-                whose name is not text is found by the name that pandas writes to Parquet.
+                interface, or a dict of arrays; with the columns that the features are made from, in any order. A column
+                of pandas whose name is not text is found by the name that pandas writes to Parquet.
+            unseen: What a level that the fit has not seen does: `null`, no prediction; `reference`, the prediction of
+                the reference; `fail`, an error.
 
         Returns:
-            Shape (n_rows,), in target units, with the index of a pandas frame; NaN where a feature is missing.
+            Shape (n_rows,), in target units, with the index of a pandas frame; NaN where a column is missing.
 
         Raises:
-            SchemaError: A feature is not there, is there twice, or is not numeric; or `frame` is no such table.
+            SchemaError: A column is not there, is there twice, or is of another kind than in training; or `frame` is no
+                such table.
+            DataError: `unseen` is `fail`, and the fit has not seen a level.
+            ConfigError: `unseen` is none of these.
         """
         import pandas as pd
 
-        features = self.model.features
-        block = read_columns(numeric_columns(frame, features), self.model.design.inputs)
-        values = self.model.predict(block.columns)
+        unseen = checked("unseen", Unseen, unseen)
+        model = replace(self.model, unseen_as_reference=unseen == "reference")
+        block = read_columns(columns_for(model.design, frame), model.design.inputs)
+        if unseen == "fail":
+            for each in model.unseen(block.columns, block.missing):
+                row, level = each.first()
+                raise DataError(
+                    f"row {row}: {each.name} is {level!r}, a level that the fit has not seen; correct it, train again "
+                    "with such rows, or set unseen to null or reference"
+                )
+        values = model.predict(block.columns)
         complete = block.complete
         if complete is not None:
             values = np.where(complete, values, np.nan)

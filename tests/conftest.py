@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from gdpipe.cli import main
+from tests.databases import Postgres, postgres_server
 from tests.s3 import ENVIRONMENT, Server, s3_server
 
 REPO = Path(__file__).parents[1]
@@ -122,6 +123,12 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         for name, value in ENVIRONMENT.items():
             patched.setenv(name, value)
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of our own."""
+    yield from postgres_server()
 
 
 @pytest.fixture

@@ -136,6 +136,12 @@ def test_scoring_refuses_the_same(name: str) -> None:
             ScoringConfig.of({"source": "data", name: value})
 
 
+@pytest.mark.parametrize("value", ["drop", "", None, True])
+def test_what_unseen_levels_do_is_one_of_three(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^unseen .*: must be one of null, reference, fail$"):
+        ScoringConfig.of({"source": "data", "unseen": value})
+
+
 def test_features_in_one_text_are_split_outside_of_them() -> None:
     text = """x, C(carrier, ref="a,(b"), `a,b`:log(`c(d`) ,o'brien,C(e, ref='",')"""
     expected = ("x", 'C(carrier, ref="a,(b")', "`a,b`:log(`c(d`)", "o'brien", "C(e, ref='\",')")

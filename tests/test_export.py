@@ -1,15 +1,8 @@
 """The model as SQL: the bits of predict, in engines that are really there."""
 
-import getpass
 import json
 import math
-import os
 import re
-import shutil
-import struct
-import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,6 +22,7 @@ from gdpipe.export import as_sql
 from gdpipe.model import Model
 from gdpipe.source.columns import read_columns
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, snapshot, write_parquet
+from tests.databases import Postgres, bits, in_duckdb
 from tests.runs import train, train_on
 
 NASTY = ("select", "a b", 'say "hi"', "it's", "back`tick", "grün/日本", "a;--", "{x}", "%s", "Capital")
@@ -66,19 +60,6 @@ def sql_of(run: gdpipe.Run, *options: object) -> str:
     done = gdpipe_cli("sql", run.folder, *options)
     assert done.code == 0, done.err
     return done.out.removesuffix("\n")
-
-
-def bits(values: Sequence[float | None]) -> list[bytes | None]:
-    """Each number's eight bytes; None where there is none."""
-    return [None if v is None or math.isnan(v) else struct.pack("<d", v) for v in values]
-
-
-def in_duckdb(query: str, **tables: pa.Table) -> list[tuple[Any, ...]]:
-    with duckdb.connect() as connection:
-        for name, table in tables.items():
-            connection.register(name, table)
-        found: list[tuple[Any, ...]] = connection.execute(query).fetchall()
-        return found
 
 
 # DuckDB
@@ -208,6 +189,7 @@ def test_a_target_that_could_be_taken_for_a_feature_of_an_old_run(tmp_path: Path
     about = json.loads(manifest.read_text())
     assert about.pop("columns") == ["x", "Y", "y"]
     assert about.pop("boolean_features") == []
+    assert about.pop("design")
     manifest.write_text(json.dumps(about))
     done = gdpipe_cli("sql", run.folder, "--table", "t")
     assert done.code == 2
@@ -287,75 +269,6 @@ def test_a_run_that_is_not_whole_is_4(output: Path) -> None:
 
 
 # PostgreSQL
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator["Postgres"]:
-    """A cluster of our own on a Unix socket, stopped by its process."""
-    programs = {name: shutil.which(name) for name in ("initdb", "postgres", "psql")}
-    if not all(programs.values()):
-        pytest.skip("PostgreSQL (initdb, postgres, psql) is not installed")
-    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to be run by root
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:  # a socket's path must be short
-        if user:
-            shutil.chown(folder, user)
-        yield from Postgres.running(Path(folder), user)
-
-
-class Postgres:
-    """A server that answers one script at a time."""
-
-    def __init__(self, folder: Path, user: str | None) -> None:
-        self.folder, self.user = folder, user
-
-    @classmethod
-    def running(cls, folder: Path, user: str | None) -> Iterator["Postgres"]:
-        data = folder / "data"
-        subprocess.run(
-            ["initdb", "--pgdata", data, "--no-sync", "--auth", "trust", "--encoding", "UTF8", "--no-locale"],
-            user=user,
-            check=True,
-            capture_output=True,
-            cwd=folder,
-        )
-        command: list[str | Path] = ["postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
-        with subprocess.Popen(
-            command, user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        ) as server:
-            try:
-                assert server.stderr is not None
-                assert any("ready to accept connections" in line for line in server.stderr)
-                yield cls(folder, user)
-            finally:
-                server.terminate()
-
-    def run(self, script: str) -> str:
-        name = self.user or getpass.getuser()
-        command: list[str | Path] = [
-            "psql",
-            "-h",
-            self.folder,
-            "-U",
-            name,
-            "-d",
-            "postgres",
-            "-XqAt",
-            "-v",
-            "ON_ERROR_STOP=1",
-        ]
-        done = subprocess.run(command, input=script, capture_output=True, text=True, check=False, cwd=self.folder)
-        assert done.returncode == 0, done.stderr
-        return str(done.stdout)
-
-    def predictions(self, columns: dict[str, str], rows: Iterable[Sequence[Any]], query: str) -> list[float | None]:
-        """What a query of table t says of these rows, in their order, which a heap does not keep."""
-        kinds = "".join(f", {exp.column(name, quoted=True).sql('postgres')} {kind}" for name, kind in columns.items())
-        lines = ["\t".join([str(n), *(r"\N" if v is None else str(v) for v in row)]) for n, row in enumerate(rows)]
-        out = self.run(
-            f"CREATE TEMP TABLE t (row_number int{kinds});\nCOPY t FROM STDIN;\n"
-            + "\n".join([*lines, r"\.", f"SELECT prediction FROM ({query}) AS q ORDER BY row_number;\n"])
-        )
-        return [float(line) if line else None for line in out.splitlines()]
 
 
 def test_nasty_names_and_types_have_the_bits_of_predict_in_postgres(nasty: gdpipe.Run, postgres: Postgres) -> None:

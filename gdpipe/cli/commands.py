@@ -156,13 +156,20 @@ def predict_command(in_json: bool, **settings: Any) -> None:
 @click.argument("run", default="runs")
 @click.option("--dialect", type=click.Choice(DIALECTS), default=DIALECTS[0], help="Who is to read it.")
 @click.option("--table", help="Print a query of this table, as a FROM clause names it, instead of the expression.")
-def sql_command(run: str, dialect: str, table: str | None) -> None:
+@click.option(
+    "--unseen",
+    type=click.Choice(["null", "reference"]),
+    default="null",
+    help="The prediction of a row with a level that the fit has not seen: null, or that of the reference.",
+)
+def sql_command(run: str, dialect: str, table: str | None, unseen: str) -> None:
     """Print the model of RUN (an output folder, or one run's) as a SELECT expression."""
     from gdpipe.export import as_sql
 
     opened = open_run(run)
+    model = dataclasses.replace(opened.model, unseen_as_reference=unseen == "reference")
     # exact on a terminal, too: a name with another character is another name
-    print_text(as_sql(opened.model, opened.manifest, dialect, table), exact=True)
+    print_text(as_sql(model, opened.manifest, dialect, table), exact=True)
 
 
 @main.command("show")

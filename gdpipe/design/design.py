@@ -48,12 +48,14 @@ class Design:
             and of each product of categories. Empty before the first scan.
         fit_intercept: Whether there is an intercept.
         booleans: The source columns that an older version read as numbers and that are booleans: SQL must convert them.
+        zones: The time zones of the source columns of which parts are taken, where they have one.
     """
 
     features: tuple[Feature, ...]
     levels: Mapping[Key, tuple[Labels, ...]] = field(default_factory=dict)
     fit_intercept: bool = True
     booleans: frozenset[str] = frozenset()
+    zones: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_numbers(
@@ -172,6 +174,12 @@ class Design:
         return tuple(self.reference(next(f for f in factors if f.input == of)) for of in self.categories)
 
     @functools.cached_property
+    def category_names(self) -> tuple[str, ...]:
+        """The names of `categories`, as in the features."""
+        factors = [category for feature in self.features for category in feature.categories]
+        return tuple(next(f.name for f in factors if f.input == of) for of in self.categories)
+
+    @functools.cached_property
     def blocks(self) -> tuple[TermBlock, ...]:
         """The terms of each feature: the column of dense sums that they hold, and the levels of each."""
         asked = {_margin(feature.factors) for feature in self.features}
@@ -259,6 +267,7 @@ class Design:
                 "features": [[factor_to_json(factor) for factor in feature.factors] for feature in self.features],
                 "levels": [[list(key), [list(labels) for labels in found]] for key, found in self.levels.items()],
                 "fit_intercept": self.fit_intercept,
+                "zones": dict(self.zones),
             },
         }
 
@@ -276,6 +285,7 @@ class Design:
             {tuple(key): tuple(tuple(labels) for labels in found) for key, found in design["levels"]},
             bool(design["fit_intercept"]),
             frozenset(manifest["boolean_features"]),
+            dict(design.get("zones", {})),
         )
 
 

@@ -83,8 +83,10 @@ def summarize_scores(folder: str, manifest: dict[str, Any], *, width: int | None
     rows = manifest["rows"]
     lines = [f"rows        {rows['read']:,} scored with run {manifest['scored_with']}"]
     if left_out := rows.get("left_out"):
-        reasons = ", ".join(f"{name} null {count:,}" for name, count in rows["null"].items())
-        lines[0] += f", {left_out:,} without a prediction ({reasons})"
+        reasons = [f"{name} null {count:,}" for name, count in rows["null"].items()]
+        if manifest["settings"].get("unseen") == "null":
+            reasons += [f"{name} unseen {count:,}" for name, count in _unseen(rows).items()]
+        lines[0] += f", {left_out:,} without a prediction ({', '.join(reasons)})"
     if (error := manifest.get("metrics", {})).get("n_samples"):
         trained = manifest["training_metrics"]
         lines.append(f"scores      {_error(error)}, on {error['n_samples']:,} rows with {manifest['target']}")
@@ -92,6 +94,12 @@ def summarize_scores(folder: str, manifest: dict[str, Any], *, width: int | None
     lines += [f"notice      {line}" for line in manifest.get("notices", [])]
     lines.append(f"files       {folder}")
     return "\n".join(part for line in lines for part in _wrapped(printable(line), width))
+
+
+def _unseen(rows: dict[str, Any]) -> dict[str, int]:
+    """Rows with a level that the fit has not seen, by category."""
+    others = rows.get("unseen_others", {})
+    return {name: sum(levels.values()) + others.get(name, 0) for name, levels in rows.get("unseen", {}).items()}
 
 
 def _error(metrics: dict[str, Any]) -> str:

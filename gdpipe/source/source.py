@@ -112,7 +112,7 @@ class Source:
             if without is not None:
                 has = next(v.path for v in self.variants if times(v.schema, name))
                 raise schemas.not_everywhere(without, name, role, has)
-            if not all(is_numeric(kind) or pa.types.is_null(kind) for kind, _ in self._types(name)):
+            if not all(is_numeric(kind) or pa.types.is_null(kind) for kind, _ in self.types(name)):
                 self.unified(name)
 
     def kind_of(self, name: str) -> ColumnKind:
@@ -121,7 +121,7 @@ class Source:
         Raises:
             SchemaError: The types of the files do not agree, in the time zone either, or this machine does not know it.
         """
-        kinds = [kind for kind, _ in self._types(name) if not pa.types.is_null(kind)]
+        kinds = [kind for kind, _ in self.types(name) if not pa.types.is_null(kind)]
         found = {column_kind(kind) for kind in kinds}
         if found == {"boolean", "number"}:
             return "number"
@@ -181,7 +181,7 @@ class Source:
         Raises:
             SchemaError: There is no such type.
         """
-        kind = schemas.one_type(name, self._types(name))
+        kind = schemas.one_type(name, self.types(name))
         return pa.field(name, kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
 
     def usable_somewhere(self) -> set[str]:
@@ -195,9 +195,10 @@ class Source:
 
     def resolution(self, names: Sequence[str]) -> NDArray[np.float64]:
         """The relative rounding error of each column's values, shape (len(names),)."""
-        return np.array([max(resolution(kind) for kind, _ in self._types(name)) for name in names])
+        return np.array([max(resolution(kind) for kind, _ in self.types(name)) for name in names])
 
-    def _types(self, name: str) -> list[tuple[pa.DataType, str]]:
+    def types(self, name: str) -> list[tuple[pa.DataType, str]]:
+        """The types of a column in the opened files, each with the first file that has it."""
         # a partition column has the folder's values, even if the file has a column of that name
         if times(self.partitions, name):
             return [(self.partitions.field(name).type, self.location)]

@@ -1,7 +1,9 @@
 """The columns of a source by their role: features, target, weight and key."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
 from gdpipe.design import ColumnKind, Design, Input, features_of, quoted
@@ -89,6 +91,7 @@ def choose_columns(
     if not found:
         raise SchemaError(f"{source.location}: no column is left to be a feature besides {config.target!r}")
     design = Design(found, fit_intercept=config.fit_intercept)
+    design = replace(design, zones=_zones(design, source))
     columns = Columns(design, config.target, config.weight, config.key)
     for name, role in roles.items():
         kind = source.schema.field(name).type
@@ -145,6 +148,12 @@ def _all_usable(config: TrainingConfig, source: Source, cache: Cache | None) -> 
             f"left out, dates and timestamps, of which features name parts such as {parts}: {', '.join(dates)}"
         )
     return tuple(name for name in features if name not in many), tuple(notices)
+
+
+def _zones(design: Design, source: Source) -> dict[str, str]:
+    """The time zones of the columns of which parts are taken, where they have one."""
+    kinds = {of.column: source.schema.field(of.column).type for of in design.inputs if of.part}
+    return {name: kind.tz for name, kind in kinds.items() if pa.types.is_timestamp(kind) and kind.tz}
 
 
 def check_key(key: Sequence[str], source: Source) -> None:

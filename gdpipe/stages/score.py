@@ -3,17 +3,17 @@
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import pyarrow as pa
-
+from gdpipe.config import Unseen
+from gdpipe.design import Design
 from gdpipe.errors import SchemaError
 from gdpipe.model import Model
 from gdpipe.numerics.rows.prediction_error import PredictionError
 from gdpipe.printable import logger_named
 from gdpipe.source.budget import Budget
-from gdpipe.source.columns import is_numeric
+from gdpipe.source.inputs import why_unfit
 from gdpipe.source.scan import Shard
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns, check_key
@@ -27,19 +27,24 @@ from gdpipe.store.writer import WrittenFile, write_table
 
 logger = logger_named(__name__)
 
+# levels in a notice
+SHOWN_LEVELS = 5
+# the share of rows with levels that the fit has not seen from which on the model no longer fits the data
+MANY = 0.05
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """The results of scoring.
 
     Attributes:
-        features: The model's features.
+        inputs: The source columns that the model reads, as often as it reads them.
         files: The parts of predictions, in input order; an empty part where there is no row.
         sums: Over the rows.
         notices: What a person should know, one line each.
     """
 
-    features: tuple[str, ...]
+    inputs: tuple[str, ...]
     files: tuple[WrittenFile, ...]
     sums: ScoreSums
     notices: tuple[str, ...]
@@ -56,27 +61,27 @@ class Scored:
                 "read": sums.read,
                 "predicted": sums.predicted,
                 "left_out": sums.read - sums.predicted,
-                "null": by_column(self.features, sums.missing),
+                "null": by_column(self.inputs, sums.missing),
+                **sums.unseen.as_dict(),
             },
             "metrics": _finite({**error, "r2_kind": trained["r2_kind"], **numbers}, names),
             "training_metrics": _finite(trained, names),
         }
 
 
-def check_columns(features: Sequence[str], key: Sequence[str], source: Source) -> None:
-    """Check that the features are there, as numbers, and that the key fits into predictions.
+def check_columns(design: Design, key: Sequence[str], source: Source) -> None:
+    """Check that the columns are there, of the kinds that the model was fitted with, and that the key fits too.
 
     Raises:
         ConfigError: Predictions have a column of the key's name.
-        SchemaError: A column is not there, or is not numeric.
+        SchemaError: A column is not there, or is of another kind.
     """
-    source.check_columns(features, "feature")
+    source.check_columns(design.columns, "feature")
     check_key(key, source)
-    for name in features:
-        kind = source.schema.field(name).type
-        # the type of a column in which every value is null
-        if not is_numeric(kind) and not pa.types.is_null(kind):
-            raise SchemaError(f"{source.location}: column {name!r} is {kind}; the model needs numbers")
+    for of in design.inputs:
+        for kind, path in source.types(of.column):
+            if needs := why_unfit(kind, of, design.zones.get(of.column)):
+                raise SchemaError(f"{path}: column {of.column!r} is {kind}; the model needs {needs}")
 
 
 def score(
@@ -87,16 +92,21 @@ def score(
     staging: Staging,
     budget: Budget,
     executor: Executor,
+    unseen: Unseen = "null",
 ) -> Scored:
     """Write predictions of every row, in input order, one part a shard; compare with the target where a file has it.
 
     Raises:
-        DataError: A file is damaged, was changed meanwhile, or a feature is infinite.
+        DataError: A file is damaged, was changed meanwhile, or a feature is infinite; or `unseen` is `fail`, and the
+            fit has not seen a level.
         PublishError: A part cannot be written.
     """
     keys = [source.unified(name) for name in columns.key]
-    work = PredictShard(source, columns, keys, model, staging.folder, staging.run_id, budget, None)
-    files, sums = [], ScoreSums.zero(len(model.features))
+    model = replace(model, unseen_as_reference=unseen == "reference")
+    work = PredictShard(
+        source, columns, keys, model, staging.folder, staging.run_id, budget, None, unseen_fails=unseen == "fail"
+    )
+    files, sums = [], ScoreSums.zero(len(model.design.inputs))
     for part in scanned(work, shards, executor, "predicted"):
         files.append(part.file)
         sums = sums + part.scores if part.scores else sums
@@ -106,10 +116,26 @@ def score(
     if not shards:  # an empty part, so that readers find the columns
         empty = catalog.predictions_schema(keys, staging.run_id).empty_table()
         files.append(write_table(staging.folder, f"{catalog.PREDICTIONS}/part-00000.parquet", empty))
-    notices = _notices(source, columns.target, sums)
+    notices = (*_unseen_notices(sums, unseen), *_notices(source, columns.target, sums))
     for notice in notices:
         logger.info(notice)
-    return Scored(model.features, tuple(files), sums, notices)
+    return Scored(tuple(of.column for of in model.design.inputs), tuple(files), sums, notices)
+
+
+def _unseen_notices(sums: ScoreSums, unseen: Unseen) -> list[str]:
+    """A line for each category with levels that the fit has not seen; where they are many, also what to do."""
+    notices = []
+    for name, rows in sums.unseen.rows.items():
+        levels = sums.unseen.levels[name]
+        most = sorted(levels, key=lambda level: (-levels[level], level))[:SHOWN_LEVELS]
+        named = ", ".join(f"{level} {levels[level]:,}" for level in most)
+        if (rest := rows - sum(levels[level] for level in most)) > 0:
+            named += f", others {rest:,}"
+        so = "predicted as the reference" if unseen == "reference" else "without a prediction"
+        share = rows / sums.read
+        many = f"; {share:.0%} of all rows: train again with such rows" if share > MANY else ""
+        notices.append(f"{name}: levels that the fit has not seen in {rows:,} rows, {so} ({named}){many}")
+    return notices
 
 
 def _notices(source: Source, target: str, sums: ScoreSums) -> tuple[str, ...]:

@@ -15,17 +15,17 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from gdpipe.design import Input
+from gdpipe.design import Design, Input
 from gdpipe.errors import SchemaError
 from gdpipe.source.columns import read_columns
-from gdpipe.store.frames import numeric_columns
+from gdpipe.store.frames import columns_for
 
 NAN = math.nan
 
 
 def column(frame: Any, name: str = "x") -> list[float]:
     """The numbers of a column, NaN where one is missing."""
-    block = read_columns(numeric_columns(frame, [name]), [Input(name)])
+    block = read_columns(columns_for(Design.of_numbers([name]), frame), [Input(name)])
     missing = [False] * len(block.numbers[0]) if block.missing is None else block.missing[0]
     return [NAN if gap else value for value, gap in zip(block.numbers[0].tolist(), missing, strict=True)]
 
@@ -102,7 +102,7 @@ def test_numbers_of_every_library(kind: str) -> None:
 X = [1.0, 2.0]
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "text": (lambda: pandas(["1.5", "2"]), "column 'x' is large_string"),
-    "text and numbers": (lambda: pandas([1, "a"]), "column 'x' (object) cannot be read as numbers"),
+    "text and numbers": (lambda: pandas([1, "a"]), "column 'x' (object) cannot be read: "),
     "booleans and numbers": (lambda: pandas([True, 2.5]), "column 'x' (object)"),
     "decimals and floats": (lambda: pandas([Decimal(1), 2.5]), "column 'x' (object)"),
     "an infinite decimal": (lambda: pandas([Decimal("Infinity"), Decimal(1)]), "column 'x' (object)"),
@@ -119,11 +119,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "durations": (lambda: pandas(pd.to_timedelta([1])), "column 'x' is duration"),
     "periods": (lambda: pandas(pd.period_range("2020", periods=1)), "column 'x' is extension<pandas.period"),
     "lists": (lambda: pandas([[1.0]]), "column 'x' is list"),
-    "categories of text": (lambda: pandas(["a"], "category"), "column 'x' is large_string"),
+    "categories of text": (lambda: pandas(["a"], "category"), "column 'x' is a category of large_string"),
     "a name twice": (lambda: pd.concat([pandas(X)] * 2, axis=1), "the table has 2 columns 'x'"),
     "a name twice in Arrow": (lambda: pa.Table.from_arrays([pa.array(X)] * 2, ["x", "x"]), "2 columns 'x'"),
     "no such column": (lambda: pandas(X).rename(columns={"x": "X"}), "no column 'x'; the model needs x"),
-    "Polars text": (lambda: pl.DataFrame({"x": ["a"]}), "column 'x' is string_view"),
+    "Polars text": (lambda: pl.DataFrame({"x": ["a"]}), "column 'x' is string; the model needs numbers"),
     "Polars Int128": (lambda: pl.DataFrame({"x": pl.Series([1], dtype=pl.Int128)}), "column 'x' (Int128)"),
     "Polars objects": (lambda: pl.DataFrame({"x": pl.Series([object()], dtype=pl.Object)}), "column 'x' is fixed_size"),
     "a LazyFrame": (lambda: pl.LazyFrame({"x": X}), "collect()"),
@@ -132,7 +132,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a list": (lambda: [{"x": 1.0}], "a list is no table with named columns"),
     "nothing": (lambda: None, "a NoneType is no table"),
     "a dict of numbers": (lambda: {"x": 1.0}, "column 'x' (float)"),
-    "a dict of text": (lambda: {"x": "12"}, "column 'x' is string"),
+    "a dict of text": (lambda: {"x": "12"}, "column 'x' is one text; give a value for each row"),
     "a dict of matrices": (lambda: {"x": np.ones((2, 2))}, "column 'x' (float64)"),
 }
 
@@ -147,7 +147,7 @@ def test_what_is_no_number_is_one_line(kind: str) -> None:
 
 def test_arrays_of_different_length() -> None:
     with pytest.raises(SchemaError, match=r"different numbers of rows \('x' 2, 'z' 1\)"):
-        numeric_columns({"x": X, "z": [1.0]}, ["x", "z"])
+        columns_for(Design.of_numbers(["x", "z"]), {"x": X, "z": [1.0]})
 
 
 def test_names_that_are_not_text_are_those_that_pandas_writes() -> None:

@@ -1,5 +1,6 @@
 """The second scan's work on a shard: a part of the predictions, and sums of the residuals."""
 
+import functools
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +9,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.design import Coded, Input, Values
+from gdpipe.design import Input, Values
 from gdpipe.errors import DataError, PublishError
-from gdpipe.model import Model
+from gdpipe.model import Model, Unseen
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.arrays import repeated, to_arrow
 from gdpipe.source.budget import Budget
 from gdpipe.source.columns import Block, is_numeric, read_columns
 from gdpipe.source.files import first_line
+from gdpipe.source.inputs import in_zones
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.scan.defined import check_defined
-from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec, ScoreSums
+from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec, ScoreSums, either
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
 from gdpipe.store.writer import TableWriter, WrittenFile, output_errors
@@ -30,6 +32,25 @@ from gdpipe.store.writer import TableWriter, WrittenFile, output_errors
 ROW_GROUP_ROWS = 131_072
 # bytes in a row group where keys are wide
 WAITING_BYTES = 16 * 2**20
+
+
+class _Waiting:
+    """Rows that wait until they are enough for a row group."""
+
+    def __init__(self, writer: TableWriter) -> None:
+        self._writer = writer
+        self._tables: list[pa.Table] = []
+
+    def add(self, rows: pa.Table) -> None:
+        self._tables.append(rows)
+        n, size = (sum(getattr(table, what) for table in self._tables) for what in ("num_rows", "nbytes"))
+        if n >= ROW_GROUP_ROWS or size > WAITING_BYTES:
+            self.write()
+
+    def write(self) -> None:
+        if self._tables:
+            self._writer.write(pa.concat_tables(self._tables))
+        self._tables = []
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +72,8 @@ class Part:
 class PredictShard:
     """The work on a shard; repeating it writes the same file and returns the same sums.
 
-    Without `spec` it scores: the target then counts in the files that have one.
+    Without `spec` it scores: the target then counts in the files that have one. With `unseen_fails` it ends at a level
+    that the fit has not seen.
     """
 
     source: Source
@@ -62,20 +84,21 @@ class PredictShard:
     run_id: str
     budget: Budget
     spec: RowsSpec | None
+    unseen_fails: bool = False
 
     def __call__(self, shard: Shard) -> Part:
         """Write a shard's part, and sum its residuals.
 
         Raises:
-            DataError: A value is infinite, or beyond what the footer announces.
+            DataError: A value is infinite, or beyond what the footer announces; or a level is one that the fit has not
+                seen, and may not be.
             PublishError: The part cannot be written.
         """
-        spec, source_file = self.spec, self.source.files[shard.file]
+        spec, source_file, design = self.spec, self.source.files[shard.file], self.columns.design
         has_target = spec is not None or no_target(self.source, source_file, self.columns.target) is None
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and spec else []
-        asked = [*self.columns.design.inputs, *map(Input, target + weight)]
-        names = [of.column for of in asked]
+        asked = [*design.inputs, *map(Input, target + weight)]
         schema = catalog.predictions_schema(self.keys, self.run_id)
         with output_errors(f"{self.folder} on {platform.node()}"):
             if not self.folder.is_shared():
@@ -84,15 +107,13 @@ class PredictShard:
                 )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = RowsAgainAccumulator(spec) if spec else None
-        design = self.columns.design
-        asked = [*design.inputs, *map(Input, target + weight)]
         p = len(design.inputs)
         scores = None if spec else ScoreSums.zero(p)
-        waiting: list[pa.Table] = []
+        waiting = _Waiting(writer)
         try:
             for batch in read(self.source, shard, [*asked, *self.columns.key], self.budget):
-                block = read_columns(batch, asked)
-                check_defined(self.columns.design, block, batch, source_file.path)
+                block = read_columns(in_zones(batch, design.zones), asked)
+                check_defined(design, block, batch, source_file.path)
                 n = batch.num_rows
                 actual = block.columns[p] if has_target else np.zeros(n)
                 assert isinstance(actual, np.ndarray)
@@ -102,27 +123,24 @@ class PredictShard:
                 with np.errstate(over="ignore", invalid="ignore"):
                     prediction = self.model.of_values(numbers, categories)
                     residual = actual - prediction
+                unseen = self._unseen(block, prediction, batch, source_file.path)
                 # where a feature is infinite, the prediction is infinite or NaN; scoring needs no target
-                needed = len(asked) if spec else p
-                values = block.columns[:needed]
-                if not all(
-                    np.isfinite(line).all()
-                    for line in (prediction, *(v for v in values[p:] if isinstance(v, np.ndarray)))
-                ):
-                    self._check_finite(values, asked, batch, shard)
-                numeric = _predictions(block, p, actual if has_target else None, prediction, residual)
-                waiting.append(
-                    pa.Table.from_arrays([*_key(self.keys, batch, source_file.name), *numeric], schema=schema)
-                )
-                if sum(t.num_rows for t in waiting) >= ROW_GROUP_ROWS or sum(t.nbytes for t in waiting) > WAITING_BYTES:
-                    writer.write(pa.concat_tables(waiting))
-                    waiting = []
+                checked = slice(len(asked) if spec else p)
+                if not _are_finite([prediction, *block.columns[p : checked.stop]]):
+                    self._check_finite(block.columns[checked], asked[checked], batch, shard)
+                unpredicted = block.missing_in(slice(p))
+                if not self.model.unseen_as_reference:
+                    unpredicted = functools.reduce(either, (each.rows for each in unseen), unpredicted)
+                targetless = block.missing_in(slice(p, p + 1)) if has_target else np.ones(n, np.bool_)
+                lines = (actual, targetless), (prediction, unpredicted), (residual, either(unpredicted, targetless))
+                numeric = [to_arrow(values, pa.float64(), missing) for values, missing in lines]
+                keys = _key(self.keys, batch, source_file.name)
+                waiting.add(pa.Table.from_arrays([*keys, *numeric], schema=schema))
                 if scores is not None:
-                    scores += ScoreSums.of(block, actual if has_target else None, residual)
+                    scores += ScoreSums.of(block, unpredicted, unseen, actual if has_target else None, residual)
                 if accumulator is not None:
                     accumulator.add(block, numbers, categories, prediction, residual)
-            if waiting:
-                writer.write(pa.concat_tables(waiting))
+            waiting.write()
         except BaseException as error:
             writer.abandon()
             if isinstance(error, GridOverflow):
@@ -132,35 +150,32 @@ class PredictShard:
             raise
         return Part(writer.close(), accumulator.rows() if accumulator else None, scores)
 
+    def _unseen(self, block: Block, prediction: NDArray[np.float64], batch: pa.RecordBatch, path: str) -> list[Unseen]:
+        # a level that the fit has not seen makes the prediction NaN, which is faster to see than the level
+        if not self.model.unseen_as_reference and not np.isnan(prediction).any():
+            return []
+        unseen = self.model.unseen(block.columns[: len(self.model.design.inputs)], block.missing)
+        for each in unseen if self.unseen_fails else ():
+            at, level = each.first()
+            row = batch.column(ROW)[at].as_py()
+            raise DataError(
+                f"{path}: {each.name} is {level!r} in row {row}, a level that the fit has not seen; correct it, train "
+                "again with such rows, or set unseen to null or reference"
+            )
+        return unseen
+
     def _check_finite(
         self, columns: Sequence[Values], asked: Sequence[Input], batch: pa.RecordBatch, shard: Shard
     ) -> None:
-        for name, values in zip([of.column for of in asked], columns, strict=False):
+        for of, values in zip(asked, columns, strict=True):
             if isinstance(values, np.ndarray) and not (finite := np.isfinite(values)).all():
                 path, row = self.source.files[shard.file].path, batch.column(ROW)[int(np.argmin(finite))].as_py()
-                raise DataError(f"{path}: column {name!r} is infinite in row {row}; correct it or make it null")
+                raise DataError(f"{path}: column {of.column!r} is infinite in row {row}; correct it or make it null")
 
 
-def _predictions(
-    block: Block,
-    p: int,
-    actual: NDArray[np.float64] | None,
-    prediction: NDArray[np.float64],
-    residual: NDArray[np.float64],
-) -> list[pa.Array]:
-    """Actual, prediction and residual as Arrow columns, null where they cannot be told; the first p columns are inputs.
-
-    With categories, a prediction that is no number is that of a level that the fit has not seen.
-    """
-    no_actual = np.ones(len(prediction), np.bool_) if actual is None else block.missing_in(slice(p, p + 1))
-    no_prediction = block.missing_in(slice(p))
-    by_level = any(isinstance(column, Coded) for column in block.columns[:p])
-    if by_level and (unknown := np.isnan(prediction)).any():
-        no_prediction = unknown if no_prediction is None else unknown | no_prediction
-    either = [missing for missing in (no_actual, no_prediction) if missing is not None]
-    lines = ((residual if actual is None else actual, no_actual), (prediction, no_prediction))
-    no_residual = np.logical_or.reduce(either) if either else None
-    return [to_arrow(values, pa.float64(), missing) for values, missing in (*lines, (residual, no_residual))]
+def _are_finite(lines: Sequence[Values]) -> bool:
+    """Whether all numbers are finite; categories are no numbers."""
+    return all(np.isfinite(line).all() for line in lines if isinstance(line, np.ndarray))
 
 
 def no_target(source: Source, file: SourceFile, name: str) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.design import Coded, Design
-from gdpipe.model import Model
+from gdpipe.model import Model, Unseen
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGrid
 from gdpipe.numerics.rows.prediction_error import error_sums
@@ -16,6 +16,7 @@ from gdpipe.numerics.rows.residuals import ResidualAccumulator, ResidualGrids, R
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator
 from gdpipe.source.columns import Block
 from gdpipe.stages.scan.row_sums import Account, used_rows
+from gdpipe.stages.scan.unseen import UnseenCounts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +128,8 @@ class ScoreSums:
     Attributes:
         read: Rows that passed the filters.
         predicted: Rows with a prediction.
-        missing: Rows in which each feature is null or NaN, shape (p,).
+        missing: Rows in which each input of the design is null or NaN, shape (k,).
+        unseen: Rows with a level that the fit has not seen.
         errors: The sums of `error_sums` over rows with a target and a prediction.
         overflowed: Rows with a target and a prediction that are not in `errors`: their residual is too large for
             float64.
@@ -136,39 +138,62 @@ class ScoreSums:
     read: int
     predicted: int
     missing: NDArray[np.int64]
+    unseen: UnseenCounts
     errors: Moments
     overflowed: int
 
     @classmethod
-    def zero(cls, n_features: int) -> "ScoreSums":
+    def zero(cls, n_inputs: int) -> "ScoreSums":
         """The sums of no rows."""
         none = np.empty(0)
-        return cls(0, 0, np.zeros(n_features, np.int64), error_sums(none, none), 0)
+        return cls(0, 0, np.zeros(n_inputs, np.int64), UnseenCounts({}, {}), error_sums(none, none), 0)
 
     @classmethod
-    def of(cls, block: Block, target: NDArray[np.float64] | None, residual: NDArray[np.float64]) -> "ScoreSums":
-        """The counts and sums of some rows: features, and the target and its residuals, shape (m,), if there is one."""
+    def of(
+        cls,
+        block: Block,
+        unpredicted: NDArray[np.bool_] | None,
+        unseen: list[Unseen],
+        target: NDArray[np.float64] | None,
+        residual: NDArray[np.float64],
+    ) -> "ScoreSums":
+        """The counts and sums of some rows.
+
+        Args:
+            block: The inputs, and the target if there is one.
+            unpredicted: Rows without a prediction, shape (m,); None where all have one.
+            unseen: The levels in them that the fit has not seen.
+            target: Shape (m,); None where there is none.
+            residual: Target - prediction, shape (m,).
+        """
         m = len(residual)
-        p = len(block.columns) - (target is not None)
-        incomplete = block.missing_in(slice(p))
-        missing = np.zeros(p, np.int64) if block.missing is None else block.missing[:p].sum(axis=1, dtype=np.int64)
-        predicted = m if incomplete is None else m - int(incomplete.sum())
+        k = len(block.columns) - (target is not None)
+        missing = np.zeros(k, np.int64) if block.missing is None else block.missing[:k].sum(axis=1, dtype=np.int64)
+        predicted = m if unpredicted is None else m - int(unpredicted.sum())
+        counts = UnseenCounts.of(unseen)
         if target is None:
             none = np.empty(0)
-            return cls(m, predicted, missing, error_sums(none, none), 0)
-        complete, finite = block.complete, np.isfinite(residual)
-        both = finite if complete is None else finite & complete
-        overflowed = int((~finite if complete is None else ~finite & complete).sum())
-        return cls(m, predicted, missing, error_sums(target[both], residual[both]), overflowed)
+            return cls(m, predicted, missing, counts, error_sums(none, none), 0)
+        left_out = either(unpredicted, block.missing_in(slice(k, k + 1)))
+        finite = np.isfinite(residual)
+        both = finite if left_out is None else finite & ~left_out
+        overflowed = int((~finite if left_out is None else ~finite & ~left_out).sum())
+        return cls(m, predicted, missing, counts, error_sums(target[both], residual[both]), overflowed)
 
     def __add__(self, other: "ScoreSums") -> "ScoreSums":
         return ScoreSums(
             self.read + other.read,
             self.predicted + other.predicted,
             self.missing + other.missing,
+            self.unseen + other.unseen,
             self.errors + other.errors,
             self.overflowed + other.overflowed,
         )
+
+
+def either(left: NDArray[np.bool_] | None, right: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """The rows of one or the other; None where neither has any."""
+    return right if left is None else left if right is None else left | right
 
 
 def _rows(column: NDArray[np.float64], used: NDArray[np.bool_] | None) -> NDArray[np.float64]:

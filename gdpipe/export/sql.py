@@ -7,6 +7,8 @@ import sqlglot
 from sqlglot import exp
 
 from gdpipe.errors import ConfigError, GdpipeError
+from gdpipe.export.categories import coefficient
+from gdpipe.export.values import ColumnValues, double
 from gdpipe.location import is_uri, without_credentials
 from gdpipe.model import Model
 from gdpipe.source.source import Source
@@ -14,15 +16,13 @@ from gdpipe.source.source import Source
 PREDICTION = "prediction"
 # dialects that ignore the case of names, even of quoted ones; DuckDB ignores it in ASCII letters only
 IGNORE_CASE = ("duckdb", "spark", "bigquery")
-# dialects that cast a boolean to an integer, but not to a double
-BOOLEANS_ARE_INTEGERS = ("bigquery", "postgres")
 
 
 def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | None = None) -> str:
     """The model as an expression, or as a query of all columns of a table and the column `prediction`.
 
-    The expression is intercept + Σ coefⱼ·xⱼ, added term by term in the order of `gdpipe.numerics.rows.linear.predict`;
-    it is null where a feature is null or NaN.
+    The expression is intercept + Σ coefⱼ·xⱼ, added feature by feature as `Model.predict` adds it. A category is a CASE.
+    It is null where a column is null or NaN, and where a level is unknown (if the model does not take the reference).
 
     Args:
         model: The model of a run.
@@ -32,7 +32,7 @@ def as_sql(model: Model, manifest: dict[str, Any], dialect: str, table: str | No
 
     Raises:
         ConfigError: `table` is not a table, the table has a column `prediction`, or two features or columns have the
-            same name in that dialect.
+            same name in that dialect; or the dialect cannot compute a feature.
     """
     if table is None:
         return _prediction(model, dialect).sql(dialect)
@@ -94,8 +94,8 @@ def _parsed(table: str, dialect: str) -> exp.Expression:
 
 
 def _prediction(model: Model, dialect: str) -> exp.Expression:
-    seen: dict[str, str] = {}
-    total: exp.Expression = _double(model.intercept)
+    design, seen = model.design, dict[str, str]()
+    total: exp.Expression = double(model.intercept)
     for name in model.features:
         other = seen.setdefault(_folded(name, dialect), name)
         if other != name:
@@ -104,17 +104,15 @@ def _prediction(model: Model, dialect: str) -> exp.Expression:
                 "the other; rename one of them in the data and train again"
             )
 
-    def column(name: str) -> exp.Expression:
-        found: exp.Expression = exp.column(name, quoted=True)
-        if name in model.design.booleans and dialect in BOOLEANS_ARE_INTEGERS:
-            found = exp.Cast(this=found, to=exp.DataType.build("int"))
-        return exp.Cast(this=found, to=exp.DataType.build("double"))
-
-    for term, weight in zip(model.design.terms, model.coef.tolist(), strict=True):
-        total = exp.Add(this=total, expression=exp.Mul(this=column(term.name), expression=_double(weight)))
+    values = ColumnValues(design, dialect)
+    for at, (block, of_block) in enumerate(zip(design.blocks, design.slices, strict=True)):
+        number = None if block.number is None else values.product(design.numbers[block.number])
+        weight = coefficient(model, at, values) if block.key else double(float(model.coef[of_block][0]))
+        term = weight if number is None else exp.Mul(this=number, expression=weight)
+        total = exp.Add(this=total, expression=term)
     if dialect == "bigquery":  # in which NaN = NaN is false, so that NULLIF would not do
         return exp.If(this=exp.IsNan(this=total), true=exp.null(), false=total.copy())
-    return exp.Nullif(this=total, expression=_double(float("nan")))
+    return exp.Nullif(this=total, expression=double(float("nan")))
 
 
 def _folded(name: str, dialect: str) -> str:
@@ -122,9 +120,3 @@ def _folded(name: str, dialect: str) -> str:
     if dialect not in IGNORE_CASE:
         return name
     return "".join(c.lower() if c.isascii() or dialect != "duckdb" else c for c in name)
-
-
-def _double(value: float) -> exp.Expression:
-    """A literal, cast from text: 0.1 alone is a decimal in three of four dialects, and may be rounded twice."""
-    text = "NaN" if value != value else repr(float(value))  # noqa: PLR0124  # only NaN differs from itself
-    return exp.Cast(this=exp.Literal.string(text), to=exp.DataType.build("double"))
