@@ -1,6 +1,7 @@
 """Ingest: from Parquet files to exact sums."""
 
 import dataclasses
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from gdpipe.engine import worker_count
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_SCALE, LARGEST_VALUE, CrossProducts, square_root
 from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
+from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
 from gdpipe.printable import logger_named
 from gdpipe.source.budget import Budget
@@ -56,6 +58,7 @@ class Ingested:
         to_predict: Sums over the rows of these files.
         unpredicted: Sums over the rows used of all other files.
         start: The previous run and the source, as the run found them.
+        levels: Sums by level of each category, and of each product of categories, over the rows used.
     """
 
     source: Source
@@ -73,6 +76,7 @@ class Ingested:
     to_predict: Sums
     unpredicted: Moments | Float64Moments
     start: Start
+    levels: Mapping[Key, LevelSums] = field(default_factory=dict)
 
     def sums_of(self, file: int) -> str | None:
         """The origin of a file's sums: `read`, or `kept` (from the cache); None where filters rule out all rows."""

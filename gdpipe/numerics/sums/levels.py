@@ -7,6 +7,9 @@ depend on the number of levels. Levels are found while rows are read, and + take
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 # the categories, by index, whose levels are combined; () is that of all rows
 Key = tuple[int, ...]
 # the label of a level, one for each category of a key
@@ -26,3 +29,20 @@ class TermBlock:
     number: int | None
     key: Key
     labels: tuple[Labels, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelSums:
+    """Exact sums of the rows of each level.
+
+    Attributes:
+        labels: The levels with rows, sorted, L of them.
+        n_samples: Rows counted, shape (L,), int64.
+        weight: Σw in units of 2^weight_exponent, shape (L,), Python integers.
+        weight_exponent: The step of the weights' grid; 0 where rows are unweighted.
+    """
+
+    labels: tuple[Labels, ...]
+    n_samples: NDArray[np.int64]
+    weight: NDArray[np.object_]
+    weight_exponent: int = 0
