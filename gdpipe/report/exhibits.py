@@ -99,10 +99,14 @@ def about_categories(categories: Sequence[Grouped], target: str) -> str:
     figures = []
     for category in drawn[:MOST_CATEGORIES]:
         shown, reference = category.bars(MOST_BARS), category.feature["reference"]
-        against = "" if reference is None else f" than with {markup(reference)}, the reference,"
+        effect = (
+            f"What each level adds to {markup(target)}"
+            if reference is None
+            else f"How much higher {markup(target)} is than with {markup(reference)}, the reference"
+        )
         n = len(category.levels)
         some = f" Of {n:,} levels the {MOST_BARS} with most rows are drawn." if n > MOST_BARS else ""
-        said = f"How much higher {markup(target)} is{against} the other features held; with 95 % intervals."
+        said = f"{effect}, the other features held; with 95 % intervals."
         title = f"Levels of {category.name}"
         figures.append(
             _figure(title, f"{said} On the right the rows of each level.{some}", bars(shown, title, f"{target}, units"))

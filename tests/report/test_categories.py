@@ -68,7 +68,7 @@ def test_the_table_has_the_reference_among_the_levels() -> None:
 
 def test_terms_are_grouped_by_feature_and_an_older_run_has_numbers_only() -> None:
     features = pa.Table.from_pylist([{"feature": "x", "levels": None}, {"feature": "c", "levels": 4}])
-    terms = [{"feature": None, "level": None}, {"feature": "x", "level": None}, *FOUND.terms]
+    terms: list[dict[str, Any]] = [{"feature": None, "level": None}, {"feature": "x", "level": None}, *FOUND.terms]
     [found] = grouped({"features": features}, terms)
     assert (found.name, found.terms, found.levels) == ("c", FOUND.terms, [])
     assert without_levels(terms) == terms[:2]

@@ -59,16 +59,16 @@ def swapped(design: Design, columns: list[Any]) -> Callable[[Ingested], Ingested
     return swap
 
 
-def by_level(features: list[Feature], rows: dict[str, Any]) -> tuple[Design, list[Any]]:
+def by_level(features: list[Feature], rows: dict[str, Any], *, fit_intercept: bool = True) -> tuple[Design, list[Any]]:
     """The design with the levels of these rows, and the values of its inputs."""
-    plain = Design(tuple(features))
+    plain = Design(tuple(features), {}, fit_intercept)
     columns = [coded(rows[of.column]) if of.levels else np.asarray(rows[of.column], float) for of in plain.inputs]
     return with_levels(plain, columns), columns
 
 
 def train_by_level(folder: Path, features: list[Feature], rows: dict[str, Any], **settings: Any) -> Run:
     """A published run of features with categories into `runs` in the folder."""
-    design, columns = by_level(features, rows)
+    design, columns = by_level(features, rows, fit_intercept=settings.get("fit_intercept", True))
     hot = dict(zip(design.names, one_hot(design, columns), strict=True))
     source = write_parquet(folder / "data.parquet", {**hot, "y": rows["y"]})
     config = TrainingConfig.of({"source": source, "target": "y", "output": folder / "runs", **settings})

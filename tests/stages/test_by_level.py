@@ -11,6 +11,7 @@ import pytest
 import statsmodels.formula.api as smf
 
 import gdpipe
+from gdpipe.design import Feature
 from gdpipe.run import Run, summary
 from gdpipe.store import catalog
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
@@ -162,3 +163,22 @@ def test_many_levels_stay_readable(tmp_path: Path) -> None:
     assert "Of 120 levels the 24 with most rows are drawn." in page
     assert "<details><summary><b>carrier</b>: 120 levels" in page
     assert len(page) < 200_000
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("of_numbers", [True, False])
+def test_categories_alone_and_products_are_told_too(fit_intercept: bool, of_numbers: bool, tmp_path: Path) -> None:
+    x, carrier = features()
+    product = Feature((*x.factors, *carrier.factors))
+    asked = [x, carrier, product] if of_numbers else [carrier]
+    for run_id in "ab":
+        run = train_by_level(tmp_path, asked, ROWS, run_id=run_id, fit_intercept=fit_intercept, max_rmse_increase=0.1)
+    assert run.manifest["gate"]["previous_rmse"] == pytest.approx(run.metrics["rmse"].item(), rel=1e-12)
+    assert run.features["kind"].to_list() == (["number", "category", "product"] if of_numbers else ["category"])
+    # without an intercept each level of the first category has a term
+    found = {row["feature"]: row["reference"] for row in run.table(catalog.FEATURES).to_pylist()}
+    assert found["carrier"] == ("A" if fit_intercept else None)
+    assert run.levels["reference"].sum() == fit_intercept
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert ("A (reference)" in page) == fit_intercept
+    assert len(summary(run, 100).splitlines()) < 25
