@@ -136,11 +136,11 @@ def _folded(categories: Sequence[Grouped]) -> Iterator[str]:
         said += [f"F {cell(line['F'])}", f"p {cell(line['p_value'])}", f"from {line['lowest']} to {line['highest']}"]
         head = f"<summary><b>{markup(category.name)}</b>: {markup(', '.join(said))}</summary>"
         is_open = " open" if len(rows) <= SHORT_TABLE else ""
-        body = _table(rows[:left]) if left else ""
-        cut = len(rows) - left
-        more = f'<p class="soft">{cut:,} more are in parameters.parquet.</p>' if 0 < cut < len(rows) else ""
-        left -= min(len(rows), left, LONGEST_TABLE)
-        yield f"<details{is_open}>{head}{body}{more}</details>"
+        shown = rows[: min(left, LONGEST_TABLE)]
+        cut = len(rows) - len(shown)
+        more = f'<p class="soft">{cut:,} more are in parameters.parquet.</p>' if cut else ""
+        left -= len(shown)
+        yield f"<details{is_open}>{head}{_table(shown)}{more}</details>"
 
 
 def _pairs(title: str, row: dict[str, Any]) -> str:
