@@ -17,7 +17,8 @@ from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.descent import Solution, minimize
 from gdpipe.numerics.descent.plan import GradientDescent, Plan
 from gdpipe.numerics.inference.certificate import Certificate, certify
-from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms
+from gdpipe.numerics.inference.features import FeatureInference, infer_features
+from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms, inverse_of
 from gdpipe.numerics.problem.baseline import Baseline, solve
 from gdpipe.numerics.problem.covariance import LARGEST_SCALE, CrossProducts, Scaling
 from gdpipe.numerics.problem.regression import Regression
@@ -61,6 +62,7 @@ class Fit:
         model: The model that the descent found.
         ols: The model at the optimum, each number rounded once.
         terms: Standard errors and tests of the intercept and each included term, shape (p + 1,).
+        features: Joint tests of each feature's terms.
         statistics: Numbers of the whole fit.
         rows: The results of the second scan.
         certificate: The distance to the optimum, and the verdict.
@@ -72,6 +74,7 @@ class Fit:
     model: Model
     ols: Model
     terms: TermInference
+    features: FeatureInference
     statistics: FitStatistics
     rows: RowEvidence
     certificate: Certificate
@@ -89,7 +92,7 @@ class Fit:
     @property
     def dependencies(self) -> tuple[str, ...]:
         """One line for each constant or dependent term, in words."""
-        return describe(self.regression, self.design.names)
+        return describe(self.regression, self.design)
 
 
 def fit(sums: AnyMoments, design: Design, settings: TrainingConfig, resolution: Resolution = None) -> Fit:
@@ -129,7 +132,7 @@ def standardize(
     if resolution is None:
         resolution = np.full(len(design.terms), np.finfo(np.float64).eps)
     regression = Regression.of(cross, resolution, drop=settings.collinear == "drop")
-    if settings.collinear == "fail" and (found := describe(regression, design.names)):
+    if settings.collinear == "fail" and (found := describe(regression, design)):
         raise DataError(f"{'; '.join(found)}; leave such features out, or set collinear to min_norm or drop")
     return regression
 
@@ -158,11 +161,14 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
     rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))
     baseline = solve(problem, regression.relations)
     ols = Model(design, *regression.to_original(baseline.coef_scaled))
-    terms = infer_terms(regression, rows.residuals, baseline.loss, np.array([ols.intercept, *ols.coef[included]]))
+    inverse, estimates = inverse_of(regression), np.array([ols.intercept, *ols.coef[included]])
+    terms = infer_terms(regression, inverse, rows.residuals, baseline.loss, estimates)
+    scaled = np.array([float(w) for w in baseline.coef_scaled])
+    features = infer_features(regression, inverse, terms, design.slices, baseline.loss, scaled)
     std_error = np.array([terms.std_error[0] / problem.scaling.target_scale, *terms.std_error_scaled[1:]])
     optimum, of_all = baseline.coef_scaled, design.names
     held, names = Agreement.of(problem, optimum, std_error), ["intercept", *(of_all[j] for j in included)]
     certificate = certify(problem, solution, optimum, held, names, rows.gradient, rows.rounding, rows.checks)
     model = Model(design, *regression.to_original(solution.coef_scaled.tolist()))
     statistics = fit_statistics(regression, rows.residuals, solution.loss)
-    return Fit(regression, solution, baseline, model, ols, terms, statistics, rows, certificate)
+    return Fit(regression, solution, baseline, model, ols, terms, features, statistics, rows, certificate)

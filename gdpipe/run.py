@@ -96,6 +96,16 @@ class Run:
         return self._frame(catalog.DRIFT)
 
     @property
+    def features(self) -> pd.DataFrame:
+        """The table `features`, one row a feature with the test of all its terms; only where one is a category."""
+        return self._frame(catalog.FEATURES)
+
+    @property
+    def levels(self) -> pd.DataFrame:
+        """The table `levels`, one row a level of each category; only where a feature is one."""
+        return self._frame(catalog.LEVELS)
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """The table `predictions`, one row an input row, in input order."""
         return self._frame(catalog.PREDICTIONS)
@@ -104,17 +114,24 @@ class Run:
         frame: pd.DataFrame = self.table(artifact).to_pandas()
         return frame
 
+    def has(self, artifact: str) -> bool:
+        """Whether the run has an artifact; `features` and `levels` are there where a feature is a category."""
+        return bool(self._paths(artifact))
+
+    def _paths(self, artifact: str) -> list[str]:
+        return [
+            entry["path"]
+            for entry in self.manifest["files"]
+            if entry["path"] == f"{artifact}.parquet" or entry["path"].startswith(f"{artifact}/")
+        ]
+
     def table(self, artifact: str) -> pa.Table:
         """An artifact as an Arrow table.
 
         Raises:
             PublishError: The run has no such artifact, or it cannot be read.
         """
-        paths = [
-            entry["path"]
-            for entry in self.manifest["files"]
-            if entry["path"] == f"{artifact}.parquet" or entry["path"].startswith(f"{artifact}/")
-        ]
+        paths = self._paths(artifact)
         if not paths:
             raise PublishError(f"{self.location}: the run has no {artifact}")
         try:
@@ -195,7 +212,8 @@ def summary(run: Run, width: int | None = None) -> str:
     """The summary of a training run or of scores as text, in lines of this width; None sets no limit."""
     if run.manifest["kind"] != "training":
         return summarize_scores(run.location, run.manifest, width=width)
-    tables = (run.table(name) for name in (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS))
+    names = [catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS]
+    tables = (run.table(name) for name in [*names, *([catalog.FEATURES] if run.has(catalog.FEATURES) else [])])
     return summarize(run.location, run.manifest, *tables, width=width)
 
 

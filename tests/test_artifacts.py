@@ -51,7 +51,7 @@ CONTRACT: dict[str, dict[str, pa.DataType]] = {
 # columns that came after the contract was written stand behind its own
 ROW_GAPS = ("row_mean_gap", "row_loss_gap", "row_probe_gap")
 LATER: dict[str, dict[str, pa.DataType]] = {
-    "parameters": {"std_error_hc1": F},
+    "parameters": {"std_error_hc1": F, "feature": S, "level": S},
     "convergence": {
         "row_count_gap": I,
         "row_weight_gap": F,

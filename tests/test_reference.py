@@ -59,7 +59,7 @@ def as_markdown(table: list[list[str]]) -> str:
 
 ARTIFACTS = (
     *(catalog.PARAMETERS, catalog.LOSS_HISTORY, catalog.CONVERGENCE, catalog.METRICS, catalog.DRIFT),
-    *(catalog.PREDICTIONS, catalog.TRUE_PARAMETERS),
+    *(catalog.FEATURES, catalog.LEVELS, catalog.PREDICTIONS, catalog.TRUE_PARAMETERS),
 )
 
 

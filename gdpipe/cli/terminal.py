@@ -106,6 +106,7 @@ def document(run: Run) -> dict[str, Any]:
         return manifest
     names = (catalog.PARAMETERS, catalog.CONVERGENCE, catalog.METRICS)
     parameters, convergence, metrics = (run.table(name).to_pylist() for name in names)
+    of_categories = [name for name in (catalog.FEATURES, catalog.LEVELS) if run.has(name)]
     return {
         "run_id": manifest["run_id"],
         "folder": run.location,
@@ -115,6 +116,7 @@ def document(run: Run) -> dict[str, Any]:
         "notices": manifest["notices"],
         "metrics": metrics[0],
         "parameters": parameters,
+        **{name: run.table(name).to_pylist() for name in of_categories},
     }
 
 

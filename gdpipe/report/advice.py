@@ -32,7 +32,10 @@ def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[s
     far = [
         term["term"]
         for term in terms
-        if term["status"] == "ok" and term["scale"] > 0 and abs(term["mean"]) > LARGEST_OFFSET * term["scale"]
+        if term["status"] == "ok"
+        and term.get("level") is None
+        and term["scale"] > 0
+        and abs(term["mean"]) > LARGEST_OFFSET * term["scale"]
     ]
     if far:
         names = abridged(far, between="; ")

@@ -1,7 +1,7 @@
 """The largest drifts in words."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +11,11 @@ MOST_CONSTANTS = 5
 NEW_CONSTANT = "is constant, at another value"
 
 
-def largest_shifts(drift: pa.Table) -> tuple[str, ...]:
+def largest_shifts(drift: pa.Table, shares: Collection[str] = ()) -> tuple[str, ...]:
     """The largest shift of a mean, of a scale and of a coefficient, and which columns were, or are now, constant.
 
     Means are compared in standard deviations, scales by their ratio, coefficients in joint standard errors. Shifts that
-    are 0 or cannot be measured are left out.
+    are 0 or cannot be measured are left out. `shares` are the names of levels, whose mean is their share of the rows.
     """
     rows = drift.to_pylist()
     lines = [f"{row['term']} {said}" for row in rows if (said := constancy(row))]
@@ -23,8 +23,12 @@ def largest_shifts(drift: pa.Table) -> tuple[str, ...]:
         lines = [*lines[:MOST_CONSTANTS], f"{more:,} more were or are constant"]
     varying = [row for row in rows if not constancy(row)]
     if row := _largest(varying, lambda row: row["mean_shift_sd"]):
-        lines.append(f"{row['term']} mean {row['mean_shift_sd']:+.3g} SD{_errors(row['mean_shift_se'])}")
-    if row := _largest(varying, lambda row: math.log(row["scale_ratio"]) if row["scale_ratio"] else math.nan):
+        lines.append(f"{_of_mean(row, shares)} {row['mean_shift_sd']:+.3g} SD{_errors(row['mean_shift_se'])}")
+    # the scale of a level follows from its share
+    if row := _largest(
+        [row for row in varying if row["term"] not in shares],
+        lambda row: math.log(row["scale_ratio"]) if row["scale_ratio"] else math.nan,
+    ):
         lines.append(f"{row['term']} scale x {row['scale_ratio']:.3g}{_errors(row['scale_shift_se'])}")
     if row := _largest(rows, lambda row: row["estimate_shift_se"]):
         shift = row["estimate_shift_se"]
@@ -49,6 +53,13 @@ def in_words(row: dict[str, Any]) -> dict[str, str]:
     names = [name for name in ("mean_shift_sd", "mean_shift_se", "scale_ratio", "scale_shift_se") if said]
     words = {name: said for name in names if math.isinf(row[name]) or (name == "scale_ratio" and row[name] == 0)}
     return words | ({"estimate_shift_se": "errors of 0"} if math.isinf(row["estimate_shift_se"]) else {})
+
+
+def _of_mean(row: dict[str, Any], shares: Collection[str]) -> str:
+    if row["term"] not in shares:
+        return f"{row['term']} mean"
+    share = row["previous_mean"]
+    return f"{row['term']} share {share:.3g} -> {share + row['mean_shift_sd'] * row['previous_scale']:.3g},"
 
 
 def _largest(rows: list[dict[str, Any]], shift: Callable[[dict[str, Any]], float]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Any
 from gdpipe.numerics.descent.landscape import Landscape, Plane
 from gdpipe.numerics.rows.density import Density
 from gdpipe.printable import markup
+from gdpipe.report.categories import Grouped, without_levels
 from gdpipe.report.drift import in_words
 from gdpipe.report.pictures.axes import number
 from gdpipe.report.pictures.bars import Bar, bars
@@ -16,6 +17,8 @@ from gdpipe.report.pictures.densities import predicted_and_actual, residual_hist
 
 # bars in a picture; the tables have the others
 MOST_BARS = 24
+# pictures of categories
+MOST_CATEGORIES = 12
 # weights below this are left out of the description of a direction
 NEGLIGIBLE_WEIGHT = 0.1
 
@@ -59,7 +62,8 @@ def about_features_and_rows(
     seen: Landscape,
 ) -> str:
     """The dependent features, and pictures of standardized coefficients, spectrum, and rows used and left out."""
-    scaled = [term for term in terms if term["scale"] == term["scale"] and term["scale"] is not None]  # NaN
+    of_numbers = without_levels(terms)
+    scaled = [term for term in of_numbers if term["scale"] == term["scale"] and term["scale"] is not None]  # NaN
     scaled.sort(key=lambda term: -abs(term["estimate_scaled"]))
     shown = []
     for term in scaled[:MOST_BARS]:
@@ -77,7 +81,7 @@ def about_features_and_rows(
             "Standardized coefficients",
             f"How many of its SDs {markup(target)} changes with one SD of a feature, the others held; with "
             f"95 % intervals of the exact answer.{_left_out(len(scaled))}",
-            bars(shown, "Standardized coefficients with 95 % intervals", "target SDs per feature SD"),
+            bars(shown, "Standardized coefficients with 95 % intervals", "target SDs per feature SD") if shown else "",
         ),
         _figure(
             "The condition of the problem",
@@ -87,6 +91,29 @@ def about_features_and_rows(
         ),
         _rows(rows),
     )
+
+
+def about_categories(categories: Sequence[Grouped], target: str) -> str:
+    """The pictures of the levels of each category, in the target's unit."""
+    drawn = [category for category in categories if category.levels]
+    figures = []
+    for category in drawn[:MOST_CATEGORIES]:
+        shown, reference = category.bars(MOST_BARS), category.feature["reference"]
+        effect = (
+            f"What each level adds to {markup(target)}"
+            if reference is None
+            else f"How much higher {markup(target)} is than with {markup(reference)}, the reference"
+        )
+        n = len(category.levels)
+        some = f" Of {n:,} levels the {MOST_BARS} with most rows are drawn." if n > MOST_BARS else ""
+        said = f"{effect}, the other features held; with 95 % intervals."
+        title = f"Levels of {category.name}"
+        figures.append(
+            _figure(title, f"{said} On the right the rows of each level.{some}", bars(shown, title, f"{target}, units"))
+        )
+    more = len(drawn) - MOST_CATEGORIES
+    left = f'<p class="soft">{more:,} more categories are not drawn.</p>' if more > 0 else ""
+    return (_pictures(*figures) if figures else "") + left
 
 
 def _rows(rows: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """report.html: a run in words and pictures, in one file that needs no network."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,22 +10,21 @@ from gdpipe.numerics.descent.landscape import Landscape
 from gdpipe.numerics.rows.density import Density
 from gdpipe.printable import markup
 from gdpipe.report.advice import advise
+from gdpipe.report.categories import Grouped, grouped, without_levels
 from gdpipe.report.drift import in_words
-from gdpipe.report.exhibits import about_drift, about_features_and_rows, about_fit, about_the_descent
+from gdpipe.report.exhibits import about_categories, about_drift, about_features_and_rows, about_fit, about_the_descent
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell, is_beside_the_latest
 
 # rows of a table and characters of a cell that are shown; the Parquet files and the manifest have all
 LONGEST_TABLE, LONGEST_CELL = 300, 300
+# levels in all tables together, and in one that is open at first
+MOST_LEVELS, SHORT_TABLE = 1000, 12
 
 
 def page(
     manifest: dict[str, Any],
-    parameters: pa.Table,
-    history: pa.Table,
-    convergence: pa.Table,
-    metrics: pa.Table,
-    drift: pa.Table | None = None,
+    tables: Mapping[str, pa.Table],
     *,
     landscape: Landscape,
     included: Sequence[str],
@@ -33,10 +32,13 @@ def page(
 ) -> str:
     """The page as HTML, from the run's artifacts and its manifest as it is before the page is written.
 
-    `included` are the features in the fit, in the landscape's order, shape (p,). `drift` is None for a first run,
-    `density` where no rows were read again.
+    `tables` are the artifacts by name: `drift` is not there for a first run, `features` and `levels` only where there
+    are categories. `included` are the terms in the fit, in the landscape's order, shape (p,). `density` is None where
+    no rows were read again.
     """
-    verdict, quality, terms = convergence.to_pylist()[0], metrics.to_pylist()[0], parameters.to_pylist()
+    verdict, quality = tables["convergence"].to_pylist()[0], tables["metrics"].to_pylist()[0]
+    terms = tables["parameters"].to_pylist()
+    categories = grouped(tables, terms)
     settings, target = manifest["settings"], manifest["target"]
     title = f"{target} from {settings['source']}"
     sections = [
@@ -51,12 +53,14 @@ def page(
         about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None),
         "<h2>Features and rows</h2>",
         about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
-        _table([{name: term[name] for name in SHOWN} for term in terms]),
+        _table([{name: term[name] for name in SHOWN} for term in without_levels(terms)]),
+        about_categories(categories, target),
+        *_folded(categories),
         "<h2>The descent</h2>",
         about_the_descent(landscape, verdict, included, target),
     ]
-    if drift is not None:
-        moved = drift.to_pylist()
+    if "drift" in tables:
+        moved = tables["drift"].to_pylist()
         sections += [
             f"<h2>Drift since run {markup(manifest['drift']['since'])}</h2>",
             *(f"<p>That run used {markup(line)}.</p>" for line in manifest["drift"].get("differences", [])),
@@ -121,6 +125,22 @@ def _tiles(verdict: dict[str, Any], quality: dict[str, Any], rows: dict[str, Any
     }
     tiles = "".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in shown.items())
     return f'<dl class="tiles">{tiles}</dl>'
+
+
+def _folded(categories: Sequence[Grouped]) -> Iterator[str]:
+    """The tables of levels, each under the line of its feature; a long one opens when it is asked for."""
+    left = MOST_LEVELS
+    for category in categories:
+        line, rows = category.line(), category.rows()
+        said = [f"{line['levels']:,} levels", *([f"reference {line['reference']}"] if line["reference"] else [])]
+        said += [f"F {cell(line['F'])}", f"p {cell(line['p_value'])}", f"from {line['lowest']} to {line['highest']}"]
+        head = f"<summary><b>{markup(category.name)}</b>: {markup(', '.join(said))}</summary>"
+        is_open = " open" if len(rows) <= SHORT_TABLE else ""
+        shown = rows[: min(left, LONGEST_TABLE)]
+        cut = len(rows) - len(shown)
+        more = f'<p class="soft">{cut:,} more are in parameters.parquet.</p>' if cut else ""
+        left -= len(shown)
+        yield f"<details{is_open}>{head}{_table(shown)}{more}</details>"
 
 
 def _pairs(title: str, row: dict[str, Any]) -> str:

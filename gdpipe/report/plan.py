@@ -16,6 +16,8 @@ class RunPlan:
     source: str
     target: str
     features: tuple[str, ...]
+    levels: dict[str, int]  # levels found in the sample, by feature that is a category or a product with one
+    terms: int  # columns of the regression, with these levels
     files: int
     row_groups: int  # row groups that the filters may match
     bytes: int
@@ -66,13 +68,17 @@ def describe(planned: RunPlan) -> str:
     never = steps is None or steps > planned.max_iterations
     condition = "infinite" if planned.condition_number is None else f"{planned.condition_number:.6g}"
     who = "processes" if planned.processes else "threads"
+    least = "" if planned.is_exact else "at least "  # a sample may lack levels
+    counts = {name: f" ({least}{n:,} level{'s' * (n != 1)})" for name, n in planned.levels.items()}
+    named = [name + counts.get(name, "") for name in planned.features]
     lines = [
         f"source      {planned.files:,} files, {planned.row_groups:,} row groups to read, {_size(planned.bytes)}",
         f"rows        {planned.file_rows:,}{passing}",
         f"sample      {planned.sample_rows:,} rows in {planned.sample_groups:,} row groups"
         + (": all there are" if planned.is_exact else ", spread evenly"),
         f"left out    {about}{planned.rows_left_out:,} rows ({share:.2%}){proven}",
-        f"features    {len(planned.features):,} for {planned.target}: {abridged(planned.features, NAMES_SHOWN)}",
+        f"features    {len(planned.features):,} for {planned.target}: {abridged(named, NAMES_SHOWN)}",
+        *([f"terms       {least}{planned.terms:,}"] if planned.levels else []),
         f"descent     {planned.method}: forecast {'never' if steps is None else f'{steps:,} steps'}, "
         f"learning rate {planned.learning_rate:.6g}, condition number {condition}"
         + (f"; {planned.max_iterations:,} steps are allowed: it would not converge" if never else ""),

@@ -28,6 +28,7 @@ figure {{ margin: 0; max-width: 30rem; }} figcaption {{ font-size: .875rem; colo
 .scroll {{ overflow-x: auto; margin: .75rem 0; }} table {{ border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }}
 th, td {{ white-space: nowrap; text-align: right; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--rule); }}
 th {{ color: var(--soft); font-weight: 600; }} th:first-child, td:first-child, .pairs td, .pairs th {{ text-align: left; }} .pairs td:last-child {{ white-space: normal; }}
+details {{ margin: .5rem 0; }} summary {{ cursor: pointer; font-size: .9rem; }}
 svg {{ display: block; width: 100%; height: auto; }} svg text {{ font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: var(--soft); font-variant-numeric: tabular-nums; }}
 svg .label, svg .name {{ fill: var(--ink); }} svg .mid {{ text-anchor: middle; }} svg .end {{ text-anchor: end; }} svg .second {{ fill: var(--second); }}
 svg .halo {{ fill: var(--ink); paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }}

@@ -9,14 +9,25 @@ import pyarrow as pa
 
 from gdpipe.printable import printable
 from gdpipe.report.advice import advise
+from gdpipe.report.categories import grouped, without_levels
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-NOT_NUMBERS = ("term", "status")
+NOT_NUMBERS = ("term", "status", "feature", "reference", "lowest", "highest")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
 # columns left out first where the terminal is too narrow; parameters.parquet and `show --json` have all
-FIRST_TO_GO = ("vif", "estimate_scaled", "t_value", "p_value", "std_error", "status")
+FIRST_TO_GO = (
+    "vif",
+    "gvif_root",
+    "estimate_scaled",
+    "t_value",
+    "p_value",
+    "std_error",
+    "status",
+    "reference",
+    "levels",
+)
 MOST_TERMS = 60
 INDENT = " " * 12
 # characters of a line where there is no terminal
@@ -29,23 +40,30 @@ def summarize(
     parameters: pa.Table,
     convergence: pa.Table,
     metrics: pa.Table,
+    features: pa.Table | None = None,
     *,
     width: int | None = None,
 ) -> str:
     """The summary of a run as text, from its manifest and the artifacts of these names.
 
+    Numbers have a line each, and so has a category, whatever its levels; `features` is None where there is none.
+
     `width` is that of the terminal, in characters; None where there is no terminal.
     """
     verdict, quality = convergence.to_pylist()[0], metrics.to_pylist()[0]
-    rows = manifest["rows"]
+    rows, terms = manifest["rows"], parameters.to_pylist()
+    categories = [] if features is None else grouped({"features": features}, terms)
+    n_terms = sum(len(category.terms) for category in categories)
+    of_terms = f" ({parameters.num_rows - (terms[0].get('feature') is None):,} terms)" if n_terms else ""
     reasons = [f"{name} null {count:,}" for name, count in rows["null"].items()]
     if rows["zero_weight"]:
         reasons.append(f"weight zero {rows['zero_weight']:,}")
     forecast = verdict["forecast_iterations"]
+    of_features = f"{quality['n_features']} features{of_terms}"
     lines = [
         f"rows        {rows['read']:,} read, {rows['used']:,} used, {rows['left_out']:,} left out"
         + (f" ({', '.join(reasons)})" if reasons else ""),
-        f"descent     {verdict['method']} on {quality['n_features']} features: {verdict['iterations']:,} steps "
+        f"descent     {verdict['method']} on {of_features}: {verdict['iterations']:,} steps "
         f"(forecast {'never' if forecast is None else f'{forecast:,}'}), learning rate {verdict['learning_rate']:.6g}, "
         f"condition number {verdict['condition_number']:.6g}",
         f"verdict     {'PASSED' if verdict['passed'] else 'NOT PASSED'}: {manifest['verdict']['reason']} "
@@ -61,11 +79,16 @@ def summarize(
         lines.append(f"drift       since {drift['since']}{used}: {'; '.join(drift['largest']) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"]]
-    lines += [f"try         {line}" for line in advise(manifest, verdict, parameters.to_pylist())]
+    lines += [f"try         {line}" for line in advise(manifest, verdict, terms)]
     lines = [part for line in lines for part in _wrapped(printable(line), width)]
-    lines += table_lines(parameters.select(SHOWN)[:MOST_TERMS].to_pylist(), width)
-    if more := max(0, parameters.num_rows - MOST_TERMS):
-        lines.append(f"{INDENT}and {more:,} terms more, in parameters.parquet")
+    of_numbers = [{name: term[name] for name in SHOWN} for term in without_levels(terms)]
+    for table, what, where in (
+        (of_numbers, "terms", "parameters"),
+        ([category.line() for category in categories], "features", "features"),
+    ):
+        lines += table_lines(table[:MOST_TERMS], width)
+        if more := max(0, len(table) - MOST_TERMS):
+            lines.append(f"{INDENT}and {more:,} {what} more, in {where}.parquet")
     if is_beside_the_latest(manifest):
         lines.append("latest      no: published with latest=false, which leaves latest.json as it was")
     lines.append(f"files       {printable(folder)}")

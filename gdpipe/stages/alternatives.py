@@ -35,7 +35,9 @@ class Forecast:
 
 def alternatives(config: TrainingConfig, fit: Fit) -> tuple[Forecast, ...]:
     """Forecasts for both methods, for a larger tolerance, and without the feature with the largest VIF."""
-    regression, vif = fit.regression, fit.terms.vif[1:]
+    regression, tests = fit.regression, fit.features
+    # of a feature with several terms the square of what compares with √VIF
+    vif = np.where(tests.df == 1, tests.gvif, tests.gvif_root**2)
     cases: list[tuple[float, int | None]] = [(config.tolerance, None)]
     if config.tolerance * LARGER_TOLERANCE <= LARGEST_TOLERANCE:
         cases.append((config.tolerance * LARGER_TOLERANCE, None))
@@ -45,10 +47,12 @@ def alternatives(config: TrainingConfig, fit: Fit) -> tuple[Forecast, ...]:
     for tolerance, left_out in cases:
         problem = regression.problem
         if left_out is not None:
-            others = [j for j in range(problem.n_features + 1) if j != left_out]
+            terms = range(*fit.design.slices[left_out].indices(len(fit.design.terms)))
+            places = [*regression.included, len(fit.design.terms)]
+            others = [i for i, j in enumerate(places) if j not in terms]
             problem = LeastSquares.of(problem.cross.select(others))
         agreement = Agreement.foreseen(problem, regression.relations)
-        without = None if left_out is None else fit.included[left_out]
+        without = None if left_out is None else fit.design.features[left_out].name
         for method in ("gd", "accelerated"):
             plan = GradientDescent(method=method, tolerance=tolerance).plan(problem, agreement)
             steps = plan.forecast_iterations

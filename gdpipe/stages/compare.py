@@ -14,8 +14,9 @@ from gdpipe.numerics.inference.drift import Fitted, measure
 from gdpipe.printable import logger_named
 from gdpipe.report.drift import largest_shifts
 from gdpipe.source.arrays import to_table
-from gdpipe.stages.gate import Gate, judge, missing_columns
+from gdpipe.stages.gate import Gate, judge, on_todays_terms
 from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.other_levels import incomparable, new_and_gone
 from gdpipe.stages.previous import PublishedFit, latest_fit
 from gdpipe.store import catalog
 
@@ -60,7 +61,7 @@ def compare(
     """
     run_id = config.run_id or ""
     settings = json.loads(json.dumps(config.as_dict(), default=str))  # as the manifest will have them
-    fit = PublishedFit.of(run_id, ingested.columns.target, parameters, metrics, settings)
+    fit = PublishedFit.of(run_id, ingested.columns.target, parameters, metrics, settings, ingested.columns.design)
     previous, notices = _previous(config, ingested, fit)
     gated = config.max_rmse_increase is not None or config.min_r2 is not None
     gate = judge(config, ingested, fit, previous, slack) if gated else None
@@ -69,26 +70,46 @@ def compare(
     if previous is None or previous.fit_intercept != fit.fit_intercept:
         return Comparison(gate, None, None, (), (), notices)
     drift = to_table(drift_columns(previous, fit), catalog.schema(catalog.DRIFT, run_id))
-    return Comparison(gate, previous.run_id, drift, largest_shifts(drift), previous.differences(fit), notices)
+    _, other_references = incomparable(previous.design, fit.design)
+    said = (*other_references, *new_and_gone(previous.design, fit.design), *largest_shifts(drift, _of_shares(fit)))
+    return Comparison(gate, previous.run_id, drift, said, previous.differences(fit), notices)
 
 
 def drift_columns(previous: PublishedFit, now: PublishedFit) -> dict[str, Any]:
-    """The columns of `drift`: one row a term of the new fit; NaN where the earlier one did not have it."""
-    rows = [previous.terms.index(term) if term in previous.terms else None for term in now.terms]
+    """The columns of `drift`: one row a term of the new fit; NaN where the earlier one did not have it.
+
+    A level that is the reference of one fit and has a term in the other is compared by its share.
+    """
+    places = {term.key: row for row, term in enumerate(previous.terms)}
+    rows = [places.get(term.key) for term in now.terms]
+    otherwise, _ = incomparable(previous.design, now.design)
+    features = {term.name: term.feature for term in now.design.terms}
+    moved = [(features.get(term.name) if term.role == "feature" else None) in otherwise for term in now.terms]
 
     def aligned(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.array([np.nan if row is None else values[row] for row in rows])
 
     old = previous.fitted
     before = Fitted(old.n, aligned(old.mean), aligned(old.scale), aligned(old.estimate), aligned(old.std_error))
+    shifts = asdict(measure(before, now.fitted))
+    shifts["estimate_shift_se"] = np.where(moved, np.nan, shifts["estimate_shift_se"])
     return {
         "term": [term.name for term in now.terms],
         "role": [term.role for term in now.terms],
         "previous_mean": before.mean,
         "previous_scale": before.scale,
         "previous_estimate": before.estimate,
-        **asdict(measure(before, now.fitted)),
+        **shifts,
     }
+
+
+def _of_shares(fit: PublishedFit) -> frozenset[str]:
+    """The names of the terms and references whose mean is the share of rows that have a level."""
+    counted = {feature.name for feature in fit.design.features if not feature.numbers}
+    return frozenset(
+        [term.name for term in fit.design.terms if term.feature in counted]
+        + [term.name for term in fit.terms if term.role == "reference"]
+    )
 
 
 def _previous(
@@ -112,10 +133,7 @@ def _previous(
     if previous.fit_intercept != fit.fit_intercept:
         has = "an" if previous.fit_intercept else "no"
         notices.append(f"run {previous.run_id} has {has} intercept: drift since then is not measured")
-    missing = missing_columns(ingested, previous)
-    if missing and not_applied:
-        notices.append(
-            f"run {previous.run_id} uses {', '.join(missing)}, which this run does not: max_rmse_increase was applied "
-            "to its published RMSE alone"
-        )
+    today = on_todays_terms(ingested, previous)
+    if (lacking := today.lacking()) and not_applied:
+        notices.append(f"run {previous.run_id} {lacking}: max_rmse_increase was applied to its published RMSE alone")
     return previous, tuple(notices)

@@ -13,6 +13,7 @@ from gdpipe.report.page import page
 from gdpipe.source.arrays import to_table
 from gdpipe.stages.alternatives import Forecast, alternatives
 from gdpipe.stages.compare import Comparison, compare
+from gdpipe.stages.feature_tables import feature_columns, level_columns
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
@@ -42,7 +43,7 @@ def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Pr
     Raises:
         PublishError: A file cannot be written.
     """
-    columns = {  # in the order of the report's arguments
+    columns = {
         catalog.PARAMETERS: _parameters(config, fit),
         catalog.LOSS_HISTORY: _loss_history(fit),
         catalog.CONVERGENCE: _convergence(config, fit),
@@ -50,6 +51,12 @@ def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Pr
     }
     tables = {name: to_table(values, catalog.schema(name, staging.run_id)) for name, values in columns.items()}
     comparison = compare(config, ingested, tables[catalog.PARAMETERS], tables[catalog.METRICS], _rmse_slack(fit))
+    if fit.design.categories:
+        for name, values in (
+            (catalog.FEATURES, feature_columns(fit)),
+            (catalog.LEVELS, level_columns(fit.design, ingested.levels)),
+        ):
+            tables[name] = to_table(values, catalog.schema(name, staging.run_id))
     if comparison.drift is not None:
         tables[catalog.DRIFT] = comparison.drift
     files = [write_table(staging.folder, f"{name}.parquet", table) for name, table in tables.items()]
@@ -58,7 +65,7 @@ def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Pr
         about = manifest(config, ingested, fit, comparison, files, forecasts)
         optimum, problem = np.array([float(w) for w in fit.baseline.coef_scaled]), fit.regression.problem
         landscape = Landscape.of(problem, fit.solution, optimum, fit.baseline.loss)
-        html = page(about, *tables.values(), landscape=landscape, included=fit.included, density=predicted.rows.density)
+        html = page(about, tables, landscape=landscape, included=fit.included, density=predicted.rows.density)
         files.append(write_text(staging.folder, "report.html", html))
     return Evidence(comparison, forecasts, tuple(files))
 
@@ -97,7 +104,17 @@ def _parameters(config: TrainingConfig, fit: Fit) -> dict[str, Any]:
         "mean": np.array([np.nan, *(float(m) for m in regression.scaling.means)]),
         "scale": np.array([np.nan, *regression.scaling.scales]),
         "status": ["ok", *status],
+        "feature": [None, *(term.feature for term in fit.design.terms)],
+        "level": [None, *(term.level for term in fit.design.terms)],
     }
+    for of_feature, gvif in zip(fit.design.slices, fit.features.gvif.tolist(), strict=True):
+        if (
+            fit.design.terms[of_feature.start : of_feature.stop]
+            and fit.design.terms[of_feature.start].level is not None
+        ):
+            # NaN stays where a term has no part in the fit
+            vif = columns["vif"][of_feature.start + 1 : of_feature.stop + 1]
+            vif[~np.isnan(vif)] = gvif
     return columns if config.fit_intercept else {name: values[1:] for name, values in columns.items()}
 
 
@@ -159,7 +176,7 @@ def _metrics(ingested: Ingested, fit: Fit) -> dict[str, Any]:
     values = {
         "r2_kind": "centred" if cross.centred else "uncentred",
         "n_samples": ingested.rows.used,
-        "n_features": len(fit.design.terms),
+        "n_features": len(fit.design.features),
         "total_weight": cross.total_weight,
         "target_mean": float(cross.means()[-1]),
         "target_scale": fit.regression.scaling.target_scale,

@@ -6,6 +6,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.numerics.problem.covariance import CrossProducts, square_root
 from gdpipe.numerics.rows.linear import mean_squared_error
 from gdpipe.stages.ingest import Ingested
+from gdpipe.stages.other_levels import Line, carried_over
 from gdpipe.stages.previous import PublishedFit
 
 
@@ -76,16 +77,16 @@ def judge(
     )
 
 
-def missing_columns(ingested: Ingested, previous: PublishedFit) -> list[str]:
-    """The columns of the published model that are not in this run's sums."""
-    return [name for name in previous.coef if name not in ingested.columns.features]
-
-
 def measure(config: TrainingConfig, ingested: Ingested, line: PublishedFit) -> float | None:
-    """The RMSE of a published model on today's rows, from their sums alone; None where a column of it is missing."""
-    if missing_columns(ingested, line):
+    """The RMSE of a published model on today's rows, from their sums alone; None where something of it is missing."""
+    today = on_todays_terms(ingested, line)
+    if today.lacking():
         return None
-    features = ingested.columns.features
     cross = CrossProducts.of(ingested.moments, centred=config.fit_intercept)
-    used = cross.select([*(features.index(name) for name in line.coef), len(features)])
-    return square_root(mean_squared_error(used, list(line.coef.values()), line.intercept))
+    used = cross.select([*today.coef, len(ingested.columns.design.terms)])
+    return square_root(mean_squared_error(used, list(today.coef.values()), today.intercept))
+
+
+def on_todays_terms(ingested: Ingested, line: PublishedFit) -> Line:
+    """A published model over the terms of this run's sums."""
+    return carried_over(line.design, line.coef, line.intercept, ingested.columns.design)

@@ -98,12 +98,19 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     readers = processes or min(readers, cores())
     first_scan = sampler.busy * scale / min(readers, cores())
     least = least_left_out if config.filters is None else None
+    design = ingested.columns.design
     condition = regression.problem.condition_number
     notices = [f"footers without minimum and maximum cost one more read of: {', '.join(silent)}"] if silent else []
     return RunPlan(
         source=source.location,
         target=config.target,
-        features=columns.features,
+        features=tuple(feature.name for feature in design.features),
+        levels={
+            feature.name: len(design.levels[block.key])
+            for feature, block in zip(design.features, design.blocks, strict=True)
+            if block.key
+        },
+        terms=len(design.terms),
         files=len(source.files),
         row_groups=len(groups),
         bytes=sum(file.size for file in source.files),
@@ -126,7 +133,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         workers=readers,
         processes=processes,
         batch_rows=ingested.budget.batch_rows,
-        dependencies=describe(regression, columns.design.names),
+        dependencies=describe(regression, design),
         notices=(*ingested.notices, *notices),
     )
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
+from gdpipe.design import Design
 from gdpipe.errors import PublishError
 from gdpipe.filters import Filters, filter_groups
 from gdpipe.numerics.inference.drift import Fitted
 from gdpipe.source.files import first_line
 from gdpipe.source.listing import Listing, find_files
 from gdpipe.source.source import Source
+from gdpipe.stages.other_levels import reference_of
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import read_artifact
 from gdpipe.store.place import Place
@@ -77,8 +80,13 @@ class Start:
 class Term:
     """A term with its role, since a feature may have the name of the target or intercept of another run."""
 
-    role: str  # intercept, feature or target
+    role: str  # intercept, feature, reference (the level of a category that has no term) or target
     name: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What finds the same column in another fit: a level may be the reference there."""
+        return "feature" if self.role == "reference" else self.role, self.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,12 +96,13 @@ class PublishedFit:
     Attributes:
         run_id: The run's name.
         fit_intercept: Whether the fit has an intercept.
-        terms: The intercept if there is one, the features, the target; shape (k,).
+        terms: The intercept if there is one, the terms, the references of categories, the target; shape (k,).
         fitted: The numbers of the terms, in that order.
         r2: Share of the target's variance explained.
         rmse: Root mean squared error, in target units.
         filters: The filters of its rows, in JSON's types; None where there were none.
         weight: The column of its weights; None where there was none.
+        design: Its features and their levels.
     """
 
     run_id: str
@@ -104,12 +113,19 @@ class PublishedFit:
     rmse: float
     filters: Filters | None
     weight: str | None
+    design: Design
 
     @classmethod
     def of(
-        cls, run_id: str, target: str, parameters: pa.Table, metrics: pa.Table, settings: Mapping[str, Any]
+        cls,
+        run_id: str,
+        target: str,
+        parameters: pa.Table,
+        metrics: pa.Table,
+        settings: Mapping[str, Any],
+        design: Design,
     ) -> "PublishedFit":
-        """The fit in two tables and the settings of a manifest.
+        """The fit in two tables, and the settings and the design of a manifest.
 
         Raises:
             KeyError, TypeError, ValueError, IndexError: The tables or settings are damaged.
@@ -121,18 +137,31 @@ class PublishedFit:
         # the scale of a constant is 1 in the table, to divide by; without an intercept means are not subtracted
         scales = [0.0 if row["status"] == "constant" else row["scale"] for row in rows]
         means = [*(row["mean"] for row in rows), quality["target_mean"]]
+        names = [*(str(row["term"]) for row in rows), target]
+        if names[int(fit_intercept) : -1] != list(design.names):
+            raise ValueError("its terms are not those of its features")
+        estimates = np.array([row["estimate"] for row in rows], float)
+        if not np.isfinite(estimates).all():
+            raise ValueError("an estimate is missing")
+        shares = _reference_shares(design, dict(zip(names, means, strict=True))) if fit_intercept else {}
+        none = np.full(len(shares) + 1, np.nan)  # neither a reference nor the target has a coefficient
+        for place, (name, share) in enumerate(shares.items(), len(rows)):
+            roles.insert(place, "reference")
+            names.insert(place, name)
+            means.insert(place, share)
+            scales.insert(place, math.sqrt(share * (1 - share)))
         fitted = Fitted(
             n=float(quality["total_weight"]),
             mean=np.array(means, float) if fit_intercept else np.full(len(means), np.nan),
             scale=np.array([*scales, quality["target_scale"]], float),
-            estimate=np.array([*(row["estimate"] for row in rows), np.nan], float),
-            std_error=np.array([*(row["std_error"] for row in rows), np.nan], float),
+            estimate=np.array([*estimates, *none]),
+            std_error=np.array([*(row["std_error"] for row in rows), *none], float),
         )
-        if not np.isfinite(fitted.estimate[:-1]).all():
-            raise ValueError("an estimate is missing")
-        terms = tuple(map(Term, roles, [*(str(row["term"]) for row in rows), target]))
+        terms = tuple(map(Term, roles, names))
         quality = {name: float(quality[name]) for name in ("r2", "rmse")}
-        return cls(run_id, fit_intercept, terms, fitted, **quality, filters=filters, weight=settings["weight"])
+        return cls(
+            run_id, fit_intercept, terms, fitted, **quality, filters=filters, weight=settings["weight"], design=design
+        )
 
     @property
     def target(self) -> str:
@@ -159,6 +188,17 @@ class PublishedFit:
         if self.weight != other.weight:
             lines.append(f"other weights: {'none' if self.weight is None else f'column {self.weight!r}'}")
         return tuple(lines)
+
+
+def _reference_shares(design: Design, means: Mapping[str, float]) -> dict[str, float]:
+    """The share of rows of each category's reference, by its name as a term would have it: what others leave of 1."""
+    found = {}
+    for place, of_feature in enumerate(design.slices):
+        label = reference_of(design, place)
+        if label is not None:
+            left = 1.0 - math.fsum(means[name] for name in design.names[of_feature])
+            found[f"{design.features[place].name}[{label}]"] = min(max(left, 0.0), 1.0)
+    return found
 
 
 def _conditions(filters: Filters | None) -> frozenset[Any]:
@@ -189,7 +229,12 @@ def latest_fit(start: Start) -> PublishedFit | None:
     parameters, metrics = (read_artifact(folder, f"{name}.parquet") for name in (catalog.PARAMETERS, catalog.METRICS))
     try:
         return PublishedFit.of(
-            str(manifest["run_id"]), str(manifest["target"]), parameters, metrics, manifest["settings"]
+            str(manifest["run_id"]),
+            str(manifest["target"]),
+            parameters,
+            metrics,
+            manifest["settings"],
+            Design.from_manifest(manifest),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise PublishError(f"{folder} cannot be read ({first_line(error)})") from error

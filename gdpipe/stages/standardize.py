@@ -35,7 +35,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
             f"{where}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
             "there is nothing to explain"
         )
-    for line in describe(regression, columns.design.names):
+    for line in describe(regression, columns.design):
         logger.info("dependent features: %s", line)
     return regression
 

@@ -12,6 +12,8 @@ PREDICTIONS = "predictions"
 CONVERGENCE = "convergence"
 METRICS = "metrics"
 DRIFT = "drift"
+FEATURES = "features"
+LEVELS = "levels"
 TRUE_PARAMETERS = "true_parameters"
 
 
@@ -34,7 +36,7 @@ _F, _S, _I, _B = pa.float64(), pa.string(), pa.int64(), pa.bool_()
 
 _COLUMNS: dict[str, tuple[Column, ...]] = {
     PARAMETERS: (
-        Column("term", _S, "text", "'intercept', or the feature's name"),
+        Column("term", _S, "text", "'intercept', the feature's name, or such as carrier[AA] for a level"),
         Column("estimate", _F, "target/feature", "what the descent found; the intercept in target units"),
         Column("estimate_scaled", _F, "target SD/feature SD", "the same on standardized columns"),
         Column("ols_estimate", _F, "target/feature", "the exact least-squares baseline"),
@@ -45,9 +47,11 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("ci_upper", _F, "target/feature", "upper end of the 95 % confidence interval"),
         Column("mean", _F, "feature", "mean taken out by standardization"),
         Column("scale", _F, "feature", "standard deviation divided by (root mean square without an intercept)"),
-        Column("vif", _F, "1", "variance inflation factor"),
+        Column("vif", _F, "1", "variance inflation factor; of a level's term that of its feature, gvif"),
         Column("status", _S, "text", "ok, constant or dependent"),
         Column("std_error_hc1", _F, "target/feature", "standard error robust to unequal variances (HC1)"),
+        Column("feature", _S, "text", "the feature that the term is a part of; null for the intercept", True),
+        Column("level", _S, "text", "the level that the term stands for; null for a number", True),
     ),
     LOSS_HISTORY: (
         Column("iteration", _I, "steps", "0 is the start"),
@@ -125,7 +129,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     DRIFT: (
         Column("term", _S, "text", "'intercept', the feature's name, or the target's"),
-        Column("role", _S, "text", "intercept, feature or target"),
+        Column("role", _S, "text", "intercept, feature, reference (a category's, without coefficient) or target"),
         Column("previous_mean", _F, "feature", "mean in the run published before; the target's in target units"),
         Column("previous_scale", _F, "feature", "standard deviation in that run (root mean square without intercept)"),
         Column("previous_estimate", _F, "target/feature", "coefficient in that run"),
@@ -139,6 +143,27 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
             "ln(scale_ratio) in the standard errors it would have if the column were normally distributed",
         ),
         Column("estimate_shift_se", _F, "standard errors", "change of the estimate / joint standard error"),
+    ),
+    FEATURES: (
+        Column("feature", _S, "text", "the feature as it was asked for"),
+        Column("kind", _S, "text", "number, category or product"),
+        Column("levels", _I, "levels", "levels found, or combinations of levels; null for a number", True),
+        Column("reference", _S, "text", "the level that the others are compared with; null where there is none", True),
+        Column("terms", _I, "columns", "columns of the regression"),
+        Column("df", _I, "columns", "those of them that take part in the fit, tested together"),
+        Column("f_statistic", _F, "1", "all of them against none, the other features held"),
+        Column("f_p_value", _F, "1", "of the F statistic"),
+        Column("gvif", _F, "1", "generalized variance inflation factor; the VIF where df is 1"),
+        Column("gvif_root", _F, "1", "gvif^(1/(2 df)): how much longer the other features make intervals, per term"),
+    ),
+    LEVELS: (
+        Column("feature", _S, "text", "the category, as terms name it"),
+        Column("level", _S, "text", "the level's label"),
+        Column("rows", _I, "rows", "rows fitted that have the level"),
+        Column("weight", _F, "weight", "sum of their weights; rows where they are unweighted"),
+        Column("share", _F, "1", "weight / the sum over all levels"),
+        Column("reference", _B, "yes/no", "whether the others are compared with this level"),
+        Column("other", _B, "yes/no", "whether it stands for the rare levels, joined"),
     ),
     PREDICTIONS: (
         Column("target", _F, "target", "as it was read; null where it is missing"),

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig
-from gdpipe.design import Design
-from gdpipe.fit import Fit, conclude, planned
+from gdpipe.design import Coded, Design, Feature, Values, combined
+from gdpipe.fit import Fit, conclude, fit, planned
 from gdpipe.numerics.descent.descent import minimize
 from gdpipe.numerics.problem.covariance import CrossProducts, Scaling
 from gdpipe.numerics.problem.dependencies import Dependencies
@@ -87,3 +87,42 @@ def random_data(seed: int, n: int = 400, p: int = 4) -> tuple[Floats, Floats]:
     X = rng.normal(size=(n, p)) @ rng.normal(size=(p, p)) * 10.0 ** rng.integers(-3, 4, p) + rng.normal(0, 100, p)
     y = X @ rng.normal(size=p) / X.std(axis=0).max() + rng.normal(size=n)
     return X, y
+
+
+def coded(texts: Any) -> Coded:
+    """A category of these texts, shape (n,)."""
+    labels, codes = np.unique(np.asarray(texts, str), return_inverse=True)
+    return Coded(tuple(labels.tolist()), codes)
+
+
+def with_levels(design: Design, columns: list[Values]) -> Design:
+    """The design with the levels that are in these columns, one for each of `design.inputs`."""
+    categories = design.category_values(columns)
+    keys = [tuple(range(len(categories)))[c : c + 1] for c in range(len(categories))]
+    keys += [tuple(sorted(design.categories.index(c.input) for c in f.categories)) for f in design.features]
+    found = {}
+    for key in filter(None, keys):
+        labels, codes = combined([categories[c] for c in key])
+        found[key] = {labels[code] for code in codes.tolist()}
+    return design.with_levels(found)
+
+
+def one_hot(design: Design, columns: list[Values]) -> Floats:
+    """The columns of the terms, shape (p, n)."""
+    numbers, categories = design.number_values(columns), design.category_values(columns)
+    found = []
+    for block in design.blocks:
+        labels, codes = combined([categories[c] for c in block.key]) if block.key else ([()], np.zeros(1, np.intp))
+        for wanted in block.labels:
+            here = np.array([each == wanted for each in labels], float)[codes]
+            found.append(here * (1.0 if block.number is None else numbers[block.number]))
+    return np.array(found)
+
+
+def fitted_by_level(features: list[Feature], columns: list[Values], y: Floats, **settings: Any) -> Fit:
+    """The fit of features, categories among them, from sums over one-hot columns."""
+    config = TrainingConfig(source="X", target="y", **settings)
+    plain = Design(tuple(features), {}, config.fit_intercept)
+    design = with_levels(plain, columns)
+    with threadpool_limits(1, user_api="blas"):
+        return fit(moments(np.vstack([one_hot(design, columns), y])), design, config)

@@ -10,7 +10,7 @@ import pytest
 from gdpipe.numerics.descent.descent import Solution, Status, minimize
 from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.inference.certificate import Certificate
-from gdpipe.numerics.inference.inference import infer_terms
+from gdpipe.numerics.inference.inference import infer_terms, inverse_of
 from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.baseline import Baseline
 from gdpipe.numerics.problem.fixed_point import GridMatrix, to_fixed
@@ -89,7 +89,8 @@ def test_standard_errors_agree_with_exact_sums(centred: bool) -> None:
         residuals = ResidualStatistics(
             np.zeros(6), built.loss.hessian, np.zeros(6), 1.0, (0.0, 1.0, 0.0, 3.0), 1.0, 2.0
         )
-        terms = infer_terms(regression(built), residuals, baseline.loss, np.ones(7))
+        posed = regression(built)
+        terms = infer_terms(posed, inverse_of(posed), residuals, baseline.loss, np.ones(7))
         errors.append((terms.std_error, terms.std_error_hc1, terms.vif))
     for ours, wanted in zip(*errors, strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=1e-8)

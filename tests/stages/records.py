@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
+from gdpipe.design import Design
 from gdpipe.stages.ingest import Ingested, ingest
 from gdpipe.stages.previous import PublishedFit
 from gdpipe.store import catalog
@@ -61,9 +62,14 @@ def metrics(rmse: float = 1.0, r2: float = 0.5, mean: float = 0.0, scale: float 
     return artifact(catalog.METRICS, row)
 
 
-def fit_of(parameters: pa.Table, metrics: pa.Table, run_id: str = "before", **settings: Any) -> PublishedFit:
+def fit_of(
+    parameters: pa.Table, metrics: pa.Table, run_id: str = "before", design: Design | None = None, **settings: Any
+) -> PublishedFit:
     """A fit of the target y, as its tables tell it."""
-    return PublishedFit.of(run_id, "y", parameters, metrics, SETTINGS | settings)
+    settings = SETTINGS | settings
+    if design is None:
+        design = Design.of_numbers(parameters["term"].to_pylist()[int(settings["fit_intercept"]) :])
+    return PublishedFit.of(run_id, "y", parameters, metrics, settings, design)
 
 
 def publish_fit(output: Path, parameters: pa.Table, metrics: pa.Table, *, target: str = "y", **settings: Any) -> None:
@@ -84,7 +90,7 @@ def publish_fit(output: Path, parameters: pa.Table, metrics: pa.Table, *, target
                 "files": [{"path": f.path, "bytes": f.bytes, "sha256": f.sha256} for f in files],
                 "versions": {},
                 "settings": SETTINGS | settings,
-                "features": parameters["term"].to_pylist()[1:],
+                "features": parameters["term"].to_pylist()[int((SETTINGS | settings)["fit_intercept"]) :],
                 "target": target,
                 "notices": [],
                 "dependencies": [],

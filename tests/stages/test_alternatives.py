@@ -27,8 +27,8 @@ def alike(n: int = 400) -> dict[str, Any]:
 def forecasts(folder: Path, columns: dict[str, Any], vif: list[float], **settings: Any) -> tuple[Forecast, ...]:
     config, ingested = summed(folder, columns, **settings)
     found = fit(ingested.moments, ingested.columns.design, config)
-    terms = dataclasses.replace(found.terms, vif=np.array([NAN, *vif]))
-    return alternatives(config, dataclasses.replace(found, terms=terms))
+    features = dataclasses.replace(found.features, gvif=np.array(vif))
+    return alternatives(config, dataclasses.replace(found, features=features))
 
 
 def test_each_forecast_is_what_a_descent_takes(tmp_path: Path) -> None:

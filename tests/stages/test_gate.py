@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdpipe.stages.gate import Gate, judge, measure, missing_columns
+from gdpipe.stages.gate import Gate, judge, measure, on_todays_terms
 from tests.stages.records import fit_of, metrics, parameters, summed
 
 X = np.array([-1.0, -1.0, 1.0, 1.0])
@@ -65,7 +65,7 @@ def test_a_fit_that_stopped_early_has_its_slack(tmp_path: Path) -> None:
 def test_a_line_with_a_column_that_is_gone_is_judged_by_its_published_rmse(tmp_path: Path) -> None:
     gone = fit_of(parameters(intercept=(0.0,), x=(1.0,), z=(2.0,)), metrics(rmse=9.0))
     config, ingested = summed(tmp_path, ROWS, max_rmse_increase=0.0)
-    assert missing_columns(ingested, gone) == ["z"]
+    assert on_todays_terms(ingested, gone).missing == ("z",)
     assert measure(config, ingested, gone) is None
     gate = judged(tmp_path, gone, max_rmse_increase=0.0)
     assert (gate.passed, gate.previous_rmse, gate.rmse_limit) == (True, None, 9.0)
@@ -74,7 +74,7 @@ def test_a_line_with_a_column_that_is_gone_is_judged_by_its_published_rmse(tmp_p
 def test_a_column_whose_coefficient_is_0_may_go(tmp_path: Path) -> None:
     line = fit_of(parameters(intercept=(0.0,), x=(1.0,), z=(0.0,)), metrics(rmse=9.0))
     config, ingested = summed(tmp_path, ROWS)
-    assert missing_columns(ingested, line) == []
+    assert on_todays_terms(ingested, line).missing == ()
     assert measure(config, ingested, line) == 1.5
 
 

@@ -14,7 +14,7 @@ import gdpipe
 from gdpipe.config import TrainingConfig
 from gdpipe.engine import cores
 from gdpipe.errors import ConfigError, DataError, SchemaError
-from gdpipe.report.plan import RunPlan
+from gdpipe.report.plan import RunPlan, describe
 from gdpipe.source.scan import read
 from gdpipe.stages.plan import WORKER_BYTES, plan
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, line_columns, snapshot, write_parquet
@@ -260,3 +260,20 @@ def test_a_record_is_plain_and_frozen(data: Path) -> None:
     found = planned(data)
     assert replace(found, rows=1).rows == 1
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["seconds"] == found.seconds
+
+
+def test_categories_are_named_with_their_levels(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "d.parquet", line_columns())
+    found = replace(
+        planned(tmp_path / "d.parquet"),
+        features=("x", "carrier", "x:carrier"),
+        levels={"carrier": 16, "x:carrier": 1},
+        terms=17,
+    )
+    lines = describe(found).splitlines()
+    assert "features    3 for y: x, carrier (16 levels), x:carrier (1 level)" in lines
+    assert "terms       17" in lines
+    # a sample may lack some
+    sampled = describe(replace(found, sample_groups=0)).splitlines()
+    assert "features    3 for y: x, carrier (at least 16 levels), x:carrier (at least 1 level)" in sampled
+    assert "terms       at least 17" in sampled

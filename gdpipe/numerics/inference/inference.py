@@ -83,8 +83,23 @@ class FitStatistics:
     breusch_pagan_p_value: float
 
 
+def inverse_of(regression: Regression) -> NDArray[np.float64]:
+    """A⁻¹ of the independent terms, shape (rank, rank); NaN where no degree of freedom is left, or A is singular."""
+    problem, independent = regression.problem, regression.independent
+    if problem.cross.total_weight - len(independent) - problem.cross.centred <= 0:
+        return np.full((len(independent), len(independent)), np.nan)
+    hessian, chosen = problem.exact_hessian, np.ix_(independent, independent)
+    if isinstance(hessian, GridMatrix):
+        return _cholesky_inverse(hessian.values[chosen])
+    return _ball_inverse(hessian[chosen])
+
+
 def infer_terms(
-    regression: Regression, residuals: ResidualStatistics, ols_loss: float, ols_estimate: NDArray[np.float64]
+    regression: Regression,
+    inverse: NDArray[np.float64],
+    residuals: ResidualStatistics,
+    ols_loss: float,
+    ols_estimate: NDArray[np.float64],
 ) -> TermInference:
     """Standard errors of the terms, with their tests and intervals.
 
@@ -94,6 +109,7 @@ def infer_terms(
 
     Args:
         regression: The problem, with p included features.
+        inverse: A⁻¹ of its independent features, as `inverse_of` gives it.
         residuals: The means over residuals from the predict scan, for the same features.
         ols_loss: The loss at the optimum, in the target's unit squared.
         ols_estimate: Intercept and coefficients in original units, shape (p + 1,).
@@ -105,12 +121,7 @@ def infer_terms(
     scaled, hc1_scaled, vif = (np.full(p, np.nan) for _ in range(3))
     intercept = intercept_hc1 = np.nan
     if df > 0:
-        hessian, chosen = problem.exact_hessian, np.ix_(independent, independent)
-        if isinstance(hessian, GridMatrix):
-            inverse = _cholesky_inverse(hessian.values[chosen])
-        else:
-            inverse = _ball_inverse(hessian[chosen])
-        meat = residuals.meat[chosen]
+        meat = residuals.meat[np.ix_(independent, independent)]
         if not _holds_in_float64(problem):
             meat = np.full_like(meat, np.nan)
         robust = inverse @ meat @ inverse / df

@@ -1,7 +1,7 @@
 """The mean squared error as a function of standardized coefficients."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -97,6 +97,13 @@ class LeastSquares:
             eigenvalues=eigenvalues,
             modes=rest @ modes,
         )
+
+    def correlations(self, places: Sequence[int]) -> NDArray[np.float64]:
+        """A among some of the features, before any direction was projected out."""
+        chosen = np.ix_(places, places)
+        if isinstance(self.exact_hessian, GridMatrix):
+            return self.exact_hessian.values[chosen]
+        return to_float(self.exact_hessian[chosen])
 
     @property
     def variance(self) -> float:

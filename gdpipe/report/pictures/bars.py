@@ -20,6 +20,7 @@ class Bar:
     value: float
     said: str  # text behind the bar
     interval: tuple[float, float] | None = None  # a line over the end of the bar
+    more: str = ""  # text that shows when a pointer rests on it; `said` where empty
 
 
 def bars(shown: Sequence[Bar], title: str, label: str) -> str:
@@ -35,7 +36,7 @@ def bars(shown: Sequence[Bar], title: str, label: str) -> str:
     body = []
     for place, bar in enumerate(shown):
         y = 8 + LINE * place
-        body.append(f"<g><title>{markup(f'{bar.name}: {bar.said}')}</title>")
+        body.append(f"<g><title>{markup(f'{bar.name}: {bar.more or bar.said}')}</title>")
         body.append(text(2, y + 13, _short(printable(bar.name)), "name"))
         if not math.isnan(bar.value):
             start, end = sorted((zero, across(bar.value)))
@@ -49,7 +50,9 @@ def bars(shown: Sequence[Bar], title: str, label: str) -> str:
         body.append(text(WIDTH - 2, y + 13, bar.said, "end") + "</g>")
     body.append(f'<path class="axis" d="M{zero:.1f} 4V{8 + LINE * len(shown)}"/>')
     body.append(text(WIDTH / 2, height - 6, label, "label mid"))
-    said = ", ".join(f"{bar.name} {bar.said}" for bar in shown[:5]) + (" and others" if len(shown) > 5 else "")
+    said = ", ".join(f"{bar.name} {bar.more or bar.said}" for bar in shown[:5]) + (
+        " and others" if len(shown) > 5 else ""
+    )
     return picture(body, title, said, height)
 
 

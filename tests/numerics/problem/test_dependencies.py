@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from gdpipe.design import Design
 from gdpipe.numerics.problem.relations import simplest_near
 from gdpipe.relations import describe
 from tests.numerics.build import Floats, dependencies, problem, regression
@@ -12,7 +13,7 @@ from tests.numerics.build import Floats, dependencies, problem, regression
 
 def lines(X: Floats, names: str, *, centred: bool = True) -> tuple[str, ...]:
     built = problem(X, np.random.default_rng(9).normal(size=len(X)), centred=centred)
-    return describe(regression(built), names.split())
+    return describe(regression(built), Design.of_numbers(names.split()))
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_relations_through_text_of_15_digits_are_found_and_named(free: Floats, o
     a = to_15_digits(a + offset)
     X = np.column_stack([a, b, to_15_digits(2 * a + 3), c, to_15_digits(b + c)])
     built = problem(X, np.random.default_rng(9).normal(size=200), exact=exact)
-    named = describe(regression(built), ["a", "b", "twice", "c", "sum"])
+    named = describe(regression(built), Design.of_numbers(["a", "b", "twice", "c", "sum"]))
     assert [line.split(" (to ")[0] for line in named] == ["twice = 2 a + 3", "sum = b + c"]
     assert {line.split(" (to ")[1] for line in named} <= {"rounding)", "15 decimal digits)"}
 

@@ -1,0 +1,97 @@
+"""Tests of whole features, each of one or more terms: joint F tests and generalized variance inflation factors."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.inference.distributions import f_upper
+from gdpipe.numerics.inference.inference import LARGEST_ERROR, TermInference
+from gdpipe.numerics.problem.regression import Regression
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureInference:
+    """The inference of each feature, shape (f,). A number is NaN where there is no answer.
+
+    Attributes:
+        df: The terms that are tested together: those that take part in the fit.
+        f_statistic: The F statistic of the hypothesis that all of them are zero; t² for a single term.
+        f_p_value: Its p-value.
+        gvif: The generalized variance inflation factor; the VIF for a single term.
+        gvif_root: GVIF^(1/(2·df)): the factor by which the other features lengthen a confidence interval, per term.
+    """
+
+    df: NDArray[np.int64]
+    f_statistic: NDArray[np.float64]
+    f_p_value: NDArray[np.float64]
+    gvif: NDArray[np.float64]
+    gvif_root: NDArray[np.float64]
+
+
+def infer_features(
+    regression: Regression,
+    inverse: NDArray[np.float64],
+    terms: TermInference,
+    features: Sequence[slice],
+    ols_loss: float,
+    optimum: NDArray[np.float64],
+) -> FeatureInference:
+    """The joint test of each feature's terms, and its generalized VIF.
+
+    F = n·bᵀ((A⁻¹)_JJ)⁻¹b / (q·s²) for the q terms J of a feature, with b their standardized coefficients and s² the
+    residual variance in the target's. GVIF = det(A_JJ)·det((A⁻¹)_JJ) (Fox & Monette 1992, J. Am. Stat. Assoc.
+    87:178-183). Both are NaN where a term is part of a relation that is kept, or where (A⁻¹)_JJ is too ill-conditioned
+    for float64. Neither depends on which level of a category is the reference, if the design has its main effects.
+
+    Args:
+        regression: The problem, with p included terms.
+        inverse: A⁻¹ of its independent terms, as `inverse_of` gives it.
+        terms: The inference of the included terms, shape (p + 1,) with the intercept.
+        features: Where the terms of each feature are among all terms, included or not.
+        ols_loss: The loss at the optimum, in the target's unit squared.
+        optimum: The standardized coefficients at the optimum, shape (p,).
+    """
+    independent, problem = regression.independent, regression.problem
+    place = {j: i for i, j in enumerate(regression.included)}
+    row, identified = {i: r for r, i in enumerate(independent)}, set(regression.identified)
+    df = problem.cross.total_weight - len(independent) - problem.cross.centred
+    found = np.full((4, len(features)), np.nan)
+    sizes = np.zeros(len(features), np.int64)
+    for f, of_feature in enumerate(features):
+        at = [place[j] for j in range(of_feature.start, of_feature.stop) if j in place]
+        sizes[f] = q = len(at)
+        if not q or df <= 0 or not identified.issuperset(at):
+            continue
+        if q == 1:
+            statistic = float(terms.t_value[at[0] + 1]) ** 2
+            p_value, gvif = float(terms.p_value[at[0] + 1]), float(terms.vif[at[0] + 1])
+            found[:, f] = statistic, p_value, gvif, math.sqrt(gvif) if gvif >= 0 else math.nan
+            continue
+        rows = [row[i] for i in at]
+        factor, log_determinant = _factored(inverse[np.ix_(rows, rows)])
+        if factor is None:
+            continue
+        explained = float(np.sum(np.linalg.solve(factor, optimum[at]) ** 2)) * problem.variance
+        error = ols_loss / df
+        statistic = explained / q / error if error else math.inf if explained else math.nan
+        log_gvif = log_determinant + _factored(problem.correlations(at))[1]
+        with np.errstate(over="ignore"):
+            found[:, f] = statistic, f_upper(statistic, q, df), np.exp(log_gvif), np.exp(log_gvif / (2 * q))
+    return FeatureInference(sizes, *found)
+
+
+def _factored(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:
+    """The lower Cholesky factor and the logarithm of the determinant; None and NaN where float64 has no digits left."""
+    from scipy.linalg.lapack import dpocon, dpotrf
+
+    size = len(matrix)
+    factor, failed = dpotrf(matrix, lower=1, clean=1)
+    if failed or not np.isfinite(factor).all():
+        return None, math.nan
+    reciprocal, _ = dpocon(factor, np.abs(matrix).sum(axis=0).max(), uplo="L")
+    if size * np.finfo(np.float64).eps > LARGEST_ERROR * reciprocal:
+        return None, math.nan
+    return factor, 2 * float(np.sum(np.log(factor.diagonal())))
