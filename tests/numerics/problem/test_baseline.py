@@ -26,7 +26,7 @@ def test_a_line_through_three_points_by_hand() -> None:
 def test_a_line_through_the_origin_by_hand() -> None:
     built = problem(np.array([[1.0], [2.0]]), np.array([1.0, 3.0]), centred=False)
     baseline = ols.solve(built.loss, ())
-    assert built.scaling.to_original(baseline.coef_scaled) == ([Fraction(7, 5)], 0)
+    assert built.scaling.to_original(baseline.coef_scaled) == ([Fraction(7, 5)], Fraction(0))
     assert baseline.loss == float(Fraction(1, 10))
 
 
