@@ -23,7 +23,7 @@ SHARDS_A_THREAD = 4
 # the least that each worker process must have to read, decoded: its start takes as long as a third of that
 BYTES_A_PROCESS = 128 * 2**20
 # the least that there must be to read, decoded, times the processes: threads queue for Python's lock, and the more so
-# the more there are. On two cores processes gain nothing at 840 MB (5 s), and a fifth to a quarter at 3.4 GB (20 s)
+# the more there are. On two cores processes gain nothing at 840 MB (5 s), and 8 to 27 % at 3.4 GB (20 s)
 BYTES_TIMES_PROCESSES = 2 * 2**30
 # the CPU time that a container may use in a period, in microseconds, or "max"
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
