@@ -26,7 +26,7 @@ from tests.test_same_bits import bits, table, train
 from tests.tree import alive, peak_of_tree, workers_of
 from tests.waiting import until
 
-FILES, ROWS = 12, 10_000
+FILES, ROWS = 16, 10_000
 # a worker whose parent was killed is gone by then
 SECONDS_WITHOUT_A_PARENT = 10.0
 # a script without a main guard: what it starts must not run it again
@@ -97,11 +97,11 @@ def at_work(folder: Path, output: str = "runs") -> Iterator[tuple["subprocess.Po
 # bits
 
 
-@pytest.mark.parametrize("count", [2, 7])
+@pytest.mark.parametrize("count", [2, 7, 16])
 def test_any_number_of_workers_gives_the_bits_of_threads(
     count: int, shared: Path, tmp_path: Path, started: list[int]
 ) -> None:
-    run = train(shared / "data", tmp_path / "runs", workers=count, memory="32MiB")
+    run = train(shared / "data", tmp_path / "runs", workers=count, memory="64MiB")
     assert started == [count]  # once for both scans
     assert bits(run) == bits(gdpipe.open_run(shared / "runs"))
     assert not workers_of(os.getpid())
@@ -136,7 +136,9 @@ def test_bad_data_is_the_error_that_threads_give(shared: Path, tmp_path: Path) -
 
 
 def test_processes_are_for_those_who_have_enough_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [processes_for("auto", 16, n * BYTES_A_PROCESS) for n in (0, 1, 2, 9, 100)] == [0, 0, 2, 9, 16]
+    assert [processes_for("auto", 16, n * BYTES_A_PROCESS) for n in (0, 1, 3, 4, 9, 100)] == [0, 0, 0, 4, 9, 16]
+    # two cores gain less than sixteen
+    assert [processes_for("auto", 2, n * BYTES_A_PROCESS) for n in (7, 8)] == [0, 2]
     assert [processes_for(n, min(n, 9), 0) for n in (1, 2, 16)] == [0, 2, 9]
     assert processes_for(16, 1, 100 * BYTES_A_PROCESS) == 0  # one shard, or memory for one
     assert (worker_count(), worker_count(workers=1), worker_count(workers=7)) == (cores(), cores(), 7)
@@ -161,6 +163,7 @@ def test_a_small_source_and_a_small_new_file_start_none(
     assert started == []
     monkeypatch.setattr(engine, "cores", lambda: 2)
     monkeypatch.setattr(engine, "BYTES_A_PROCESS", 3 * ROWS * 5 * 8)  # three files
+    monkeypatch.setattr(engine, "BYTES_TIMES_PROCESSES", 2 * 6 * ROWS * 5 * 8)
     train(tmp_path / "data", tmp_path / "runs", **settings)
     assert started == [2]
     pq.write_table(table(ROWS, 1), tmp_path / "data" / "new.parquet")

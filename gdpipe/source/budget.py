@@ -19,11 +19,31 @@ def batch_rows(memory_bytes: int, workers: int, n_columns: int) -> int:
     return max(SMALLEST_BATCH, min(LARGEST_BATCH, rows))
 
 
-def read_needs(n_columns: int, batch_rows: int, group_rows: int, read_bytes: int = DISK_READ_BYTES) -> int:
-    """The bytes that a read of row groups of up to `group_rows` rows takes: a page of each column, and a batch."""
-    page = min(PAGE_BYTES + read_bytes, 2 * group_rows * BYTES_PER_NUMBER)
+def column_needs(chunk_bytes: int, *, has_dictionary: bool) -> int:
+    """The bytes that a read of a column chunk holds: a page, and a dictionary as it was stored and as values.
+
+    Args:
+        chunk_bytes: Those of the chunk, decompressed; 0 where the footer does not say.
+        has_dictionary: Whether it has a dictionary, which is a page of its own.
+    """
+    page = min(chunk_bytes, PAGE_BYTES) if chunk_bytes > 0 else PAGE_BYTES
+    return page * (3 if has_dictionary else 1)
+
+
+def read_needs(
+    n_columns: int, batch_rows: int, group_rows: int, column_bytes: int = PAGE_BYTES, read_bytes: int = DISK_READ_BYTES
+) -> int:
+    """The bytes that a read of row groups takes: pages and a read buffer of each column, and a batch.
+
+    Args:
+        n_columns: How many are read.
+        batch_rows: The most rows of a batch.
+        group_rows: Rows of the largest row group.
+        column_bytes: The most that one of its columns holds, as `column_needs` says.
+        read_bytes: Of a column that one read takes.
+    """
     batch = min(batch_rows, group_rows) * BATCH_COPIES * BYTES_PER_NUMBER
-    return n_columns * (page + batch)
+    return n_columns * (column_bytes + min(column_bytes, read_bytes) + batch)
 
 
 @dataclass(frozen=True, slots=True)

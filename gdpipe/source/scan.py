@@ -70,7 +70,8 @@ def budget_for(
     n_columns = len({*names, *filter_columns(source.filters)})
     rows = batch_rows(memory_bytes, workers, n_columns)
     largest = max((source.files[s.file].group_rows[g] for s in shards for g in s.row_groups), default=0)
-    needed = read_needs(n_columns, rows, largest, source.opened.read_bytes)
+    of_column = max((source.files[s.file].column_bytes for s in shards), default=0)
+    needed = read_needs(n_columns, rows, largest, of_column, source.opened.read_bytes)
     return Budget.of(memory_bytes, workers, len(shards), rows, needed)
 
 

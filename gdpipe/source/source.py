@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gdpipe.design import ColumnKind
@@ -16,6 +17,7 @@ from gdpipe.filters import Filters, normalized
 from gdpipe.location import shown
 from gdpipe.source import schemas
 from gdpipe.source.bounds import first_leaves
+from gdpipe.source.budget import column_needs
 from gdpipe.source.columns import column_kind, is_numeric, resolution
 from gdpipe.source.dates import check_zone
 from gdpipe.source.files import partition_schema, partitions_of, reading
@@ -258,7 +260,25 @@ def _described(opened: OpenFiles, file: SourceFile, schemas_met: dict[pa.Schema,
         footer_sha256=footer_sha256,
         schema=schemas_met.setdefault(schema, schema),
         group_rows=groups,
+        column_bytes=_column_bytes(metadata, groups),
         wanted_groups=tuple(g for g, rows in enumerate(groups) if rows),
         filtered=False,
         index=pandas_index(written),
     )
+
+
+def _column_bytes(metadata: pq.FileMetaData, group_rows: Sequence[int]) -> int:
+    """The most bytes that a read of one column holds, of the largest row group: looking at all would take long."""
+    if not group_rows:
+        return 0
+    group = metadata.row_group(max(range(len(group_rows)), key=group_rows.__getitem__))
+    chunks = [group.column(c) for c in range(group.num_columns)]
+    needs = [
+        column_needs(
+            chunk.total_uncompressed_size,
+            # not every writer says where the dictionary lies
+            has_dictionary=any(encoding.endswith("_DICTIONARY") for encoding in chunk.encodings),
+        )
+        for chunk in chunks
+    ]
+    return max(needs, default=0)

@@ -73,6 +73,7 @@ class SourceFile:
             was not opened, since its partition values rule out all rows; its columns and row groups are then empty.
         schema: Names and types of the columns in the file itself.
         group_rows: The number of rows in each row group.
+        column_bytes: The most bytes that a read of one column holds beside its batch, in the largest row group.
         wanted_groups: The row groups that the filters may match.
         filtered: Whether the filters may leave out rows; if not, they need not be evaluated.
         index: The columns that pandas wrote for the index of a table.
@@ -86,6 +87,7 @@ class SourceFile:
     footer_sha256: str | None = None
     schema: pa.Schema = NO_COLUMNS
     group_rows: tuple[int, ...] = ()
+    column_bytes: int = 0
     wanted_groups: tuple[int, ...] = ()
     filtered: bool = True
     index: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from gdpipe.source.budget import (
     PAGE_BYTES,
     Budget,
     batch_rows,
+    column_needs,
     read_needs,
 )
 from gdpipe.source.scan import ROW, budget_for, read, shards
@@ -39,7 +40,30 @@ def test_rows_of_a_batch_follow_from_memory(memory: int, workers: int, columns: 
 
 def test_a_read_holds_a_page_of_each_column_and_a_batch() -> None:
     assert read_needs(10, 1000, 10**6) == 10 * (PAGE_BYTES + DISK_READ_BYTES + 1000 * 32)
-    assert read_needs(10, 1000, 100) == 10 * (2 * 800 + 100 * 32)  # a small row group is a small page
+    assert read_needs(10, 1000, 100, 800) == 10 * (2 * 800 + 100 * 32)  # a small row group is a small page
+
+
+def test_a_column_holds_a_page_and_its_dictionary_twice() -> None:
+    assert column_needs(10**9, has_dictionary=False) == PAGE_BYTES
+    assert column_needs(10**9, has_dictionary=True) == 3 * PAGE_BYTES
+    assert column_needs(800, has_dictionary=True) == 3 * 800
+    assert column_needs(0, has_dictionary=False) == PAGE_BYTES  # a footer that does not say
+
+
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_a_read_takes_no_more_than_it_is_said_to_need(tmp_path: Path, use_dictionary: bool) -> None:
+    names, rows = [f"x{j}" for j in range(4)], 200_000
+    values = np.random.default_rng(0).normal(size=(len(names), rows))
+    table = pa.table(dict(zip(names, values, strict=True)))
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=rows, use_dictionary=use_dictionary)
+    del table
+    source = Source.open(str(tmp_path / "a.parquet"))
+    found = shards(source, len(names))
+    budget = budget_for(source, found, names, MIB, 1)
+    assert budget.batch_rows == 4096
+    before = pa.total_allocated_bytes()
+    held = max(pa.total_allocated_bytes() for _ in read(source, found[0], names, budget)) - before
+    assert 0 < held <= budget.needed
 
 
 def test_fewer_read_at_once_the_wider_the_rows_but_always_one() -> None:
@@ -112,7 +136,7 @@ def test_decoding_ahead_is_for_workers_that_would_have_nothing_to_read(tmp_path:
     [shard] = shards(source, 2)
     one = budget_for(source, [shard], ["x", "y"], 512 * MIB, 2)
     assert (one.readers, one.ahead) == (1, True)
-    assert one.needed == 2 * (2 * 5000 * 8 + 5000 * 32)
+    assert one.needed == read_needs(2, 5000, 5000, source.files[0].column_bytes)
     two = budget_for(source, [shard, shard], ["x", "y", "x"], 512 * MIB, 2)
     assert (two.readers, two.ahead, two.needed) == (2, False, one.needed)
     assert budget_for(source, [shard, shard], ["x", "y"], one.needed, 2).readers == 1

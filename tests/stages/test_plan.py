@@ -15,6 +15,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.engine import cores
 from gdpipe.errors import ConfigError, DataError, SchemaError
 from gdpipe.report.plan import RunPlan, describe
+from gdpipe.source.budget import PAGE_BYTES
 from gdpipe.source.scan import read
 from gdpipe.stages.plan import WORKER_BYTES, plan
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, line_columns, snapshot, write_parquet
@@ -131,6 +132,17 @@ def test_time_and_memory_grow_with_the_rows(tmp_path: Path) -> None:
     assert all(part > 0 for part in parts)
     assert found.seconds == sum(parts)
     assert found.memory_bytes > planned(write_parquet(tmp_path / "small.parquet", line_columns())).memory_bytes
+
+
+def test_dictionaries_take_memory(tmp_path: Path) -> None:
+    columns = {name: np.random.default_rng(0).normal(size=150_000) for name in ("x1", "x2", "y")}
+    plain, coded = (
+        planned(in_groups(tmp_path / str(coded), columns, 150_000, use_dictionary=coded), sample_rows=1_000)
+        for coded in (False, True)
+    )
+    assert plain.workers == coded.workers == 1
+    # of each column a dictionary, as it is stored and as values, is held beside the page
+    assert coded.memory_bytes - plain.memory_bytes == pytest.approx(3 * 2 * PAGE_BYTES, rel=0.01)
 
 
 def test_processes_are_forecast_with_their_memory(tmp_path: Path) -> None:

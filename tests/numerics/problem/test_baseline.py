@@ -23,6 +23,25 @@ def test_a_line_through_three_points_by_hand() -> None:
     assert baseline.loss == float(Fraction(1, 18))
 
 
+def test_a_line_through_the_origin_by_hand() -> None:
+    built = problem(np.array([[1.0], [2.0]]), np.array([1.0, 3.0]), centred=False)
+    baseline = ols.solve(built.loss, ())
+    assert built.scaling.to_original(baseline.coef_scaled) == ([Fraction(7, 5)], Fraction(0))
+    assert baseline.loss == float(Fraction(1, 10))
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_dependent_features_get_the_minimum_norm_by_hand(centred: bool) -> None:
+    # twins of which the second is doubled: their standardized coefficients are equal
+    x = np.array([-1.0, 0.0, 1.0, 4.0])
+    built = problem(np.column_stack([x, 2 * x]), np.array([-2.0, 1.0, 0.0, 9.0]), centred=centred)
+    baseline = ols.solve(built.loss, dependencies(built).relations)
+    slope = Fraction(15, 7) if centred else Fraction(19, 9)
+    coef, intercept = built.scaling.to_original(baseline.coef_scaled)
+    assert coef == [slope / 2, slope / 4]
+    assert intercept == (2 - slope if centred else 0)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_full_rank_agrees_with_numpy(seed: int) -> None:
     X, y = random_data(seed)
