@@ -126,7 +126,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         workers=readers,
         processes=processes,
         batch_rows=ingested.budget.batch_rows,
-        dependencies=describe(regression, columns.design.names),
+        dependencies=describe(regression, ingested.columns.design.names),
         notices=(*ingested.notices, *notices),
     )
 
