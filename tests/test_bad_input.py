@@ -355,13 +355,16 @@ NOT_NUMBERS: dict[str, tuple[Any, str]] = {
 def test_a_column_that_is_no_number(name: str, tmp_path: Path, refused: Refused) -> None:
     values, kind = NOT_NUMBERS[name]
     file = write_parquet(tmp_path / "d.parquet", {**line_columns(40), name: values})
-    refused(3, file, "--features", f"x1,{name}", says=(file, f"'{name}'", kind))
+    if name == "time":
+        refused(2, file, "--features", "x1,time", says=("'time' is a timestamp", "days(time)"))
+    elif name != "text":
+        refused(3, file, "--features", f"x1,{name}", says=(file, f"'{name}'", kind))
     refused(3, file, "--weight", name, says=(file, f"'{name}'", kind))
     refused(3, file, says=(file, f"'{name}'", kind), target=name)
 
 
-def test_what_is_no_number_is_left_out_with_a_notice(tmp_path: Path) -> None:
-    others = {name: values for name, (values, _) in NOT_NUMBERS.items()}
+def test_what_is_no_feature_is_left_out_with_a_notice(tmp_path: Path) -> None:
+    others = {name: values for name, (values, _) in NOT_NUMBERS.items() if name != "text"}
     file = write_parquet(tmp_path / "d.parquet", {**others, **line_columns(40)})
     done = gdpipe_cli("train", file, "--target", "y", "--output", tmp_path / "runs")
     assert done.code == 0, done.err
@@ -369,13 +372,14 @@ def test_what_is_no_number_is_left_out_with_a_notice(tmp_path: Path) -> None:
     assert run.parameters["term"].to_list() == ["intercept", "x1", "x2"]
     assert run.manifest["features"] == ["x1", "x2"]
     notices = " ".join(run.manifest["notices"])
-    for name, (_, kind) in NOT_NUMBERS.items():
-        assert f"{name} ({kind}" in notices
-        assert f"{name} ({kind}" in done.out
+    for name in ("list", "struct", "nothing"):
+        assert f"{name} ({NOT_NUMBERS[name][1]}" in notices
+        assert f"{name} ({NOT_NUMBERS[name][1]}" in done.out
+    assert "left out, dates and timestamps, of which features name parts such as days(time), month(time)" in notices
 
 
-def test_no_number_is_left_to_be_a_feature(tmp_path: Path, refused: Refused) -> None:
-    file = write_parquet(tmp_path / "d.parquet", {"y": line_columns(40)["y"], "text": ["a", "b"] * 20})
+def test_no_column_is_left_to_be_a_feature(tmp_path: Path, refused: Refused) -> None:
+    file = write_parquet(tmp_path / "d.parquet", {"y": line_columns(40)["y"], "list": NOT_NUMBERS["list"][0]})
     refused(3, file, says=(file, "feature"))
 
 

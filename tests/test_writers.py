@@ -49,7 +49,7 @@ def test_a_column_that_only_some_files_have(order: tuple[int, int], tmp_path: Pa
     source = folder(tmp_path / "d", *(frames[i] for i in order))
     lacking, having = (source / f"{order.index(i)}.parquet" for i in (1, 0))
     run = train(source, tmp_path / "runs")
-    assert run.manifest["features"] == ["x"]
+    assert run.manifest["features"] == ["x", "note"]
     assert f"left out, not in every file: z (not in {lacking})" in run.manifest["notices"]
     for role in ({"features": ["x", "z"]}, {"weight": "z"}, {"target": "z"}, {"key": ["z"]}, {"filters": "z > 0"}):
         said = refusal(source, tmp_path / "runs", **{"features": ["x"], **role})
@@ -62,7 +62,7 @@ def test_files_that_the_filters_leave_nothing_of_have_no_say(tmp_path: Path) -> 
         (tmp_path / "d" / f"year={year}").mkdir(parents=True)
         frame.to_parquet(tmp_path / "d" / f"year={year}" / "a.parquet")
     run = train(tmp_path / "d", tmp_path / "runs", filters="year = 2026", exclude="year")
-    assert run.manifest["features"] == ["x", "z"]
+    assert run.manifest["features"] == ["x", "z", "note"]
 
 
 @pytest.mark.parametrize("statistics", [True, False])
@@ -79,7 +79,7 @@ def test_which_columns_count_does_not_depend_on_statistics(statistics: bool, tmp
 
 def test_files_without_rows_have_no_say(tmp_path: Path) -> None:
     every = [GOOD, EMPTY, pd.DataFrame(), EMPTY.astype("string")]
-    plain = train(folder(tmp_path / "plain", GOOD), tmp_path / "right")
+    plain = train(folder(tmp_path / "plain", GOOD), tmp_path / "right", key=["note"])
     for number, order in enumerate(itertools.permutations(every, 4)):
         if number % 5 == 0:
             run = train(folder(tmp_path / f"d{number}", *order), tmp_path / f"runs{number}", key=["note"])
@@ -89,7 +89,7 @@ def test_files_without_rows_have_no_say(tmp_path: Path) -> None:
 
 def test_columns_that_are_left_out_by_name(tmp_path: Path) -> None:
     source = folder(tmp_path / "d", GOOD)
-    assert train(source, tmp_path / "runs", exclude=["z"]).manifest["features"] == ["x"]
+    assert train(source, tmp_path / "runs", exclude=["z"]).manifest["features"] == ["x", "note"]
     assert "did you mean 'note'?" in refusal(source, tmp_path / "runs", exclude=["nota"])
     with pytest.raises(gdpipe.ConfigError, match="exclude: 'z' is named as a feature too"):
         train(source, tmp_path / "runs", features=["x", "z"], exclude=["z"])
@@ -127,7 +127,7 @@ def test_a_period_of_pandas_is_no_number_whatever_was_imported(tmp_path: Path) -
         for first in ("sys", "pandas.core.arrays.arrow.extension_types")
     }
     [line] = said
-    assert line.startswith("['x', 'z'] ['left out, not numeric: p (extension")
+    assert line.startswith("['x', 'z'] ['left out, of a type that cannot be a feature: p (extension")
 
 
 def test_paths_names_and_numbers_as_pandas_and_numpy_hold_them(tmp_path: Path) -> None:

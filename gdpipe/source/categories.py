@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.design import Coded, LevelKind, number_label
-from gdpipe.source.arrays import nulls_of, values_of
+from gdpipe.source.arrays import nulls_of, to_arrow, values_of
 
 # the one level of a column that has none; no row has it, but a code must be an index of some level
 NO_LEVEL = ""
@@ -37,7 +37,7 @@ def coded(column: pa.Array, levels: LevelKind) -> tuple[Coded, NDArray[np.bool_]
     dictionary = column.dictionary
     if len(dictionary) > len(codes):  # a batch of few rows with the dictionary of a whole row group
         at, codes = np.unique(codes, return_inverse=True)
-        dictionary = dictionary.take(pa.array(at.tolist(), pa.int64())) if len(dictionary) else dictionary
+        dictionary = dictionary.take(to_arrow(at, pa.int64())) if len(dictionary) else dictionary
     found = _labels(dictionary, levels)
     labels = tuple(dict.fromkeys(label for label in found if label is not None)) or (NO_LEVEL,)
     if len(labels) < len(found):  # some are null or NaN, or two values have one label, as 0 and -0

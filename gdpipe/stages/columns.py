@@ -76,7 +76,13 @@ def choose_columns(
 
     def kind_of(name: str) -> ColumnKind:
         source.check_columns([name], "feature")
-        return source.kind_of(name)
+        kind = source.kind_of(name)
+        if kind == "other":
+            raise SchemaError(
+                f"{source.location}: column {name!r} is {source.schema.field(name).type}, which cannot be a feature; "
+                "leave it out, or write it as a number, text, boolean, date or timestamp"
+            )
+        return kind
 
     found = features_of(features, frozenset(source.schema.names), kind_of, roles)
     check_key(config.key, source)
@@ -88,8 +94,7 @@ def choose_columns(
         kind = source.schema.field(name).type
         if not is_numeric(kind):
             raise SchemaError(
-                f"{source.location}: {role} column {name!r} is {kind}; the {role} must be a number (categories as "
-                "0 and 1)"
+                f"{source.location}: {role} column {name!r} is {kind}; a {role} must be a number: write it as one"
             )
     if ROW in columns.fitted:
         raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
@@ -137,7 +142,7 @@ def _all_usable(config: TrainingConfig, source: Source, cache: Cache | None) -> 
     if dates:
         parts = ", ".join(f"{part}({quoted(dates[0])})" for part in ("days", "month", "weekday"))
         notices.append(
-            f"left out, dates and timestamps, of which features name a part such as {parts}: {', '.join(dates)}"
+            f"left out, dates and timestamps, of which features name parts such as {parts}: {', '.join(dates)}"
         )
     return tuple(name for name in features if name not in many), tuple(notices)
 

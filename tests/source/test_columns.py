@@ -304,6 +304,13 @@ def test_parts_are_those_of_the_columns_zone(zone: str) -> None:
     assert part_of(instants, "days") == part_of(naive, "days")
 
 
+def test_days_are_the_same_bits_in_any_unit() -> None:
+    milliseconds = np.random.default_rng(17).integers(-(10**12), 9 * 10**12, 2000)
+    instants = pa.array(milliseconds, pa.timestamp("ms"))
+    for unit in ("us", "ns"):
+        assert part_of(instants.cast(pa.timestamp(unit)), "days") == part_of(instants, "days")
+
+
 def zone_of(zone: str) -> datetime.tzinfo:
     return datetime.timezone(datetime.timedelta(hours=5, minutes=30)) if zone == "+05:30" else zoneinfo.ZoneInfo(zone)
 

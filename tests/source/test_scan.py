@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gdpipe.design import Coded, Input
 from gdpipe.errors import DataError
 from gdpipe.source.budget import BYTES_PER_NUMBER, Budget
+from gdpipe.source.columns import read_columns
 from gdpipe.source.scan import ROW, Shard, read, shards
 from gdpipe.source.source import Source
 from tests.conftest import write_parquet
@@ -198,3 +200,56 @@ def test_a_damaged_page_names_file_and_row_group(tmp_path: Path) -> None:
     assert sum(b.num_rows for b in read(source, Shard(0, 0, (0, 1)), ["x"], room(500))) == 2000
     with pytest.raises(DataError, match=r"a\.parquet.*row group 2"):
         list(read(source, Shard(0, 0, (2,)), ["x"], room(500)))
+
+
+# levels of text
+
+
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_text_of_which_levels_are_asked_for_comes_as_a_dictionary(use_dictionary: bool, tmp_path: Path) -> None:
+    texts = [None if i % 7 == 0 else f"level {i % 4}" for i in range(50)]
+    write_parquet(
+        tmp_path / "a.parquet", {"x": np.arange(50), "c": texts}, row_group_size=20, use_dictionary=use_dictionary
+    )
+    source, level = Source.open(str(tmp_path)), Input("c", None, "text")
+    [shard] = shards(source, 2)
+    asked: list[tuple[list[str | Input], bool]]
+    asked = [([level], True), (["c"], False), ([level, "c"], False), (["x", level], True)]
+    for columns, is_dictionary in asked:
+        batches = list(read(source, shard, columns, room(8)))
+        assert {pa.types.is_dictionary(batch.schema.field("c").type) for batch in batches} == {is_dictionary}
+        assert [value for batch in batches for value in batch.column("c").to_pylist()] == texts
+        blocks = [read_columns(batch, [level]) for batch in batches]
+        found: list[str | None] = []
+        for block in blocks:
+            [coded] = block.columns
+            assert isinstance(coded, Coded)
+            missing = np.zeros(len(coded.codes), np.bool_) if block.missing is None else block.missing[0]
+            found += [None if gap else coded.labels[c] for c, gap in zip(coded.codes, missing, strict=True)]
+        assert found == texts
+
+
+def test_levels_beside_filters_and_partitions(tmp_path: Path) -> None:
+    for part in ("a", "b"):
+        write_parquet(tmp_path / f"p={part}" / "0.parquet", {"c": ["u", "v", "w"]})
+    source = Source.open(str(tmp_path), "c != 'v'")
+    asked = [Input("c", None, "text"), Input("p", None, "text")]
+    found = [b for shard in shards(source, 2) for b in read(source, shard, asked, room(8))]
+    assert [row for batch in found for row in batch.select(["c", "p"]).to_pylist()] == [
+        {"c": c, "p": p} for p in "ab" for c in "uw"
+    ]
+    # a filter compares the text itself
+    assert not any(pa.types.is_dictionary(batch.schema.field("c").type) for batch in found)
+    labels = [
+        column.labels for batch in found for column in read_columns(batch, asked).columns if isinstance(column, Coded)
+    ]
+    assert labels == [("u", "w"), ("a",), ("u", "w"), ("b",)]
+
+
+def test_levels_that_are_not_utf_8_are_an_error_with_their_file(tmp_path: Path) -> None:
+    bad = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(bytes(4) + b"\1\0\0\0"), pa.py_buffer(b"\xff")])
+    for number, filters in enumerate([None, "c != 'a'"]):
+        file = write_parquet(tmp_path / f"{number}.parquet", {"c": bad})
+        source = Source.open(str(file), filters)
+        with pytest.raises(DataError, match=rf"{number}.parquet: column 'c' holds text that is not UTF-8"):
+            list(read(source, shards(source, 1)[0], [Input("c", None, "text")], room(8)))

@@ -74,7 +74,8 @@ class PredictShard:
         has_target = spec is not None or no_target(self.source, source_file, self.columns.target) is None
         target = [self.columns.target] if has_target else []
         weight = [self.columns.weight] if self.columns.weight and spec else []
-        names = [*self.columns.features, *target, *weight]
+        asked = [*self.columns.design.inputs, *map(Input, target + weight)]
+        names = [of.column for of in asked]
         schema = catalog.predictions_schema(self.keys, self.run_id)
         with output_errors(f"{self.folder} on {platform.node()}"):
             if not self.folder.is_shared():
@@ -87,8 +88,8 @@ class PredictShard:
         scores = None if spec else ScoreSums.zero(p)
         waiting: list[pa.Table] = []
         try:
-            for batch in read(self.source, shard, [*names, *self.columns.key], self.budget):
-                block = read_columns(batch, [*self.columns.design.inputs, *map(Input, target + weight)])
+            for batch in read(self.source, shard, [*asked, *self.columns.key], self.budget):
+                block = read_columns(batch, asked)
                 check_defined(self.columns.design, block, batch, source_file.path)
                 n = batch.num_rows
                 actual = block.numbers[p] if has_target else np.zeros(n)
