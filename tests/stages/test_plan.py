@@ -207,7 +207,7 @@ def test_json_is_the_record(tmp_path: Path) -> None:
     file = in_groups(tmp_path, {**columns, "twin": columns["x1"], "name": ["a"] * 200}, 100)
     done = gdpipe_cli("plan", file, "--target", "y", "--json")
     record = json.loads(done.out)
-    assert (record["rows"], record["features"], record["is_exact"]) == (200, ["x1", "x2", "twin"], True)
+    assert (record["rows"], record["features"], record["is_exact"]) == (200, ["x1", "x2", "twin", "name"], True)
     assert any("name" in notice for notice in record["notices"])
 
 
