@@ -19,15 +19,20 @@ def describe(regression: Regression, names: Sequence[str]) -> tuple[str, ...]:
     if found.relations and rank >= cross.n_samples - cross.centred:
         # any features are dependent on so few rows, so that relations among them are accidental
         return (*constant, f"fewer rows than features: rank {rank} of {p} on {cross.n_samples} rows")
-    return (*constant, *(_equation(relation, names) for relation in found.relations))
+    return (*constant, *(equation(relation, names) for relation in found.relations))
 
 
-def _equation(relation: Relation, names: Sequence[str]) -> str:
-    # the left side is a feature with coefficient 1 or -1, if possible the only one of its sign
+def equation(relation: Relation, names: Sequence[str], left: int | None = None) -> str:
+    """A relation as text, with a feature of coefficient 1 or -1 on the left, if possible the only one of its sign.
+
+    `left` is the index of another feature that is to stand there, with whatever coefficient.
+    """
     terms = [(relation.coefficients[j], names[j]) for j in relation.features]
     single = [t for t in terms if abs(t[0]) == 1]
     on_its_side = [t for t in single if sum(c * t[0] > 0 for c, _ in terms) == 1]
     alone = (on_its_side or single or terms[-1:])[0]
+    if left is not None:
+        alone = (relation.coefficients[left], names[left])
     sign = 1 if alone[0] > 0 else -1
     right = [(-sign * c, name) for c, name in terms if name != alone[1]]
     right.sort(key=lambda term: term[0] < 0)
