@@ -151,17 +151,19 @@ class CrossValidation:
 
 
 def cross_validate(
-    splits: Iterable[Split], fit: Fit, coef_scaled: Iterable[CoefScaled | None] = itertools.repeat(None)
+    splits: Iterable[Split], fit: Fit, coef_scaled: Iterable[CoefScaled | None] | None = None
 ) -> CrossValidation:
     """The error on unseen rows, each number rounded once.
 
     Args:
         splits: As `splits` gives them.
-        fit: The fit of all rows.
-        coef_scaled: The coefficients of each split's `training`; where they are None, as they are if not given, those
-            of least squares, exact for exact sums.
+        fit: The fit of all rows; shifts are those from its `ols`.
+        coef_scaled: The coefficients for each split's `training`; where they are None, or not given, those of least
+            squares, exact for exact sums.
     """
-    found = [_fitted(split, fit, coef) for split, coef in zip(splits, coef_scaled, strict=False)]
+    given = itertools.repeat(None) if coef_scaled is None else coef_scaled
+    # one split after the other, so that one problem is held at a time
+    found = [_fitted(split, fit, coef) for split, coef in zip(splits, given, strict=coef_scaled is not None)]
     folds = tuple(fold for fold, _ in found)
     errors = [error for _, error in found if error is not None]
     missing = [

@@ -66,3 +66,4 @@ def test_accidents_of_few_rows_and_constant_targets_are_no_relations(exact: bool
     assert target_relation(cross(*few, exact=exact)) is None
     assert target_relation(cross(CASUAL, np.full(500, 3.0), exact=exact)) is None
     assert target_relation(cross(np.full(500, 1.0), WIND, exact=exact)) is None
+    assert target_relation(cross(np.full(500, 1.0), np.full(500, 3.0), exact=exact)) is None

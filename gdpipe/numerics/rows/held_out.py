@@ -11,7 +11,14 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, Scaling, square_root
+from gdpipe.numerics.problem.covariance import (
+    CrossProducts,
+    ExactProducts,
+    Float64Products,
+    Scaling,
+    nearest_float,
+    square_root,
+)
 from gdpipe.numerics.problem.fixed_point import to_float
 from gdpipe.numerics.problem.objective import correlations
 from gdpipe.numerics.problem.rational import shortened
@@ -61,7 +68,7 @@ class HeldOutError:
         It is about the target's mean over these rows, as scikit-learn's `r2_score` has it; without an intercept about
         zero, as that of the fit is. It is negative where the mean predicts better than the model.
         """
-        return float(1 - self.mse / self.target_variance) if self.target_variance else math.nan
+        return nearest_float(1 - self.mse / self.target_variance) if self.target_variance else math.nan
 
 
 def pooled(errors: Sequence[HeldOutError]) -> HeldOutError:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
 
-# one cell for all rows, or the cell of each row, shape (m,): bytes are sorted in half the time
+# one cell for all rows, or the cell of each row, shape (m,)
 Cells = int | NDArray[np.integer[Any]]
 Weights = NDArray[np.float64] | None
 Stretches = list[tuple[int, slice]]

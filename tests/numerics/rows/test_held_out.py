@@ -54,6 +54,12 @@ def test_one_row_has_an_error_and_no_r2() -> None:
     assert np.isnan(found.r2)
 
 
+def test_an_error_beyond_float64_is_infinite() -> None:
+    cross = CrossProducts.of(moments(np.array([[0.0, 1e154], [0.0, 1e-154]])), centred=True)
+    found = HeldOutError.of(cross, [1e300], 0.0)
+    assert (found.rmse, found.r2) == (np.inf, -np.inf)
+
+
 def test_a_line_through_all_rows_has_no_error() -> None:
     x = np.arange(9.0)
     cross = CrossProducts.of(moments(np.array([x, 3 * x - 1])), centred=True)
