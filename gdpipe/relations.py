@@ -40,7 +40,7 @@ def describe(regression: Regression, design: Design) -> tuple[str, ...]:
         places = {j for relation in relations for j in relation.features}
         of_numbers = all(design.terms[j].level is None for j in places)
         if of_numbers or (len(relations) == 1 and len(places) <= LONGEST_EQUATION):
-            lines += [_equation(relation, names) for relation in relations]
+            lines += [equation(relation, names) for relation in relations]
         else:
             redundant_terms = len(places.intersection(found.redundant))
             lines.append(_combinations(group, redundant_terms, design) + _held(relations))
@@ -83,12 +83,17 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
 
 
-def _equation(relation: Relation, names: Sequence[str]) -> str:
-    # the left side is a feature with coefficient 1 or -1, if possible the only one of its sign
+def equation(relation: Relation, names: Sequence[str], left: int | None = None) -> str:
+    """A relation as text, with a feature of coefficient 1 or -1 on the left, if possible the only one of its sign.
+
+    `left` is the index of another feature that is to stand there, with whatever coefficient.
+    """
     terms = [(relation.coefficients[j], names[j]) for j in relation.features]
     single = [t for t in terms if abs(t[0]) == 1]
     on_its_side = [t for t in single if sum(c * t[0] > 0 for c, _ in terms) == 1]
     alone = (on_its_side or single or terms[-1:])[0]
+    if left is not None:
+        alone = (relation.coefficients[left], names[left])
     sign = 1 if alone[0] > 0 else -1
     right = [(-sign * c, name) for c, name in terms if name != alone[1]]
     right.sort(key=lambda term: term[0] < 0)

@@ -220,10 +220,10 @@ def nearest_float(value: Fraction) -> float:
 
 
 def square_root(value: Fraction) -> float:
-    """√value, rounded once: an integer root with 64 bits to spare, then one division."""
+    """√value, rounded once: an integer root with 64 bits to spare, then one division; infinite beyond float64."""
     if value == 0:
         return 0.0
     # an even shift after which the quotient has at least 2·(53 + 64) bits
     shift = 2 * max(0, 128 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
     root = math.isqrt((value.numerator << shift) // value.denominator)
-    return float(root / Fraction(2) ** (shift // 2))
+    return nearest_float(root / Fraction(2) ** (shift // 2))

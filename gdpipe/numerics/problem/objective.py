@@ -58,7 +58,7 @@ class LeastSquares:
         scales = [*scaling.scales.tolist(), scaling.target_scale]
         exact_hessian: NDArray[np.object_] | GridMatrix
         if isinstance(cross, ExactProducts):
-            exact = _correlations(cross, scales)
+            exact = correlations(cross, scales)
             exact_hessian, exact_linear, exact_square = exact[:-1, :-1], exact[:-1, -1], int(exact[-1, -1])
             hessian = to_float(exact_hessian)
         else:
@@ -204,8 +204,8 @@ def _float64_correlations(cross: Float64Products, scales: list[float]) -> tuple[
     return GridMatrix.of(hessian), np.array(linear, object), square
 
 
-def _correlations(cross: ExactProducts, scales: list[float]) -> NDArray[np.object_]:
-    """products[i, j]·2^(eᵢ + eⱼ) / (weight²·scaleᵢ·scaleⱼ) in units of 2^-256."""
+def correlations(cross: ExactProducts, scales: list[float]) -> NDArray[np.object_]:
+    """products[i, j]·2^(eᵢ + eⱼ) / (weight²·scaleᵢ·scaleⱼ) in units of 2^-256, with any scales, shape (k,)."""
     # each row and column has one factor, 2^e / scale, a fraction of integers
     factors = [Fraction(2) ** e / Fraction(s) for e, s in zip(cross.exponents.tolist(), scales, strict=True)]
     above = np.array([f.numerator for f in factors], object)

@@ -22,6 +22,13 @@ def over_one_denominator(values: Sequence[Fraction]) -> tuple[list[int], int]:
     return [value.numerator * (below // value.denominator) for value in values], below
 
 
+def shortened(value: Fraction, bits: int = 256) -> Fraction:
+    """The value to so many significant bits, rounded down: what is made of several such values stays short."""
+    shift = bits - value.numerator.bit_length() + value.denominator.bit_length()
+    above, below = (value.numerator << max(shift, 0)), (value.denominator << max(-shift, 0))
+    return Fraction(above // below) / Fraction(2) ** shift
+
+
 def in_lowest_terms(numerator: int, denominator: int) -> Fraction:
     """The fraction of two integers that have no common factor, which is not looked for; the denominator is positive."""
     fraction: Fraction = Fraction(_LowestTerms(numerator, denominator))  # type: ignore[call-overload]  # mypy knows no registered classes

@@ -100,7 +100,7 @@ class LineSize:
         )
 
 
-def mean_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
+def mean_error(cross: CrossProducts, coef: Sequence[float | Fraction], intercept: float | Fraction) -> Fraction:
     """mean(y - Σ coefⱼ·xⱼ - intercept), exact; in the target's unit.
 
     Args:
@@ -109,10 +109,10 @@ def mean_error(cross: CrossProducts, coef: Sequence[float], intercept: float) ->
         intercept: The intercept, in target units.
     """
     *of_features, of_target = cross.means()
-    return of_target - Fraction(intercept) - dot(map(Fraction, coef), of_features)
+    return of_target - Fraction(intercept) - dot([Fraction(c) for c in coef], of_features)
 
 
-def mean_squared_error(cross: CrossProducts, coef: Sequence[float], intercept: float) -> Fraction:
+def mean_squared_error(cross: CrossProducts, coef: Sequence[float | Fraction], intercept: float | Fraction) -> Fraction:
     """mean(e²) of e = y - Σ coefⱼ·xⱼ - intercept, exact; in the target's unit squared. Arguments as in `mean_error`.
 
     With z = [x..., y] and v = (-coef, 1) it is

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gdpipe.numerics.problem.rational import dot, in_lowest_terms, over_one_denominator
+from gdpipe.numerics.problem.rational import dot, in_lowest_terms, over_one_denominator, shortened
 
 LARGE = 3**900
 
@@ -28,3 +28,12 @@ def test_a_fraction_in_lowest_terms_is_one_of_pythons() -> None:
     assert type(fraction) is Fraction
     assert fraction == Fraction(-LARGE, 2**1000)
     assert fraction * 2**1000 == -LARGE
+
+
+def test_a_shortened_value_is_right_to_its_bits() -> None:
+    for value in (Fraction(LARGE, 7**400), Fraction(7**400, LARGE), Fraction(-1, LARGE), Fraction(LARGE)):
+        short = shortened(value)
+        assert abs(short - value) <= abs(value) / 2**254
+        assert min(short.numerator.bit_length(), short.denominator.bit_length()) <= 257
+    for exact in (Fraction(0), Fraction(3, 4), Fraction(-(2**300))):
+        assert shortened(exact) == exact

@@ -61,6 +61,14 @@ def test_any_assignment_of_rows_to_cells_sums_to_the_total(
     assert_same(parts[cell], alone.moments())
 
 
+def test_cells_as_bytes_and_columns_in_a_list_make_the_same_sums() -> None:
+    cells = RNG.integers(0, 200, ROWS)
+    accumulator = MomentsAccumulator(GRID, WEIGHT_GRID)
+    accumulator.add(list(COLUMNS), WEIGHTS, cells.astype(np.uint8))
+    for cell, found in gathered(cells, weighted=True).items():
+        assert_same(accumulator.moments(cell), found)
+
+
 def test_blocks_of_one_cell_each_are_what_they_are_alone() -> None:
     """Two cells in turn, and accumulators of other widths that share the scratch."""
     scratch = Scratch()

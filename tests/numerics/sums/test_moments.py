@@ -76,6 +76,7 @@ def test_as_many_rows_as_may_be_gathered_do_not_overflow() -> None:
     total._sums *= times
     total._products *= times
     total._gathered *= times
+    accumulator.add(np.full((1, ROWS_BEFORE_FOLD - total._gathered), largest))
     value, rows = int(largest), ROWS_BEFORE_FOLD
     found = accumulator.moments()
     assert found.sums.tolist() == [value * rows]
