@@ -8,10 +8,10 @@ from gdpipe.numerics import FloatColumns
 DIGIT_BITS = 21
 DIGITS = 3
 MAX_BITS = DIGIT_BITS * DIGITS - 1  # balanced digits reach 2^62
-# rows a BLAS product: 2^20 · 2^20 · 2^13 = 2^53 is exact. The digits of 20 columns take 2 MB; blocks of 1,024 rows fit
+# rows a BLAS product: 2^20 · 2^20 · 2^12 = 2^52 is exact. The digits of 20 columns take 2 MB; blocks of 1,024 rows fit
 # a smaller cache, but their calls cost more than the cache gains, and 8,192 rows are hardly faster. With 4,096 rows all
 # lines would begin at one place of the cache, and the product take a tenth longer
-BLOCK_ROWS = 4104
+BLOCK_ROWS = 4088
 # rows an int64 may gather before it could overflow: three pairs of digits of one place make 3 · 2^40 · 2^21 < 2^63
 ROWS_BEFORE_FOLD = 2**21
 # x + 1.5 · 2^52 · 2^place - 1.5 · 2^52 · 2^place is x, |x| < 2^(51 + place), rounded to a multiple of 2^place, ties to

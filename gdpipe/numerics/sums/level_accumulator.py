@@ -10,10 +10,10 @@ from gdpipe.numerics.sums.digits import BLOCK_ROWS, DIGIT_BITS, DIGITS, ROWS_BEF
 from gdpipe.numerics.sums.level_index import LevelCodes, LevelIndex
 from gdpipe.numerics.sums.levels import Key, LevelSums
 
-# two digits are summed as one number of at most 2^41 + 2^20 (with weights; else 2^41), and so many of those stay within
-# 2^53: one row less than a block has, which only matters where all of them have one level
+# two digits are summed as one number of at most 2^41 + 2^20 (with weights; else 2^41): those of a block's rows stay
+# within 2^53, even where all of them have one level
 JOINED = 2
-ROWS_OF_A_LEVEL = BLOCK_ROWS - 1
+assert BLOCK_ROWS * (2**41 + 2**20) <= 2**53
 
 
 class LevelAccumulators:
@@ -132,12 +132,8 @@ class _Sums:
         if self._gathered + m > ROWS_BEFORE_FOLD:
             self._carry()
         self._gathered += m
-        # one level has all rows: see ROWS_OF_A_LEVEL
-        cut = m // 2 if m > ROWS_OF_A_LEVEL and (codes == codes[0]).all() else m
         for at in used_lines(joined).tolist():
-            _add_by_level(self._sums[at], codes[:cut], joined[at, :cut], size)
-            if cut < m:
-                _add_by_level(self._sums[at], codes[cut:], joined[at, cut:], size)
+            _add_by_level(self._sums[at], codes, joined[at], size)
 
     def _carry(self) -> None:
         pairs = self._sums.reshape(-1, self._k, self._sums.shape[1])
