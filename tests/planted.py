@@ -22,8 +22,12 @@ def planted(folder: Path, design: Design, coef: Sequence[float], intercept: floa
     table = pq.read_table(path)
     names, estimates = ["intercept", *design.names], [intercept, *coef]
     columns = {"term": names, "status": ["ok"] * len(names), "estimate": estimates}
-    nothing = [float("nan")] * len(names)
-    arrays = [pa.array(columns.get(field.name, nothing), field.type) for field in table.schema]
+    arrays = [
+        pa.array(
+            columns.get(field.name, [None if field.type == pa.string() else float("nan")] * len(names)), field.type
+        )
+        for field in table.schema
+    ]
     pq.write_table(pa.Table.from_arrays(arrays, schema=table.schema), path)
     manifest = run.manifest | design.to_manifest()
     for entry in manifest["files"]:

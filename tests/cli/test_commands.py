@@ -74,6 +74,8 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
     settings = {
         "features": ["x1", "x2"],
         "exclude": ["k", "w"],
+        "max_levels": 100,
+        "min_level_rows": 2,
         "output": str(tmp_path / "out"),
         "key": ["k"],
         "weight": "w",

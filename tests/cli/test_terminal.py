@@ -222,6 +222,7 @@ def complete(words: str, tmp_path: Path) -> list[str]:
 def test_the_shell_completes_commands_options_and_values(tmp_path: Path) -> None:
     assert complete("gdpipe si", tmp_path) == ["simulate"]
     assert complete("gdpipe train data --max-", tmp_path) == [
+        "--max-levels",
         "--max-iterations",
         "--max-seconds",
         "--max-rmse-increase",

@@ -136,12 +136,16 @@ class _Sums:
             _add_by_level(self._sums[at], codes, joined[at], size)
 
     def _carry(self) -> None:
-        pairs = self._sums.reshape(-1, self._k, self._sums.shape[1])
+        pairs = self._by_place(self._sums)
         for pair in range(len(pairs) - 1):
             carried = pairs[pair] >> JOINED * DIGIT_BITS
             pairs[pair] -= carried << JOINED * DIGIT_BITS
             pairs[pair + 1] += carried
         self._gathered = 0
+
+    def _by_place(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
+        places = len(lines) // self._k if self._k else 1
+        return lines.reshape(places, self._k, lines.shape[1])
 
     def levels(self) -> list[int]:
         found: list[int] = np.flatnonzero(self._n_samples).tolist()
@@ -150,8 +154,7 @@ class _Sums:
     def sums(self, levels: list[int]) -> _Arrays:
         n_samples = self._n_samples[levels]
         weight = compose(self._weight[:, levels]) if len(self._weight) else n_samples.astype(object)
-        pairs = self._sums[:, levels].reshape(-1, self._k, len(levels)) if self._k else np.zeros((1, 0, len(levels)))
-        sums = compose(pairs, JOINED * DIGIT_BITS).T
+        sums = compose(self._by_place(self._sums[:, levels]), JOINED * DIGIT_BITS).T
         return n_samples, weight, sums, np.empty((len(levels), 0, 0), object)
 
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gdpipe.numerics.sums import level_accumulator, level_index, unrounded
+from gdpipe.numerics.sums.digits import BLOCK_ROWS
 from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
 from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
@@ -105,8 +106,8 @@ def test_any_cut_and_order_give_the_same(weighted: bool, monkeypatch: pytest.Mon
 
 
 def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
-    """Weight times value has the digits 2^20 and 2^20: joined, their sum over 4,096 rows is beyond 2^53."""
-    n, weight = 4_096, 2**21 + 1
+    """Weight times value has the digits 2^20 and 2^20: joined, their sum over a block's rows is just within 2^53."""
+    n, weight = BLOCK_ROWS, 2**21 + 1
     columns, grid = np.full((1, n), 2.0**20), np.array([0])
     columns[0, 0] -= 1  # odd sums are where rounding shows
     levels = LevelAccumulators({(0,): 1}, grid, 0)
