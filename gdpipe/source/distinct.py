@@ -14,20 +14,24 @@ from gdpipe.source.source import Source
 
 # version of the cache's entries; an entry with another meaning needs another
 VERSION = 1
+# levels that are counted at most: columns that name the rows are not read whole
+MOST_COUNTED = 1000
 
 
-def beyond(source: Source, names: Sequence[str], most: int, memory_bytes: int, cache: Cache | None) -> list[str]:
-    """The columns of text with more levels than `most` in the rows that pass the filters.
+def count_levels(
+    source: Source, names: Sequence[str], memory_bytes: int, cache: Cache | None, most: int = MOST_COUNTED
+) -> dict[str, int]:
+    """The number of levels of each column of text in the rows that pass the filters; `most` + 1 stands for more.
 
-    A column is read until it has too many: one with few levels is read whole, once for each file where there is a
-    cache. The answer does not depend on how rows are spread over files.
+    A column is read until it has more: any other is read whole, once for each file where there is a cache. The answer
+    does not depend on how rows are spread over files.
 
     Args:
         source: The source.
         names: The columns.
-        most: The most levels.
         memory_bytes: What the reading may hold.
         cache: The cache of levels by file; None reads each time.
+        most: The most levels that are counted.
 
     Raises:
         DataError: A file cannot be read, or text is not UTF-8.
@@ -54,7 +58,7 @@ def beyond(source: Source, names: Sequence[str], most: int, memory_bytes: int, c
                 cache.store(of, {"labels": {name: sorted(some) for name, some in labels.items()}})
         for name in left:
             found[name] |= labels[name]
-    return [name for name, labels in found.items() if len(labels) > most]
+    return {name: min(len(labels), most + 1) for name, labels in found.items()}
 
 
 def _in_shards(

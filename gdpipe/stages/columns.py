@@ -9,7 +9,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.design import ColumnKind, Design, Input, features_of, quoted
 from gdpipe.errors import ConfigError, SchemaError
 from gdpipe.source.columns import column_kind, is_numeric
-from gdpipe.source.distinct import beyond
+from gdpipe.source.distinct import MOST_COUNTED, count_levels
 from gdpipe.source.magnitudes import Cache
 from gdpipe.source.scan import ROW
 from gdpipe.source.source import Source
@@ -134,12 +134,16 @@ def _all_usable(config: TrainingConfig, source: Source, cache: Cache | None) -> 
             else:
                 features[field.name] = source.kind_of(field.name)
     texts = [name for name, kind in features.items() if kind == "text"]
-    many = beyond(source, texts, MOST_LEVELS, config.memory_bytes, cache)
+    counts = count_levels(source, texts, config.memory_bytes, cache)
+    many = {name: count for name, count in counts.items() if count > MOST_LEVELS}
     reasons = {
         "the index of a pandas table": of_index,
         "not in every file": elsewhere,
         "of a type that cannot be a feature": others,
-        f"text of more than {MOST_LEVELS} levels unless named in features": many,
+        f"text of more than {MOST_LEVELS} levels unless named in features": [
+            f"{name} ({f'more than {MOST_COUNTED:,}' if count > MOST_COUNTED else count})"
+            for name, count in many.items()
+        ],
     }
     notices = [f"left out, {why}: {', '.join(names)}" for why, names in reasons.items() if names]
     if dates:

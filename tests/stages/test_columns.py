@@ -10,6 +10,7 @@ import pytest
 from gdpipe.config import TrainingConfig
 from gdpipe.design import Category, Number
 from gdpipe.errors import ConfigError, DataError, SchemaError
+from gdpipe.source.distinct import count_levels
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import MOST_LEVELS, Columns, choose_columns
 from gdpipe.store.cache import Cache
@@ -48,7 +49,7 @@ def test_all_columns_that_can_be_used(tmp_path: Path) -> None:
     assert [f.name for f in found.design.features] == ["x", "few", "flag"]
     assert list(notices) == [
         "left out, of a type that cannot be a feature: list (list<element: int64>)",
-        "left out, text of more than 50 levels unless named in features: many",
+        "left out, text of more than 50 levels unless named in features: many (51)",
         "left out, dates and timestamps, of which features name parts such as days(t), month(t), weekday(t): t, d",
     ]
     named, notices = chosen(file, features="many,C(weekday(t)),C(d),x:flag")
@@ -61,11 +62,12 @@ def test_which_text_has_many_levels_does_not_depend_on_the_cut(ends: tuple[int, 
     columns = {**PLAIN, "many": [f"l{i % (MOST_LEVELS + 1)}" for i in range(N)], "name": [f"n{i}" for i in range(N)]}
     found, notices = chosen(parts_of(tmp_path, columns, *ends))
     assert found.design.columns == ("x", "few", "flag")
-    assert notices == ("left out, text of more than 50 levels unless named in features: many, name",)
+    assert notices == (f"left out, text of more than 50 levels unless named in features: many (51), name ({N})",)
     # of the rows that pass the filters, in which a dictionary has levels that no row has
     found, notices = chosen(tmp_path, filters="many != 'l5'")
     assert found.design.columns == ("x", "few", "flag", "many")
-    assert notices == ("left out, text of more than 50 levels unless named in features: name",)
+    assert notices == (f"left out, text of more than 50 levels unless named in features: name ({N - 3})",)
+    assert count_levels(Source.open(str(tmp_path)), ["many", "name"], 2**29, None, most=60) == {"many": 51, "name": 61}
 
 
 def test_levels_of_text_are_read_once_for_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
