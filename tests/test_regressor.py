@@ -32,6 +32,7 @@ from sklearn.preprocessing import StandardScaler
 
 import gdpipe
 from gdpipe import GradientDescentRegressor
+from gdpipe.config import ScoringConfig
 from tests.conftest import FEATURES, FLIGHTS, REPO, line_columns, write_parquet
 
 
@@ -66,9 +67,10 @@ check_estimator(gdpipe.GradientDescentRegressor())
 
 
 def test_the_settings_are_those_of_a_run() -> None:
-    fields = {f.name: f.default for f in dataclasses.fields(gdpipe.TrainingConfig)}
+    of_both = (*dataclasses.fields(ScoringConfig), *dataclasses.fields(gdpipe.TrainingConfig))
+    fields = {f.name: f.default for f in of_both}
     parameters = inspect.signature(GradientDescentRegressor).parameters
-    assert len(parameters) == 8
+    assert len(parameters) == 12
     assert {name: p.default for name, p in parameters.items()} == {name: fields[name] for name in parameters}
 
 
@@ -148,6 +150,9 @@ WRONG: dict[str, Any] = {
     "Polars datetimes": pl.Series(DATES.to_pydatetime()),
     "Polars text": pl.Series(["1.5"] * N),
 }
+
+
+CATEGORIES = ("pandas text", "pandas categories of text", "Polars text")
 
 
 def as_matrix(values: Any, kind: str) -> Any:
