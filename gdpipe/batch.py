@@ -1,5 +1,6 @@
 """Rows in memory to learn from, and their sums."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from gdpipe.numerics.sums.unrounded import UnroundedSums, unrounded_sums
 from gdpipe.terms import refusal
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Rows to learn from.
 
@@ -50,20 +51,14 @@ class Batch:
             DataError: A category has too many levels to sum rows by, or values are too large.
         """
         rows = np.vstack([self.numbers, self.y], dtype=np.float64)
-        largest = np.abs(rows).max(axis=1)
-        for name, size in zip(self.names, largest.tolist(), strict=True):
+        for name, size in zip(self.names, self.largest.tolist(), strict=True):
             if size > LARGEST_VALUE:
                 raise DataError(
                     f"column {name!r} has a magnitude of {size:g}, and gdpipe computes with at most {LARGEST_VALUE:g}; "
                     "use another unit"
                 )
         if not exact:
-            weight = 0.0 if weights is None else float(weights.max())
-            for j in beyond_float64(largest, weight) if weight else ():
-                raise DataError(
-                    f"column {self.names[j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
-                    "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
-                )
+            self.check_products(weights)
             return _float64_moments(rows, weights)
         if not self.categories:
             return unrounded_sums(rows, weights)
@@ -72,6 +67,24 @@ class Batch:
             return unrounded_sums(rows, weights, codes, self.design.orders)
         except TooManyLevels as many:
             raise DataError(f"X: {refusal(self.design, many)}") from many
+
+    def check_products(self, weights: NDArray[np.float64] | None) -> None:
+        """Check that float64 holds the products of weights and values, for sums in float64.
+
+        Raises:
+            DataError: It does not.
+        """
+        weight = 0.0 if weights is None else float(weights.max())
+        for j in beyond_float64(self.largest, weight) if weight else ():
+            raise DataError(
+                f"column {self.names[j]!r} reaches {self.largest[j]:g} with weights up to {weight:g}; "
+                "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
+            )
+
+    @functools.cached_property
+    def largest(self) -> NDArray[np.float64]:
+        """The largest magnitude of each number and of the target, shape (k + 1,)."""
+        return np.array([np.abs(column).max() for column in (*self.numbers, self.y)], np.float64)
 
 
 def _float64_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Float64Moments:

@@ -1,4 +1,4 @@
-"""Data frames and arrays as columns by name, and the design and the values that a fit makes of them."""
+"""Data frames and arrays by column, and the design and the values that a fit makes of them."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,7 @@ from gdpipe.defined import first_undefined
 from gdpipe.design import Category, ColumnKind, Design, Feature, Input, Number, Values, features_of
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.frame_columns import Column
+from gdpipe.model import Model
 from gdpipe.numerics.array_types import frame_columns, why_not_numbers
 
 
@@ -78,7 +79,7 @@ class Frame:
             return Feature((Category(name, Input(name, None, "text")),))
         if column.kind in ("number", "boolean"):
             return Feature((Number(name, Input(name)),))
-        raise ValueError(why_no_feature(name, column))
+        raise ValueError(_why_no_feature(name, column))
 
     def _kind(self, name: str) -> ColumnKind:
         if name not in self.columns:
@@ -116,7 +117,36 @@ class Frame:
         return values
 
 
-def why_no_feature(name: str, column: Column) -> str:
+def has_text(X: Any) -> bool:
+    """Whether a column of a data frame is text; an array has none, as its text is no category.
+
+    Raises:
+        ValueError: A column holds dates or timestamps, of which only features make numbers.
+    """
+    columns = {name: Column.of(column) for name, column in frame_columns(X) or ()}
+    for name, column in columns.items():
+        if column.kind in ("date", "time"):
+            raise ValueError(_why_no_feature(name, column))
+    return any(column.kind == "text" for column in columns.values())
+
+
+def unseen_levels(model: Model, values: Sequence[Values]) -> list[str]:
+    """The levels that a fit has not seen, in words: the first of each category, or product of categories.
+
+    Args:
+        model: The fit.
+        values: The values of its design's inputs, shape (m,) each.
+    """
+    lines = []
+    for each in model.unseen(values, None):
+        row, level = each.first()
+        rows = int(each.rows.sum())
+        others = f" (one of {rows:,} such rows)" if rows > 1 else ""
+        lines.append(f"X: {each.name} is {level!r} in row {row}, a level that the fit has not seen{others}")
+    return lines
+
+
+def _why_no_feature(name: str, column: Column) -> str:
     """Why a column can be no feature by itself, and what to do."""
     if column.kind in ("date", "time"):
         return (

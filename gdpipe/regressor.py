@@ -20,10 +20,9 @@ from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, 
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.fit import fit
-from gdpipe.frame_columns import Column
-from gdpipe.frames import Frame, why_no_feature
+from gdpipe.frames import Frame, has_text, unseen_levels
 from gdpipe.model import Model
-from gdpipe.numerics.array_types import frame_columns, why_not_numbers
+from gdpipe.numerics.array_types import why_not_numbers
 from gdpipe.numerics.rows import linear
 from gdpipe.numerics.sums.unrounded import UnroundedSums
 from gdpipe.terms import Terms
@@ -164,16 +163,10 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         unseen = kinds.checked("unseen", Unseen, self.unseen)
         model = Model(self.design_, self.coef_, self.intercept_, unseen_as_reference=unseen == "reference")
         values = Frame.of(X, self._names, self.design_).values(self.design_)
-        for each in model.unseen(values, None) if unseen != "reference" else ():
-            row, level = each.first()
-            found = f"X: {each.name} is {level!r} in row {row}, a level that the fit has not seen"
+        for found in unseen_levels(model, values) if unseen != "reference" else ():
             if unseen == "fail":
                 raise DataError(f"{found}; fit again with such rows, or set unseen to null or reference")
-            rows = int(each.rows.sum())
-            others = f" (one of {rows:,} such rows)" if rows > 1 else ""
-            warnings.warn(
-                f"{found}{others}: the prediction is NaN; set unseen to reference or fail for another", stacklevel=2
-            )
+            warnings.warn(f"{found}: the prediction is NaN; set unseen to reference or fail for another", stacklevel=2)
         return model.predict(values)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -229,7 +222,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
                 resolution = {name: max(size, self._resolution[name]) for name, size in resolution.items()}
             if not (sums.moments if isinstance(sums, UnroundedSums) else sums).weight:
                 raise ValueError("sample_weight is zero on every row; give at least one row a weight")
-            self._solve(config, rows.design, sums, resolution)
+            self._solve(config, rows, weights, sums, resolution)
         self._sums, self._resolution, self._design = sums, resolution, rows.design
         self._features, self._columns_alone = features, rows.columns_alone
         if not self.certificate_.passed:
@@ -241,11 +234,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         if not reset and features != self._features:
             raise ConfigError(f"features {self.features!r}: the rows before were summed by others; fit anew")
         if features is None if reset else self._columns_alone:
-            columns = {name: Column.of(column) for name, column in frame_columns(X) or ()}
-            for name, column in columns.items():
-                if column.kind in ("date", "time"):
-                    raise ValueError(why_no_feature(name, column))
-            if not (reset and any(column.kind == "text" for column in columns.values())):
+            if not (has_text(X) and reset):
                 _check_numbers(X=X)
                 X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
                 design = Design.of_numbers(self._names, fit_intercept=config.fit_intercept)
@@ -263,9 +252,19 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         resolution = {name: frame.columns[name].resolution for name in design.columns}
         return Batch(design, matrix.T[: len(numbers)], categories, y, resolution, columns_alone=False)
 
-    def _solve(self, config: TrainingConfig, design: Design, sums: Any, resolution: Mapping[str, float]) -> None:
+    def _solve(
+        self,
+        config: TrainingConfig,
+        rows: Batch,
+        weights: NDArray[np.float64] | None,
+        sums: Any,
+        resolution: Mapping[str, float],
+    ) -> None:
+        design = rows.design
         if design.categories:
             terms = Terms.of(config, design, sums.levels, "X")
+            if not terms.exact:
+                rows.check_products(weights)
             sums, design = terms.over_terms(sums), terms.design
         moments = sums.moments if isinstance(sums, UnroundedSums) else sums
         found = fit(moments, design, config, design.resolution(resolution))

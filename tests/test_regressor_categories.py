@@ -26,6 +26,8 @@ import gdpipe
 from gdpipe import GradientDescentRegressor
 from gdpipe.frame_columns import part_of
 from gdpipe.frames import Frame
+from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.moments import Moments
 from gdpipe.source import dates
 from tests.conftest import FLIGHTS, write_parquet
 from tests.test_regressor import bits
@@ -247,6 +249,23 @@ def test_any_batches_with_new_levels_give_the_bits_of_one_fit(
     assert model.levels_ == whole.levels_
     assert bits(model) == bits(whole)
     assert model.moments_ == whole.moments_
+
+
+def test_many_terms_are_rounded_once_after_the_last_batch() -> None:
+    rng = np.random.default_rng(5)
+    X = pd.DataFrame({"x": rng.normal(size=900), "shop": [f"s{i:03}" for i in rng.permutation(900) % 300]})
+    y = X["x"] + rng.normal(size=900)
+    whole = GradientDescentRegressor().fit(X, y)
+    assert isinstance(whole.moments_, Float64Moments)
+    model = GradientDescentRegressor()
+    for part in (slice(500, 900), slice(0, 200), slice(200, 500)):
+        model.partial_fit(X[part], y[part])
+    assert bits(model) == bits(whole)
+    exact = GradientDescentRegressor(arithmetic="exact").fit(X, y)
+    assert isinstance(exact.moments_, Moments)
+    assert exact.coef_ == pytest.approx(whole.coef_, abs=1e-7)
+    with pytest.raises(gdpipe.DataError, match=r"column 'x' reaches .* float64 does not hold the products"):
+        model.fit(X.assign(x=X["x"] * 1e140), y, np.full(900, 1e300))
 
 
 def test_a_batch_that_is_refused_leaves_no_trace() -> None:
