@@ -1,7 +1,8 @@
 """The fit for arrays and data frames, as an estimator of scikit-learn."""
 
+import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, Literal, Self
 
@@ -9,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, check_X_y, validate_data
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, TrainingConfig
+from gdpipe import kinds
+from gdpipe.batch import Batch
+from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, TrainingConfig, Unseen
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.fit import fit
+from gdpipe.frames import Frame, has_text, unseen_levels
+from gdpipe.model import Model
 from gdpipe.numerics.array_types import why_not_numbers
-from gdpipe.numerics.problem.covariance import LARGEST_VALUE
 from gdpipe.numerics.rows import linear
-from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, beyond_float64
-from gdpipe.numerics.sums.moments import Moments
-from gdpipe.numerics.sums.unrounded import unrounded_moments
+from gdpipe.numerics.sums.unrounded import UnroundedSums
+from gdpipe.terms import Terms
 
 # types whose precision counts: a combination of float32 columns is constant to float32's rounding
 FLOATS = (np.float64, np.float32, np.float16)
@@ -30,9 +34,16 @@ FLOATS = (np.float64, np.float32, np.float16)
 class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Linear least squares by full-batch gradient descent, on exact sums, with a certificate.
 
-    The settings are those of `gdpipe.TrainingConfig`, and mean the same.
+    The settings are those of `gdpipe.TrainingConfig` and `gdpipe.ScoringConfig`, and mean the same. Text columns of
+    data frames, and categorical ones of text, are categories; numbers and booleans are numbers.
 
     Args:
+        features: What to predict from, as in docs/features.md: columns, or features made from them such as `C(hour)`,
+            `month(t)`, `log(x)` or `x:z`; None takes every column. Columns without a name are x0, x1 and so on.
+        max_levels: The most levels that a category may have; more are an error.
+        min_level_rows: The fewest rows of a level of its own; those of rarer levels are in the level `(other)`.
+        unseen: What a level that the fit has not seen does to a prediction: `null` makes it NaN, with a warning;
+            `reference` makes it that of the reference; `fail` is an error.
         method: `gd`, `accelerated`, or `auto`: gd if its forecast fits in max_iterations and about half a second.
         learning_rate: `auto`, or a number below 2/L.
         tolerance: Largest accepted gap to OLS in a standardized coefficient.
@@ -44,28 +55,39 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             `partial_fit` depend on the batches.
 
     Attributes:
-        coef_: Coefficients, shape (n_features_in_,), target units per feature unit; 0 where left out.
+        coef_: Coefficients of `terms_`, shape (n_terms,), target units per unit of the term; 0 where left out.
         intercept_: Intercept, in target units.
         n_iter_: Steps of the descent.
         loss_history_: Mean squared error at the steps in `history_iterations_`, in the target's unit squared.
         history_iterations_: The steps in the history, ascending: 0, the last, and at most some 10,000 in all.
         certificate_: The distance between the descent's end and the optimum, and whether it is small enough.
             `row_gradient`, which needs single rows, is NaN.
-        ols_coef_: Shape (n_features_in_,), the exact least-squares coefficients, rounded once.
+        ols_coef_: Shape (n_terms,), the exact least-squares coefficients, rounded once.
         ols_intercept_: The exact least-squares intercept, rounded once.
-        rank_: The number of independent features, without constants.
+        rank_: The number of independent terms, without constants.
         dependencies_: A line for each constant or dependent feature, such as `surface = wall + 2 roof`.
-        moments_: The sums of all rows so far; the rows themselves are not stored.
-        n_features_in_: The number of features in the fit.
-        feature_names_in_: The names of the features, if they had names.
+        terms_: The names of the terms, shape (n_terms,): those of the columns, where all are numbers.
+        levels_: The levels of each category, in order, by its name; the first has no term, unless the features say so.
+        design_: The features and what their terms are made of.
+        moments_: The sums of all rows so far, over terms and target; the rows themselves are not stored.
+        n_features_in_: The number of columns in the fit.
+        feature_names_in_: The names of the columns, if they had names.
     """
 
-    moments_: Any  # Moments or Float64Moments; partial_fit adds the same kind
-    _resolution: float
+    moments_: Any  # Moments or Float64Moments
+    _sums: Any  # UnroundedSums or Float64Moments; partial_fit adds the same kind
+    _resolution: Mapping[str, float]
+    _design: Design  # without levels
+    _features: tuple[str, ...] | None  # the setting
+    _columns_alone: bool
 
     def __init__(
         self,
         *,
+        features: Sequence[str] | None = None,
+        max_levels: int = 1000,
+        min_level_rows: int = 1,
+        unseen: Unseen = "null",
         method: MethodSetting = "auto",
         learning_rate: float | Literal["auto"] = "auto",
         tolerance: float = 1e-8,
@@ -75,6 +97,10 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         collinear: Collinear = "min_norm",
         arithmetic: Arithmetic = "auto",
     ) -> None:
+        self.features = features
+        self.max_levels = max_levels
+        self.min_level_rows = min_level_rows
+        self.unseen = unseen
         self.method = method
         self.learning_rate = learning_rate
         self.tolerance = tolerance
@@ -88,15 +114,16 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         """Fit to these rows, and no others.
 
         Args:
-            X: Numbers, shape (n_samples, n_features). Missing and infinite values are refused, and so are text (even
-                of numbers), dates, times and durations. Decimals are rounded once to float64.
+            X: A data frame, or numbers, shape (n_samples, n_features). Missing and infinite values are refused, and so
+                are dates and times of which `features` takes no part, durations, and, but for columns of data frames,
+                text (even of numbers). Decimals are rounded once to float64.
             y: Numbers as in `X`, shape (n_samples,).
             sample_weight: Weights >= 0, shape (n_samples,), or one for all rows. A weight of 2 is the row twice.
 
         Raises:
-            ConfigError: A setting is out of range, or the learning rate would diverge.
-            DataError: A column is too large or too small to compute with, or `collinear` is `fail` and a feature is
-                dependent.
+            ConfigError: A setting is out of range, a feature cannot be made, or the learning rate would diverge.
+            DataError: A column is too large or too small to compute with, a category has too many levels, a function is
+                not defined in a row, or `collinear` is `fail` and a term is dependent.
             ValueError: The arrays cannot be used; the message is scikit-learn's.
         """
         return self._learn(X, y, sample_weight, reset=True)
@@ -108,7 +135,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         those of `fit`.
 
         Raises:
-            ConfigError: The arithmetic is not that of the earlier rows.
+            ConfigError: The arithmetic or `features` are not those of the earlier rows.
         """
         return self._learn(X, y, sample_weight, reset=not hasattr(self, "moments_"))
 
@@ -116,16 +143,43 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         """Predictions, shape (n_samples,), in target units.
 
         Args:
-            X: Shape (n_samples, n_features).
+            X: The columns of the fit, shape (n_samples, n_features).
+
+        Returns:
+            NaN, with a warning, where `unseen` is `null` and the fit has not seen a level.
 
         Raises:
+            ConfigError: `unseen` is none of its choices.
+            DataError: A function is not defined in a row, or `unseen` is `fail` and the fit has not seen a level.
             ValueError: X cannot be used.
             NotFittedError: Nothing was fitted.
         """
         check_is_fitted(self)
-        _check_numbers(X=X)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        return linear.predict(X.T, self.coef_, self.intercept_)
+        if self._columns_alone:
+            _check_numbers(X=X)
+            X = validate_data(self, X, reset=False, dtype=np.float64)
+            return linear.predict(X.T, self.coef_, self.intercept_)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        unseen = kinds.checked("unseen", Unseen, self.unseen)
+        model = Model(self.design_, self.coef_, self.intercept_, unseen_as_reference=unseen == "reference")
+        values = Frame.of(X, self._names, self.design_).values(self.design_)
+        for found in unseen_levels(model, values) if unseen != "reference" else ():
+            if unseen == "fail":
+                raise DataError(f"{found}; fit again with such rows, or set unseen to null or reference")
+            warnings.warn(f"{found}: the prediction is NaN; set unseen to reference or fail for another", stacklevel=2)
+        return model.predict(values)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """The names of the terms, `terms_`, in the order of `coef_`.
+
+        Args:
+            input_features: Ignored; the names are those of the fit.
+
+        Raises:
+            NotFittedError: Nothing was fitted.
+        """
+        check_is_fitted(self)
+        return self.terms_.copy()
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² of the predictions, as scikit-learn defines it.
@@ -136,54 +190,84 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             sample_weight: Shape (n_samples,).
 
         Raises:
+            DataError: As in `predict`, or a prediction is NaN.
             ValueError: The arrays cannot be used.
             NotFittedError: Nothing was fitted.
         """
         _check_numbers(y=y, sample_weight=sample_weight)
-        return float(super().score(X, y, sample_weight))
+        predictions = self.predict(X)
+        if (unknown := np.isnan(predictions)).any():
+            raise DataError(
+                f"X: no prediction in row {int(np.argmax(unknown))}, which has a level that the fit has not seen; "
+                "leave such rows out, fit again with them, or set unseen to reference"
+            )
+        return float(r2_score(y, predictions, sample_weight=sample_weight))
 
     def _learn(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Self:
-        config = self._config()
-        _check_numbers(X=X, y=y, sample_weight=sample_weight)
-        X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
-        weights = None if sample_weight is None else _checked_weights(sample_weight, len(y))
-        resolution = float(np.finfo(X.dtype).eps)
-        exact = config.arithmetic == "exact" or (config.arithmetic == "auto" and X.shape[1] <= EXACT_FEATURES)
-        rows = np.vstack([X.T, y], dtype=np.float64)
-        largest = np.abs(rows).max(axis=1)
-        for name, size in zip([*self._names, "y"], largest.tolist(), strict=True):
-            if size > LARGEST_VALUE:
-                raise DataError(
-                    f"column {name!r} has a magnitude of {size:g}, and gdpipe computes with at most {LARGEST_VALUE:g}; "
-                    "use another unit"
-                )
-        if weights is not None and not exact:
-            weight = float(weights.max())
-            for j in beyond_float64(largest, weight) if weight else ():
-                raise DataError(
-                    f"column {[*self._names, 'y'][j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
-                    "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
-                )
+        config, features = self._config(), self._chosen()
+        _check_numbers(y=y, sample_weight=sample_weight)
+        rows = self._rows(X, y, config, features, reset=reset)
+        weights = None if sample_weight is None else _checked_weights(sample_weight, len(rows.y))
+        exact = len(rows.numbers) <= EXACT_FEATURES if config.arithmetic == "auto" else config.arithmetic == "exact"
         # one thread for BLAS, so that the descent does not depend on how BLAS splits its sums
         with threadpool_limits(1, user_api="blas"):
-            moments: Any = unrounded_moments(rows, weights) if exact else _float64_moments(rows, weights)
+            sums: Any = rows.sums(weights, exact=exact or bool(rows.categories))  # by level they are exact anyway
+            resolution = rows.resolution
             if not reset:
-                if type(moments) is not type(self.moments_):
+                if type(sums) is not type(self._sums):
                     raise ConfigError(
                         f"arithmetic {self.arithmetic!r}: the rows before were summed otherwise; fit anew"
                     )
-                moments, resolution = self.moments_ + moments, max(self._resolution, resolution)
-            if not moments.weight:
+                sums = self._sums + sums
+                resolution = {name: max(size, self._resolution[name]) for name, size in resolution.items()}
+            if not (sums.moments if isinstance(sums, UnroundedSums) else sums).weight:
                 raise ValueError("sample_weight is zero on every row; give at least one row a weight")
-            self._solve(config, moments, resolution)
-        self.moments_, self._resolution = moments, resolution
+            self._solve(config, rows, weights, sums, resolution)
+        self._sums, self._resolution, self._design = sums, resolution, rows.design
+        self._features, self._columns_alone = features, rows.columns_alone
         if not self.certificate_.passed:
             warnings.warn(self.certificate_.reason, ConvergenceWarning, stacklevel=3)
         return self
 
-    def _solve(self, config: TrainingConfig, moments: Moments | Float64Moments, resolution: float) -> None:
-        p = self.n_features_in_
-        found = fit(moments, Design.of_numbers(self._names), config, np.full(p, resolution))
+    def _rows(self, X: Any, y: Any, config: TrainingConfig, features: tuple[str, ...] | None, *, reset: bool) -> Batch:
+        """Rows, checked: by scikit-learn as one array, where every feature is a column of numbers."""
+        if not reset and features != self._features:
+            raise ConfigError(f"features {self.features!r}: the rows before were summed by others; fit anew")
+        if features is None if reset else self._columns_alone:
+            if not (has_text(X) and reset):
+                _check_numbers(X=X)
+                X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
+                design = Design.of_numbers(self._names, fit_intercept=config.fit_intercept)
+                eps = float(np.finfo(X.dtype).eps)
+                return Batch(design, X.T, (), y, dict.fromkeys(self._names, eps), columns_alone=True)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        frame = Frame.of(X, self._names, None if reset else self._design)
+        design = frame.design(features) if reset else self._design
+        design = dataclasses.replace(design, fit_intercept=config.fit_intercept)
+        values = frame.values(design)
+        numbers, categories = design.number_values(values), design.category_values(values)
+        # scikit-learn's words for y, and for numbers that are infinite
+        matrix = np.column_stack(numbers) if numbers else np.zeros((len(categories[0].codes), 1))
+        matrix, y = check_X_y(matrix, y, dtype=np.float64, y_numeric=True)
+        resolution = {name: frame.columns[name].resolution for name in design.columns}
+        return Batch(design, matrix.T[: len(numbers)], categories, y, resolution, columns_alone=False)
+
+    def _solve(
+        self,
+        config: TrainingConfig,
+        rows: Batch,
+        weights: NDArray[np.float64] | None,
+        sums: Any,
+        resolution: Mapping[str, float],
+    ) -> None:
+        design = rows.design
+        if design.categories:
+            terms = Terms.of(config, design, sums.levels, "X")
+            if not terms.exact:
+                rows.check_products(weights)
+            sums, design = terms.over_terms(sums), terms.design
+        moments = sums.moments if isinstance(sums, UnroundedSums) else sums
+        found = fit(moments, design, config, design.resolution(resolution))
         dependencies = found.regression.dependencies
         self.certificate_ = found.certificate
         self.coef_, self.intercept_ = found.model.coef, found.model.intercept
@@ -191,13 +275,26 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         self.n_iter_ = found.solution.iterations
         self.loss_history_ = found.solution.history_loss
         self.history_iterations_ = found.solution.history_iterations
-        self.rank_ = p - len(dependencies.constant) - len(dependencies.redundant)
+        self.rank_ = len(self.coef_) - len(dependencies.constant) - len(dependencies.redundant)
         self.dependencies_ = found.dependencies
+        self.design_, self.terms_, self.moments_ = design, np.array(design.names, object), moments
+        self.levels_ = {
+            name: [label for (label,) in design.levels[(c,)]] for c, name in enumerate(design.category_names)
+        }
 
     def _config(self) -> TrainingConfig:
         # a grid search gives NumPy's numbers
         settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in self.get_params().items()}
+        kinds.checked("unseen", Unseen, settings.pop("unseen"))
+        del settings["features"]  # see `_chosen`: a column of X may have the target's name
         return TrainingConfig(source="X", target="y", **settings)
+
+    def _chosen(self) -> tuple[str, ...] | None:
+        """The setting `features`, checked."""
+        features: tuple[str, ...] | None = kinds.checked("features", kinds.Features | None, self.features)
+        if features == ():
+            raise ConfigError("features (): must name a column; None takes all")
+        return features
 
     @property
     def _names(self) -> Sequence[str]:
@@ -221,11 +318,3 @@ def _checked_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
         at = int(np.argmax(weights < 0))
         raise ValueError(f"Negative values in sample_weight: {weights[at]:g} in row {at}; weights must be 0 or more")
     return weights
-
-
-def _float64_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Float64Moments:
-    accumulator = Float64Accumulator(len(rows))
-    if weights is not None:
-        rows, weights = rows[:, weights > 0], weights[weights > 0]
-    accumulator.add(rows, weights)
-    return accumulator.moments()

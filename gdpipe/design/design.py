@@ -228,6 +228,19 @@ class Design:
         ends = np.cumsum([0, *(len(block.labels) for block in self.blocks)]).tolist()
         return tuple(slice(start, stop) for start, stop in itertools.pairwise(ends))
 
+    def resolution(self, of_columns: Mapping[str, float]) -> NDArray[np.float64]:
+        """The relative rounding of each term's values, shape (p,): that of the coarsest column in it; levels are exact.
+
+        Args:
+            of_columns: The relative rounding of the values of each source column.
+        """
+        exact = float(np.finfo(np.float64).eps)
+        of_terms = []
+        for feature, block in zip(self.features, self.blocks, strict=True):
+            coarsest = max((of_columns[factor.input.column] for factor in feature.numbers), default=exact)
+            of_terms += [coarsest] * len(block.labels)
+        return np.array(of_terms)
+
     def number_values(self, columns: Iterable[Values]) -> list[NDArray[np.float64]]:
         """The values of `numbers` for some rows.
 

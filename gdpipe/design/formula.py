@@ -12,6 +12,8 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
 
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number
@@ -301,6 +303,9 @@ def quoted(column: str) -> str:
     return f"`{column.replace('`', '``')}`"
 
 
-def number_label(value: float) -> str:
+def number_label(value: float | Decimal | Fraction) -> str:
     """The label of a level that is a number: the same for 5, 5.0 and -0.0 + 5, whatever the type was."""
+    if isinstance(value, Decimal | Fraction):  # exact; Python divides whole numbers to the nearest float64
+        numerator, denominator = value.as_integer_ratio()
+        value = numerator if denominator == 1 else numerator / denominator
     return repr(int(value)) if value % 1 == 0 else repr(float(value))

@@ -43,17 +43,23 @@ def why_not_numbers(name: str, values: Any) -> str | None:
     return None
 
 
+def frame_columns(values: Any) -> list[tuple[Any, Any]] | None:
+    """The labels and columns of a data frame of pandas, Polars or Arrow, in order; None where it is none."""
+    if hasattr(values, "iloc") and hasattr(values, "columns"):  # pandas
+        return [(label, values.iloc[:, j]) for j, label in enumerate(values.columns)]
+    if hasattr(values, "get_columns"):  # Polars
+        return list(zip(values.columns, values.get_columns(), strict=True))
+    if hasattr(values, "itercolumns"):  # Arrow
+        return list(zip(values.schema.names, values.itercolumns(), strict=True))
+    return None
+
+
 def _columns(name: str, values: Any) -> list[tuple[str, Any]]:
     """The columns of a data frame one by one, since together they would take one type; an array is whole."""
-    if hasattr(values, "iloc") and hasattr(values, "columns"):  # pandas
-        columns, names = [values.iloc[:, j] for j in range(len(values.columns))], values.columns
-    elif hasattr(values, "get_columns"):  # Polars
-        columns, names = values.get_columns(), values.columns
-    elif hasattr(values, "itercolumns"):  # Arrow
-        columns, names = list(values.itercolumns()), values.schema.names
-    else:
+    columns = frame_columns(values)
+    if columns is None:
         return [(name, values)]
-    return [(f"{name}: column {label!r}", column) for label, column in zip(names, columns, strict=True)]
+    return [(f"{name}: column {label!r}", column) for label, column in columns]
 
 
 def _reason(where: str, found: str) -> str:

@@ -1,7 +1,6 @@
 """Arrow columns as categories: the label of each row's level, the same in whatever type a file has the value."""
 
 import math
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -70,11 +69,4 @@ def _labels(values: pa.Array, levels: LevelKind) -> list[str | None]:
         return plain
     if levels == "boolean":
         return [None if value is None else str(value).lower() for value in plain]
-    return [None if value is None or math.isnan(value) else _number_label(value) for value in plain]
-
-
-def _number_label(value: float | Decimal) -> str:
-    if isinstance(value, Decimal):  # exact; Python divides whole numbers to the nearest float64
-        numerator, denominator = value.as_integer_ratio()
-        value = numerator if denominator == 1 else numerator / denominator
-    return number_label(value)
+    return [None if value is None or math.isnan(value) else number_label(value) for value in plain]

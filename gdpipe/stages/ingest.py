@@ -26,13 +26,13 @@ from gdpipe.source.source import Source
 from gdpipe.stages.bounds import bounds_of
 from gdpipe.stages.cached_sums import sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
-from gdpipe.stages.levels import Terms, refusal
 from gdpipe.stages.previous import Start
 from gdpipe.stages.published import files_to_predict
 from gdpipe.stages.scan.row_sums import Account, Sums, by_column
 from gdpipe.stages.scan.sum_shard import SumShard, check_usable
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
+from gdpipe.terms import Terms, refusal
 
 logger = logger_named(__name__)
 

@@ -41,11 +41,4 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
 
 
 def _resolution(design: Design, source: Source) -> NDArray[np.float64]:
-    """The relative rounding of each term's values, shape (p,): that of the coarsest column in it; levels are exact."""
-    of_columns = dict(zip(design.columns, source.resolution(design.columns).tolist(), strict=True))
-    exact = float(np.finfo(np.float64).eps)
-    of_terms = []
-    for feature, block in zip(design.features, design.blocks, strict=True):
-        coarsest = max((of_columns[factor.input.column] for factor in feature.numbers), default=exact)
-        of_terms += [coarsest] * len(block.labels)
-    return np.array(of_terms)
+    return design.resolution(dict(zip(design.columns, source.resolution(design.columns).tolist(), strict=True)))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.design import OTHER, Design
@@ -11,7 +12,23 @@ from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.terms import TermSums
-from gdpipe.stages.scan.row_sums import Sums
+
+
+class SumsOfRows(Protocol):
+    """A record with sums over all of some rows, and by level."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def moments(self) -> Moments | Float64Moments:
+        """Over numbers and the target."""
+
+    @property
+    def levels(self) -> Mapping[Key, LevelSums]:
+        """By the levels of each key of the design's `orders`."""
+
+
+AnySums = TypeVar("AnySums", bound=SumsOfRows)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +88,7 @@ class Terms:
             for key, sums in levels.items()
         }
 
-    def over_terms(self, sums: Sums) -> Sums:
+    def over_terms(self, sums: AnySums) -> AnySums:
         """The sums of some rows over terms and the target, in place of those over numbers."""
         if not self.design.categories:
             return sums

@@ -1,0 +1,95 @@
+"""Rows in memory to learn from, and their sums."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.design import Coded, Design
+from gdpipe.errors import DataError
+from gdpipe.numerics.problem.covariance import LARGEST_VALUE
+from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, beyond_float64
+from gdpipe.numerics.sums.level_index import TooManyLevels
+from gdpipe.numerics.sums.unrounded import UnroundedSums, unrounded_sums
+from gdpipe.terms import refusal
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows to learn from.
+
+    Attributes:
+        design: The features; levels are known once all rows are.
+        numbers: The values of the design's numbers, shape (k, m).
+        categories: Those of its categories.
+        y: The target, shape (m,).
+        resolution: The relative rounding of each column's values.
+        columns_alone: Whether the features are columns of numbers, as they are.
+    """
+
+    design: Design
+    numbers: NDArray[np.floating[Any]]
+    categories: Sequence[Coded]
+    y: NDArray[np.float64]
+    resolution: Mapping[str, float]
+    columns_alone: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the numbers and of the target."""
+        if self.columns_alone:  # of which two may have one name
+            return [*self.design.names, "y"]
+        return [*(":".join(factor.name for factor in factors) for factors in self.design.numbers), "y"]
+
+    def sums(self, weights: NDArray[np.float64] | None, *, exact: bool) -> UnroundedSums | Float64Moments:
+        """The sums of these rows.
+
+        Raises:
+            DataError: A category has too many levels to sum rows by, or values are too large.
+        """
+        rows = np.vstack([self.numbers, self.y], dtype=np.float64)
+        for name, size in zip(self.names, self.largest.tolist(), strict=True):
+            if size > LARGEST_VALUE:
+                raise DataError(
+                    f"column {name!r} has a magnitude of {size:g}, and gdpipe computes with at most {LARGEST_VALUE:g}; "
+                    "use another unit"
+                )
+        if not exact:
+            self.check_products(weights)
+            return _float64_moments(rows, weights)
+        if not self.categories:
+            return unrounded_sums(rows, weights)
+        codes = [(coded.labels, coded.codes) for coded in self.categories]
+        try:
+            return unrounded_sums(rows, weights, codes, self.design.orders)
+        except TooManyLevels as many:
+            raise DataError(f"X: {refusal(self.design, many)}") from many
+
+    def check_products(self, weights: NDArray[np.float64] | None) -> None:
+        """Check that float64 holds the products of weights and values, for sums in float64.
+
+        Raises:
+            DataError: It does not.
+        """
+        weight = 0.0 if weights is None else float(weights.max())
+        for j in beyond_float64(self.largest, weight) if weight else ():
+            raise DataError(
+                f"column {self.names[j]!r} reaches {self.largest[j]:g} with weights up to {weight:g}; "
+                "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
+            )
+
+    @functools.cached_property
+    def largest(self) -> NDArray[np.float64]:
+        """The largest magnitude of each number and of the target, shape (k + 1,)."""
+        return np.array([np.abs(column).max() for column in (*self.numbers, self.y)], np.float64)
+
+
+def _float64_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Float64Moments:
+    accumulator = Float64Accumulator(len(rows))
+    if weights is not None:
+        rows, weights = rows[:, weights > 0], weights[weights > 0]
+    accumulator.add(rows, weights)
+    return accumulator.moments()
