@@ -150,7 +150,9 @@ class _Sums:
     def sums(self, levels: list[int]) -> _Arrays:
         n_samples = self._n_samples[levels]
         weight = compose(self._weight[:, levels]) if len(self._weight) else n_samples.astype(object)
-        pairs = self._sums[:, levels].reshape(-1, self._k, len(levels)) if self._k else np.zeros((1, 0, len(levels)))
+        # not -1 of a number of pairs: where no row was used there is nothing to infer it from
+        n_pairs = len(self._sums) // self._k if self._k else 1
+        pairs = self._sums[:, levels].reshape(n_pairs, self._k, len(levels))
         sums = compose(pairs, JOINED * DIGIT_BITS).T
         return n_samples, weight, sums, np.empty((len(levels), 0, 0), object)
 
