@@ -22,7 +22,7 @@ unexport PREFECT_API_URL PREFECT_PROFILE VIRTUAL_ENV
 
 run: .venv/run-ready
 	$(BIN)/python -m flows.train source=data/flights target=arr_delay \
-		features=dep_delay,distance,air_time,hour,month,day output=runs
+		features="dep_delay,distance,air_time,carrier,origin,C(hour),C(month),C(weekday(time_hour))" output=runs
 
 test: lint
 	$(BIN)/python -m pytest

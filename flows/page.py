@@ -5,11 +5,13 @@ import contextvars
 import re
 from collections.abc import Callable
 from threading import Thread
+from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from gdpipe.location import is_uri
 from gdpipe.printable import logger_named, printable
+from gdpipe.report.categories import grouped, without_levels
 from gdpipe.report.pictures.curves import loss_curve
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell
@@ -56,14 +58,21 @@ def _show_training(run: Run) -> None:
         key=f"{name}-summary",
         description=escaped(str(run.manifest["verdict"]["reason"])),
     )
-    rows = run.table(catalog.PARAMETERS).select(SHOWN).to_pylist()
-    create_table_artifact(
-        # texts are escaped, since the page reads them as Markdown
-        [{name: escaped(v) if isinstance(v, str) else cell(v) for name, v in row.items()} for row in rows],
-        key=f"{name}-parameters",
-        description=f"The fitted parameters of run {escaped(run.run_id)}",
-    )
+    # as in the summary, a category is a line, however many levels it has: thousands of rows are no page
+    terms = run.table(catalog.PARAMETERS).to_pylist()
+    numbers = [{name: term[name] for name in SHOWN} for term in without_levels(terms)]
+    _show_table(numbers, f"{name}-parameters", f"The fitted parameters of run {escaped(run.run_id)}")
+    if run.has(catalog.FEATURES):
+        categories = grouped({catalog.FEATURES: run.table(catalog.FEATURES)}, terms)
+        lines = [category.line() for category in categories]
+        _show_table(lines, f"{name}-categories", f"The categories of run {escaped(run.run_id)}")
     create_markdown_artifact(_picture(run), key=f"{name}-loss", description="The loss at each step of the descent")
+
+
+def _show_table(rows: list[dict[str, Any]], key: str, description: str) -> None:
+    # texts are escaped, since the page reads them as Markdown
+    shown = [{name: escaped(v) if isinstance(v, str) else cell(v) for name, v in row.items()} for row in rows]
+    create_table_artifact(shown, key=key, description=description)
 
 
 def _show_scores(run: Run) -> None:

@@ -17,7 +17,7 @@ from flows import form
 from gdpipe.config import ScoringConfig, TrainingConfig
 from gdpipe.errors import GdpipeError
 from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, one_line, tell, unforeseen
-from gdpipe.kinds import Columns, Engine, Location, alternatives
+from gdpipe.kinds import Columns, Engine, Features, Location, alternatives, pieces
 from gdpipe.location import without_credentials
 from gdpipe.run import Run, summary
 
@@ -101,8 +101,8 @@ def parameters_of(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _value(name: str, text: str) -> Any:
     """The value of a text, read as JSON if possible, like `prefect deployment run -p`; columns also as a,b,c."""
-    if Columns in SETTINGS.get(name, ()) and not text.startswith("["):
-        return text.split(",")
+    if {Columns, Features}.intersection(SETTINGS.get(name, ())) and not text.startswith("["):
+        return pieces(text, ",") if Features in SETTINGS[name] else text.split(",")
     try:
         return json.loads(text)
     except ValueError:

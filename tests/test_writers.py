@@ -252,3 +252,21 @@ def test_96_bit_timestamps_keep_their_value(store_schema: bool, tmp_path: Path) 
     for filters in ("valid_to >= '2024-01-10'", [("valid_to", ">=", dt.datetime(2024, 1, 10))]):
         read = train(file, tmp_path / "runs", features=["x"], filters=filters).manifest["rows"]["read"]
         assert read == expected == sum(moment >= dt.datetime(2024, 1, 10) for moment in at)
+
+
+def test_a_partition_of_text_is_a_category_and_one_of_whole_numbers_a_number(tmp_path: Path) -> None:
+    for place in (
+        "region=north/shift=1",
+        "region=west/shift=1",
+        "region=west/shift=2",
+        "region=__HIVE_DEFAULT_PARTITION__/shift=2",
+    ):
+        (tmp_path / "d" / place).mkdir(parents=True)
+        GOOD[["x", "y"]].to_parquet(tmp_path / "d" / place / "0.parquet")
+    run = train(tmp_path / "d", tmp_path / "runs")
+    assert run.parameters["term"].to_list() == ["intercept", "x", "region[west]", "shift"]
+    assert run.manifest["rows"]["null"] == {"region": N}  # that of Hive's folder for nulls
+    # the second time from kept sums
+    assert train(tmp_path / "d", tmp_path / "runs", force=True).manifest["rows"]["scanned"] == 0
+    by_hand = train(tmp_path / "d", tmp_path / "runs", features=["x", "C(shift)"])
+    assert by_hand.parameters["term"].to_list() == ["intercept", "x", "C(shift)[2]"]

@@ -138,7 +138,7 @@ def test_make_run_leaves_no_process_behind(machine: Machine, interrupted: bool) 
     """The command of `make run`, in a terminal's process group of its own, which Ctrl-C reaches as a whole."""
     dry_run = ("make", "--no-print-directory", "-n", "-o", ".venv/run-ready", "run")
     recipe = subprocess.run(dry_run, cwd=REPO, capture_output=True, text=True, check=True).stdout
-    assert all(part in recipe for part in ("-m flows.train", *FLIGHTS))
+    assert all(part in recipe for part in ("-m flows.train", *FLIGHTS[:2]))
     makefile = machine.clone / "Makefile"
     makefile.write_text(f"run:\n\t{sys.executable} {recipe.split(maxsplit=1)[1]}")
     make = machine.start("make", "run", log="make.log")

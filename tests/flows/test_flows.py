@@ -1,5 +1,6 @@
 """The flows against a real server: once well, once badly, and what the server then knows."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,20 @@ def test_the_flights_are_trained_in_eight_tasks_and_then_scored(tmp_path: Path) 
     assert "RMSE 15.61586, MAE 11.1899, on 327,346 rows" in str(shown["score-summary"].data)
     scores = gdpipe.open_run(tmp_path / "scores")
     np.testing.assert_array_equal(scores.predictions["prediction"], run.predictions["prediction"])
+
+
+def test_a_category_is_a_line_of_the_page_however_many_levels_it_has(tmp_path: Path) -> None:
+    settings = {"features": ["dep_delay", "carrier", "dest"], "filters": "month = 1"}
+    state = run_flow(
+        train, source=FLIGHTS, target="arr_delay", output=str(tmp_path / "runs"), predict="none", **settings
+    )
+    assert state.is_completed(), state.message
+    shown = artifacts(state)
+    assert len(str(shown["train-arr-delay-summary"].data).splitlines()) < 40
+    numbers, categories = (json.loads(shown[f"train-arr-delay-{table}"].data) for table in ("parameters", "categories"))
+    assert [row["term"] for row in numbers] == ["intercept", "dep_delay"]
+    assert [row["feature"] for row in categories] == ["carrier", "dest"]
+    assert int(categories[1]["levels"]) == 94
 
 
 def test_the_flow_publishes_the_bits_of_the_command_line(tmp_path: Path) -> None:

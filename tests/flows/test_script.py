@@ -11,7 +11,7 @@ import pytest
 
 from flows import backfill
 from flows import train as train_module
-from flows.script import exit_codes, run_as_script
+from flows.script import exit_codes, parameters_of, run_as_script
 from flows.train import train
 from gdpipe import pipeline
 from tests.conftest import REPO, line_columns, write_parquet
@@ -34,6 +34,11 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
         return 0
 
     return run
+
+
+def test_features_are_split_at_commas_outside_of_them() -> None:
+    given = parameters_of(['features=x,C(carrier, ref="UA"),`a,b`:x', "key=a,b", 'exclude=["c,d"]'])
+    assert given == {"features": ["x", 'C(carrier, ref="UA")', "`a,b`:x"], "key": ["a", "b"], "exclude": ["c,d"]}
 
 
 @pytest.mark.usefixtures("server")

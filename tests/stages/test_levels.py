@@ -231,3 +231,16 @@ def test_sums_by_level_that_no_rows_have_are_not_used(
             orders=cached.work.columns.design.orders,
         )
         assert list(cached._contradictions(file, changed)), (key, of.labels)
+
+
+@pytest.mark.parametrize("settings", [{}, {"weight": "w"}])
+def test_a_file_without_a_row_to_use_has_no_level_and_is_kept(tmp_path: Path, settings: dict[str, Any]) -> None:
+    write_parquet(tmp_path / "data" / "a.parquet", some_rows(1))
+    alone = ingested(tmp_path / "data", tmp_path / "alone", **settings)
+    nothing = pa.array([None] * 400, pa.string())
+    write_parquet(tmp_path / "data" / "b.parquet", {**some_rows(2), "shop": nothing})
+    found = ingested(tmp_path / "data", **settings)
+    assert found.rows.missing.max() == 400
+    assert found.levels == alone.levels
+    assert same_bits(found.moments, alone.moments)
+    assert ingested(tmp_path / "data", **settings).scanned == {}

@@ -49,7 +49,8 @@ def levels_from_json(
         in_sums, in_products = k * (order > 0), k * (order > 1)
         upper = np.triu_indices(in_products)
         products = np.full((size, in_products, in_products), 0, object)
-        triangle = np.array(integers(entry["products"], size * len(upper[0])), object).reshape(size, -1)
+        triangle = np.array(integers(entry["products"], size * len(upper[0])), object)
+        triangle = triangle.reshape(size, len(upper[0]))
         products[:, *upper] = products.swapaxes(1, 2)[:, *upper] = triangle
         found[key] = LevelSums(
             labels,

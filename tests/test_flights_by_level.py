@@ -1,0 +1,215 @@
+"""The flights with categories, in whole runs: right to the last digits, the same bits always, and read once."""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import flint
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+import statsmodels.formula.api as smf
+
+import gdpipe
+from tests.conftest import FLIGHTS, gdpipe_cli, snapshot
+from tests.databases import Postgres, bits, in_duckdb
+from tests.runs import train
+from tests.test_same_bits import bits as published
+
+FEATURES = (
+    "dep_delay",
+    "distance",
+    "air_time",
+    "C(hour)",
+    "C(month)",
+    "carrier",
+    "origin",
+    "dest",
+    "weekday(time_hour)",
+)
+FORMULA = "arr_delay ~ dep_delay + distance + air_time + C(hour) + C(month) + carrier + origin + dest + weekday"
+# of the fewest columns that tell whether bits are the same, in all kinds of features
+IN_SHORT = ("dep_delay", "distance", "C(hour)", "carrier", "dest", "C(weekday(time_hour))", "air_time:origin")
+
+
+def flights(*months: int) -> pa.Table:
+    """Flights of some months, or all, with a number for each row."""
+    rows = ds.dataset(FLIGHTS, partitioning="hive").to_table(filter=ds.field("month").isin(months) if months else None)
+    return rows.append_column("id", pa.array(range(len(rows))))
+
+
+# right
+
+
+def used(table: pa.Table) -> pd.DataFrame:
+    """The rows that a fit uses, with the day of the week."""
+    rows: pd.DataFrame = table.to_pandas().dropna(subset=["arr_delay", "dep_delay", "air_time"])
+    rows["month"], rows["weekday"] = rows["month"].astype(int), rows["time_hour"].dt.day_of_week
+    return rows
+
+
+def test_coefficients_errors_and_r2_are_those_of_statsmodels(tmp_path: Path) -> None:
+    # a third of the flights: of all of them statsmodels would take a quarter of a minute, and gigabytes
+    theirs = smf.ols(FORMULA, used(flights(1, 2, 3, 4))).fit()
+    settings = {"target": "arr_delay", "features": FEATURES, "predict": "none"}
+    run = train(FLIGHTS, tmp_path, filters="month <= 4", **settings)
+    ours = run.parameters.set_index("term")
+    names = [_ours(name) for name in theirs.params.index]
+    assert len(names) == len(ours) > 130
+    np.testing.assert_allclose(ours.loc[names, "ols_estimate"], theirs.params, rtol=1e-8)
+    np.testing.assert_allclose(ours.loc[names, "std_error"], theirs.bse, rtol=1e-8)
+    assert run.metrics["r2"][0] == pytest.approx(theirs.rsquared, rel=1e-8)
+
+
+def _ours(name: str) -> str:
+    renamed = {"Intercept": "intercept", "weekday": "weekday(time_hour)"}
+    return renamed.get(name, name.replace("T.", ""))
+
+
+def test_all_flights_have_the_rational_solution_of_the_one_hot_matrix_rounded_once(tmp_path: Path) -> None:
+    run = train(FLIGHTS, tmp_path, target="arr_delay", features=FEATURES, predict="none")
+    rows, ours = used(flights()), run.parameters
+    assert len(ours) == 154
+    X, y = one_hot(rows, ours), rows["arr_delay"].to_numpy(float)
+    # whole numbers, whose sums of products are below 2^53 and so not rounded
+    squares, of_target, of_products = (a.astype(np.int64).tolist() for a in (y @ y, X.T @ y, X.T @ X))
+    assert max(map(max, of_products)) < 2**53
+    identity = np.eye(len(ours), dtype=int).tolist()
+    solved = flint.fmpz_mat(of_products).solve(
+        flint.fmpz_mat([[value, *unit] for value, unit in zip(of_target, identity, strict=True)])
+    )
+    estimates = [fraction(solved[j, 0]) for j in range(len(ours))]
+    assert ours["ols_estimate"].to_list() == [float(value) for value in estimates]
+    residual = squares - sum(b * value for b, value in zip(estimates, of_target, strict=True))
+    variance = residual / (len(y) - len(estimates))
+    errors = [math.sqrt(variance * fraction(solved[j, j + 1])) for j in range(len(ours))]
+    np.testing.assert_allclose(ours["std_error"], errors, rtol=1e-14)
+    r2 = 1 - residual / (squares - Fraction(of_target[0] ** 2, len(y)))
+    assert run.metrics["r2"][0] == pytest.approx(float(r2), rel=1e-14)
+
+
+def one_hot(rows: pd.DataFrame, terms: pd.DataFrame) -> np.ndarray:
+    """The matrix of the regression, a column a term, shape (n_rows, n_terms)."""
+    columns = [np.ones(len(rows))]
+    for feature, level in zip(terms["feature"][1:], terms["level"][1:], strict=True):
+        values = rows[{"weekday(time_hour)": "weekday"}.get(feature, feature.removeprefix("C(").removesuffix(")"))]
+        columns.append(values.to_numpy(float) if pd.isna(level) else (values.astype(str) == level).to_numpy(float))
+    return np.column_stack(columns)
+
+
+def fraction(value: flint.fmpq) -> Fraction:
+    return Fraction(int(value.p), int(value.q))
+
+
+# the same bits
+
+
+def first_months() -> pa.Table:
+    return flights(1, 2).drop_columns(["tailnum", "minute", "sched_dep_time", "flight"])
+
+
+def in_one_file(rows: pa.Table, folder: Path) -> None:
+    pq.write_table(rows, folder / "all.parquet")
+
+
+def in_files_of_other_types(rows: pa.Table, folder: Path) -> None:
+    """Shuffled rows in files of their own types, whose names are not in the order of the rows."""
+    shuffled = rows.take(np.random.default_rng(0).permutation(len(rows)))
+    types = {
+        0: {"hour": pa.int64(), "carrier": pa.large_string()},
+        1: {"hour": pa.float64(), "time_hour": pa.timestamp("us", "UTC"), "dest": pa.string_view()},
+        2: {"carrier": pa.dictionary(pa.int32(), pa.string()), "origin": pa.dictionary(pa.int8(), pa.string())},
+    }
+    for part, kinds in types.items():
+        some = shuffled.slice(part * 20_000, 20_000)
+        for name, kind in kinds.items():
+            at = some.schema.get_field_index(name)
+            column = some[name].dictionary_encode() if pa.types.is_dictionary(kind) else some[name]
+            some = some.set_column(at, name, column if column.type == kind else column.cast(kind))
+        pq.write_table(some, folder / f"{9 - part}.parquet", row_group_size=3_001, compression="zstd")
+
+
+def in_partitions(rows: pa.Table, folder: Path) -> None:
+    """Folders that have the origin in their names, which is text."""
+    ds.write_dataset(rows, folder, format="parquet", partitioning=["origin"], partitioning_flavor="hive")
+
+
+def of_short(source: Path, output: Path, **settings: Any) -> gdpipe.Run:
+    settings = {"target": "arr_delay", "features": IN_SHORT, "key": ["id"], **settings}
+    return train(source, output, **settings)
+
+
+def all_bits(run: gdpipe.Run) -> tuple[bytes, ...]:
+    tables = run.features, run.levels
+    return (*published(run), *(table.to_json(double_precision=15).encode() for table in tables))
+
+
+def test_any_layout_and_engine_have_the_same_bits(tmp_path: Path) -> None:
+    for write in (in_one_file, in_files_of_other_types, in_partitions):
+        (tmp_path / write.__name__).mkdir()
+        write(first_months(), tmp_path / write.__name__)
+    one = all_bits(of_short(tmp_path / "in_one_file", tmp_path / "one"))
+    assert all_bits(of_short(tmp_path / "in_files_of_other_types", tmp_path / "files", memory="32MiB")) == one
+    assert all_bits(of_short(tmp_path / "in_partitions", tmp_path / "partitions", workers=2)) == one
+
+
+def by_month(folder: Path, *months: int) -> None:
+    folder.mkdir(exist_ok=True)
+    for month in months:
+        pq.write_table(flights(month), folder / f"{month:02}.parquet")
+
+
+def test_a_new_level_reads_its_file_only_and_leaves_with_it(tmp_path: Path) -> None:
+    source, output = tmp_path / "data", tmp_path / "runs"
+    by_month(source, 1, 2)
+    never = of_short(source, tmp_path / "never", run_id="without-march")
+    assert of_short(source, output).manifest["rows"]["scanned"] == never.manifest["rows"]["read"]
+    by_month(source, 3)
+    # BGR and CHO were not flown to before
+    more = of_short(source, output)
+    assert {*more.parameters["level"]} - {*never.parameters["level"]} == {"BGR", "CHO"}
+    assert [each["sums"] for each in more.manifest["inputs"]] == ["kept", "kept", "read"]
+    assert all_bits(more) == all_bits(of_short(source, tmp_path / "anew"))
+    (source / "03.parquet").unlink()
+    after = of_short(source, output, run_id="without-march")
+    assert after.manifest["rows"]["scanned"] == 0
+    tables = snapshot(never.folder)
+    del tables["manifest.json"]  # which has times
+    assert {"parameters.parquet", "levels.parquet", "predictions/part-00000.parquet"} < {*tables}
+    assert {name: content for name, content in snapshot(after.folder).items() if name in tables} == tables
+
+
+# the same predictions
+
+
+KINDS = {
+    **dict.fromkeys(("dep_delay", "distance", "air_time", "hour"), "smallint"),
+    **dict.fromkeys(("carrier", "origin", "dest"), "text"),
+    "time_hour": "timestamptz",
+}
+
+
+@pytest.mark.parametrize("unseen", ["null", "reference"])
+def test_all_ways_to_predict_have_the_same_bits(unseen: Any, postgres: Postgres, tmp_path: Path) -> None:
+    of_short(FLIGHTS, tmp_path / "runs", filters="month = 1", key=())
+    table = flights(3)  # with destinations that January does not have
+    pq.write_table(table, tmp_path / "march.parquet")
+    options = ("--run", tmp_path / "runs", "--output", tmp_path / "scores", "--key", "id", "--unseen", unseen)
+    done = gdpipe_cli("predict", tmp_path / "march.parquet", *options)
+    assert done.code == 0, done.err
+    expected = bits(gdpipe.open_run(tmp_path / "scores").predictions["prediction"].to_list())
+    missing = expected.count(None)
+    run = gdpipe.open_run(tmp_path / "runs")
+    assert bits(run.predict(table, unseen=unseen).to_list()) == expected
+    sql = ("sql", tmp_path / "runs", "--table", "t", "--unseen", unseen)
+    found = in_duckdb(gdpipe_cli(*sql).out, t=table)
+    assert bits([prediction for *_, _, prediction in sorted(found, key=lambda row: row[-2])]) == expected
+    rows = [list(row.values()) for row in table.select(list(KINDS)).to_pylist()]
+    query = gdpipe_cli(*sql, "--dialect", "postgres").out.strip()
+    assert bits(postgres.predictions(KINDS, rows, query)) == expected
+    n_missing = table["air_time"].null_count
+    assert missing == n_missing if unseen == "reference" else n_missing < missing < n_missing + 500
