@@ -233,13 +233,14 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         """Rows, checked: by scikit-learn as one array, where every feature is a column of numbers."""
         if not reset and features != self._features:
             raise ConfigError(f"features {self.features!r}: the rows before were summed by others; fit anew")
-        if features is None if reset else self._columns_alone:
-            if not (has_text(X) and reset):
-                _check_numbers(X=X)
-                X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
-                design = Design.of_numbers(self._names, fit_intercept=config.fit_intercept)
-                eps = float(np.finfo(X.dtype).eps)
-                return Batch(design, X.T, (), y, dict.fromkeys(self._names, eps), columns_alone=True)
+        numbers_alone = features is None if reset else self._columns_alone
+        # text is a category in a fit anew; after one of numbers it is refused
+        if numbers_alone and not (has_text(X) and reset):
+            _check_numbers(X=X)
+            X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
+            design = Design.of_numbers(self._names, fit_intercept=config.fit_intercept)
+            eps = float(np.finfo(X.dtype).eps)
+            return Batch(design, X.T, (), y, dict.fromkeys(self._names, eps), columns_alone=True)
         validate_data(self, X, reset=reset, skip_check_array=True)
         frame = Frame.of(X, self._names, None if reset else self._design)
         design = frame.design(features) if reset else self._design
