@@ -99,7 +99,10 @@ class LeastSquares:
         )
 
     def ridge(self, l2: float) -> "LeastSquares":
-        """The loss plus variance·l2·|w|²: A + l2·I in place of A; nothing is projected out, as penalties choose."""
+        """The loss plus variance·l2·|w|²: A + l2·I in place of A.
+
+        Nothing is projected out: a penalty itself chooses between the optima of dependent terms.
+        """
         whole = LeastSquares.of(self.cross) if self.null_space.size else self
         if not l2:
             return whole

@@ -54,8 +54,8 @@ def solve_penalized(problem: LeastSquares, penalty: Penalty, coef_scaled: NDArra
     """The optimum, from the signs of coefficients that are near it.
 
     Ridge has one optimum, also where terms depend on each other. With exact sums of up to 300 terms the coefficients
-    solve a rational system. For the lasso and the elastic net the proof is that of any convex problem: the signs of the
-    solution are those assumed, and |g| <= l1 for the terms left out; signs that fail it are corrected. For more terms,
+    solve a rational system. For the lasso and the elastic net the proof is that of any convex problem: the solution has
+    the signs assumed, and |g| <= l1 for the terms that are zero; signs that fail it are corrected. For more terms,
     and for rounded sums, the system is refined on exactly evaluated residuals, and a duality gap takes the proof's
     place.
 

@@ -82,6 +82,14 @@ def test_from_alpha_max_on_no_step_is_taken(l1_ratio: float) -> None:
     assert penalized(DIABETES, Penalty(0.99 * limit, l1_ratio)).solution.coef_scaled.any()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_alpha_max_is_rounded_and_so_is_what_enters_there(seed: int) -> None:
+    loss = problem(*random_data(seed)).loss
+    fit = penalized(loss, Penalty(alpha_max(loss, 1.0), 1.0))
+    assert fit.baseline.proven
+    assert fit.certificate.passed, fit.certificate.reason
+
+
 def test_precision_is_that_of_float64_also_with_zeros() -> None:
     loss = problem(*random_data(1)).loss
     fit = penalized(loss, Penalty(0.05, 1.0), tolerance=1e-15)
@@ -104,6 +112,7 @@ def test_nearly_equal_terms_are_accelerated_and_told_apart() -> None:
 def test_a_small_coefficient_is_resolved_whatever_the_tolerance() -> None:
     loss = orthogonal([3, 2, 1, 1, 1])
     fit = penalized(loss, Penalty(0.5 - 1e-9, 1.0), tolerance=1e-3, learning_rate=0.5)
+    assert fit.solution.distance_bound < 1e-9
     assert fit.certificate.passed, fit.certificate.reason
     assert np.count_nonzero(fit.solution.coef_scaled) == 2
 

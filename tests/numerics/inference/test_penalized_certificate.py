@@ -67,6 +67,14 @@ def test_an_optimum_of_other_signs_does_not_pass() -> None:
     assert "coef_gap" in verdict.reason
 
 
+def test_what_an_unproven_optimum_may_lack_is_part_of_the_gap() -> None:
+    fit = penalized(LOSS, LASSO)
+    unproven = dataclasses.replace(fit.baseline, proven=False, duality_gap=1e-12)
+    verdict = certify_penalized(LOSS, LASSO, fit.solution, unproven, NAMES)
+    assert not verdict.passed
+    assert verdict.coef_gap >= np.sqrt(2e-12 / fit.baseline.convexity)
+
+
 def test_a_descent_that_did_not_converge_does_not_pass_and_says_what_to_do() -> None:
     fit = penalized(LOSS, LASSO, max_iterations=3, method="gd")
     assert not fit.certificate.passed

@@ -10,7 +10,7 @@ from sklearn.linear_model import ElasticNet, Ridge
 from gdpipe.numerics.problem.active_set import minimum
 from gdpipe.numerics.problem.penalized_baseline import PenalizedBaseline, solve_penalized
 from gdpipe.numerics.problem.penalty import Penalty, alpha_max
-from tests.numerics.build import Floats, Problem, orthogonal, penalized, problem, random_data
+from tests.numerics.build import Floats, Problem, orthogonal, penalized, problem, random_data, regression
 
 PENALTIES = [Penalty(alpha, l1_ratio) for alpha in (0.2, 0.01) for l1_ratio in (1.0, 0.5, 0.0)]
 
@@ -113,7 +113,7 @@ def test_rounded_sums_are_refined_to_the_rational_optimum_with_a_gap_evaluated_e
 def test_ridge_has_one_optimum_for_dependent_terms(exact: bool) -> None:
     X, y = random_data(5)
     X = np.column_stack([X, X[:, 0] - 2 * X[:, 1], X[:, 2]])
-    fit = penalized(problem(X, y, exact=exact).loss, Penalty(0.1, 0.0))
+    fit = penalized(regression(problem(X, y, exact=exact)).problem, Penalty(0.1, 0.0))
     assert fit.baseline.unique
     assert fit.certificate.passed, fit.certificate.reason
     assert fit.baseline.coef_scaled[2] == pytest.approx(fit.baseline.coef_scaled[5], rel=1e-12)
@@ -126,7 +126,9 @@ def test_a_lasso_of_duplicates_has_many_optima_with_the_same_predictions(factor:
     a, b = rng.integers(-100, 100, (2, 200)).astype(float)
     y = a + b + 20 * rng.normal(size=200)
     single = penalized(problem(np.column_stack([a, b]), y, exact=exact).loss, Penalty(0.1, 1.0))
-    double = penalized(problem(np.column_stack([a, factor * a, b]), y, exact=exact).loss, Penalty(0.1, 1.0))
+    both = regression(problem(np.column_stack([a, factor * a, b]), y, exact=exact))
+    assert both.relations
+    double = penalized(both.problem, Penalty(0.1, 1.0))
     assert (single.baseline.unique, double.baseline.unique) == (True, False)
     assert double.certificate.passed, double.certificate.reason
     assert np.isnan(double.certificate.coef_gap)
@@ -134,6 +136,17 @@ def test_a_lasso_of_duplicates_has_many_optima_with_the_same_predictions(factor:
     shared = double.solution.coef_scaled
     assert shared[0] + np.sign(factor) * shared[1] == pytest.approx(single.solution.coef_scaled[0], abs=1e-7)
     assert double.baseline.loss == pytest.approx(single.baseline.loss, rel=1e-12)
+
+
+def test_of_many_optima_the_nearest_is_taken_where_none_is_proven() -> None:
+    rng = np.random.default_rng(8)
+    a, b = rng.normal(size=(2, 200))
+    loss = problem(np.column_stack([a, a, b]), a + b + rng.normal(size=200), exact=False).loss
+    shared = penalized(loss, Penalty(0.1, 1.0)).solution.coef_scaled
+    uneven = shared + np.array([0.9, -0.9, 0.0]) * shared[0]
+    found = solve_penalized(loss, Penalty(0.1, 1.0), uneven)
+    np.testing.assert_allclose([float(w) for w in found.coef_scaled], uneven, atol=1e-7)
+    assert found.duality_gap < 1e-15
 
 
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.5, 0.0])
