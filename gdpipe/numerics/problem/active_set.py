@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.objective import LeastSquares
-from gdpipe.numerics.problem.penalty import Penalty
+from gdpipe.numerics.problem.penalty import Penalty, least_subgradient
 
 # rounding of a gradient relative to the numbers that it is the sum of
 ROUNDING = 1e-14
@@ -57,10 +57,9 @@ def path(problem: LeastSquares, alphas: NDArray[np.float64], l1_ratio: float) ->
         coef, start = np.empty((len(alphas), problem.n_features)), np.zeros(problem.n_features)
         for row, penalty in zip(coef, penalties, strict=True):
             row[:] = start = minimum(problem, penalty.l1, penalty.l2, start)
-    gradients = coef @ problem.hessian - problem.linear + np.array([p.l2 for p in penalties])[:, None] * coef
-    l1 = np.array([p.l1 for p in penalties])[:, None]
-    slopes = np.where(coef != 0, np.abs(gradients + l1 * np.sign(coef)), np.maximum(np.abs(gradients) - l1, 0.0))
-    return Path(alphas, coef, slopes.max(axis=1, initial=0.0))
+    l1, l2 = np.array([[p.l1, p.l2] for p in penalties]).T[:, :, None]
+    slopes = least_subgradient(coef, coef @ problem.hessian + l2 * coef - problem.linear, l1)
+    return Path(alphas, coef, np.abs(slopes).max(axis=1, initial=0.0))
 
 
 def minimum(problem: LeastSquares, l1: float, l2: float, start: NDArray[np.float64]) -> NDArray[np.float64]:

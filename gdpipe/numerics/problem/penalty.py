@@ -51,7 +51,7 @@ def least_subgradient(
     gⱼ + l1·sign(wⱼ) where wⱼ is not zero; otherwise the part of gⱼ that exceeds ±l1.
 
     Args:
-        coef_scaled: w, shape (p,).
+        coef_scaled: w, shape (p,); or n of them, shape (n, p), with their gradients and l1, shape (n, 1).
         gradient: g + l1·signs, where g is the quadratic's gradient at w, shape (p,).
         l1: The weight of |w|₁.
         signs: Signs that the gradient has already, so that no digit cancels where they are those of w; shape (p,).
