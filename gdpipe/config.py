@@ -23,8 +23,11 @@ Collinear = Literal["min_norm", "drop", "fail"]
 Arithmetic = Literal["auto", "exact", "float64"]
 Predict = Literal["all", "new", "none"]
 Unseen = Literal["null", "reference", "fail"]
+PenaltySetting = Literal["none", "ridge", "lasso", "elastic_net"]
 
 EXACT_FEATURES = 256
+# the l1_ratio of each penalty whose name says it
+L1_RATIOS: dict[str, float] = {"ridge": 0.0, "lasso": 1.0}
 
 
 def setting(default: Any, sentence: str, *, immaterial: bool = False) -> Any:
@@ -129,6 +132,17 @@ class TrainingConfig(Settings):
     max_seconds: kinds.Positive | None = setting(None, "The most seconds that the descent may take.")
     fit_intercept: bool = setting(True, "Fit an intercept.")
     collinear: Collinear = setting("min_norm", "Dependent features: min_norm, drop or fail.")
+    penalty: PenaltySetting = setting(
+        "none", "A penalty on standardized coefficients: none, ridge, lasso, or elastic_net, which is both."
+    )
+    alpha: kinds.Alpha = setting(
+        "auto",
+        "Strength of the penalty; auto takes the least cross-validated error, auto_1se the largest alpha whose error "
+        "is within one standard error of it.",
+    )
+    l1_ratio: Annotated[float, Bounds(ge=0, le=1)] = setting(
+        0.5, "The lasso's part of elastic_net, from 0 (ridge) to 1 (lasso)."
+    )
     arithmetic: Arithmetic = setting("auto", f"exact, float64, or auto: exact up to {EXACT_FEATURES} features.")
     max_rmse_increase: kinds.Fraction | None = setting(
         None, "The gate: how far the RMSE may lie above the previous run's; beyond it, not published."
@@ -171,6 +185,14 @@ class TrainingConfig(Settings):
                 raise ConfigError(f"features: {column!r} is the {role} and cannot be a feature too")
         if self.weight == self.target:
             raise ConfigError(f"weight: {self.weight!r} is the target")
+        if self.penalty == "none" and self.alpha != _default("alpha"):
+            raise ConfigError(f"alpha {self.alpha}: there is no penalty; set penalty to ridge, lasso or elastic_net")
+        if self.penalty != "elastic_net" and self.l1_ratio != _default("l1_ratio"):
+            raise ConfigError(f"l1_ratio {self.l1_ratio:g}: is a setting of elastic_net, and penalty is {self.penalty}")
+
+
+def _default(name: str) -> Any:
+    return TrainingConfig.__dataclass_fields__[name].default
 
 
 def _as_trained(name: str, default: Any = dataclasses.MISSING) -> Any:

@@ -157,7 +157,7 @@ def cross_validate(
 
     Args:
         splits: As `splits` gives them.
-        fit: The fit of all rows; shifts are those from its `ols`.
+        fit: The fit of all rows; shifts are those from its `optimum`.
         coef_scaled: The coefficients for each split's `training`; where they are None, or not given, those of least
             squares, exact for exact sums.
     """
@@ -186,7 +186,7 @@ def _fitted(split: Split, fit: Fit, coef_scaled: CoefScaled | None) -> tuple[Fol
             status = FoldStatus.TOO_FEW_ROWS
         else:
             coef_scaled = solve(split.training.problem, split.training.relations).coef_scaled
-    of_all = np.array([fit.ols.intercept, *fit.ols.coef])
+    of_all = np.array([fit.optimum.intercept, *fit.optimum.coef])
     estimate, std_error = np.full(len(of_all), math.nan), np.full(len(of_all), math.nan)
     if split.training is not None and coef_scaled is not None:
         error = split.error(coef_scaled)

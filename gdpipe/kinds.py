@@ -128,6 +128,7 @@ Features = Annotated[
 RowFilter = Annotated[Filters, Bounds(read=normalized, wanted="a condition in SQL, or lists of conditions")]
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]
 Positive = Annotated[float, Bounds(gt=0)]
+Alpha = Positive | Literal["auto", "auto_1se"]
 Fraction = Annotated[float, Bounds(ge=0, read=_fraction, wanted="a number from 0, or a percentage such as 5%")]
 Memory = Annotated[
     str,

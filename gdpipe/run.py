@@ -106,6 +106,11 @@ class Run:
         return self._frame(catalog.LEVELS)
 
     @property
+    def path(self) -> pd.DataFrame:
+        """The table `path`, one row an alpha, the largest first; only with a penalty."""
+        return self._frame(catalog.PATH)
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """The table `predictions`, one row an input row, in input order."""
         return self._frame(catalog.PREDICTIONS)
@@ -115,7 +120,10 @@ class Run:
         return frame
 
     def has(self, artifact: str) -> bool:
-        """Whether the run has an artifact; `features` and `levels` are there where a feature is a category."""
+        """Whether the run has an artifact.
+
+        `features` and `levels` are there where a feature is a category, `path` where there is a penalty.
+        """
         return bool(self._paths(artifact))
 
     def _paths(self, artifact: str) -> list[str]:

@@ -51,11 +51,17 @@ CONTRACT: dict[str, dict[str, pa.DataType]] = {
 # columns that came after the contract was written stand behind its own
 ROW_GAPS = ("row_mean_gap", "row_loss_gap", "row_probe_gap")
 LATER: dict[str, dict[str, pa.DataType]] = {
-    "parameters": {"std_error_hc1": F, "feature": S, "level": S},
+    "parameters": {"std_error_hc1": F, "feature": S, "level": S, "optimum_estimate": F},
     "convergence": {
         "row_count_gap": I,
         "row_weight_gap": F,
         **{f"{name}{end}": F for name in ROW_GAPS for end in ("", "_limit")},
+        "penalty": S,
+        "alpha": F,
+        "l1_ratio": F,
+        "nonzero": I,
+        "fit_gap": F,
+        "proof": S,
     },
 }
 METRICS = {"r2": F, "adjusted_r2": F, "rmse": F, "mae": F, "n_samples": I, "f_statistic": F}

@@ -9,6 +9,8 @@ import numpy as np
 from gdpipe.config import TrainingConfig
 from gdpipe.fit import Fit
 from gdpipe.numerics.descent.landscape import Landscape
+from gdpipe.numerics.inference.penalized_certificate import PenalizedCertificate
+from gdpipe.penalty_path import PenaltyPath
 from gdpipe.report.page import page
 from gdpipe.source.arrays import to_table
 from gdpipe.stages.alternatives import Forecast, alternatives
@@ -37,8 +39,15 @@ class Evidence:
     files: tuple[WrittenFile, ...]
 
 
-def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Predicted, staging: Staging) -> Evidence:
-    """Write the tables and the report.
+def evidence(
+    config: TrainingConfig,
+    ingested: Ingested,
+    fit: Fit,
+    predicted: Predicted,
+    staging: Staging,
+    path: PenaltyPath | None = None,
+) -> Evidence:
+    """Write the tables and the report; `path` is that of the penalty, None without one.
 
     Raises:
         PublishError: A file cannot be written.
@@ -49,6 +58,8 @@ def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Pr
         catalog.CONVERGENCE: _convergence(config, fit),
         catalog.METRICS: _metrics(ingested, fit),
     }
+    if path is not None:
+        columns[catalog.PATH] = _path(fit, path)
     tables = {name: to_table(values, catalog.schema(name, staging.run_id)) for name, values in columns.items()}
     comparison = compare(config, ingested, tables[catalog.PARAMETERS], tables[catalog.METRICS], _rmse_slack(fit))
     if fit.design.categories:
@@ -63,16 +74,16 @@ def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Pr
     forecasts = () if fit.certificate.passed else alternatives(config, fit)
     if config.report:
         about = manifest(config, ingested, fit, comparison, files, forecasts)
-        optimum, problem = np.array([float(w) for w in fit.baseline.coef_scaled]), fit.regression.problem
-        landscape = Landscape.of(problem, fit.solution, optimum, fit.baseline.loss)
+        optimum, regression = np.array([float(w) for w in fit.baseline.coef_scaled]), fit.regression
+        landscape = Landscape.of(regression.problem, fit.solution, optimum, fit.baseline.loss, regression.penalty)
         html = page(about, tables, landscape=landscape, included=fit.included, density=predicted.rows.density)
         files.append(write_text(staging.folder, "report.html", html))
     return Evidence(comparison, forecasts, tuple(files))
 
 
 def _rmse_slack(fit: Fit) -> float:
-    """The amount by which stopping early and rounding may raise the fit's RMSE above that of OLS, in target units."""
-    early = fit.certificate.excess_loss / math.sqrt(fit.solution.loss) if fit.solution.loss else 0.0
+    """The amount by which stopping early and rounding may raise the fit's RMSE above the optimum's, in target units."""
+    early = fit.certificate.excess_loss / math.sqrt(fit.loss) if fit.loss else 0.0
     return early + fit.rows.rounding * fit.regression.problem.scaling.target_scale
 
 
@@ -106,6 +117,7 @@ def _parameters(config: TrainingConfig, fit: Fit) -> dict[str, Any]:
         "status": ["ok", *status],
         "feature": [None, *(term.feature for term in fit.design.terms)],
         "level": [None, *(term.level for term in fit.design.terms)],
+        "optimum_estimate": np.array([fit.optimum.intercept, *fit.optimum.coef]),
     }
     for of_feature, gvif in zip(fit.design.slices, fit.features.gvif.tolist(), strict=True):
         if (
@@ -141,21 +153,58 @@ def _convergence(config: TrainingConfig, fit: Fit) -> dict[str, Any]:
         "iterations": solution.iterations,
         "forecast_iterations": solution.plan.forecast_iterations,
         "learning_rate": solution.plan.learning_rate,
-        "condition_number": fit.regression.problem.condition_number,
+        "condition_number": fit.regression.quadratic.condition_number,
         "rank": len(fit.regression.independent),
         "gradient_norm": solution.gradient_norm,
         "distance_bound": solution.distance_bound,
         "coef_gap": certificate.coef_gap,
         "coef_gap_se": certificate.coef_gap_se,
-        "loss": solution.loss,
-        "ols_loss": fit.baseline.loss,
+        "loss": fit.loss,
+        "ols_loss": fit.ols_loss,
         "excess_loss": certificate.excess_loss,
         "row_gradient": certificate.row_gradient,
         "tolerance": config.tolerance,
         "dependencies": list(fit.dependencies),
         **_row_checks(fit),
+        **_penalty(config, fit),
     }
     return {name: [value] for name, value in row.items()}
+
+
+def _penalty(config: TrainingConfig, fit: Fit) -> dict[str, Any]:
+    """The penalty and its proof, by the names of `convergence`."""
+    penalty, certificate = fit.regression.penalty, fit.certificate
+    proven = certificate if isinstance(certificate, PenalizedCertificate) else None
+    return {
+        "penalty": config.penalty,
+        "alpha": penalty.alpha if penalty else math.nan,
+        "l1_ratio": penalty.l1_ratio if penalty else math.nan,
+        "nonzero": int(np.count_nonzero(fit.solution.coef_scaled)),
+        "fit_gap": proven.fit_gap if proven else math.nan,
+        "proof": proven.proof if proven else None,
+    }
+
+
+def _path(fit: Fit, path: PenaltyPath) -> dict[str, Any]:
+    """The columns of `path`: one row an alpha."""
+    alphas, errors = path.optima.alphas, path.errors
+    n, places = len(alphas), np.arange(len(alphas))
+    coef, rmse, std_error = np.zeros((n, len(fit.design.terms))), np.full(n, np.nan), np.zeros(n)
+    coef[:, fit.regression.included] = path.optima.coef_scaled
+    if errors is not None:
+        rmse = np.sqrt(errors.mse)
+        np.divide(errors.std_error, 2 * rmse, out=std_error, where=rmse > 0)  # by the delta method
+    return {
+        "alpha": alphas,
+        "nonzero": path.optima.n_active,
+        "loss": path.loss,
+        "cv_rmse": rmse,
+        "cv_rmse_se": std_error if errors else rmse,
+        "least": places == (errors.least if errors else -1),
+        "one_std_error": places == (errors.one_std_error if errors else -1),
+        "chosen": places == path.place,
+        "estimate_scaled": coef,
+    }
 
 
 def _row_checks(fit: Fit) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class PublishedFit:
         rmse: Root mean squared error, in target units.
         filters: The filters of its rows, in JSON's types; None where there were none.
         weight: The column of its weights; None where there was none.
+        penalty: Its penalty as the settings gave it, in words; `none` where there was none.
         design: Its features and their levels.
     """
 
@@ -113,6 +114,7 @@ class PublishedFit:
     rmse: float
     filters: Filters | None
     weight: str | None
+    penalty: str
     design: Design
 
     @classmethod
@@ -160,7 +162,15 @@ class PublishedFit:
         terms = tuple(map(Term, roles, names))
         quality = {name: float(quality[name]) for name in ("r2", "rmse")}
         return cls(
-            run_id, fit_intercept, terms, fitted, **quality, filters=filters, weight=settings["weight"], design=design
+            run_id,
+            fit_intercept,
+            terms,
+            fitted,
+            **quality,
+            filters=filters,
+            weight=settings["weight"],
+            penalty=_penalty(settings),
+            design=design,
         )
 
     @property
@@ -187,7 +197,15 @@ class PublishedFit:
             lines.append(f"other rows: {text if len(text) <= LONGEST_FILTERS else f'{text[:LONGEST_FILTERS]}…'}")
         if self.weight != other.weight:
             lines.append(f"other weights: {'none' if self.weight is None else f'column {self.weight!r}'}")
+        if self.penalty != other.penalty:
+            lines.append(f"another penalty: {self.penalty}")
         return tuple(lines)
+
+
+def _penalty(settings: Mapping[str, Any]) -> str:
+    name = settings.get("penalty", "none")  # earlier versions have none
+    ratio = f", l1_ratio {settings['l1_ratio']}" if name == "elastic_net" else ""
+    return str(name) if name == "none" else f"{name}, alpha {settings['alpha']}{ratio}"
 
 
 def _reference_shares(design: Design, means: Mapping[str, float]) -> dict[str, float]:

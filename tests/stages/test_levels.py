@@ -21,7 +21,7 @@ from gdpipe.numerics.sums.moments import Moments
 from gdpipe.stages.cached_sums import CachedSums
 from gdpipe.stages.ingest import Ingested, ingest
 from gdpipe.stages.scan.row_sums import Sums
-from gdpipe.stages.standardize import _resolution
+from gdpipe.stages.standardize import resolution_of
 from tests.conftest import REPO, write_parquet
 
 FEATURES = ("x", "shop", "x:shop", "C(hour)")
@@ -183,7 +183,7 @@ def test_the_resolution_of_a_term_is_that_of_the_coarsest_column_in_it(tmp_path:
     rows = some_rows(1)
     write_parquet(tmp_path / "a.parquet", {**rows, "x": rows["x"].astype(np.float32)})
     found = ingested(tmp_path / "a.parquet", features=("C(hour)", "w", "w:x", "x:shop"))
-    resolution = _resolution(found.columns.design, found.source)
+    resolution = resolution_of(found.columns.design, found.source)
     coarse = [name for name, of in zip(found.columns.design.names, resolution, strict=True) if of > 1e-10]
     assert coarse == ["w:x", "x:shop[a]", "x:shop[b]", "x:shop[c]", "x:shop[d]"]
     assert set(resolution.tolist()) == {2.0**-52, 2.0**-23}

@@ -41,6 +41,23 @@ class PenalizedCertificate:
     passed: bool
     reason: str
 
+    @property
+    def coef_gap_se(self) -> float:
+        """NaN: there are no standard errors."""
+        return math.nan
+
+    @property
+    def disagreement(self) -> float:
+        """NaN: it is the optimum that counts, not the limits by term of least squares."""
+        return math.nan
+
+    @property
+    def proof(self) -> str:
+        """What holds the optimum."""
+        if self.proven:
+            return "KKT conditions hold in rational arithmetic"
+        return "duality gap evaluated exactly"
+
 
 def certify_penalized(
     problem: LeastSquares,
