@@ -63,7 +63,7 @@ class Ingested:
         unpredicted: Sums over the rows used of all other files, of terms and target.
         start: The previous run and the source, as the run found them.
         levels: Sums over the rows used by the levels of each category, and of the combinations that the terms need.
-        folds: Sums over the rows used in each fold, of terms and target; empty without folds.
+        by_fold: Sums over the rows used in each fold, of terms and target; empty without folds.
     """
 
     source: Source
@@ -82,7 +82,7 @@ class Ingested:
     unpredicted: Moments | Float64Moments
     start: Start
     levels: Mapping[Key, LevelSums]
-    folds: tuple[Moments | Float64Moments, ...] = ()
+    by_fold: tuple[Moments | Float64Moments, ...] = ()
 
     def sums_of(self, file: int) -> str | None:
         """The origin of a file's sums: `read`, or `kept` (from the cache); None where filters rule out all rows."""

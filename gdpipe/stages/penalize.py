@@ -35,7 +35,7 @@ def penalize(config: TrainingConfig, ingested: Ingested, regression: Regression)
     if config.penalty == "none":
         return Penalized(regression, None)
     design, source = ingested.columns.design, ingested.source
-    path = penalty_path(regression, ingested.folds, design, config, resolution_of(design, source))
+    path = penalty_path(regression, ingested.by_fold, design, config, resolution_of(design, source))
     if path.penalty is None:
         raise DataError(
             f"{source.location}: alpha {config.alpha} is chosen by the error on unseen rows: {path.reason}; or give "

@@ -88,7 +88,7 @@ def test_the_alphas_that_folds_choose_are_those_of_refits_on_rows(tmp_path: Path
     ingested, regression = stages.posed()
     parts = np.arange(400) * 5 // 400
     rows = np.array([columns[name] for name in columns])
-    ingested = replace(ingested, folds=tuple(moments(rows[:, parts == k]) for k in range(5)))
+    ingested = replace(ingested, by_fold=tuple(moments(rows[:, parts == k]) for k in range(5)))
     found = penalize(stages.config, ingested, regression)
     assert found.path is not None
     assert found.path.errors is not None
