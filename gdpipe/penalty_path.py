@@ -44,6 +44,10 @@ class PenaltyPath:
         """The penalty that is taken."""
         return None if self.place is None else Penalty(float(self.optima.alphas[self.place]), self.l1_ratio)
 
+    def refusal(self, settings: TrainingConfig) -> str:
+        """Why no alpha is taken, and what to do."""
+        return f"alpha {settings.alpha} is chosen by the error on unseen rows: {self.reason}; or give alpha as a number"
+
 
 def penalty_path(
     regression: Regression,

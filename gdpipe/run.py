@@ -19,6 +19,7 @@ from gdpipe.model import Model
 from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.source.columns import read_columns
 from gdpipe.source.files import first_line
+from gdpipe.stages.refit import Refit, refit
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import REMEDY, read_artifact
 from gdpipe.store.disk import DiskPlace
@@ -177,6 +178,20 @@ class Run:
             where = self.place.below(f"{catalog.PARAMETERS}.parquet")
             raise PublishError(f"{where}: {damage}; {REMEDY}")
         return Model(design, estimates[start:], float(estimates[0]) if start else 0.0)
+
+    def refit(self, files: str | None = None, **settings: Any) -> Refit:
+        """The fit of this run's rows with other settings, from the sums that its output keeps; no row is read.
+
+        Args:
+            files: A pattern of file names, such as `2024-*`; None takes all files of the run.
+            settings: Those that differ from the run's: `penalty`, `alpha`, `l1_ratio`, `features` (some of the run's),
+                and all that change no sum.
+
+        Raises:
+            ConfigError: A setting is wrong, or asks for what the sums do not hold.
+            DataError: Sums of a file are missing, or a column cannot be computed with.
+        """
+        return refit(self.place, self.manifest, files, **settings)
 
     def predict(self, frame: Any, unseen: Unseen = "null") -> pd.Series:
         """Predictions of the rows of a table; columns are matched by name, others are ignored.

@@ -39,7 +39,7 @@ def page(
     """
     verdict, quality = tables["convergence"].to_pylist()[0], tables["metrics"].to_pylist()[0]
     terms = tables["parameters"].to_pylist()
-    penalty = penalty_in_words(manifest, verdict)
+    penalty = penalty_in_words(manifest["settings"], verdict)
     categories = grouped(tables, terms)
     settings, target = manifest["settings"], manifest["target"]
     title = f"{target} from {settings['source']}"
@@ -97,7 +97,7 @@ def _verdict(
     share = f"The features explain {quality['r2']:.1%} of how {target} varies{off}."
     held = gate is None or gate["passed"]
     if verdict["passed"] and held:
-        penalty = penalty_in_words(manifest, verdict)
+        penalty = penalty_in_words(manifest["settings"], verdict)
         head = f"Passed: this is the best line there is for these rows{' and this penalty' if penalty else ''}."
         answer = "optimum" if penalty else "least-squares answer"
         off_by = (

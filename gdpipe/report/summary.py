@@ -62,7 +62,7 @@ def summarize(
         reasons.append(f"weight zero {rows['zero_weight']:,}")
     forecast = verdict["forecast_iterations"]
     of_features = f"{quality['n_features']} features{of_terms}"
-    penalty = penalty_in_words(manifest, verdict)
+    penalty = penalty_in_words(manifest["settings"], verdict)
     optimum = "the optimum" if penalty else "OLS"
     lines = [
         f"rows        {rows['read']:,} read, {rows['used']:,} used, {rows['left_out']:,} left out"
@@ -103,12 +103,12 @@ def summarize(
     return "\n".join(lines)
 
 
-def penalty_in_words(manifest: dict[str, Any], verdict: dict[str, Any]) -> str:
+def penalty_in_words(settings: dict[str, Any], verdict: dict[str, Any]) -> str:
     """The penalty of a run, the terms that it leaves, and the proof; empty where there is none."""
     name = verdict.get("penalty") or "none"  # earlier versions have none
     if name == "none":
         return ""
-    given = manifest["settings"]["alpha"]
+    given = settings["alpha"]
     chosen = f" ({given})" if isinstance(given, str) else ""
     ratio = f", l1_ratio {verdict['l1_ratio']:g}" if name == "elastic_net" else ""
     return f"{name}, alpha {verdict['alpha']:.6g}{chosen}{ratio}: {verdict['nonzero']:,} terms; {verdict['proof']}"

@@ -104,9 +104,9 @@ class CachedSums:
             "file": file.fingerprint,
             "columns": [_column(file, name) for name in columns.fitted],
             "weighted": columns.weight is not None,
-            **_summed(columns.design),
+            **summed(columns.design),
             # None where all rows of the file pass: a year of monthly windows then reads every file once
-            "filters": _plain(filters) if filters else None,
+            "filters": plain_filters(filters) if filters else None,
             # columns that the file lacks are only in alternatives that its partition values rule out
             "filtered_by": [_column(file, name) for name in filter_columns(filters) if file.has(name)],
             "grid": self.work.exponents.tolist(),
@@ -153,13 +153,13 @@ def _column(file: SourceFile, name: str) -> list[Any]:
     return [name, str(file.schema.field(name).type)]
 
 
-def _summed(design: Design) -> dict[str, Any]:
+def summed(design: Design) -> dict[str, Any]:
     """What is summed, as plain values; names and references change no sum."""
     inputs = [[of.column, of.part, of.levels] for of in design.inputs]
     numbers = [[[design.inputs.index(f.input), list(f.functions)] for f in factors] for factors in design.numbers]
     return {"inputs": inputs, "numbers": numbers, "levels_of": [[list(key), n] for key, n in design.orders.items()]}
 
 
-def _plain(filters: Filters) -> list[list[list[str]]]:
+def plain_filters(filters: Filters) -> list[list[list[str]]]:
     """Filters with values as Python writes them, so that 6, '6' and 6.0 differ."""
     return [[[column, how, repr(value)] for column, how, value in group] for group in filter_groups(filters)]

@@ -37,9 +37,6 @@ def penalize(config: TrainingConfig, ingested: Ingested, regression: Regression)
     design, source = ingested.columns.design, ingested.source
     path = penalty_path(regression, ingested.by_fold, design, config, resolution_of(design, source))
     if path.penalty is None:
-        raise DataError(
-            f"{source.location}: alpha {config.alpha} is chosen by the error on unseen rows: {path.reason}; or give "
-            "alpha as a number"
-        )
+        raise DataError(f"{source.location}: {path.refusal(config)}")
     logger.info("penalty: %s, alpha %.6g of %d", config.penalty, path.penalty.alpha, len(path.optima.alphas))
     return Penalized(replace(regression, penalty=path.penalty), path)

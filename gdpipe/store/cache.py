@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from gdpipe.layout import MOMENTS
@@ -59,6 +60,16 @@ class Cache:
             else:
                 return entry
         return None
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """The entries that are whole, with their descriptions as `of`; those that are not are passed over."""
+        for key, paths in self._paths.items():
+            for path in paths:
+                with contextlib.suppress(OSError, RecursionError, ValueError):
+                    content = self._output.read(path)
+                    entry = json.loads(content)
+                    if path == _path(key, content) and isinstance(entry, dict) and key_of(entry.get("of")) == key:
+                        yield entry
 
     def discard(self, of: Any, complaint: str) -> None:
         """Log why the entries for a description cannot be used, and remove them if that is allowed."""

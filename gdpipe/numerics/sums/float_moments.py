@@ -6,7 +6,8 @@ variance", Am. Stat. 37:242-247. Stable, but rounded: the last digits depend on 
 
 import functools
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,10 @@ class Float64Moments:
         return Float64Moments(
             self.n_samples + other.n_samples, weight, self.means + step * (other.weight / weight), comoments
         )
+
+    def select(self, columns: Sequence[int]) -> "Float64Moments":
+        """The sums over some of the columns, in this order."""
+        return replace(self, means=self.means[list(columns)], comoments=self.comoments[np.ix_(columns, columns)])
 
 
 class _Total:

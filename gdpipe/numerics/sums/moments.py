@@ -19,7 +19,8 @@ n·Σxy - Σx·Σy is a difference of integers.
 
 import functools
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,11 @@ class Moments:
         return not (gap.n_samples or gap.weight or gap.sums.any() or gap.products.any())
 
     __hash__ = None  # type: ignore[assignment]  # equal numbers may stand on different grids
+
+    def select(self, columns: Sequence[int]) -> "Moments":
+        """The sums over some of the columns, in this order."""
+        products, places = self.products[np.ix_(columns, columns)], list(columns)
+        return replace(self, sums=self.sums[places], products=products, exponents=self.exponents[places])
 
     def on_grid(self, exponents: NDArray[np.int64], weight_exponent: int) -> "Moments":
         """The same numbers in units of a finer (or the same) grid."""
