@@ -116,6 +116,15 @@ class TrainingConfig(Settings):
     min_level_rows: Annotated[int, Bounds(ge=1)] = setting(
         1, "The fewest rows of a level of its own; those of rarer levels are in the level (other)."
     )
+    folds: Annotated[int, Bounds(ge=0, le=20, further=lambda folds: folds != 1, wanted="0, or from 2 to 20")] = setting(
+        5, "Parts of the rows that are left out of the fit in turn, for the cross-validated error; 0 for none."
+    )
+    fold_by: kinds.Columns = setting(
+        (), "Columns whose values decide a row's fold, as its own values do if not given: equal ones share a fold."
+    )
+    holdout: kinds.Holdout | None = setting(
+        None, 'Rows kept out of the fit, on which its error is measured, such as "month = 12".'
+    )
     method: MethodSetting = setting(
         "auto", "gd, accelerated, or auto: gd if its forecast fits in max_iterations and about half a second."
     )
@@ -163,6 +172,8 @@ class TrainingConfig(Settings):
         features = self.features or ()
         if self.features == ():
             raise ConfigError("features (): must name a column; leave the setting out for all that can be used")
+        if self.fold_by and not self.folds:
+            raise ConfigError(f"fold_by {','.join(self.fold_by)}: there are no folds with folds=0; ask for some")
         for name in self.exclude:
             if name in features:
                 raise ConfigError(f"exclude: {name!r} is named as a feature too")

@@ -106,6 +106,11 @@ class Run:
         return self._frame(catalog.LEVELS)
 
     @property
+    def folds(self) -> pd.DataFrame:
+        """The table `folds`, one row a fold with the fit of all others; only where there are folds."""
+        return self._frame(catalog.FOLDS)
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """The table `predictions`, one row an input row, in input order."""
         return self._frame(catalog.PREDICTIONS)
@@ -115,7 +120,8 @@ class Run:
         return frame
 
     def has(self, artifact: str) -> bool:
-        """Whether the run has an artifact; `features` and `levels` are there where a feature is a category."""
+        """Whether the run has an artifact; `features` and `levels` are there where a feature is a category, `folds`
+        where there are folds."""
         return bool(self._paths(artifact))
 
     def _paths(self, artifact: str) -> list[str]:
