@@ -119,6 +119,15 @@ class TrainingConfig(Settings):
     min_level_rows: Annotated[int, Bounds(ge=1)] = setting(
         1, "The fewest rows of a level of its own; those of rarer levels are in the level (other)."
     )
+    folds: Annotated[int, Bounds(ge=0, le=20, further=lambda folds: folds != 1, wanted="0, or from 2 to 20")] = setting(
+        5, "Parts of the rows that are left out of the fit in turn, for the cross-validated error; 0 for none."
+    )
+    fold_by: kinds.Columns = setting(
+        (), "Columns whose values decide a row's fold, as its own values do if not given: equal ones share a fold."
+    )
+    holdout: kinds.Holdout | None = setting(
+        None, 'Rows kept out of the fit, on which its error is measured, such as "month = 12".'
+    )
     method: MethodSetting = setting(
         "auto", "gd, accelerated, or auto: gd if its forecast fits in max_iterations and about half a second."
     )
@@ -177,6 +186,8 @@ class TrainingConfig(Settings):
         features = self.features or ()
         if self.features == ():
             raise ConfigError("features (): must name a column; leave the setting out for all that can be used")
+        if self.fold_by and not self.folds:
+            raise ConfigError(f"fold_by {','.join(self.fold_by)}: there are no folds with folds=0; ask for some")
         for name in self.exclude:
             if name in features:
                 raise ConfigError(f"exclude: {name!r} is named as a feature too")
@@ -189,6 +200,11 @@ class TrainingConfig(Settings):
             raise ConfigError(f"alpha {self.alpha}: there is no penalty; set penalty to ridge, lasso or elastic_net")
         if self.penalty != "elastic_net" and self.l1_ratio != _default("l1_ratio"):
             raise ConfigError(f"l1_ratio {self.l1_ratio:g}: is a setting of elastic_net, and penalty is {self.penalty}")
+        if self.penalty != "none" and isinstance(self.alpha, str) and not self.folds:
+            raise ConfigError(
+                f"alpha {self.alpha}: is chosen by the error on unseen rows, and folds is 0; set folds to 5, say, or "
+                "give alpha as a number"
+            )
 
 
 def _default(name: str) -> Any:

@@ -76,7 +76,7 @@ def penalty_path(
     weights: list[float] = []
     errors: list[NDArray[np.float64]] = []
     of_folds: list[NDArray[np.float64] | None] = []
-    reasons = [] if by_fold else ["there are no folds: set folds to 5, say"]
+    reasons = [] if by_fold else ["there are no folds"]
     for fold, split in enumerate(splits(by_fold, design, settings, resolution) if by_fold else ()):
         if split.training is None:
             of_folds.append(None)

@@ -112,6 +112,11 @@ class Run:
         return self._frame(catalog.PATH)
 
     @property
+    def folds(self) -> pd.DataFrame:
+        """The table `folds`, one row a fold with the fit of all others; only where there are folds."""
+        return self._frame(catalog.FOLDS)
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """The table `predictions`, one row an input row, in input order."""
         return self._frame(catalog.PREDICTIONS)
@@ -123,7 +128,8 @@ class Run:
     def has(self, artifact: str) -> bool:
         """Whether the run has an artifact.
 
-        `features` and `levels` are there where a feature is a category, `path` where there is a penalty.
+        `features` and `levels` are there where a feature is a category, `folds` where there are folds, `path` where
+        there is a penalty.
         """
         return bool(self._paths(artifact))
 

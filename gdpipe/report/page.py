@@ -15,7 +15,7 @@ from gdpipe.report.drift import in_words
 from gdpipe.report.exhibits import about_categories, about_drift, about_features_and_rows, about_fit, about_the_descent
 from gdpipe.report.penalty import about_penalty
 from gdpipe.report.style import STYLE
-from gdpipe.report.summary import SHOWN, SHOWN_PENALIZED, cell, is_beside_the_latest, penalty_in_words
+from gdpipe.report.summary import SHOWN, SHOWN_PENALIZED, cell, is_beside_the_latest, penalty_in_words, unseen_rows
 
 # rows of a table and characters of a cell that are shown; the Parquet files and the manifest have all
 LONGEST_TABLE, LONGEST_CELL = 300, 300
@@ -42,15 +42,20 @@ def page(
     penalty = penalty_in_words(manifest["settings"], verdict)
     categories = grouped(tables, terms)
     settings, target = manifest["settings"], manifest["target"]
+    leakage = manifest.get("leakage", [])
+    notices = [line for line in manifest["notices"] if line not in leakage]
+    if said := unseen_rows(quality, settings.get("folds")):
+        notices = [f"Unseen rows: {said}", *notices]
     title = f"{target} from {settings['source']}"
     sections = [
         f"<h1>{markup(title)}</h1>",
         f'<p class="soft">Run {markup(manifest["run_id"])}, {manifest["created"][:16].replace("T", " ")} UTC, '
         f"gdpipe {manifest['versions']['gdpipe']}"
         f"{', published beside the latest run' if is_beside_the_latest(manifest) else ''}</p>",
+        *(f'<p class="verdict rejected"><strong>Too good?</strong> {markup(_cut(line))}.</p>' for line in leakage),
         _verdict(manifest, verdict, quality, terms),
         _tiles(verdict, quality, manifest["rows"]),
-        *(f'<p class="soft">{markup(_cut(notice))}</p>' for notice in manifest["notices"][:LONGEST_TABLE]),
+        *(f'<p class="soft">{markup(_cut(notice))}</p>' for notice in notices[:LONGEST_TABLE]),
         "<h2>How well it fits</h2>",
         about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None),
         "<h2>Features and rows</h2>",

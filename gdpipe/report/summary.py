@@ -64,8 +64,11 @@ def summarize(
     of_features = f"{quality['n_features']} features{of_terms}"
     penalty = penalty_in_words(manifest["settings"], verdict)
     optimum = "the optimum" if penalty else "OLS"
+    leakage = manifest.get("leakage", [])  # earlier versions have none
+    held_out = f", {rows['held_out']:,} held out" if rows.get("held_out") else ""
     lines = [
-        f"rows        {rows['read']:,} read, {rows['used']:,} used, {rows['left_out']:,} left out"
+        *(f"too good?   {line}" for line in leakage),
+        f"rows        {rows['read']:,} read, {rows['used']:,} used{held_out}, {rows['left_out']:,} left out"
         + (f" ({', '.join(reasons)})" if reasons else ""),
         f"descent     {verdict['method']} on {of_features}: {verdict['iterations']:,} steps "
         f"(forecast {'never' if forecast is None else f'{forecast:,}'}), learning rate {verdict['learning_rate']:.6g}, "
@@ -77,14 +80,17 @@ def summarize(
     ]
     if penalty:
         lines.insert(-1, f"penalty     {penalty}")
+    if said := unseen_rows(quality, manifest["settings"].get("folds")):
+        lines.append(f"unseen rows {said}")
     if gate := manifest.get("gate"):
         lines.append(f"gate        {'PASSED' if gate['passed'] else 'NOT PASSED'}: {gate['reason']}")
     if drift := manifest.get("drift"):
         differences = drift.get("differences")  # earlier versions have none
         used = f" (with {'; '.join(differences)})" if differences else ""
-        lines.append(f"drift       since {drift['since']}{used}: {'; '.join(drift['largest']) or 'nothing has moved'}")
+        moved = [*drift["largest"], *([drift["error"]] if drift.get("error") else [])]
+        lines.append(f"drift       since {drift['since']}{used}: {'; '.join(moved) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
-    lines += [f"notice      {line}" for line in manifest["notices"]]
+    lines += [f"notice      {line}" for line in manifest["notices"] if line not in leakage]
     lines += [f"try         {line}" for line in advise(manifest, verdict, terms)]
     lines = [part for line in lines for part in _wrapped(printable(line), width)]
     of_numbers = [
@@ -112,6 +118,17 @@ def penalty_in_words(settings: dict[str, Any], verdict: dict[str, Any]) -> str:
     chosen = f" ({given})" if isinstance(given, str) else ""
     ratio = f", l1_ratio {verdict['l1_ratio']:g}" if name == "elastic_net" else ""
     return f"{name}, alpha {verdict['alpha']:.6g}{chosen}{ratio}: {verdict['nonzero']:,} terms; {verdict['proof']}"
+
+
+def unseen_rows(metrics: dict[str, Any], folds: int | None) -> str:
+    """The error on rows that the fit has not seen, from the row of `metrics`; empty where there is none."""
+    found = []
+    if (rows := metrics.get("holdout_rows") or 0) > 0:
+        found.append(f"holdout R² {cell(metrics['holdout_r2'])}, RMSE {metrics['holdout_rmse']:.7g} ({rows:,} rows)")
+    if math.isfinite(metrics.get("cv_rmse") or math.nan):
+        error = f"CV R² {cell(metrics['cv_r2'])}, RMSE {metrics['cv_rmse']:.7g} ± {metrics['cv_rmse_se']:.2g}"
+        found.append(f"{error} ({folds} folds)")
+    return "; ".join(found)
 
 
 def is_beside_the_latest(manifest: dict[str, Any]) -> bool:

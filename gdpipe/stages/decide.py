@@ -27,7 +27,9 @@ def decide(config: TrainingConfig, ingested: Ingested, fit: Fit, evidence: Evide
         logger.info("validated: %s (gap to %s %.3g)", certificate.reason, what, certificate.coef_gap)
         return
     staging.drop(catalog.PREDICTIONS)
-    about = manifest(config, ingested, fit, evidence.comparison, evidence.files, evidence.alternatives)
+    about = manifest(
+        config, ingested, fit, evidence.held_out, evidence.comparison, evidence.files, evidence.alternatives
+    )
     rejected = str(staging.reject(about))
     if not certificate.passed:
         raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=rejected)

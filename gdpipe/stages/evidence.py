@@ -16,6 +16,7 @@ from gdpipe.stages.alternatives import Forecast, alternatives
 from gdpipe.stages.compare import Comparison, compare
 from gdpipe.stages.feature_tables import feature_columns, level_columns
 from gdpipe.stages.fit_tables import convergence_columns, parameter_columns, path_columns
+from gdpipe.stages.held_out import HeldOut, held_out
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.manifest import manifest
 from gdpipe.stages.predict import Predicted
@@ -29,11 +30,13 @@ class Evidence:
     """The results of a run besides its predictions, whether it passes or not.
 
     Attributes:
+        held_out: The error on rows that the fit has not seen.
         comparison: The comparison with the run published before.
         alternatives: Forecasts of other settings; empty where the fit passed validation.
         files: The tables and the report, already written.
     """
 
+    held_out: HeldOut
     comparison: Comparison
     alternatives: tuple[Forecast, ...]
     files: tuple[WrittenFile, ...]
@@ -52,16 +55,20 @@ def evidence(
     Raises:
         PublishError: A file cannot be written.
     """
+    unseen = held_out(config, ingested, fit, path)
     columns = {
         catalog.PARAMETERS: parameter_columns(config, fit),
         catalog.LOSS_HISTORY: _loss_history(fit),
         catalog.CONVERGENCE: convergence_columns(config, fit),
-        catalog.METRICS: _metrics(ingested, fit),
+        catalog.METRICS: _metrics(ingested, fit, unseen),
     }
     if path is not None:
         columns[catalog.PATH] = path_columns(fit, path)
     tables = {name: to_table(values, catalog.schema(name, staging.run_id)) for name, values in columns.items()}
     comparison = compare(config, ingested, tables[catalog.PARAMETERS], tables[catalog.METRICS], _rmse_slack(fit))
+    if unseen.cross_validation:
+        values = unseen.fold_columns(fit)
+        tables[catalog.FOLDS] = to_table(values, catalog.schema(catalog.FOLDS, staging.run_id))
     if fit.design.categories:
         for name, values in (
             (catalog.FEATURES, feature_columns(fit)),
@@ -73,12 +80,12 @@ def evidence(
     files = [write_table(staging.folder, f"{name}.parquet", table) for name, table in tables.items()]
     forecasts = () if fit.certificate.passed else alternatives(config, fit)
     if config.report:
-        about = manifest(config, ingested, fit, comparison, files, forecasts)
+        about = manifest(config, ingested, fit, unseen, comparison, files, forecasts)
         optimum, regression = np.array([float(w) for w in fit.baseline.coef_scaled]), fit.regression
         landscape = Landscape.of(regression.problem, fit.solution, optimum, fit.baseline.loss, regression.penalty)
         html = page(about, tables, landscape=landscape, included=fit.included, density=predicted.rows.density)
         files.append(write_text(staging.folder, "report.html", html))
-    return Evidence(comparison, forecasts, tuple(files))
+    return Evidence(unseen, comparison, forecasts, tuple(files))
 
 
 def _rmse_slack(fit: Fit) -> float:
@@ -101,7 +108,7 @@ def _loss_history(fit: Fit) -> dict[str, Any]:
     }
 
 
-def _metrics(ingested: Ingested, fit: Fit) -> dict[str, Any]:
+def _metrics(ingested: Ingested, fit: Fit, unseen: HeldOut) -> dict[str, Any]:
     cross = fit.regression.problem.cross
     values = {
         "r2_kind": "centred" if cross.centred else "uncentred",
@@ -110,6 +117,7 @@ def _metrics(ingested: Ingested, fit: Fit) -> dict[str, Any]:
         "total_weight": cross.total_weight,
         "target_mean": float(cross.means()[-1]),
         "target_scale": fit.regression.scaling.target_scale,
+        **unseen.metrics(),
     }
     names = catalog.schema(catalog.METRICS, "").names
     return {name: [values[name] if name in values else getattr(fit.statistics, name)] for name in names}

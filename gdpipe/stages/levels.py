@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.design import OTHER, Design
 from gdpipe.errors import DataError
-from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.terms import TermSums
+from gdpipe.stages.scan.cell_sums import CellSums
 from gdpipe.stages.scan.row_sums import Sums
 
 
@@ -72,14 +72,28 @@ class Terms:
         }
 
     def over_terms(self, sums: Sums) -> Sums:
+        """The sums of some rows over terms and the target, in place of those over numbers; folds stay as they are."""
+        fitted, held_out = self.of_cell(sums.of_cells), sums.held_out
+        if held_out and self.design.categories:
+            known = {
+                key: of.merged(lambda labels, key=key: self._known(key, labels)) for key, of in held_out.levels.items()
+            }  # type: ignore[misc]  # mypy cannot type a lambda with a default
+            held_out = self.of_cell(dataclasses.replace(held_out, levels=known))
+        return dataclasses.replace(sums, moments=fitted.moments, levels=fitted.levels, held_out=held_out)
+
+    def of_cell(self, sums: CellSums) -> CellSums:
         """The sums of some rows over terms and the target, in place of those over numbers."""
         if not self.design.categories:
             return sums
         assert isinstance(sums.moments, Moments)  # those of a scan with categories
         levels = self.joined(sums.levels)
         of_terms = TermSums(sums.moments, levels, self.design.blocks)
-        moments: Moments | Float64Moments = of_terms.exact() if self.exact else of_terms.rounded()
-        return dataclasses.replace(sums, moments=moments, levels=levels)
+        return CellSums(of_terms.exact() if self.exact else of_terms.rounded(), levels)
+
+    def _known(self, key: Key, labels: Labels) -> Labels:
+        """The levels as a model has them that takes those that the fit has not seen for the reference."""
+        design = self.design
+        return tuple(design.label_of(c, label) or design.references[c] for c, label in zip(key, labels, strict=True))
 
 
 def refusal(design: Design, many: TooManyLevels) -> str:

@@ -71,11 +71,20 @@ def _check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -
         return ()
     counts = RowCheck("row_count_gap", float(rows.account.gap(expected.account)), 0.0)
     weights = weight_check(rows.residuals.powers, expected.moments)
-    if not (rows.residuals.powers.weight and expected.moments.weight):
-        return (counts, weights)
     model, probe, variance = predicted.model, predicted.probe, target_scale**2
     moments, blocks, largest = expected.moments, model.design.blocks, ingested.largest
     residuals, unit = rows.residuals.powers, predicted.grids.unit
+    of_held_out: tuple[RowCheck, ...] = ()
+    if expected.held_out and expected.held_out.moments.weight and rows.held_out.weight:
+        of_sums = expected.held_out.moments
+        gaps = LineGaps.of(rows.held_out, unit, of_sums, model.coef, model.intercept, largest, blocks)
+        of_held_out = (
+            dataclasses.replace(weight_check(rows.held_out, of_sums), name="holdout_weight_gap"),
+            RowCheck("holdout_mean_gap", gaps.mean, gaps.mean_limit),
+            RowCheck("holdout_loss_gap", gaps.square, gaps.square_limit),
+        )
+    if not (rows.residuals.powers.weight and expected.moments.weight):
+        return (counts, weights, *of_held_out)
     of_model = LineGaps.of(residuals, unit, moments, model.coef, model.intercept, largest, blocks)
     of_probe = LineGaps.of(rows.probe, probe.unit, moments, probe.coef, probe.intercept, largest, blocks)
     return (
@@ -84,6 +93,7 @@ def _check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -
         RowCheck("row_mean_gap", of_model.mean, of_model.mean_limit),
         RowCheck("row_loss_gap", of_model.square, of_model.square_limit),
         RowCheck("row_probe_gap", of_probe.square / variance, of_probe.square_limit / variance),
+        *of_held_out,
     )
 
 

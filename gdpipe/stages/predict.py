@@ -92,7 +92,8 @@ def predict(
     probe = Probe.of(regression.scaling, constant, largest, grids.unit, design.blocks)
     density_grid = _density_grid(regression, loss) if with_density else None
     weighted = columns.weight is not None
-    spec = RowsSpec(design, tuple(numbers), means, 1.0 / scales, grids, probe, weighted, density_grid)
+    held_out = grid_exponents(np.array([_reach(ingested, model) / grids.unit * (1 + 2**-20)]), every=1)
+    spec = RowsSpec(design, tuple(numbers), means, 1.0 / scales, grids, probe, weighted, density_grid, held_out)
     work = PredictShard(
         ingested.source,
         columns,
@@ -102,6 +103,7 @@ def predict(
         staging.run_id,
         ingested.budget,
         spec,
+        holdout=ingested.cells.holdout,
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
     files, rows = [], RowsAgainAccumulator(spec).rows()
@@ -116,13 +118,17 @@ def predict(
 
 def _largest_residual(ingested: Ingested, total_weight: float, loss: float, model: Model) -> float:
     """A bound on every |residual| before the scan: the same for every shard, however the rows are split."""
-    blocks = model.design.blocks
-    line = LineSize.of(model.coef, model.intercept, blocks, ingested.largest)
-    reach = line.reach + float(ingested.largest[len(model.design.numbers)])
-    rounding = 4 * (len(blocks) + 4) * float(np.finfo(np.float64).eps) * reach
+    reach = _reach(ingested, model)
     # Σw·e² = Σw·loss bounds each e², and for a good fit far closer than the largest values do
     by_loss = math.sqrt(total_weight / ingested.least_weight) * math.sqrt(loss)
+    rounding = 4 * (len(model.design.blocks) + 4) * float(np.finfo(np.float64).eps) * reach
     return min(reach, by_loss) * (1 + 2**-40) + rounding
+
+
+def _reach(ingested: Ingested, model: Model) -> float:
+    """A bound on every |residual| from the largest values, those of rows that are held out among them."""
+    line = LineSize.of(model.coef, model.intercept, model.design.blocks, ingested.largest)
+    return line.reach + float(ingested.largest[len(model.design.numbers)])
 
 
 def _density_grid(regression: Regression, loss: float) -> DensityGrid:

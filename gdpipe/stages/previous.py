@@ -18,6 +18,7 @@ from gdpipe.numerics.inference.drift import Fitted
 from gdpipe.source.files import first_line
 from gdpipe.source.listing import Listing, find_files
 from gdpipe.source.source import Source
+from gdpipe.stages.errors_compared import Error, ErrorKind, errors_of
 from gdpipe.stages.other_levels import reference_of
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import read_artifact
@@ -100,6 +101,7 @@ class PublishedFit:
         fitted: The numbers of the terms, in that order.
         r2: Share of the target's variance explained.
         rmse: Root mean squared error, in target units.
+        errors: R² and RMSE by the rows they are of: `fit`; `cv` and `holdout` where the run has them.
         filters: The filters of its rows, in JSON's types; None where there were none.
         weight: The column of its weights; None where there was none.
         penalty: Its penalty as the settings gave it, in words; `none` where there was none.
@@ -112,6 +114,7 @@ class PublishedFit:
     fitted: Fitted
     r2: float
     rmse: float
+    errors: Mapping[ErrorKind, Error]
     filters: Filters | None
     weight: str | None
     penalty: str
@@ -160,13 +163,16 @@ class PublishedFit:
             std_error=np.array([*(row["std_error"] for row in rows), *none], float),
         )
         terms = tuple(map(Term, roles, names))
-        quality = {name: float(quality[name]) for name in ("r2", "rmse")}
+        errors = errors_of(quality)
+        of_fit = errors["fit"]
         return cls(
             run_id,
             fit_intercept,
             terms,
             fitted,
-            **quality,
+            of_fit.r2,
+            of_fit.rmse,
+            errors,
             filters=filters,
             weight=settings["weight"],
             penalty=_penalty(settings),

@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import TrainingConfig
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
-from gdpipe.fit import AnyMoments, Fit, conclude, descend, planned, standardize
+from gdpipe.fit import Fit, conclude, descend, planned, standardize
 from gdpipe.layout import MOMENTS, REJECTED, RUNS
+from gdpipe.numerics.sums.folds import VERSION as FOLDS_VERSION
 from gdpipe.penalty_path import PenaltyPath, penalty_path
 from gdpipe.printable import printable
 from gdpipe.report.summary import MOST_TERMS, SHOWN, SHOWN_PENALIZED, penalty_in_words, table_lines
@@ -36,7 +37,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # settings that change which rows are summed, or how: their answers need another scan
-OTHER_SUMS = ("source", "target", "weight", "filters", "null_policy", "exclude", "arithmetic")
+OTHER_SUMS = (
+    "source",
+    "target",
+    "weight",
+    "filters",
+    "null_policy",
+    "exclude",
+    "arithmetic",
+    "folds",
+    "fold_by",
+    "holdout",
+)
 # the relative rounding of a column's values, where it is not that of float64
 RESOLUTION = {"float": float(np.finfo(np.float32).eps), "halffloat": float(np.finfo(np.float16).eps)}
 # files that a message names
@@ -118,8 +130,9 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
         terms.design, manifest["settings"].get("features"), settings.get("features") and config.features, where
     )
     names = [*terms.design.names, None]
-    moments = terms.over_terms(kept).moments.select([names.index(name) for name in [*design.names, None]])
-    by_fold: Sequence[AnyMoments] = ()
+    places = [names.index(name) for name in [*design.names, None]]
+    moments = terms.over_terms(kept).moments.select(places)
+    by_fold = [terms.of_cell(fold).moments.select(places) for fold in kept.folds]
     resolution = _resolution(design, types)
     with threadpool_limits(1, user_api="blas"):
         regression, path = standardize(moments, design, config, resolution), None
@@ -179,9 +192,13 @@ def _kept(
     """The sums over the rows of these files, and the types of the columns."""
     output = output_of(run, manifest["run_id"])
     filters = plain_filters(config.filters) if config.filters else None
+    if config.holdout:
+        raise ConfigError(f"{run}: rows are held out, and the sums kept do not say from which files; train again")
     columns = [*design.columns, config.target, *([config.weight] if config.weight else [])]
-    same = json.loads(json.dumps({"version": VERSION, "weighted": bool(config.weight), **summed(design)}))
-    # by grid, as only sums on one grid can be added; of a file filtered in part there may be sums of all its rows too
+    same = json.loads(
+        json.dumps({"version": VERSION, "weighted": bool(config.weight), **summed(design), "holdout": None})
+    )
+    # by folds and grid, as only such sums can be added; of a file filtered in part there may be those of all rows, too
     found: dict[str, dict[str, dict[str, Any]]] = {}
     prints = {_fingerprint(entry): entry["file"] for entry in wanted}
     for entry in Cache(output).entries():
@@ -189,8 +206,10 @@ def _kept(
         file = prints.get(_fingerprint(of.get("file", {})))
         names = sorted(name for name, *_ in of.get("columns", ()))
         fits = file is not None and names == sorted(columns) and all(of.get(name) == same[name] for name in same)
+        # a run of very many terms has no folds
+        fits = fits and of["folds"][0] == FOLDS_VERSION and of["folds"][1] in (config.folds, 0)
         if fits and of["filters"] in (None, filters):
-            on_grid = found.setdefault(json.dumps(of["grid"]), {})
+            on_grid = found.setdefault(json.dumps([of["folds"][1], *of["grid"]]), {})
             if of["filters"] == filters or file not in on_grid:
                 on_grid[str(file)] = entry
     most = max(found.values(), key=len, default={})
@@ -200,9 +219,9 @@ def _kept(
             f"{output.below(MOMENTS)}: no sums of {', '.join(lacking[:FILES_NAMED])}{more} as run {manifest['run_id']} "
             "made them; train again, which reads such files"
         )
-    # several grids may have all files: the finest is that of the rows used
+    # several may have all files: the finest grid is that of the rows used
     complete = [grid for grid, entries in found.items() if len(entries) == len(wanted)]
-    finest = found[min(complete, key=lambda grid: sum(json.loads(grid)))]
+    finest = found[min(complete, key=lambda of: (not json.loads(of)[0], sum(json.loads(of)[1:])))]
     try:
         sums = [
             Sums.from_json(
@@ -211,6 +230,7 @@ def _kept(
                 weighted=config.weight is not None,
                 n_read=len(finest[entry["file"]]["missing"]),
                 orders=design.orders,
+                folds=finest[entry["file"]]["of"]["folds"][1],
             )
             for entry in wanted
         ]

@@ -15,6 +15,7 @@ DRIFT = "drift"
 FEATURES = "features"
 LEVELS = "levels"
 PATH = "path"
+FOLDS = "folds"
 TRUE_PARAMETERS = "true_parameters"
 
 
@@ -140,6 +141,12 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column(
             "target_scale", _F, "target", "standard deviation of the target (root mean square without an intercept)"
         ),
+        Column("cv_rmse", _F, "target", "root mean squared error of each fold by a fit of the others; NaN: none", True),
+        Column("cv_rmse_se", _F, "target", "standard error of cv_rmse over folds", True),
+        Column("cv_r2", _F, "1", "share of the target's variance that these fits explain on the fold left out", True),
+        Column("holdout_rmse", _F, "target", "root mean squared error on the rows held out; NaN: none", True),
+        Column("holdout_r2", _F, "1", "share of the target's variance explained on the rows held out", True),
+        Column("holdout_rows", _I, "rows", "rows held out that could be used", True),
     ),
     DRIFT: (
         Column("term", _S, "text", "'intercept', the feature's name, or the target's"),
@@ -198,6 +205,19 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
             pa.list_(_F),
             "target SD/feature SD",
             "the coefficients in the order of parameters, without the intercept",
+        ),
+    ),
+    FOLDS: (
+        Column("fold", _I, "1", "the fold's number, from 0"),
+        Column("rows", _I, "rows", "rows of the fold"),
+        Column("weight", _F, "weight", "sum of their weights; rows where they are unweighted"),
+        Column("rmse", _F, "target", "root mean squared error on the fold of the fit of all others"),
+        Column("r2", _F, "1", "share of the fold's variance about its own mean that this fit explains"),
+        Column("status", _S, "text", "measured, or why not: empty, all_rows, too_few_rows or unusable_scale"),
+        Column("largest_shift_se", _F, "standard errors", "largest change of a coefficient without the fold", True),
+        Column("largest_shift_term", _S, "text", "the term whose coefficient that is; null where there is none", True),
+        Column(
+            "estimate", pa.list_(_F), "target/feature", "least squares without the fold, in the order of parameters"
         ),
     ),
     PREDICTIONS: (

@@ -205,7 +205,7 @@ def test_json_holds_sums_by_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     text = json.dumps(sums.to_json())
     orders = cached.work.columns.design.orders
     n_read = len(cached.work.columns.asked)
-    read = Sums.from_json(json.loads(text), 2, weighted=bool(settings), n_read=n_read, orders=orders)
+    read = Sums.from_json(json.loads(text), 2, weighted=bool(settings), n_read=n_read, orders=orders, folds=5)
     assert read.levels == sums.levels
     assert {key: of.labels for key, of in read.levels.items()} == {key: of.labels for key, of in sums.levels.items()}
     assert json.dumps(read.to_json()) == text
@@ -229,5 +229,6 @@ def test_sums_by_level_that_no_rows_have_are_not_used(
             weighted=bool(settings),
             n_read=len(cached.work.columns.asked),
             orders=cached.work.columns.design.orders,
+            folds=5,
         )
         assert list(cached._contradictions(file, changed)), (key, of.labels)

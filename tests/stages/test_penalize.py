@@ -10,7 +10,8 @@ import pytest
 from sklearn.linear_model import ElasticNet, Lasso, Ridge
 
 import gdpipe
-from gdpipe.errors import ConvergenceError, DataError
+from gdpipe.config import TrainingConfig
+from gdpipe.errors import ConfigError, ConvergenceError, DataError
 from gdpipe.stages.penalize import penalize
 from tests.conftest import FEATURES, FLIGHTS, write_parquet
 from tests.numerics.build import moments
@@ -109,10 +110,32 @@ def test_the_alphas_that_folds_choose_are_those_of_refits_on_rows(tmp_path: Path
 
 
 def test_without_folds_there_is_nothing_to_choose_by(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"alpha auto: is chosen by the error on unseen rows, and folds is 0"):
+        TrainingConfig(source="X", target="y", penalty="ridge", folds=0)
     stages = Stages(tmp_path, settings={"penalty": "ridge"})
-    with pytest.raises(DataError, match=r"data\.parquet: alpha auto is chosen by .* there are no folds: .* a number"):
-        penalize(stages.config, *stages.posed())
-    assert penalize(replace(stages.config, penalty="none"), *stages.posed()).path is None
+    ingested, regression = stages.posed()
+    with pytest.raises(
+        DataError, match=r"data\.parquet: alpha auto is chosen by .* there are no folds; or give .* number"
+    ):
+        penalize(stages.config, replace(ingested, by_fold=()), regression)
+    assert penalize(replace(stages.config, penalty="none"), ingested, regression).path is None
+
+
+def test_a_run_chooses_by_its_folds_and_says_their_error(tmp_path: Path) -> None:
+    run = trained(tmp_path, sparse_columns(), penalty="lasso", alpha="auto_1se", fold_by=["x0"])
+    path, [verdict], [quality] = run.path, run.convergence.to_dict("records"), run.metrics.to_dict("records")
+    [chosen] = path[path["chosen"]].to_dict("records")
+    assert chosen["one_std_error"]
+    assert chosen["alpha"] == verdict["alpha"] > path["alpha"][path["least"]].item()
+    assert chosen["cv_rmse"] <= (path["cv_rmse"] + path["cv_rmse_se"])[path["least"]].item() * 1.001
+    assert quality["cv_rmse"] == pytest.approx(chosen["cv_rmse"], rel=1e-9)
+    assert quality["cv_rmse_se"] == pytest.approx(chosen["cv_rmse_se"], rel=1e-6)
+    assert "Error on unseen rows along the path" in (run.folder / "report.html").read_text()
+    # the same choice from kept sums
+    again = run.refit()
+    assert again.path is not None
+    np.testing.assert_array_equal(again.parameters["estimate"], run.parameters["estimate"])
+    np.testing.assert_array_equal(again.tables()["path"]["cv_rmse"], path["cv_rmse"])
 
 
 def test_a_descent_that_is_cut_short_does_not_pass(tmp_path: Path) -> None:

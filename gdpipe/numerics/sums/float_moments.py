@@ -85,7 +85,7 @@ class Float64Accumulator:
 
     def add(self, columns: FloatColumns, weights: Weights = None, cells: Cells = 0) -> None:
         """Add rows: k columns of shape (m,), with weights of shape (m,), finite and > 0, to the cell(s) given."""
-        for block, of_block, stretches in blocks_by_cell(columns, weights, cells, BLOCK_ROWS):
+        for block, of_block, stretches, _ in blocks_by_cell(columns, weights, cells, BLOCK_ROWS):
             for cell, rows in stretches:
                 total = self._totals[cell]
                 if total.handed_out:

@@ -23,6 +23,7 @@ from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.scan.defined import check_defined
+from gdpipe.stages.scan.row_cells import Holdout
 from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec, ScoreSums, either
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
@@ -73,7 +74,7 @@ class PredictShard:
     """The work on a shard; repeating it writes the same file and returns the same sums.
 
     Without `spec` it scores: the target then counts in the files that have one. With `unseen_fails` it ends at a level
-    that the fit has not seen.
+    that the fit has not seen. In training, `holdout` are the rows that were held out of the fit.
     """
 
     source: Source
@@ -85,6 +86,7 @@ class PredictShard:
     budget: Budget
     spec: RowsSpec | None
     unseen_fails: bool = False
+    holdout: Holdout | None = None
 
     def __call__(self, shard: Shard) -> Part:
         """Write a shard's part, and sum its residuals.
@@ -111,7 +113,9 @@ class PredictShard:
         scores = None if spec else ScoreSums.zero(p)
         waiting = _Waiting(writer)
         try:
-            for batch in read(self.source, shard, [*asked, *self.columns.key], self.budget):
+            told_apart = self.holdout.rows(self.source, shard.file) if self.holdout else None
+            told_apart_by = self.holdout.columns(self.source, shard.file) if self.holdout else []
+            for batch in read(self.source, shard, [*asked, *self.columns.key, *told_apart_by], self.budget):
                 block = read_columns(in_zones(batch, design.zones), asked)
                 check_defined(design, block, batch, source_file.path)
                 n = batch.num_rows
@@ -139,7 +143,8 @@ class PredictShard:
                 if scores is not None:
                     scores += ScoreSums.of(block, unpredicted, unseen, actual if has_target else None, residual)
                 if accumulator is not None:
-                    accumulator.add(block, numbers, categories, prediction, residual)
+                    held_out = told_apart.of(batch) if told_apart else None
+                    accumulator.add(block, numbers, categories, prediction, residual, self.model, held_out)
             waiting.write()
         except BaseException as error:
             writer.abandon()
