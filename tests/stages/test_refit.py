@@ -96,3 +96,18 @@ def test_the_command_prints_it_and_another_penalty_forgets_the_strength_of_the_f
     assert (done.code, "there is no penalty" in done.err) == (2, True)
     done = gdpipe_cli("refit", run.location, "--json")
     assert '"ols_estimate"' in done.out
+
+
+def test_features_in_another_order_have_the_levels_of_theirs(tmp_path: Path) -> None:
+    columns: dict[str, Any] = line_columns(240)
+    columns |= {"a": [f"a{i % 3}" for i in range(240)], "b": [f"b{i % 2}" for i in range(240)]}
+    source = write_parquet(tmp_path / "data.parquet", columns)
+    output = tmp_path / "runs"
+    first = gdpipe.train(source=source, target="y", features=["a", "b", "a:b"], output=output, folds=0, report=False)
+    found = first.refit(features=["b", "a", "a:b"])
+    again = gdpipe.train(source=source, target="y", features=["b", "a", "a:b"], output=tmp_path / "other", report=False)
+    ours, theirs = (table.set_index("term")["ols_estimate"] for table in (found.parameters, again.parameters))
+    np.testing.assert_allclose(ours, theirs[ours.index], rtol=1e-12)
+    # sums with folds are preferred where an earlier run left some without
+    later = gdpipe.train(source=source, target="y", features=["a", "b", "a:b"], output=output, report=False)
+    assert later.refit(penalty="lasso").path is not None
