@@ -129,9 +129,7 @@ Features = Annotated[
 RowFilter = Annotated[Filters, Bounds(read=normalized, wanted="a condition in SQL, or lists of conditions")]
 Holdout = Annotated[
     Filters,
-    Bounds(
-        read=functools.partial(normalized, setting="holdout"), wanted="a condition in SQL, or lists of conditions"
-    ),
+    Bounds(read=functools.partial(normalized, setting="holdout"), wanted="a condition in SQL, or lists of conditions"),
 ]
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]
 Positive = Annotated[float, Bounds(gt=0)]

@@ -120,8 +120,7 @@ class Run:
         return frame
 
     def has(self, artifact: str) -> bool:
-        """Whether the run has an artifact; `features` and `levels` are there where a feature is a category, `folds`
-        where there are folds."""
+        """Whether the run has an artifact: `features` and `levels` come with categories, `folds` with folds."""
         return bool(self._paths(artifact))
 
     def _paths(self, artifact: str) -> list[str]:

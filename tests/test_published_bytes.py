@@ -1,4 +1,5 @@
-"""The published bytes of known data stay what they were when their digests were kept, at commit 6b10482.
+"""The published bytes of known data stay what they were when their digests were kept, at commit 6b10482; those of folds and of errors on
+unseen rows since runs have them.
 
 Probabilities and intervals keep 12 digits of their values of then.
 """

@@ -41,7 +41,11 @@ class RowFilter:
         self._partitions, self._groups = partitions, filter_groups(filters)
         # the conditions on partition columns
         self._on_partitions = [
-            [(c, self._condition(partitions, c, operator, value)) for c, operator, value in group if c in partitions.names]
+            [
+                (c, self._condition(partitions, c, operator, value))
+                for c, operator, value in group
+                if c in partitions.names
+            ]
             for group in self._groups
         ]
 
@@ -130,5 +134,3 @@ class RowFilter:
         except NotComparableError as error:
             asked = [column, operator, value]
             raise ConfigError(f"{self._setting} {asked!r}: column {column!r} is {kind}; {error}") from None
-
-

@@ -35,13 +35,7 @@ def manifest(
         **fit.design.to_manifest(),
         "target": ingested.columns.target,
         "columns": list(ingested.source.schema.names),
-        "notices": [
-            *held_out.leakage,
-            *ingested.notices,
-            *fit.rows.notices,
-            *held_out.notices,
-            *comparison.notices,
-        ],
+        "notices": [*held_out.leakage, *ingested.notices, *fit.rows.notices, *held_out.notices, *comparison.notices],
         "dependencies": list(fit.dependencies),
         "inputs": [
             {**entry, "sums": ingested.sums_of(f), "predicted": f in ingested.predicted}

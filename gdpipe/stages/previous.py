@@ -164,7 +164,16 @@ class PublishedFit:
         errors = errors_of(quality)
         of_fit = errors["fit"]
         return cls(
-            run_id, fit_intercept, terms, fitted, of_fit.r2, of_fit.rmse, errors, filters=filters, weight=settings["weight"], design=design
+            run_id,
+            fit_intercept,
+            terms,
+            fitted,
+            of_fit.r2,
+            of_fit.rmse,
+            errors,
+            filters=filters,
+            weight=settings["weight"],
+            design=design,
         )
 
     @property

@@ -51,11 +51,7 @@ class CellSums:
 
     @classmethod
     def from_json(
-        cls,
-        entry: dict[str, Any],
-        exponents: NDArray[np.int64],
-        weight_exponent: int,
-        orders: Mapping[Key, int],
+        cls, entry: dict[str, Any], exponents: NDArray[np.int64], weight_exponent: int, orders: Mapping[Key, int]
     ) -> "CellSums":
         """The sums that `to_json` wrote.
 

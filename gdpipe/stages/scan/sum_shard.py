@@ -24,7 +24,7 @@ from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.scan.cell_sums import CellSums
 from gdpipe.stages.scan.defined import check_defined
-from gdpipe.stages.scan.row_cells import RowCells
+from gdpipe.stages.scan.row_cells import ONE_CELL, RowCells
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 
 
@@ -46,7 +46,7 @@ class SumShard:
     budget: Budget
     largest: NDArray[np.float64]
     exact: bool
-    cells: RowCells = RowCells()
+    cells: RowCells = ONE_CELL
 
     def __call__(self, shard: Shard) -> dict[int, Sums]:
         """The sums of a shard's rows, by file. Where all rows of a file are held out, they are as if none was.
@@ -60,7 +60,9 @@ class SumShard:
         cells, source, f = self.cells_of(shard.file), self.source, shard.file
         levels = LevelAccumulators(design.orders, self.exponents[: self._k], self._weight_exponent, cells.count)
         told_apart = cells.holdout.rows(source, f) if cells.holdout else None
-        hashed = sorted(range(len(asked) - weighted), key=lambda j: (asked[j].column, asked[j].part or "", asked[j].levels or ""))
+        hashed = sorted(
+            range(len(asked) - weighted), key=lambda j: (asked[j].column, asked[j].part or "", asked[j].levels or "")
+        )
         account, largest, first_missing = found.account, found.largest, None
         least_weight, whole_weights = found.least_weight, True
         file = source.files[f]
