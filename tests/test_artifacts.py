@@ -125,6 +125,7 @@ def types(table: pa.Table | pa.Schema) -> dict[str, pa.DataType]:
 def test_the_files_of_a_run(run: gdpipe.Run) -> None:
     assert sorted(snapshot(run.folder)) == [
         "convergence.parquet",
+        "folds.parquet",
         "loss_history.parquet",
         "manifest.json",
         "metrics.parquet",
@@ -185,6 +186,7 @@ def test_the_manifest_tells_the_inputs_the_rows_and_the_verdict(source: Path, ru
         "read": 200,
         "scanned": 200,
         "used": int((~holes.any(axis=1)).sum()),
+        "held_out": 0,
         "left_out": int(holes.any(axis=1).sum()),
         "null": {name: int(count) for name, count in holes.sum().items()},
         "zero_weight": 0,

@@ -35,7 +35,8 @@ class Comparison:
         largest: The largest shifts, in words.
         differences: The settings of that run that differ from this run's, and may cause shifts without new data.
         notices: Why something could not be compared, one line each.
-        error: The RMSE of that run and of this one, in words: on unseen rows; None where one has no such error.
+        error: The RMSE of that run and of this one, in words: on unseen rows; None where one has no such
+            error, or both have the same.
     """
 
     gate: Gate | None
@@ -83,9 +84,9 @@ def compare(
 
 def _errors(previous: PublishedFit, now: PublishedFit) -> str | None:
     kind = most_telling(now.errors, previous.errors)
-    if kind == "fit":
-        return None
     before, after = previous.errors[kind].rmse, now.errors[kind].rmse
+    if kind == "fit" or before == after:
+        return None
     change = f" ({after / before - 1:+.2%})" if before else ""
     return f"{PREFIXES[kind]}RMSE {before:.6g} -> {after:.6g}{change}"
 

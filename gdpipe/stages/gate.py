@@ -51,9 +51,9 @@ def judge(
     R² is that on unseen rows where there are any: of the holdout, else cross-validated, else of the fit. The RMSE is
     held against two numbers, and the one that it exceeds by more counts. The RMSE that was published, of the most
     telling kind that both runs have, finds poorer data. The RMSE of the published model on today's rows (those held out
-    where the new run has any) finds a poorer model, such as one without intercept: with the same features, least squares
-    is never worse than another line on the rows fitted. `slack` is the amount by which the new fit's RMSE may exceed
-    that of OLS, in target units.
+    where the new run has any) finds a poorer model, such as one without intercept: with the same features, least
+    squares is never worse than another line on the rows fitted. `slack` is the amount by which the new fit's RMSE may
+    exceed that of OLS, in target units.
     """
     checks: list[tuple[bool, str]] = []
     of_r2 = most_telling(fit.errors)

@@ -31,7 +31,7 @@ from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.levels import Terms, refusal
 from gdpipe.stages.previous import Start
 from gdpipe.stages.published import files_to_predict
-from gdpipe.stages.scan.row_cells import Holdout, RowCells
+from gdpipe.stages.scan.row_cells import ONE_CELL, Holdout, RowCells
 from gdpipe.stages.scan.row_sums import Account, Sums, by_column
 from gdpipe.stages.scan.sum_shard import SumShard, check_usable
 from gdpipe.store.cache import Cache
@@ -89,7 +89,7 @@ class Ingested:
     unpredicted: Moments | Float64Moments
     start: Start
     levels: Mapping[Key, LevelSums]
-    cells: RowCells = RowCells()
+    cells: RowCells = ONE_CELL
     by_fold: tuple[Moments | Float64Moments, ...] = ()
     held_out: Moments | Float64Moments | None = None
 

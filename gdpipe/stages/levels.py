@@ -1,6 +1,7 @@
 """Levels of categories, once they are known: rare ones joined, too many refused, their sums made sums of terms."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
@@ -75,9 +76,7 @@ class Terms:
         """The sums of some rows over terms and the target, in place of those over numbers; folds stay as they are."""
         fitted, held_out = self.of_cell(sums.of_cells), sums.held_out
         if held_out and self.design.categories:
-            known = {
-                key: of.merged(lambda labels, key=key: self._known(key, labels)) for key, of in held_out.levels.items()
-            }  # type: ignore[misc]  # mypy cannot type a lambda with a default
+            known = {key: of.merged(functools.partial(self._known, key)) for key, of in held_out.levels.items()}
             held_out = self.of_cell(dataclasses.replace(held_out, levels=known))
         return dataclasses.replace(sums, moments=fitted.moments, levels=fitted.levels, held_out=held_out)
 

@@ -85,7 +85,7 @@ class Cache:
         """Write an entry for a description: plain values, by name.
 
         Raises:
-            PublishError: The entry cannot be written. A run could go on without it, but a folder without room for 30 KB
+            PublishError: The entry cannot be written. A run could go on without it, but a folder without room for it
                 has none for the run's tables, and without a cache every night would read all input unnoticed.
         """
         content = json.dumps({"of": of, **entry}).encode()

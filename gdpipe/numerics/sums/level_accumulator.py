@@ -162,7 +162,8 @@ class _Sums:
     def sums(self, levels: list[int]) -> _Arrays:
         n_samples = self._n_samples[levels]
         weight = compose(self._weight[:, levels]) if len(self._weight) else n_samples.astype(object)
-        pairs = self._sums[:, levels].reshape(-1, self._k, len(levels)) if self._k else np.zeros((1, 0, len(levels)))
+        lines = len(self._sums) // self._k if self._k else 1
+        pairs = self._sums[:, levels].reshape(lines, self._k, len(levels))
         sums = compose(pairs, JOINED * DIGIT_BITS).T
         return n_samples, weight, sums, np.empty((len(levels), 0, 0), object)
 

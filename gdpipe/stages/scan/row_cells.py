@@ -44,11 +44,7 @@ class Holdout:
             ConfigError: The filters do not fit the columns.
             SchemaError: A column of the filters is not there.
         """
-        from gdpipe.source.row_filter import (
-            RowFilter,
-        )  # loads pyarrow.compute, which takes as long as the rest of Arrow
-
-        row_filter = RowFilter(filters, source.partitions, "holdout")
+        row_filter = source.filter_of(filters, "holdout")
         row_filter.check(source.location, [file for file in source.files if file.is_opened])
         some: set[int] = set()
         all_of: set[int] = set()
@@ -69,9 +65,7 @@ class Holdout:
         """What tells the rows of a file apart."""
         if file not in self.some:
             return HeldOutRows(None, everything=file in self.all)
-        from gdpipe.source.row_filter import RowFilter
-
-        row_filter = RowFilter(self.filters, source.partitions, "holdout")
+        row_filter = source.filter_of(self.filters, "holdout")
         compiled = row_filter.compiled(source.files[file])
         return HeldOutRows(lambda batch: row_filter.passing(compiled, batch))
 
@@ -161,3 +155,7 @@ class RowCells:
 
 def _hashable(values: Values) -> NDArray[np.float64] | NDArray[np.uint64]:
     return label_hashes(values.labels)[values.codes] if isinstance(values, Coded) else values
+
+
+# all rows together
+ONE_CELL = RowCells()

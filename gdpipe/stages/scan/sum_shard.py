@@ -24,7 +24,7 @@ from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.scan.cell_sums import CellSums
 from gdpipe.stages.scan.defined import check_defined
-from gdpipe.stages.scan.row_cells import RowCells
+from gdpipe.stages.scan.row_cells import ONE_CELL, RowCells
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 
 
@@ -46,7 +46,7 @@ class SumShard:
     budget: Budget
     largest: NDArray[np.float64]
     exact: bool
-    cells: RowCells = RowCells()
+    cells: RowCells = ONE_CELL
 
     def __call__(self, shard: Shard) -> dict[int, Sums]:
         """The sums of a shard's rows, by file. Where all rows of a file are held out, they are as if none was.
