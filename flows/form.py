@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from gdpipe.config import Settings, described
 from gdpipe.filters import COMPARISONS, LISTS, NULL_TESTS
-from gdpipe.kinds import Columns, Features, Fraction, Location, RowFilter, alternatives, parts
+from gdpipe.kinds import Columns, Features, Fraction, Holdout, Location, RowFilter, alternatives, parts
 from gdpipe.location import HARMLESS, MISTYPED, shown
 
 # what `gdpipe.location.shown` hides: a user, a password or an unknown option in a URI
@@ -79,6 +79,7 @@ _IN_FORM: dict[Any, Any] = {
     Columns: Annotated[list[_Text], Field(min_length=1, json_schema_extra={"uniqueItems": True})],
     Features: Annotated[list[_Text], Field(min_length=1, json_schema_extra={"uniqueItems": True})],
     RowFilter: _Conditions | _AnyConditions | _InSql,
+    Holdout: _Conditions | _AnyConditions | _InSql,
 }
 
 

@@ -21,6 +21,7 @@ from gdpipe.stages.evidence import evidence
 from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import ingest
 from gdpipe.stages.measure import measure
+from gdpipe.stages.penalize import penalize
 from gdpipe.stages.predict import predict
 from gdpipe.stages.publish import publish
 from gdpipe.stages.standardize import standardize
@@ -28,6 +29,7 @@ from gdpipe.stages.standardize import standardize
 STEPS = pipeline.Steps(
     ingest=retried_task(ingest),
     standardize=plain_task(standardize),
+    penalize=plain_task(penalize),
     fit=plain_task(fit),
     predict=retried_task(predict),
     measure=plain_task(measure),

@@ -23,8 +23,11 @@ Collinear = Literal["min_norm", "drop", "fail"]
 Arithmetic = Literal["auto", "exact", "float64"]
 Predict = Literal["all", "new", "none"]
 Unseen = Literal["null", "reference", "fail"]
+PenaltySetting = Literal["none", "ridge", "lasso", "elastic_net"]
 
 EXACT_FEATURES = 256
+# the l1_ratio of each penalty whose name says it
+L1_RATIOS: dict[str, float] = {"ridge": 0.0, "lasso": 1.0}
 
 
 def setting(default: Any, sentence: str, *, immaterial: bool = False) -> Any:
@@ -116,6 +119,15 @@ class TrainingConfig(Settings):
     min_level_rows: Annotated[int, Bounds(ge=1)] = setting(
         1, "The fewest rows of a level of its own; those of rarer levels are in the level (other)."
     )
+    folds: Annotated[int, Bounds(ge=0, le=20, further=lambda folds: folds != 1, wanted="0, or from 2 to 20")] = setting(
+        5, "Parts of the rows that are left out of the fit in turn, for the cross-validated error; 0 for none."
+    )
+    fold_by: kinds.Columns = setting(
+        (), "Columns whose values decide a row's fold, as its own values do if not given: equal ones share a fold."
+    )
+    holdout: kinds.Holdout | None = setting(
+        None, 'Rows kept out of the fit, on which its error is measured, such as "month = 12".'
+    )
     method: MethodSetting = setting(
         "auto", "gd, accelerated, or auto: gd if its forecast fits in max_iterations and about half a second."
     )
@@ -129,6 +141,17 @@ class TrainingConfig(Settings):
     max_seconds: kinds.Positive | None = setting(None, "The most seconds that the descent may take.")
     fit_intercept: bool = setting(True, "Fit an intercept.")
     collinear: Collinear = setting("min_norm", "Dependent features: min_norm, drop or fail.")
+    penalty: PenaltySetting = setting(
+        "none", "A penalty on standardized coefficients: none, ridge, lasso, or elastic_net, which is both."
+    )
+    alpha: kinds.Alpha = setting(
+        "auto",
+        "Strength of the penalty; auto takes the least cross-validated error, auto_1se the largest alpha whose error "
+        "is within one standard error of it.",
+    )
+    l1_ratio: Annotated[float, Bounds(ge=0, le=1)] = setting(
+        0.5, "The lasso's part of elastic_net, from 0 (ridge) to 1 (lasso)."
+    )
     arithmetic: Arithmetic = setting("auto", f"exact, float64, or auto: exact up to {EXACT_FEATURES} features.")
     max_rmse_increase: kinds.Fraction | None = setting(
         None, "The gate: how far the RMSE may lie above the previous run's; beyond it, not published."
@@ -163,6 +186,8 @@ class TrainingConfig(Settings):
         features = self.features or ()
         if self.features == ():
             raise ConfigError("features (): must name a column; leave the setting out for all that can be used")
+        if self.fold_by and not self.folds:
+            raise ConfigError(f"fold_by {','.join(self.fold_by)}: there are no folds with folds=0; ask for some")
         for name in self.exclude:
             if name in features:
                 raise ConfigError(f"exclude: {name!r} is named as a feature too")
@@ -171,6 +196,19 @@ class TrainingConfig(Settings):
                 raise ConfigError(f"features: {column!r} is the {role} and cannot be a feature too")
         if self.weight == self.target:
             raise ConfigError(f"weight: {self.weight!r} is the target")
+        if self.penalty == "none" and self.alpha != _default("alpha"):
+            raise ConfigError(f"alpha {self.alpha}: there is no penalty; set penalty to ridge, lasso or elastic_net")
+        if self.penalty != "elastic_net" and self.l1_ratio != _default("l1_ratio"):
+            raise ConfigError(f"l1_ratio {self.l1_ratio:g}: is a setting of elastic_net, and penalty is {self.penalty}")
+        if self.penalty != "none" and isinstance(self.alpha, str) and not self.folds:
+            raise ConfigError(
+                f"alpha {self.alpha}: is chosen by the error on unseen rows, and folds is 0; set folds to 5, say, or "
+                "give alpha as a number"
+            )
+
+
+def _default(name: str) -> Any:
+    return TrainingConfig.__dataclass_fields__[name].default
 
 
 def _as_trained(name: str, default: Any = dataclasses.MISSING) -> Any:

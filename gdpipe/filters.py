@@ -27,12 +27,13 @@ _MIDNIGHT = re.compile(r"T[0:.]+$")
 EXAMPLES = """[["month", "<=", 6]], or in SQL: "month <= 6 AND carrier IN ('UA', 'AA')\""""
 
 
-def normalized(filters: Any) -> list[Any] | None:
+def normalized(filters: Any, setting: str = "filters") -> list[Any] | None:
     """Filters as nested lists of values that JSON can hold; None where there are none.
 
     Args:
         filters: A list of conditions `[column, operator, value]` that all must hold, a list of such lists of which one
             must hold, the same in JSON, or a condition in SQL. Dates and times may be those of Python, NumPy or pandas.
+        setting: The setting that they are the value of.
 
     Raises:
         ConfigError: The filters are none of these.
@@ -46,11 +47,11 @@ def normalized(filters: Any) -> list[Any] | None:
             try:
                 return read(filters, _number)
             except ValueError as error:
-                raise ConfigError(f"filters {filters!r}: {error}") from None
+                raise ConfigError(f"{setting} {filters!r}: {error}") from None
         try:
             filters = json.loads(filters)
         except ValueError as error:
-            raise ConfigError(f"filters {filters!r}: is no JSON ({error}); write {EXAMPLES}") from None
+            raise ConfigError(f"{setting} {filters!r}: is no JSON ({error}); write {EXAMPLES}") from None
     try:
         flat = isinstance(filters[0][0], str)
         groups = [filters] if flat else list(filters)
@@ -60,7 +61,7 @@ def normalized(filters: Any) -> list[Any] | None:
     except (TypeError, IndexError, KeyError, ValueError):
         operators = ", ".join((*COMPARISONS, *LISTS, *NULL_TESTS))
         raise ConfigError(
-            f"filters {filters!r}: must be a list of conditions such as {EXAMPLES}; operators are {operators}"
+            f"{setting} {filters!r}: must be a list of conditions such as {EXAMPLES}; operators are {operators}"
         ) from None
     return conditions[0] if flat else conditions
 

@@ -1,26 +1,31 @@
 """A fit with its proof, from sums, on arrays alone: for the stages, the regressor, and fits of parts of the rows.
 
-scaling and dependencies -> descent -> exact baseline -> inference -> certificate
+scaling and dependencies -> descent -> exact optimum -> inference -> certificate
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.config import TrainingConfig
+from gdpipe.config import L1_RATIOS, TrainingConfig
 from gdpipe.design import Design
-from gdpipe.errors import DataError
+from gdpipe.errors import ConfigError, DataError
 from gdpipe.model import Model
 from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.descent import Solution, minimize
+from gdpipe.numerics.descent.penalized_plan import plan_penalized
 from gdpipe.numerics.descent.plan import GradientDescent, Plan
 from gdpipe.numerics.inference.certificate import Certificate, certify
 from gdpipe.numerics.inference.features import FeatureInference, infer_features
 from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms, inverse_of
+from gdpipe.numerics.inference.penalized_certificate import PenalizedCertificate, certify_penalized
 from gdpipe.numerics.problem.baseline import Baseline, solve
 from gdpipe.numerics.problem.covariance import LARGEST_SCALE, CrossProducts, Scaling
+from gdpipe.numerics.problem.penalized_baseline import PenalizedBaseline, solve_penalized
+from gdpipe.numerics.problem.penalty import Penalty
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.rows.row_checks import RowCheck
@@ -38,7 +43,8 @@ class RowEvidence:
 
     Attributes:
         residuals: Means over the residuals; NaN where not every row was read again.
-        gradient: max |mean(e·z)| in target SDs, which is zero at the optimum; NaN where no row was read again.
+        gradient: max |mean(e·z)| in target SDs, which is zero at the optimum; with a penalty the largest of
+            |`least_subgradient`|. NaN where no row was read again.
         rounding: What the rounding of predictions can add to `gradient`.
         checks: Numbers on which rows and sums must agree; empty where no row was read again.
         notices: What a person should know of numbers that are missing, one line each.
@@ -58,10 +64,14 @@ class Fit:
     Attributes:
         regression: The problem.
         solution: The end of the descent.
-        baseline: The exact optimum.
+        baseline: The exact optimum of the loss and the penalty.
         model: The model that the descent found.
-        ols: The model at the optimum, each number rounded once.
-        terms: Standard errors and tests of the intercept and each included term, shape (p + 1,).
+        optimum: The model at the optimum, each number rounded once; without a penalty that of least squares.
+        ols: The model of least squares, each number rounded once.
+        loss: The mean squared error of `model`, in the target's unit squared.
+        ols_loss: That of `ols`.
+        terms: Standard errors and tests of the intercept and each included term, shape (p + 1,); with a penalty NaN
+            but for `vif`, as it biases the coefficients by what nobody knows.
         features: Joint tests of each feature's terms.
         statistics: Numbers of the whole fit.
         rows: The results of the second scan.
@@ -70,14 +80,17 @@ class Fit:
 
     regression: Regression
     solution: Solution
-    baseline: Baseline
+    baseline: Baseline | PenalizedBaseline
     model: Model
+    optimum: Model
     ols: Model
+    loss: float
+    ols_loss: float
     terms: TermInference
     features: FeatureInference
     statistics: FitStatistics
     rows: RowEvidence
-    certificate: Certificate
+    certificate: Certificate | PenalizedCertificate
 
     @property
     def design(self) -> Design:
@@ -98,12 +111,23 @@ class Fit:
 def fit(sums: AnyMoments, design: Design, settings: TrainingConfig, resolution: Resolution = None) -> Fit:
     """A fit from the sums alone, where no row is read again; arguments as in `standardize`, with all settings.
 
+    A penalty needs a number for `alpha`; `gdpipe.penalty_path` chooses one.
+
     Raises:
-        ConfigError: The learning rate would diverge.
+        ConfigError: The learning rate would diverge, or `alpha` is no number.
         DataError: As in `standardize`.
     """
     regression = standardize(sums, design, settings, resolution)
-    return conclude(design, regression, minimize(regression.problem, planned(regression, settings)))
+    if settings.penalty != "none":
+        if isinstance(settings.alpha, str):
+            raise ConfigError(f"alpha {settings.alpha}: needs folds to choose by; give a number")
+        regression = replace(regression, penalty=Penalty(settings.alpha, l1_ratio_of(settings)))
+    return conclude(design, regression, descend(regression, planned(regression, settings)))
+
+
+def l1_ratio_of(settings: TrainingConfig) -> float:
+    """The lasso's part of the penalty: 0 for ridge, 1 for lasso."""
+    return L1_RATIOS.get(settings.penalty, settings.l1_ratio)
 
 
 def standardize(
@@ -148,8 +172,22 @@ def planned(regression: Regression, settings: TrainingConfig, total_weight: floa
     descent = GradientDescent(
         settings.method, settings.learning_rate, settings.tolerance, settings.max_iterations, settings.max_seconds
     )
+    if regression.penalty is not None:
+        return plan_penalized(descent, regression.problem.ridge(0.0), regression.penalty)
     agreement = Agreement.foreseen(regression.problem, regression.relations, total_weight)
     return descent.plan(regression.problem, agreement)
+
+
+def descend(
+    regression: Regression, plan: Plan, tell: Callable[[int, float], None] = lambda step, norm: None
+) -> Solution:
+    """The end of the planned descent; `tell` is called as by `minimize`."""
+    return minimize(regression.quadratic, plan, tell, regression.l1)
+
+
+def mean_squared_error(regression: Regression, solution: Solution) -> float:
+    """The loss at the end of a descent, without the penalty that is part of what it lowered."""
+    return solution.loss if regression.penalty is None else regression.problem.loss(solution.coef_scaled.tolist())
 
 
 def conclude(design: Design, regression: Regression, solution: Solution, rows: RowEvidence | None = None) -> Fit:
@@ -157,18 +195,43 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
 
     Without `rows`, where no row was read again, numbers that need single rows are NaN.
     """
-    problem, included = regression.problem, regression.included
+    problem, included, penalty = regression.problem, regression.included, regression.penalty
     rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))
-    baseline = solve(problem, regression.relations)
-    ols = Model(design, *regression.to_original(baseline.coef_scaled))
+    least_squares = solve(problem, regression.relations)
+    ols = Model(design, *regression.to_original(least_squares.coef_scaled))
     inverse, estimates = inverse_of(regression), np.array([ols.intercept, *ols.coef[included]])
-    terms = infer_terms(regression, inverse, rows.residuals, baseline.loss, estimates)
-    scaled = np.array([float(w) for w in baseline.coef_scaled])
-    features = infer_features(regression, inverse, terms, design.slices, baseline.loss, scaled)
-    std_error = np.array([terms.std_error[0] / problem.scaling.target_scale, *terms.std_error_scaled[1:]])
-    optimum, of_all = baseline.coef_scaled, design.names
-    held, names = Agreement.of(problem, optimum, std_error), ["intercept", *(of_all[j] for j in included)]
-    certificate = certify(problem, solution, optimum, held, names, rows.gradient, rows.rounding, rows.checks)
+    terms = infer_terms(regression, inverse, rows.residuals, least_squares.loss, estimates)
+    scaled = np.array([float(w) for w in least_squares.coef_scaled])
+    features = infer_features(regression, inverse, terms, design.slices, least_squares.loss, scaled)
+    loss, of_all = mean_squared_error(regression, solution), design.names
+    statistics = fit_statistics(regression, rows.residuals, loss)
+    names, checked = [of_all[j] for j in included], (rows.gradient, rows.rounding, rows.checks)
+    baseline: Baseline | PenalizedBaseline = least_squares
+    certificate: Certificate | PenalizedCertificate
+    optimum = ols
+    if penalty is None:
+        std_error = np.array([terms.std_error[0] / problem.scaling.target_scale, *terms.std_error_scaled[1:]])
+        held = Agreement.of(problem, least_squares.coef_scaled, std_error)
+        certificate = certify(problem, solution, least_squares.coef_scaled, held, ["intercept", *names], *checked)
+    else:
+        whole = problem.ridge(0.0)
+        penalized = baseline = solve_penalized(whole, penalty, solution.coef_scaled)
+        certificate = certify_penalized(whole, penalty, solution, penalized, names, *checked)
+        optimum = Model(design, *regression.to_original(penalized.coef_scaled))
+        terms, features, statistics = terms.without_tests(), features.without_tests(), statistics.without_tests()
     model = Model(design, *regression.to_original(solution.coef_scaled.tolist()))
-    statistics = fit_statistics(regression, rows.residuals, solution.loss)
-    return Fit(regression, solution, baseline, model, ols, terms, features, statistics, rows, certificate)
+    return Fit(
+        regression,
+        solution,
+        baseline,
+        model,
+        optimum,
+        ols,
+        loss,
+        least_squares.loss,
+        terms,
+        features,
+        statistics,
+        rows,
+        certificate,
+    )

@@ -5,6 +5,7 @@ pydantic's types from these.
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -126,8 +127,13 @@ Features = Annotated[
     tuple[str, ...], Bounds(read=_features, wanted="a list of features such as a,log(b),C(c), none named twice")
 ]
 RowFilter = Annotated[Filters, Bounds(read=normalized, wanted="a condition in SQL, or lists of conditions")]
+Holdout = Annotated[
+    Filters,
+    Bounds(read=functools.partial(normalized, setting="holdout"), wanted="a condition in SQL, or lists of conditions"),
+]
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]
 Positive = Annotated[float, Bounds(gt=0)]
+Alpha = Positive | Literal["auto", "auto_1se"]
 Fraction = Annotated[float, Bounds(ge=0, read=_fraction, wanted="a number from 0, or a percentage such as 5%")]
 Memory = Annotated[
     str,

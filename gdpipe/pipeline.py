@@ -22,6 +22,7 @@ from gdpipe.stages.fit import fit
 from gdpipe.stages.ingest import ingest
 from gdpipe.stages.manifest import header, inputs
 from gdpipe.stages.measure import measure
+from gdpipe.stages.penalize import Penalized, penalize
 from gdpipe.stages.predict import predict
 from gdpipe.stages.previous import Start
 from gdpipe.stages.publish import publish
@@ -43,6 +44,7 @@ class Steps:
 
     ingest: Stage = ingest
     standardize: Stage = standardize
+    penalize: Stage = penalize
     fit: Stage = fit
     predict: Stage = predict
     measure: Stage = measure
@@ -75,11 +77,12 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         open_executor(config.engine, config.workers) as executor,
     ):
         ingested = steps.ingest(config, executor, start)
-        regression = steps.standardize(config, ingested)
+        penalized: Penalized = steps.penalize(config, ingested, steps.standardize(config, ingested))
+        regression = penalized.regression
         solution = steps.fit(config, regression)
         predicted = steps.predict(ingested, regression, solution, staging, executor, with_density=config.report)
         fitted = steps.measure(ingested, regression, solution, predicted)
-        evidence = steps.evidence(config, ingested, fitted, predicted, staging)
+        evidence = steps.evidence(config, ingested, fitted, predicted, staging, penalized.path)
         steps.decide(config, ingested, fitted, evidence, staging)
         folder: Place = steps.publish(config, ingested, fitted, predicted, evidence, staging)
     return Run(folder)

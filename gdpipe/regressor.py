@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe import kinds
 from gdpipe.batch import Batch
-from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, TrainingConfig, Unseen
+from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, PenaltySetting, TrainingConfig, Unseen
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.fit import fit
@@ -51,6 +51,11 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         max_seconds: The most seconds of the descent; None sets no limit.
         fit_intercept: Whether to fit an intercept.
         collinear: The treatment of dependent features: `min_norm`, `drop` or `fail`.
+        penalty: `none`, `ridge`, `lasso` or `elastic_net`, on standardized coefficients. On standardized columns the
+            fits are those of scikit-learn's Ridge(alpha=n_samples·alpha), Lasso(alpha) and ElasticNet(alpha, l1_ratio).
+        alpha: Its strength, a number above 0; `auto` is for runs, which have folds: here a grid search chooses.
+            Ignored without a penalty.
+        l1_ratio: The lasso's part of `elastic_net`; ignored with another penalty.
         arithmetic: `exact`, `float64`, or `auto`: exact up to 256 features. With `float64`, the last digits of
             `partial_fit` depend on the batches.
 
@@ -58,7 +63,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         coef_: Coefficients of `terms_`, shape (n_terms,), target units per unit of the term; 0 where left out.
         intercept_: Intercept, in target units.
         n_iter_: Steps of the descent.
-        loss_history_: Mean squared error at the steps in `history_iterations_`, in the target's unit squared.
+        loss_history_: Mean squared error at the steps in `history_iterations_`, in the target's unit squared; with a
+            penalty 2·variance·penalty is part of it.
         history_iterations_: The steps in the history, ascending: 0, the last, and at most some 10,000 in all.
         certificate_: The distance between the descent's end and the optimum, and whether it is small enough.
             `row_gradient`, which needs single rows, is NaN.
@@ -95,6 +101,9 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         max_seconds: float | None = None,
         fit_intercept: bool = True,
         collinear: Collinear = "min_norm",
+        penalty: PenaltySetting = "none",
+        alpha: float | Literal["auto"] = "auto",
+        l1_ratio: float = 0.5,
         arithmetic: Arithmetic = "auto",
     ) -> None:
         self.features = features
@@ -108,6 +117,9 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         self.max_seconds = max_seconds
         self.fit_intercept = fit_intercept
         self.collinear = collinear
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.arithmetic = arithmetic
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -288,6 +300,10 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in self.get_params().items()}
         kinds.checked("unseen", Unseen, settings.pop("unseen"))
         del settings["features"]  # see `_chosen`: a column of X may have the target's name
+        # a grid search tries each penalty with each alpha; one that does not need it leaves it aside
+        unused = ["alpha"] if self.penalty == "none" else []
+        for name in [*unused, *(["l1_ratio"] if self.penalty != "elastic_net" else [])]:
+            del settings[name]
         return TrainingConfig(source="X", target="y", **settings)
 
     def _chosen(self) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ from gdpipe.model import Model
 from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.source.columns import read_columns
 from gdpipe.source.files import first_line
+from gdpipe.stages.refit import Refit, refit
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import REMEDY, read_artifact
 from gdpipe.store.disk import DiskPlace
@@ -106,6 +107,16 @@ class Run:
         return self._frame(catalog.LEVELS)
 
     @property
+    def path(self) -> pd.DataFrame:
+        """The table `path`, one row an alpha, the largest first; only with a penalty."""
+        return self._frame(catalog.PATH)
+
+    @property
+    def folds(self) -> pd.DataFrame:
+        """The table `folds`, one row a fold with the fit of all others; only where there are folds."""
+        return self._frame(catalog.FOLDS)
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """The table `predictions`, one row an input row, in input order."""
         return self._frame(catalog.PREDICTIONS)
@@ -115,7 +126,11 @@ class Run:
         return frame
 
     def has(self, artifact: str) -> bool:
-        """Whether the run has an artifact; `features` and `levels` are there where a feature is a category."""
+        """Whether the run has an artifact.
+
+        `features` and `levels` are there where a feature is a category, `folds` where there are folds, `path` where
+        there is a penalty.
+        """
         return bool(self._paths(artifact))
 
     def _paths(self, artifact: str) -> list[str]:
@@ -169,6 +184,20 @@ class Run:
             where = self.place.below(f"{catalog.PARAMETERS}.parquet")
             raise PublishError(f"{where}: {damage}; {REMEDY}")
         return Model(design, estimates[start:], float(estimates[0]) if start else 0.0)
+
+    def refit(self, files: str | None = None, **settings: Any) -> Refit:
+        """The fit of this run's rows with other settings, from the sums that its output keeps; no row is read.
+
+        Args:
+            files: A pattern of file names, such as `2024-*`; None takes all files of the run.
+            settings: Those that differ from the run's: `penalty`, `alpha`, `l1_ratio`, `features` (some of the run's),
+                and all that change no sum.
+
+        Raises:
+            ConfigError: A setting is wrong, or asks for what the sums do not hold.
+            DataError: Sums of a file are missing, or a column cannot be computed with.
+        """
+        return refit(self.place, self.manifest, files, **settings)
 
     def predict(self, frame: Any, unseen: Unseen = "null") -> pd.Series:
         """Predictions of the rows of a table; columns are matched by name, others are ignored.

@@ -1,6 +1,7 @@
 """Levels of categories, once they are known: rare ones joined, too many refused, their sums made sums of terms."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -95,8 +96,17 @@ class Terms:
         assert isinstance(sums.moments, Moments)  # those of a scan with categories
         levels = self.joined(sums.levels)
         of_terms = TermSums(sums.moments, levels, self.design.blocks)
-        moments: Moments | Float64Moments = of_terms.exact() if self.exact else of_terms.rounded()
+        moments = of_terms.exact() if self.exact else of_terms.rounded()
         return dataclasses.replace(sums, moments=moments, levels=levels)
+
+    def as_known(self, levels: Mapping[Key, LevelSums]) -> dict[Key, LevelSums]:
+        """Sums of some rows, in which levels that the fit has not seen count as the reference."""
+        return {key: sums.merged(functools.partial(self._known, key)) for key, sums in levels.items()}
+
+    def _known(self, key: Key, labels: Labels) -> Labels:
+        design = self.design
+        known = [design.label_of(c, label) for c, label in zip(key, labels, strict=True)]
+        return tuple(design.references[c] if label is None else label for c, label in zip(key, known, strict=True))
 
 
 def refusal(design: Design, many: TooManyLevels) -> str:

@@ -51,11 +51,17 @@ CONTRACT: dict[str, dict[str, pa.DataType]] = {
 # columns that came after the contract was written stand behind its own
 ROW_GAPS = ("row_mean_gap", "row_loss_gap", "row_probe_gap")
 LATER: dict[str, dict[str, pa.DataType]] = {
-    "parameters": {"std_error_hc1": F, "feature": S, "level": S},
+    "parameters": {"std_error_hc1": F, "feature": S, "level": S, "optimum_estimate": F},
     "convergence": {
         "row_count_gap": I,
         "row_weight_gap": F,
         **{f"{name}{end}": F for name in ROW_GAPS for end in ("", "_limit")},
+        "penalty": S,
+        "alpha": F,
+        "l1_ratio": F,
+        "nonzero": I,
+        "fit_gap": F,
+        "proof": S,
     },
 }
 METRICS = {"r2": F, "adjusted_r2": F, "rmse": F, "mae": F, "n_samples": I, "f_statistic": F}
@@ -119,6 +125,7 @@ def types(table: pa.Table | pa.Schema) -> dict[str, pa.DataType]:
 def test_the_files_of_a_run(run: gdpipe.Run) -> None:
     assert sorted(snapshot(run.folder)) == [
         "convergence.parquet",
+        "folds.parquet",
         "loss_history.parquet",
         "manifest.json",
         "metrics.parquet",
@@ -179,6 +186,7 @@ def test_the_manifest_tells_the_inputs_the_rows_and_the_verdict(source: Path, ru
         "read": 200,
         "scanned": 200,
         "used": int((~holes.any(axis=1)).sum()),
+        "held_out": 0,
         "left_out": int(holes.any(axis=1).sum()),
         "null": {name: int(count) for name, count in holes.sum().items()},
         "zero_weight": 0,

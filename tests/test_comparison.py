@@ -55,7 +55,9 @@ def test_worse_data_are_held_back_and_the_pointer_stays(train: Any, tmp_path: Pa
     before, worse = snapshot(output), night(2, noise=0.2)
     done = train(worse, "--run-id", "worse", "--max-rmse-increase", "5%")
     assert done.code == 1
-    assert done.err.startswith("gdpipe: the run did not pass the gate: RMSE 0.194035 is more than 5% above")
+    assert done.err.startswith(
+        "gdpipe: the run did not pass the gate: cross-validated RMSE 0.197045 is more than 5% above"
+    )
     assert done.err.endswith(f"(evidence: {output / 'rejected' / 'worse'})\n")
     assert {name: content for name, content in snapshot(output).items() if name in before} == before
     assert not (output / "rejected" / "worse" / "predictions").exists()
@@ -81,7 +83,7 @@ def test_a_small_increase_is_published(train: Any, tmp_path: Path) -> None:
     train(night(), "--run-id", "good")
     done = train(night(noise=0.104), "--run-id", "next", "--max-rmse-increase", "5%")
     assert done.code == 0, done.err
-    assert "gate        PASSED: RMSE" in done.out
+    assert "gate        PASSED: cross-validated RMSE" in done.out
     run = gdpipe.open_run(tmp_path / "runs")
     assert run.run_id == "next"
     assert run.manifest["gate"]["passed"] is True
@@ -145,7 +147,7 @@ def test_a_run_that_did_not_converge_is_refused_for_that(train: Any, tmp_path: P
 
 def test_in_python_it_is_an_error_of_its_own(tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "d.parquet", night())
-    with pytest.raises(QualityError, match="did not pass the gate: R² ") as caught:
+    with pytest.raises(QualityError, match="did not pass the gate: cross-validated R² ") as caught:
         gdpipe.train(source=str(file), target="y", output=str(tmp_path / "runs"), min_r2=1, run_id="r")
     assert caught.value.evidence == str(tmp_path / "runs" / "rejected" / "r")
     assert isinstance(caught.value, gdpipe.RejectedError)

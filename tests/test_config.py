@@ -22,6 +22,9 @@ DEFAULTS: dict[str, Any] = {
     "null_policy": "drop",
     "max_levels": 1000,
     "min_level_rows": 1,
+    "folds": 5,
+    "fold_by": (),
+    "holdout": None,
     "method": "auto",
     "learning_rate": "auto",
     "tolerance": 1e-8,
@@ -29,6 +32,9 @@ DEFAULTS: dict[str, Any] = {
     "max_seconds": None,
     "fit_intercept": True,
     "collinear": "min_norm",
+    "penalty": "none",
+    "alpha": "auto",
+    "l1_ratio": 0.5,
     "arithmetic": "auto",
     "max_rmse_increase": None,
     "min_r2": None,
@@ -79,6 +85,9 @@ WRONG: dict[str, list[Any]] = {
     "null_policy": ["keep", None, 1],
     "max_levels": [1, 0, -5, 1.5, "many", True, None, 10**6 + 1],
     "min_level_rows": [0, -1, 1.5, "few", True, None],
+    "folds": [1, -1, 21, 2.5, "5", True, None],
+    "fold_by": [["a", "a"], [""], [1], 5, {"a": 1}],
+    "holdout": ["month", "month == 12", [], [["month", "<"]], 12, {"month": 12}],
     "method": ["newton", None, "GD"],
     "learning_rate": [0, -0.5, NAN, INF, "fast", True, None],
     "tolerance": [0, -1e-8, NAN, INF, "1e-8", True, None],
@@ -86,6 +95,9 @@ WRONG: dict[str, list[Any]] = {
     "max_seconds": [0, -1, NAN, INF, "1", True],
     "fit_intercept": [1, "yes", None],
     "collinear": ["ignore", None],
+    "penalty": ["l1", "LASSO", None, True],
+    "alpha": [0, -1.0, NAN, INF, "best", True, None],
+    "l1_ratio": [-0.1, 1.1, NAN, INF, "0.5", True, None],
     "arithmetic": ["float32", None],
     "max_rmse_increase": [-0.01, NAN, INF, "", "%", "-5%", "5 %%", "much", "nan", "inf", True, [0.05]],
     "min_r2": [1.01, NAN, INF, -INF, "0.9", True],
@@ -148,6 +160,22 @@ def test_features_in_one_text_are_split_outside_of_them() -> None:
     assert config(features=text).features == expected
     assert config(features=["C(a, ref=1)", "a,b"]).features == ("C(a, ref=1)", "a,b")
     assert config(features='["C(a, ref=1)", "b,c"]').features == ("C(a, ref=1)", "b,c")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"alpha": 0.1}, r"alpha 0\.1: there is no penalty; set penalty to ridge, lasso or elastic_net"),
+        ({"alpha": "auto_1se"}, "alpha auto_1se: there is no penalty"),
+        ({"l1_ratio": 0.2}, r"l1_ratio 0\.2: is a setting of elastic_net, and penalty is none"),
+        ({"penalty": "ridge", "l1_ratio": 0.2}, r"l1_ratio 0\.2: .* penalty is ridge"),
+        ({"penalty": "lasso", "l1_ratio": 1}, "l1_ratio 1: .* penalty is lasso"),
+    ],
+)
+def test_what_has_no_meaning_without_its_penalty_is_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config(**settings)
+    assert config(penalty="elastic_net", l1_ratio=0, alpha=0.1).l1_ratio == 0
 
 
 @pytest.mark.parametrize("text", ["a (b,c", "a),b(", "a`,b", "a)b(,c"])

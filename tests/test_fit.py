@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -129,3 +130,29 @@ def test_a_resolution_of_float32_makes_more_of_the_terms_dependent() -> None:
     resolution = np.full(3, float(np.finfo(np.float32).eps))
     [relation] = standardize(sums, design, config(), resolution).dependencies.relations
     assert [abs(c) for c in relation.coefficients] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("penalty", ["ridge", "lasso", "elastic_net"])
+def test_a_penalized_fit_is_held_against_its_own_optimum(penalty: str, exact: bool) -> None:
+    X, y = random_data(8)
+    found = fitted(X, y, exact, penalty=penalty, alpha=0.05, tolerance=1e-10)
+    assert found.certificate.passed, found.certificate.reason
+    np.testing.assert_allclose(found.model.coef, found.optimum.coef, rtol=1e-9, atol=1e-9)
+    assert np.abs(found.optimum.coef - found.ols.coef).max() > 0.01
+    assert found.loss > found.ols_loss
+    assert found.statistics.rmse == math.sqrt(found.loss)
+    assert np.isnan(found.terms.std_error).all()
+    assert np.isnan(found.features.f_p_value).all()
+    assert np.isfinite(found.terms.vif[1:]).all()
+    nudged = found.solution.coef_scaled.copy()
+    nudged[np.flatnonzero(nudged)[0]] += 1e-9
+    solution = dataclasses.replace(found.solution, coef_scaled=nudged)
+    refuted = conclude(found.design, found.regression, solution).certificate
+    assert not refuted.passed
+    assert re.search(r"coef_gap (1e-09|9\.\d+e-10) is above its limit 1e-10", refuted.reason)
+
+
+def test_an_alpha_that_is_to_be_chosen_needs_folds() -> None:
+    with pytest.raises(ConfigError, match="alpha auto: needs folds to choose by; give a number"):
+        fitted(*random_data(9), penalty="lasso")

@@ -1,6 +1,7 @@
 """The published bytes of known data stay what they were when their digests were kept, at commit 6b10482.
 
-Probabilities and intervals keep 12 digits of their values of then.
+Those of folds, and of errors on unseen rows, are of the first runs that have them. Probabilities and intervals keep 12
+digits of their values of then.
 """
 
 import json

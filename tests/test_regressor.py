@@ -24,8 +24,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -33,6 +34,7 @@ from sklearn.preprocessing import StandardScaler
 import gdpipe
 from gdpipe import GradientDescentRegressor
 from gdpipe.config import ScoringConfig
+from gdpipe.numerics.inference.penalized_certificate import PenalizedCertificate
 from tests.conftest import FEATURES, FLIGHTS, REPO, line_columns, write_parquet
 
 
@@ -70,7 +72,7 @@ def test_the_settings_are_those_of_a_run() -> None:
     of_both = (*dataclasses.fields(ScoringConfig), *dataclasses.fields(gdpipe.TrainingConfig))
     fields = {f.name: f.default for f in of_both}
     parameters = inspect.signature(GradientDescentRegressor).parameters
-    assert len(parameters) == 12
+    assert len(parameters) == 15
     assert {name: p.default for name, p in parameters.items()} == {name: fields[name] for name in parameters}
 
 
@@ -449,3 +451,26 @@ def test_the_door_is_complete() -> None:
     assert all(hasattr(gdpipe, name) for name in gdpipe.__all__)
     assert gdpipe.GradientDescentRegressor is GradientDescentRegressor
     assert not hasattr(gdpipe, "regresor")
+
+
+@pytest.mark.parametrize(
+    ("penalty", "theirs"),
+    [
+        ({"penalty": "lasso"}, Lasso(0.05, tol=1e-14, max_iter=10**6)),
+        ({"penalty": "elastic_net", "l1_ratio": 0.7}, ElasticNet(0.05, l1_ratio=0.7, tol=1e-14, max_iter=10**6)),
+        ({"penalty": "ridge"}, Ridge(442 * 0.05, tol=1e-14)),
+    ],
+    ids=["lasso", "elastic_net", "ridge"],
+)
+def test_a_penalty_is_that_of_scikit_learn_on_standardized_columns(penalty: dict[str, Any], theirs: Any) -> None:
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    model = GradientDescentRegressor(alpha=0.05, **penalty).fit(X, y)
+    expected = theirs.fit((X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std())
+    np.testing.assert_allclose(model.coef_ * X.std(axis=0) / y.std(), expected.coef_, rtol=0, atol=1e-8)
+    assert model.certificate_.passed
+    assert isinstance(model.certificate_, PenalizedCertificate)
+    assert model.certificate_.proven
+    halves = GradientDescentRegressor(alpha=0.05, **penalty)
+    assert halves.partial_fit(X[:100], y[:100]).partial_fit(X[100:], y[100:]).coef_.tolist() == model.coef_.tolist()
+    with pytest.raises(gdpipe.ConfigError, match="alpha auto: needs folds to choose by; give a number"):
+        GradientDescentRegressor(**penalty).fit(X, y)

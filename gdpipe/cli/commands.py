@@ -13,10 +13,10 @@ import numpy as np
 
 from gdpipe.cli.ends import Commands
 from gdpipe.cli.terminal import answer, bar, can_draw, json_option, log_to, print_json, print_text, say
-from gdpipe.config import ScoringConfig, Settings, TrainingConfig, described
+from gdpipe.config import PenaltySetting, ScoringConfig, Settings, TrainingConfig, described
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
-from gdpipe.kinds import checked
+from gdpipe.kinds import Alpha, checked
 from gdpipe.layout import REJECTED, RUNS
 from gdpipe.location import is_mistyped, is_uri, shown
 from gdpipe.pipeline import score_source, train
@@ -142,6 +142,26 @@ def plan_command(sample_rows: int, in_json: bool, **settings: Any) -> None:
         print_json(planned.as_dict())
     else:
         say(describe(planned))
+
+
+@main.command("refit")
+@click.argument("run", default="runs")
+@click.option("--files", help="A pattern of the names of files whose rows are fitted; all of the run if not given.")
+@click.option("--features", help="Some of the run's features, such as a,log(b); all if not given.")
+@click.option("--penalty", type=click.Choice(get_args(PenaltySetting)), help="Another penalty; the run's if not given.")
+@click.option("--alpha", help="Its strength: a number, auto or auto_1se.")
+@click.option("--l1-ratio", type=float, help="The lasso's part of elastic_net, from 0 (ridge) to 1 (lasso).")
+@json_option
+def refit_command(run: str, files: str | None, in_json: bool, **settings: Any) -> None:
+    """Fit RUN (an output folder, or one run's) with other settings, from the sums kept; no row is read."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if "alpha" in given:
+        given["alpha"] = checked("alpha", Alpha, given["alpha"], of_text=True)
+    found = open_run(run).refit(files, **given)
+    if in_json:
+        print_json({"files": list(found.files), **{n: table.to_pylist() for n, table in found.tables().items()}})
+    else:
+        say(found.summary())
 
 
 @main.command("predict")

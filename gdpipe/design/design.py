@@ -7,7 +7,7 @@ its levels has a term. Without an intercept the first category has a term for ea
 
 import functools
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,6 +108,17 @@ class Design:
         """The design without the features that are made from any of these columns; levels are forgotten."""
         left = tuple(feature for feature in self.features if not set(feature.columns) & set(columns))
         return replace(self, features=left, levels={})
+
+    def of_features(self, features: Sequence[Feature]) -> "Design":
+        """The design of some of the features, in this order, with the levels that are known."""
+        plain = replace(self, features=tuple(features), levels={})
+        places = [self.categories.index(of) for of in plain.categories]
+        levels = {}
+        for key in {(c,) for c in range(len(places))} | {plain._key(feature) for feature in features} - {()}:
+            before = tuple(sorted(places[c] for c in key))
+            order = [before.index(places[c]) for c in key]
+            levels[key] = [tuple(labels[at] for at in order) for labels in self.levels[before]]
+        return plain.with_levels(levels)
 
     def with_levels(self, found: Mapping[Key, Collection[Labels]]) -> "Design":
         """The design with the levels that a scan has found.

@@ -80,7 +80,9 @@ def _past_the_gate(manifest: dict[str, Any]) -> tuple[str, ...]:
         lines.append(f"see why {manifest['rows']['left_out']:,} of {manifest['rows']['read']:,} rows were left out")
     limit = gate["rmse_limit"]
     if limit is not None and not gate["rmse"] <= limit:
-        bar = min(value for value in (gate["previous_rmse"], gate["previous_rmse_published"]) if value is not None)
+        # earlier versions name no bar, and took the lower one
+        bars = [gate["previous_rmse"], gate["previous_rmse_published"]]
+        bar = gate.get("rmse_bar") or min(value for value in bars if value is not None)
         if bar:
             lines.append(f"max_rmse_increase={_round_up(gate['rmse'] / bar - 1):g} would publish it, if that is wanted")
     if gate["min_r2"] is not None and not gate["r2"] >= gate["min_r2"]:

@@ -33,18 +33,18 @@ def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, wei
         else ""
     )
     darker = "The darker, the more rows; what lies beyond the picture is counted at its edge."
-    return _pictures(
-        _figure(
+    return pictures(
+        figure(
             "Predicted against actual",
             f"{some}On the dashed line both are the same. {darker}",
             predicted_and_actual(density, target),
         ),
-        _figure(
+        figure(
             "Residuals against predictions",
             "About the dashed zero line and equally wide everywhere, where a straight line suits the data.",
             residuals_and_predictions(density, target),
         ),
-        _figure(
+        figure(
             "Residuals",
             f"Dashed: the normal distribution with the same RMSE. The ends reach {density.grid.residuals:g} RMSE to "
             f"either side.{' A row counts once, whatever its weight.' if weighted else ''}",
@@ -76,14 +76,14 @@ def about_features_and_rows(
     lines = "".join(f"<li>{markup(line)}</li>" for line in found[:MOST_BARS])
     more = f"<li>and {len(found) - MOST_BARS:,} more, in convergence.parquet</li>" if len(found) > MOST_BARS else ""
     dependent = f"<p>Dependent features:</p><ul>{lines}{more}</ul>" if found else ""
-    return dependent + _pictures(
-        _figure(
+    return dependent + pictures(
+        figure(
             "Standardized coefficients",
             f"How many of its SDs {markup(target)} changes with one SD of a feature, the others held; with "
             f"95 % intervals of the exact answer.{_left_out(len(scaled))}",
             bars(shown, "Standardized coefficients with 95 % intervals", "target SDs per feature SD") if shown else "",
         ),
-        _figure(
+        figure(
             "The condition of the problem",
             "How widely the rows spread in each direction; all alike (dashed) where features are unrelated. "
             + ("No feature is a combination of others." if not found else "Dependent directions are left out."),
@@ -109,11 +109,11 @@ def about_categories(categories: Sequence[Grouped], target: str) -> str:
         said = f"{effect}, the other features held; with 95 % intervals."
         title = f"Levels of {category.name}"
         figures.append(
-            _figure(title, f"{said} On the right the rows of each level.{some}", bars(shown, title, f"{target}, units"))
+            figure(title, f"{said} On the right the rows of each level.{some}", bars(shown, title, f"{target}, units"))
         )
     more = len(drawn) - MOST_CATEGORIES
     left = f'<p class="soft">{more:,} more categories are not drawn.</p>' if more > 0 else ""
-    return (_pictures(*figures) if figures else "") + left
+    return (pictures(*figures) if figures else "") + left
 
 
 def _rows(rows: dict[str, Any]) -> str:
@@ -124,7 +124,7 @@ def _rows(rows: dict[str, Any]) -> str:
     reasons.sort(key=lambda reason: -reason[1])
     counts = [("read", rows["read"]), ("used", rows["used"]), *reasons]
     note = "A row may miss several columns, and is counted for each." if len(reasons) > 1 else ""
-    return _figure(
+    return figure(
         "Rows used, and left out by reason",
         f"{rows['left_out']:,} of {rows['read']:,} rows were left out. {note}{_left_out(len(counts))}",
         bars([Bar(name, n, f"{n:,}") for name, n in counts[:MOST_BARS]], "Rows used and left out by reason", "rows"),
@@ -135,16 +135,19 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], included: Sequen
     """The pictures of the loss at each step, and of the cost surface."""
     unit = f"{target}²"
     forecast = verdict["forecast_iterations"]
-    return _pictures(
-        _figure(
+    what, floor, short = "The mean squared error", "ordinary least squares", "OLS"
+    if verdict.get("penalty", "none") != "none":
+        what, floor, short = "The mean squared error and the penalty", "the exact optimum", "optimum"
+    return pictures(
+        figure(
             "Loss at each step",
-            "The mean squared error on its way down to the floor that ordinary least squares sets (dashed).",
-            loss_curve(seen.iterations.tolist(), seen.loss.tolist(), seen.floor, unit),
+            f"{what} on its way down to the floor that {floor} sets (dashed).",
+            loss_curve(seen.iterations.tolist(), seen.loss.tolist(), seen.floor, unit, short),
         ),
-        _figure(
+        figure(
             "What is left above the floor",
             "Measured (line) and as it was forecast before the first step (dashed).",
-            excess_curve(seen, forecast, unit),
+            excess_curve(seen, forecast, unit, short),
         ),
         "" if seen.plane is None else _cost_surface(seen.plane, included),
     )
@@ -152,7 +155,7 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], included: Sequen
 
 def _cost_surface(plane: Plane, included: Sequence[str]) -> str:
     if plane.direction is None:
-        return _figure(
+        return figure(
             "The cost surface from above",
             "Lines of equal loss over weight and bias. Hollow: the start. Full: where the descent ended. The bias is "
             "the best for each weight at every step: on standardized columns neither depends on the other.",
@@ -160,7 +163,7 @@ def _cost_surface(plane: Plane, included: Sequence[str]) -> str:
         )
     parts = sorted(zip(plane.direction.tolist(), included, strict=True), key=lambda part: -abs(part[0]))
     mostly = [f"{weight:+.2g} {name}" for weight, name in parts[:3] if abs(weight) >= NEGLIGIBLE_WEIGHT]
-    return _figure(
+    return figure(
         "A slice of the cost surface",
         "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
         f"{markup('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected.",
@@ -172,7 +175,7 @@ def about_drift(rows: list[dict[str, Any]]) -> str:
     """The pictures of drift since the previous run in means, scales and coefficients, the largest first."""
     means = "By how many of its earlier standard deviations a column's mean has moved."
     coefficients = "How far they have moved beside both uncertainties: by chance, within ±2."
-    return _pictures(
+    return pictures(
         _moved(rows, "mean_shift_sd", "means", means, "SDs"),
         _moved(rows, "scale_ratio", "scales", "By which factor a column varies more, or less.", "factor, logarithmic"),
         _moved(rows, "estimate_shift_se", "coefficients", coefficients, "joint standard errors"),
@@ -192,17 +195,18 @@ def _moved(rows: list[dict[str, Any]], column: str, what: str, said: str, unit: 
     if not shown:
         return ""
     shown.sort(key=lambda bar: -abs(bar.value))
-    return _figure(f"Drift of {what}", said + _left_out(len(shown)), bars(shown[:MOST_BARS], f"Drift of {what}", unit))
+    return figure(f"Drift of {what}", said + _left_out(len(shown)), bars(shown[:MOST_BARS], f"Drift of {what}", unit))
 
 
 def _left_out(n: int) -> str:
     return f" The {n - MOST_BARS:,} smallest are not drawn." if n > MOST_BARS else ""
 
 
-def _pictures(*figures: str) -> str:
+def pictures(*figures: str) -> str:
+    """Figures beside each other."""
     return f'<div class="pictures">{"".join(figures)}</div>'
 
 
-def _figure(title: str, said: str, drawn: str) -> str:
+def figure(title: str, said: str, drawn: str) -> str:
     """A picture under its caption; empty where nothing is drawn."""
     return f"<figure><figcaption><b>{markup(title)}</b>{said}</figcaption>{drawn}</figure>" if drawn else ""

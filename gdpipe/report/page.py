@@ -13,8 +13,9 @@ from gdpipe.report.advice import advise
 from gdpipe.report.categories import Grouped, grouped, without_levels
 from gdpipe.report.drift import in_words
 from gdpipe.report.exhibits import about_categories, about_drift, about_features_and_rows, about_fit, about_the_descent
+from gdpipe.report.penalty import about_penalty
 from gdpipe.report.style import STYLE
-from gdpipe.report.summary import SHOWN, cell, is_beside_the_latest
+from gdpipe.report.summary import SHOWN, SHOWN_PENALIZED, cell, is_beside_the_latest, penalty_in_words, unseen_rows
 
 # rows of a table and characters of a cell that are shown; the Parquet files and the manifest have all
 LONGEST_TABLE, LONGEST_CELL = 300, 300
@@ -38,24 +39,33 @@ def page(
     """
     verdict, quality = tables["convergence"].to_pylist()[0], tables["metrics"].to_pylist()[0]
     terms = tables["parameters"].to_pylist()
+    penalty = penalty_in_words(manifest["settings"], verdict)
     categories = grouped(tables, terms)
     settings, target = manifest["settings"], manifest["target"]
+    leakage = manifest.get("leakage", [])
+    notices = [line for line in manifest["notices"] if line not in leakage]
+    if said := unseen_rows(quality, settings.get("folds")):
+        notices = [f"Unseen rows: {said}", *notices]
     title = f"{target} from {settings['source']}"
     sections = [
         f"<h1>{markup(title)}</h1>",
         f'<p class="soft">Run {markup(manifest["run_id"])}, {manifest["created"][:16].replace("T", " ")} UTC, '
         f"gdpipe {manifest['versions']['gdpipe']}"
         f"{', published beside the latest run' if is_beside_the_latest(manifest) else ''}</p>",
+        *(f'<p class="verdict rejected"><strong>Too good?</strong> {markup(_cut(line))}.</p>' for line in leakage),
         _verdict(manifest, verdict, quality, terms),
         _tiles(verdict, quality, manifest["rows"]),
-        *(f'<p class="soft">{markup(_cut(notice))}</p>' for notice in manifest["notices"][:LONGEST_TABLE]),
+        *(f'<p class="soft">{markup(_cut(notice))}</p>' for notice in notices[:LONGEST_TABLE]),
         "<h2>How well it fits</h2>",
         about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None),
         "<h2>Features and rows</h2>",
         about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
-        _table([{name: term[name] for name in SHOWN} for term in without_levels(terms)]),
+        _table(
+            [{name: term[name] for name in (SHOWN_PENALIZED if penalty else SHOWN)} for term in without_levels(terms)]
+        ),
         about_categories(categories, target),
         *_folded(categories),
+        about_penalty(tables["path"], verdict, terms, target) if "path" in tables else "",
         "<h2>The descent</h2>",
         about_the_descent(landscape, verdict, included, target),
     ]
@@ -92,11 +102,17 @@ def _verdict(
     share = f"The features explain {quality['r2']:.1%} of how {target} varies{off}."
     held = gate is None or gate["passed"]
     if verdict["passed"] and held:
-        head = "Passed: this is the best line there is for these rows."
+        penalty = penalty_in_words(manifest["settings"], verdict)
+        head = f"Passed: this is the best line there is for these rows{' and this penalty' if penalty else ''}."
+        answer = "optimum" if penalty else "least-squares answer"
+        off_by = (
+            f"no coefficient is off by more than {verdict['coef_gap']:.2g} (in standard deviations; "
+            f"{verdict['tolerance']:g} is allowed)"
+            if math.isfinite(verdict["coef_gap"])
+            else f"predictions are off by at most {verdict['fit_gap']:.2g} of the target's standard deviation (RMS)"
+        )
         said = (
-            f"{markup(reason[:1].upper() + reason[1:])}: against the exact least-squares answer no coefficient "
-            f"is off by more than {verdict['coef_gap']:.2g} (in standard deviations; {verdict['tolerance']:g} is "
-            "allowed). "
+            f"{markup(reason[:1].upper() + reason[1:])}: against the exact {answer} {off_by}. "
             f"{share} Whether a straight line suits the data is another question, for the pictures of the residuals."
         )
         more = f"<p>The gate was passed: {markup(gate['reason'])}.</p>" if gate else ""
@@ -120,7 +136,7 @@ def _tiles(verdict: dict[str, Any], quality: dict[str, Any], rows: dict[str, Any
         "RMSE": cell(quality["rmse"]),
         "rows used": f"{rows['used']:,}",
         "steps": f"{verdict['iterations']:,}",
-        "gap to OLS": f"{verdict['coef_gap']:.2g}",
+        f"gap to {'OLS' if verdict.get('penalty', 'none') == 'none' else 'the optimum'}": f"{verdict['coef_gap']:.2g}",
         "condition number": f"{verdict['condition_number']:.4g}",
     }
     tiles = "".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in shown.items())

@@ -18,6 +18,10 @@ class RunPlan:
     features: tuple[str, ...]
     levels: dict[str, int]  # levels found in the sample, by feature that is a category or a product with one
     terms: int  # columns of the regression, with these levels
+    folds: int  # folds of the cross-validated error; 0 where there is none
+    fold_by: tuple[str, ...]  # columns that decide a row's fold; its own values do if there are none
+    rows_by_fold: tuple[int, ...]  # rows of each fold; estimates
+    rows_held_out: int | None  # an estimate of the rows held out of the fit; None without a holdout
     files: int
     row_groups: int  # row groups that the filters may match
     bytes: int
@@ -77,6 +81,7 @@ def describe(planned: RunPlan) -> str:
         f"sample      {planned.sample_rows:,} rows in {planned.sample_groups:,} row groups"
         + (": all there are" if planned.is_exact else ", spread evenly"),
         f"left out    {about}{planned.rows_left_out:,} rows ({share:.2%}){proven}",
+        *_unseen_rows(planned, about),
         f"features    {len(planned.features):,} for {planned.target}: {abridged(named, NAMES_SHOWN)}",
         *([f"terms       {least}{planned.terms:,}"] if planned.levels else []),
         f"descent     {planned.method}: forecast {'never' if steps is None else f'{steps:,} steps'}, "
@@ -91,6 +96,18 @@ def describe(planned: RunPlan) -> str:
     lines += [f"dependent   {line}" for line in planned.dependencies]
     lines += [f"notice      {line}" for line in planned.notices]
     return "\n".join(map(printable, lines))
+
+
+def _unseen_rows(planned: RunPlan, about: str) -> list[str]:
+    """The line about rows that the fit does not see; none where it sees all."""
+    found = []
+    if planned.folds:
+        by = " and ".join(planned.fold_by) or "the rows' values"
+        sizes = min(planned.rows_by_fold, default=0), max(planned.rows_by_fold, default=0)
+        found.append(f"{planned.folds} folds by {by}, of {about}{sizes[0]:,} to {sizes[1]:,} rows")
+    if planned.rows_held_out is not None:
+        found.append(f"{about}{planned.rows_held_out:,} rows held out")
+    return [f"unseen rows {'; '.join(found)}"] if found else []
 
 
 def _size(size: float) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NOT_NUMBERS = ("term", "status", "feature", "reference", "lowest", "highest")
+# what a penalty leaves of them
+SHOWN_PENALIZED = ("term", "estimate", "ols_estimate", "estimate_scaled", "vif", "status")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
 # columns left out first where the terminal is too narrow; parameters.parquet and `show --json` have all
 FIRST_TO_GO = (
@@ -60,28 +62,40 @@ def summarize(
         reasons.append(f"weight zero {rows['zero_weight']:,}")
     forecast = verdict["forecast_iterations"]
     of_features = f"{quality['n_features']} features{of_terms}"
+    penalty = penalty_in_words(manifest["settings"], verdict)
+    optimum = "the optimum" if penalty else "OLS"
+    leakage = manifest.get("leakage", [])  # earlier versions have none
+    held_out = f", {rows['held_out']:,} held out" if rows.get("held_out") else ""
     lines = [
-        f"rows        {rows['read']:,} read, {rows['used']:,} used, {rows['left_out']:,} left out"
+        *(f"too good?   {line}" for line in leakage),
+        f"rows        {rows['read']:,} read, {rows['used']:,} used{held_out}, {rows['left_out']:,} left out"
         + (f" ({', '.join(reasons)})" if reasons else ""),
         f"descent     {verdict['method']} on {of_features}: {verdict['iterations']:,} steps "
         f"(forecast {'never' if forecast is None else f'{forecast:,}'}), learning rate {verdict['learning_rate']:.6g}, "
         f"condition number {verdict['condition_number']:.6g}",
         f"verdict     {'PASSED' if verdict['passed'] else 'NOT PASSED'}: {manifest['verdict']['reason']} "
-        f"(gap to OLS {verdict['coef_gap']:.2g}, tolerance {verdict['tolerance']:g})",
+        f"(gap to {optimum} {verdict['coef_gap']:.2g}, tolerance {verdict['tolerance']:g})",
         f"fit         R² {quality['r2']:.7g}{' (uncentred)' if quality['r2_kind'] != 'centred' else ''}, "
         f"RMSE {quality['rmse']:.7g}" + (f", MAE {quality['mae']:.7g}" if math.isfinite(quality["mae"]) else ""),
     ]
+    if penalty:
+        lines.insert(-1, f"penalty     {penalty}")
+    if said := unseen_rows(quality, manifest["settings"].get("folds")):
+        lines.append(f"unseen rows {said}")
     if gate := manifest.get("gate"):
         lines.append(f"gate        {'PASSED' if gate['passed'] else 'NOT PASSED'}: {gate['reason']}")
     if drift := manifest.get("drift"):
         differences = drift.get("differences")  # earlier versions have none
         used = f" (with {'; '.join(differences)})" if differences else ""
-        lines.append(f"drift       since {drift['since']}{used}: {'; '.join(drift['largest']) or 'nothing has moved'}")
+        moved = [*drift["largest"], *([drift["error"]] if drift.get("error") else [])]
+        lines.append(f"drift       since {drift['since']}{used}: {'; '.join(moved) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
-    lines += [f"notice      {line}" for line in manifest["notices"]]
+    lines += [f"notice      {line}" for line in manifest["notices"] if line not in leakage]
     lines += [f"try         {line}" for line in advise(manifest, verdict, terms)]
     lines = [part for line in lines for part in _wrapped(printable(line), width)]
-    of_numbers = [{name: term[name] for name in SHOWN} for term in without_levels(terms)]
+    of_numbers = [
+        {name: term[name] for name in (SHOWN_PENALIZED if penalty else SHOWN)} for term in without_levels(terms)
+    ]
     for table, what, where in (
         (of_numbers, "terms", "parameters"),
         ([category.line() for category in categories], "features", "features"),
@@ -93,6 +107,28 @@ def summarize(
         lines.append("latest      no: published with latest=false, which leaves latest.json as it was")
     lines.append(f"files       {printable(folder)}")
     return "\n".join(lines)
+
+
+def penalty_in_words(settings: dict[str, Any], verdict: dict[str, Any]) -> str:
+    """The penalty of a run, the terms that it leaves, and the proof; empty where there is none."""
+    name = verdict.get("penalty") or "none"  # earlier versions have none
+    if name == "none":
+        return ""
+    given = settings["alpha"]
+    chosen = f" ({given})" if isinstance(given, str) else ""
+    ratio = f", l1_ratio {verdict['l1_ratio']:g}" if name == "elastic_net" else ""
+    return f"{name}, alpha {verdict['alpha']:.6g}{chosen}{ratio}: {verdict['nonzero']:,} terms; {verdict['proof']}"
+
+
+def unseen_rows(metrics: dict[str, Any], folds: int | None) -> str:
+    """The error on rows that the fit has not seen, from the row of `metrics`; empty where there is none."""
+    found = []
+    if (rows := metrics.get("holdout_rows") or 0) > 0:
+        found.append(f"holdout R² {cell(metrics['holdout_r2'])}, RMSE {metrics['holdout_rmse']:.7g} ({rows:,} rows)")
+    if math.isfinite(metrics.get("cv_rmse") or math.nan):
+        error = f"CV R² {cell(metrics['cv_r2'])}, RMSE {metrics['cv_rmse']:.7g} ± {metrics['cv_rmse_se']:.2g}"
+        found.append(f"{error} ({folds} folds)")
+    return "; ".join(found)
 
 
 def is_beside_the_latest(manifest: dict[str, Any]) -> bool:

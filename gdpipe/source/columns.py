@@ -101,6 +101,24 @@ def read_columns(table: pa.RecordBatch | pa.Table, asked: Sequence[Input]) -> Bl
     return Block(columns, missing)
 
 
+def key_values(column: pa.Array) -> tuple[Values, NDArray[np.bool_] | None]:
+    """A column's values as they group rows, and where it is missing: the same in whatever type a file has them.
+
+    Numbers beyond 2^53 that are neighbours may be one value, and so may times within a microsecond.
+
+    Raises:
+        UnicodeDecodeError: Text is not UTF-8.
+    """
+    kind = column_kind(column.type)
+    if kind == "text":
+        return coded(column, "text")
+    if kind in ("date", "time"):
+        column = decoded(column)
+        zone = column.type.tz if kind == "time" else None
+        column = column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())
+    return float64(column)
+
+
 def decoded(column: pa.Array) -> pa.Array:
     """A column without its dictionary."""
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column

@@ -26,6 +26,7 @@ class RowFilter:
     Args:
         filters: Rows to use, normalized.
         partitions: The partition columns.
+        setting: The setting that they are the value of.
 
     Attributes:
         columns: The columns in the conditions.
@@ -34,12 +35,17 @@ class RowFilter:
         ConfigError: A value cannot be compared with a partition column.
     """
 
-    def __init__(self, filters: Filters, partitions: pa.Schema) -> None:
+    def __init__(self, filters: Filters, partitions: pa.Schema, setting: str = "filters") -> None:
+        self._setting = setting
         self.columns = filter_columns(filters)
         self._partitions, self._groups = partitions, filter_groups(filters)
         # the conditions on partition columns
         self._on_partitions = [
-            [(c, _condition(partitions, c, operator, value)) for c, operator, value in group if c in partitions.names]
+            [
+                (c, self._condition(partitions, c, operator, value))
+                for c, operator, value in group
+                if c in partitions.names
+            ]
             for group in self._groups
         ]
 
@@ -61,7 +67,7 @@ class RowFilter:
 
         def condition(column: str, operator: str, value: Any) -> tuple[str, Condition]:
             schema = self._partitions if column in file.partition else file.schema
-            return column, _condition(schema, column, operator, value)
+            return column, self._condition(schema, column, operator, value)
 
         return [[condition(*asked) for asked in group] for group in self.alternatives(file.partition)]
 
@@ -121,10 +127,10 @@ class RowFilter:
         asked = {column for group in self.alternatives(file.partition) for column, _, _ in group}
         return sorted(asked - {*file.partition, *file.schema.names}) if any(file.group_rows) else []
 
-
-def _condition(schema: pa.Schema, column: str, operator: str, value: Any) -> Condition:
-    kind = schema.field(column).type
-    try:
-        return Condition.of(kind, operator, value)
-    except NotComparableError as error:
-        raise ConfigError(f"filters {[column, operator, value]!r}: column {column!r} is {kind}; {error}") from None
+    def _condition(self, schema: pa.Schema, column: str, operator: str, value: Any) -> Condition:
+        kind = schema.field(column).type
+        try:
+            return Condition.of(kind, operator, value)
+        except NotComparableError as error:
+            asked = [column, operator, value]
+            raise ConfigError(f"{self._setting} {asked!r}: column {column!r} is {kind}; {error}") from None

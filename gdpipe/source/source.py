@@ -100,6 +100,12 @@ class Source:
         """The filters as they are applied; None where there are none."""
         return _row_filter(self.filters, self.partitions)
 
+    def filter_of(self, filters: Filters, setting: str) -> "RowFilter":
+        """Other filters, the value of a setting, as they are applied."""
+        found = _row_filter(filters, self.partitions, setting)
+        assert found is not None
+        return found
+
     def check_columns(self, names: Iterable[str], role: str) -> None:
         """Check that every file has these columns, with types that agree.
 
@@ -207,12 +213,12 @@ class Source:
         return schemas.types_of(self.variants, name)
 
 
-def _row_filter(filters: Filters | None, partitions: pa.Schema) -> "RowFilter | None":
+def _row_filter(filters: Filters | None, partitions: pa.Schema, setting: str = "filters") -> "RowFilter | None":
     if filters is None:
         return None
     from gdpipe.source.row_filter import RowFilter
 
-    return RowFilter(filters, partitions)
+    return RowFilter(filters, partitions, setting)
 
 
 def _opened(opened: OpenFiles, listed: Sequence[SourceFile], row_filter: "RowFilter | None") -> list[SourceFile]:

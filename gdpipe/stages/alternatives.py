@@ -7,6 +7,7 @@ import numpy as np
 from gdpipe.config import TrainingConfig
 from gdpipe.fit import Fit
 from gdpipe.numerics.descent.agreement import Agreement
+from gdpipe.numerics.descent.penalized_plan import plan_penalized
 from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.problem.objective import LeastSquares
 
@@ -41,7 +42,12 @@ def alternatives(config: TrainingConfig, fit: Fit) -> tuple[Forecast, ...]:
     cases: list[tuple[float, int | None]] = [(config.tolerance, None)]
     if config.tolerance * LARGER_TOLERANCE <= LARGEST_TOLERANCE:
         cases.append((config.tolerance * LARGER_TOLERANCE, None))
-    if len(vif) > 1 and not regression.relations and np.nanmax(np.append(vif, 0.0)) > LARGE_VIF:
+    if (
+        len(vif) > 1
+        and not regression.relations
+        and regression.penalty is None
+        and np.nanmax(np.append(vif, 0.0)) > LARGE_VIF
+    ):
         cases.append((config.tolerance, int(np.nanargmax(vif))))
     found: list[Forecast] = []
     for tolerance, left_out in cases:
@@ -51,10 +57,14 @@ def alternatives(config: TrainingConfig, fit: Fit) -> tuple[Forecast, ...]:
             places = [*regression.included, len(fit.design.terms)]
             others = [i for i, j in enumerate(places) if j not in terms]
             problem = LeastSquares.of(problem.cross.select(others))
-        agreement = Agreement.foreseen(problem, regression.relations)
+        agreement = None if regression.penalty else Agreement.foreseen(problem, regression.relations)
         without = None if left_out is None else fit.design.features[left_out].name
         for method in ("gd", "accelerated"):
-            plan = GradientDescent(method=method, tolerance=tolerance).plan(problem, agreement)
+            descent = GradientDescent(method=method, tolerance=tolerance)
+            if regression.penalty:
+                plan = plan_penalized(descent, problem.ridge(0.0), regression.penalty)
+            else:
+                plan = descent.plan(problem, agreement)
             steps = plan.forecast_iterations
             # a larger tolerance is no alternative where the standard errors demand the same distance
             if all((f.method, f.without, f.iterations) != (method, without, steps) for f in found):

@@ -12,6 +12,7 @@ from typing import Any
 from gdpipe.design import Design
 from gdpipe.filters import Filters, filter_columns, filter_groups
 from gdpipe.numerics.problem.contradictions import contradictions, level_contradictions
+from gdpipe.numerics.sums.folds import VERSION as FOLDS_VERSION
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.printable import logger_named
 from gdpipe.source.files import first_line
@@ -37,9 +38,9 @@ class CachedSums:
     cache: Cache
     work: SumShard
 
-    def load(self, file: SourceFile) -> Sums | None:
+    def load(self, f: int) -> Sums | None:
         """A file's sums; None where the cache has none that are whole."""
-        of = self._of(file)
+        file, of = self.work.source.files[f], self._of(f)
         entry = self.cache.load(of)
         if entry is None:
             return None
@@ -51,6 +52,7 @@ class CachedSums:
                 weighted=columns.weight is not None,
                 n_read=len(columns.asked),
                 orders=columns.design.orders,
+                folds=self.work.cells.folds,
             )
             for reason in self._contradictions(file, sums):
                 raise ValueError(f"no rows have such sums: {reason}")
@@ -66,7 +68,8 @@ class CachedSums:
         weighted, grid = columns.weight is not None, self.work.exponents.tolist()
         if [*moments.exponents.tolist(), moments.weight_exponent] != (grid if weighted else [*grid, 0]):
             yield "their grid is another"
-        complete, missing = account.used + account.zero_weight, account.missing.tolist()
+        complete = account.used + account.zero_weight + account.held_out
+        missing, all_used = account.missing.tolist(), sums.of_cells + sums.held_out if sums.held_out else sums.of_cells
         rows = sum(file.group_rows[g] for g in file.wanted_groups)
         if account.read > rows or (account.read < rows and not file.filtered):
             yield f"{account.read:,} rows read of {rows:,}"
@@ -81,35 +84,43 @@ class CachedSums:
                 yield f"no value is missing in column {first.column!r} of {first.path}, row {first.row}"
         if not weighted and (account.zero_weight or moments.weight != account.used or math.isfinite(sums.least_weight)):
             yield f"{account.used:,} rows without weights weigh {moments.weight:,}"
-        if weighted and account.used and sums.whole_weights:
+        if weighted and account.used + account.held_out and sums.whole_weights:
             ends = sums.least_weight, float(sums.largest[-1])
             if not all(end.is_integer() for end in ends):
                 yield f"weights from {ends[0]:g} to {ends[1]:g} are not whole"
-        yield from contradictions(moments, sums.largest, sums.least_weight)
+        assert isinstance(all_used.moments, Moments)
+        yield from contradictions(all_used.moments, sums.largest, sums.least_weight)
+        for cell in (*sums.folds, *([sums.of_cells, sums.held_out] if sums.held_out else [])):
+            yield from cell.contradictions()
         yield from level_contradictions(moments, sums.levels)
 
-    def store(self, file: SourceFile, sums: Sums) -> None:
+    def store(self, f: int, sums: Sums) -> None:
         """Write a file's sums to the cache.
 
         Raises:
             PublishError: They cannot be written.
         """
-        self.cache.store(self._of(file), sums.to_json())
+        self.cache.store(self._of(f), sums.to_json())
 
-    def _of(self, file: SourceFile) -> dict[str, Any]:
+    def _of(self, f: int) -> dict[str, Any]:
         """All that a file's sums depend on, as plain values."""
-        columns, filters = self.work.columns, self.work.source.filters if file.filtered else None
+        file, columns, cells = self.work.source.files[f], self.work.columns, self.work.cells_of(f)
+        filters, holdout = self.work.source.filters if file.filtered else None, cells.holdout
         return {
             "version": VERSION,
             "file": file.fingerprint,
             "columns": [_column(file, name) for name in columns.fitted],
             "weighted": columns.weight is not None,
-            **_summed(columns.design),
+            **summed(columns.design),
             # None where all rows of the file pass: a year of monthly windows then reads every file once
-            "filters": _plain(filters) if filters else None,
+            "filters": plain_filters(filters) if filters else None,
             # columns that the file lacks are only in alternatives that its partition values rule out
             "filtered_by": [_column(file, name) for name in filter_columns(filters) if file.has(name)],
             "grid": self.work.exponents.tolist(),
+            "folds": [FOLDS_VERSION, cells.folds, [_column(file, name) for name in cells.fold_by]],
+            # None where no row of the file is held out, or each is
+            "holdout": plain_filters(holdout.filters) if holdout else None,
+            "held_out_by": [_column(file, name) for name in holdout.columns(self.work.source, f)] if holdout else [],
         }
 
 
@@ -128,8 +139,8 @@ def sums_by_file(
     source, cached = work.source, CachedSums(cache, work) if cache else None
     waiting: list[Shard] = []
     for f, shards in itertools.groupby(parts, key=lambda shard: shard.file):
-        if cached and (sums := cached.load(source.files[f])):
-            yield f, sums, True
+        if cached and (sums := cached.load(f)):
+            yield f, work.in_cells(f, sums), True
         else:
             waiting += shards
     files, to_read = (len({shard.file for shard in which}) for which in (parts, waiting))
@@ -142,8 +153,8 @@ def sums_by_file(
             sums = functools.reduce(Sums.__add__, (part for _, part in of_file))
             source.check_as_listed(source.files[f])
             if cached:
-                cached.store(source.files[f], sums)
-            yield f, sums, False
+                cached.store(f, sums)
+            yield f, work.in_cells(f, sums), False
 
 
 def _column(file: SourceFile, name: str) -> list[Any]:
@@ -153,13 +164,13 @@ def _column(file: SourceFile, name: str) -> list[Any]:
     return [name, str(file.schema.field(name).type)]
 
 
-def _summed(design: Design) -> dict[str, Any]:
+def summed(design: Design) -> dict[str, Any]:
     """What is summed, as plain values; names and references change no sum."""
     inputs = [[of.column, of.part, of.levels] for of in design.inputs]
     numbers = [[[design.inputs.index(f.input), list(f.functions)] for f in factors] for factors in design.numbers]
     return {"inputs": inputs, "numbers": numbers, "levels_of": [[list(key), n] for key, n in design.orders.items()]}
 
 
-def _plain(filters: Filters) -> list[list[list[str]]]:
+def plain_filters(filters: Filters) -> list[list[list[str]]]:
     """Filters with values as Python writes them, so that 6, '6' and 6.0 differ."""
     return [[[column, how, repr(value)] for column, how, value in group] for group in filter_groups(filters)]

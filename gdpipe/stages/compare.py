@@ -14,6 +14,7 @@ from gdpipe.numerics.inference.drift import Fitted, measure
 from gdpipe.printable import logger_named
 from gdpipe.report.drift import largest_shifts
 from gdpipe.source.arrays import to_table
+from gdpipe.stages.errors_compared import PREFIXES, most_telling
 from gdpipe.stages.gate import Gate, judge, on_todays_terms
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.other_levels import incomparable, new_and_gone
@@ -34,6 +35,8 @@ class Comparison:
         largest: The largest shifts, in words.
         differences: The settings of that run that differ from this run's, and may cause shifts without new data.
         notices: Why something could not be compared, one line each.
+        error: The RMSE of that run and of this one, in words: on unseen rows; None where one has no such
+            error, or both have the same.
     """
 
     gate: Gate | None
@@ -42,13 +45,17 @@ class Comparison:
     largest: tuple[str, ...]
     differences: tuple[str, ...]
     notices: tuple[str, ...]
+    error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison's entries in the manifest."""
         gate = {} if self.gate is None else {"gate": asdict(self.gate)}
         if self.since is None:
             return gate
-        drift = {"since": self.since, "largest": list(self.largest), "differences": list(self.differences)}
+        drift: dict[str, Any] = {"since": self.since, "largest": list(self.largest)}
+        drift["differences"] = list(self.differences)
+        if self.error is not None:
+            drift["error"] = self.error
         return {**gate, "drift": drift}
 
 
@@ -72,7 +79,16 @@ def compare(
     drift = to_table(drift_columns(previous, fit), catalog.schema(catalog.DRIFT, run_id))
     _, other_references = incomparable(previous.design, fit.design)
     said = (*other_references, *new_and_gone(previous.design, fit.design), *largest_shifts(drift, _of_shares(fit)))
-    return Comparison(gate, previous.run_id, drift, said, previous.differences(fit), notices)
+    return Comparison(gate, previous.run_id, drift, said, previous.differences(fit), notices, _errors(previous, fit))
+
+
+def _errors(previous: PublishedFit, now: PublishedFit) -> str | None:
+    kind = most_telling(now.errors, previous.errors)
+    before, after = previous.errors[kind].rmse, now.errors[kind].rmse
+    if kind == "fit" or before == after:
+        return None
+    change = f" ({after / before - 1:+.2%})" if before else ""
+    return f"{PREFIXES[kind]}RMSE {before:.6g} -> {after:.6g}{change}"
 
 
 def drift_columns(previous: PublishedFit, now: PublishedFit) -> dict[str, Any]:

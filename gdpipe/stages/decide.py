@@ -23,10 +23,13 @@ def decide(config: TrainingConfig, ingested: Ingested, fit: Fit, evidence: Evide
     """
     certificate, gate = fit.certificate, evidence.comparison.gate
     if certificate.passed and (gate is None or gate.passed):
-        logger.info("validated: %s (gap to OLS %.3g)", certificate.reason, certificate.coef_gap)
+        what = "the optimum" if fit.regression.penalty else "OLS"
+        logger.info("validated: %s (gap to %s %.3g)", certificate.reason, what, certificate.coef_gap)
         return
     staging.drop(catalog.PREDICTIONS)
-    about = manifest(config, ingested, fit, evidence.comparison, evidence.files, evidence.alternatives)
+    about = manifest(
+        config, ingested, fit, evidence.held_out, evidence.comparison, evidence.files, evidence.alternatives
+    )
     rejected = str(staging.reject(about))
     if not certificate.passed:
         raise ConvergenceError(f"the run did not pass validation: {certificate.reason}", evidence=rejected)

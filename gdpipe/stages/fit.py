@@ -1,8 +1,8 @@
 """Fit: gradient descent from zero to within tolerance of the optimum."""
 
 from gdpipe.config import TrainingConfig
-from gdpipe.fit import planned
-from gdpipe.numerics.descent.descent import Solution, Status, minimize
+from gdpipe.fit import descend, planned
+from gdpipe.numerics.descent.descent import Solution, Status
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.printable import logger_named
 from gdpipe.stages.progress import Activity, telling
@@ -16,20 +16,20 @@ def fit(config: TrainingConfig, regression: Regression, total_weight: float | No
     Raises:
         ConfigError: The learning rate would diverge.
     """
-    problem, plan = regression.problem, planned(regression, config, total_weight)
+    plan = planned(regression, config, total_weight)
     forecast = "never" if plan.forecast_iterations is None else f"{plan.forecast_iterations:,} steps"
     logger.info(
         "descent: %s, learning rate %.6g, condition number %.6g, forecast %s",
         plan.method,
         plan.learning_rate,
-        problem.condition_number,
+        regression.quadratic.condition_number,
         forecast,
     )
     known, total = "forecast", plan.forecast_iterations
     if total is None or total > plan.max_iterations:
         known, total = "at most", plan.max_iterations
     with telling(Activity("descended", total, "steps", known)) as activity:
-        solution = minimize(problem, plan, lambda step, norm: activity.at(step, f"gradient norm {norm:.1e}"))
+        solution = descend(regression, plan, lambda step, norm: activity.at(step, f"gradient norm {norm:.1e}"))
         if solution.status is Status.CONVERGED:
             activity.total = solution.iterations  # what was a forecast is now known
         activity.at(solution.iterations)

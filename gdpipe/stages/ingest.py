@@ -1,6 +1,7 @@
 """Ingest: from Parquet files to exact sums."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.design import Number
 from gdpipe.engine import worker_count
-from gdpipe.errors import DataError
+from gdpipe.errors import DataError, SchemaError
+from gdpipe.filters import filter_columns
 from gdpipe.numerics.problem.covariance import LARGEST_SCALE, CrossProducts, square_root
 from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
 from gdpipe.numerics.sums.level_index import TooManyLevels
@@ -26,8 +28,10 @@ from gdpipe.source.source import Source
 from gdpipe.stages.bounds import bounds_of
 from gdpipe.stages.cached_sums import sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
+from gdpipe.stages.of_terms import over_terms
 from gdpipe.stages.previous import Start
 from gdpipe.stages.published import files_to_predict
+from gdpipe.stages.scan.row_cells import ONE_CELL, Holdout, RowCells
 from gdpipe.stages.scan.row_sums import Account, Sums, by_column
 from gdpipe.stages.scan.sum_shard import SumShard, check_usable
 from gdpipe.store.cache import Cache
@@ -38,6 +42,8 @@ logger = logger_named(__name__)
 
 # largest ratio of two weights; with a larger one the smaller weights lose digits on the common grid
 WEIGHT_RANGE = 1e9
+# the most products of two terms, in all folds together: 1,000 terms in 5 folds take three seconds
+MOST_FOLD_PRODUCTS = 5_000_000
 # largest step of the grid, in standard deviations of the column
 COARSEST_STEP = 2.0**-32
 
@@ -63,6 +69,9 @@ class Ingested:
         unpredicted: Sums over the rows used of all other files, of terms and target.
         start: The previous run and the source, as the run found them.
         levels: Sums over the rows used by the levels of each category, and of the combinations that the terms need.
+        cells: The folds of the rows used, and the rows that are held out.
+        by_fold: Sums over the rows used of each fold, of terms and target; empty where there are none.
+        held_out: Sums over the rows that are held out, of terms and target; None where no rows can be.
     """
 
     source: Source
@@ -81,6 +90,9 @@ class Ingested:
     unpredicted: Moments | Float64Moments
     start: Start
     levels: Mapping[Key, LevelSums]
+    cells: RowCells = ONE_CELL
+    by_fold: tuple[Moments | Float64Moments, ...] = ()
+    held_out: Moments | Float64Moments | None = None
 
     def sums_of(self, file: int) -> str | None:
         """The origin of a file's sums: `read`, or `kept` (from the cache); None where filters rule out all rows."""
@@ -111,9 +123,12 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     bound = source.largest(columns.measured, cache)
     parts = tuple(shards(source, len(columns.fitted)))
     workers = worker_count(executor, config.workers)
-    budget = budget_for(source, parts, (*columns.fitted, *columns.key), config.memory_bytes, workers)
+    cells, no_folds = _cells(config, source, len(columns.design.numbers))
+    told_apart_by = (*cells.fold_by, *filter_columns(config.holdout))
+    read = (*columns.fitted, *columns.key, *told_apart_by)
+    budget = budget_for(source, parts, read, config.memory_bytes, workers)
     largest = bounds_of(columns, dict(zip(columns.measured, bound.tolist(), strict=True)))
-    work = SumShard(source, columns, budget, largest, exact)
+    work = SumShard(source, columns, budget, largest, exact, cells)
     check_usable(work, bound)
     if config.weight and not exact:
         _check_products(columns, source, largest)
@@ -135,8 +150,13 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         notices += (f"without a term, as there is one level: {', '.join(terms.single)}",)
     if config.weight and exact and not terms.exact:
         _check_products(columns, source, sums.largest)
+    if not no_folds and (no_folds := _too_many(len(terms.design.terms), cells.folds)):
+        cells = dataclasses.replace(cells, folds=0)
+    notices += no_folds
+    if cells.holdout and not sums.account.held_out:
+        notices += (f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used",)
     of_terms, to_predict, unpredicted = (
-        terms.over_terms(part) for part in (sums, gathering.cells[True], gathering.cells[False])
+        over_terms(terms, part) for part in (sums, gathering.cells[True], gathering.cells[False])
     )
     if budget.needed > config.memory_bytes:
         needed = f"{budget.needed / 2**20:,.0f} MiB"
@@ -160,6 +180,34 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         unpredicted.moments,
         start,
         of_terms.levels,
+        cells,
+        tuple(terms.over_terms(fold).moments for fold in sums.folds) if cells.folds else (),
+        of_terms.held_out.moments if of_terms.held_out else None,
+    )
+
+
+def _cells(config: TrainingConfig, source: Source, n_numbers: int) -> tuple[RowCells, tuple[str, ...]]:
+    """The cells of a run, and why there are no folds, if that is known before the rows are read."""
+    source.check_columns(config.fold_by, "fold_by")
+    for name in config.fold_by:
+        if source.kind_of(name) == "other":
+            raise SchemaError(
+                f"{source.location}: column {name!r} is {source.schema.field(name).type}, which cannot decide a fold; "
+                "fold_by takes numbers, text, booleans, dates and timestamps"
+            )
+    holdout = Holdout.of(source, config.holdout) if config.holdout else None
+    no_folds = _too_many(n_numbers, config.folds)
+    return RowCells(0 if no_folds else config.folds, config.fold_by, holdout), no_folds
+
+
+def _too_many(n_terms: int, folds: int) -> tuple[str, ...]:
+    """Why so many terms have no cross-validated error; empty where they have."""
+    if n_terms**2 * folds <= MOST_FOLD_PRODUCTS:
+        return ()
+    most = math.isqrt(MOST_FOLD_PRODUCTS // folds)
+    return (
+        f"no cross-validated error: {n_terms:,} terms in {folds} folds would take long, and the limit is {most:,}; "
+        "ask for fewer folds or features, or hold rows out by holdout",
     )
 
 
@@ -229,6 +277,11 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: Sums)
         raise DataError(
             f"{first.path}: column {first.column!r} is null or NaN in {count:,} rows, first in row {first.row}; "
             "null_policy='drop' leaves such rows out"
+        )
+    if not sums.moments.n_samples and sums.account.held_out:
+        raise DataError(
+            f"{source.location}: holdout {config.holdout!r} matches all {sums.account.held_out:,} rows that can be "
+            "used; hold fewer out, so that some are left to fit"
         )
     if not sums.moments.n_samples:
         missing = by_column([of.column for of in columns.asked], sums.account.missing)

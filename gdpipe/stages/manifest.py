@@ -10,6 +10,7 @@ from gdpipe.fit import Fit
 from gdpipe.source.source import Source
 from gdpipe.stages.alternatives import Forecast
 from gdpipe.stages.compare import Comparison
+from gdpipe.stages.held_out import HeldOut
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.published import versions
 from gdpipe.stages.scan.row_sums import by_column
@@ -21,6 +22,7 @@ def manifest(
     config: TrainingConfig,
     ingested: Ingested,
     fit: Fit,
+    held_out: HeldOut,
     comparison: Comparison,
     files: Iterable[WrittenFile],
     forecasts: Iterable[Forecast] = (),
@@ -33,7 +35,7 @@ def manifest(
         **fit.design.to_manifest(),
         "target": ingested.columns.target,
         "columns": list(ingested.source.schema.names),
-        "notices": [*ingested.notices, *fit.rows.notices, *comparison.notices],
+        "notices": [*held_out.leakage, *ingested.notices, *fit.rows.notices, *held_out.notices, *comparison.notices],
         "dependencies": list(fit.dependencies),
         "inputs": [
             {**entry, "sums": ingested.sums_of(f), "predicted": f in ingested.predicted}
@@ -44,14 +46,23 @@ def manifest(
             "read": rows.read,
             "scanned": sum(ingested.scanned.values()),
             "used": rows.used,
-            "left_out": rows.read - rows.used,
+            "held_out": rows.held_out,
+            "left_out": rows.read - rows.used - rows.held_out,
             "null": by_column([of.column for of in ingested.columns.asked], rows.missing),
             "zero_weight": rows.zero_weight,
         },
         "verdict": {"passed": fit.certificate.passed, "reason": fit.certificate.reason},
+        "leakage": list(held_out.leakage),
+        **_checks(fit),
         **comparison.as_dict(),
         **({"forecasts": other} if (other := [asdict(forecast) for forecast in forecasts]) else {}),
     }
+
+
+def _checks(fit: Fit) -> dict[str, Any]:
+    """The comparison of rows that are held out with their sums; nothing where none was read."""
+    found = [asdict(check) for check in fit.rows.checks if check.name.startswith("holdout_")]
+    return {"holdout_checks": found} if found else {}
 
 
 def header(kind: str, run_id: str, files: Iterable[WrittenFile]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from gdpipe.fit import Fit, RowEvidence, conclude
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.penalty import least_subgradient
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.level_terms import MOST_SUMS
 from gdpipe.numerics.rows.linear import LineSize, gradient_of_sums
@@ -28,22 +29,26 @@ def measure(ingested: Ingested, regression: Regression, solution: Solution, pred
     target_scale = regression.problem.scaling.target_scale
     residuals = _residuals(ingested, regression, predicted)
     read_again = predicted.rows.residuals.powers.n_samples
-    gradient = float(np.abs(residuals.gradient).max(initial=0.0)) if read_again else math.nan
+    violation = _violation(regression, solution, residuals) if read_again else math.nan
     checks = _check_rows(ingested, predicted, target_scale)
     if not ingested.whole_weights:  # a weight of 2 is the row twice, but Durbin-Watson has no meaning for one of 0.3
         residuals = dataclasses.replace(residuals, durbin_watson=math.nan)
-    rows = RowEvidence(
-        residuals,
-        gradient * (residuals.unit / target_scale),
-        _rounding(ingested, predicted) / target_scale,
-        checks,
-        _notices(predicted),
-    )
+    rows = RowEvidence(residuals, violation, _rounding(ingested, predicted) / target_scale, checks, _notices(predicted))
     fit = conclude(ingested.columns.design, regression, solution, rows)
     if not any(check.failed for check in checks):
         return fit
     certificate = dataclasses.replace(fit.certificate, reason=f"{fit.certificate.reason}; {REMEDY}")
     return dataclasses.replace(fit, certificate=certificate)
+
+
+def _violation(regression: Regression, solution: Solution, residuals: ResidualStatistics) -> float:
+    """The largest violation of the optimality conditions by the rows, in target SDs per term SD."""
+    unit = residuals.unit / regression.problem.scaling.target_scale
+    penalty, w = regression.penalty, solution.coef_scaled
+    if penalty is None:
+        return float(np.abs(residuals.gradient).max(initial=0.0)) * unit
+    gradient = penalty.l2 * w - residuals.gradient * unit
+    return float(np.abs(least_subgradient(w, gradient, penalty.l1)).max(initial=0.0))
 
 
 def _notices(predicted: Predicted) -> tuple[str, ...]:
@@ -66,11 +71,20 @@ def _check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -
         return ()
     counts = RowCheck("row_count_gap", float(rows.account.gap(expected.account)), 0.0)
     weights = weight_check(rows.residuals.powers, expected.moments)
-    if not (rows.residuals.powers.weight and expected.moments.weight):
-        return (counts, weights)
     model, probe, variance = predicted.model, predicted.probe, target_scale**2
     moments, blocks, largest = expected.moments, model.design.blocks, ingested.largest
     residuals, unit = rows.residuals.powers, predicted.grids.unit
+    of_held_out: tuple[RowCheck, ...] = ()
+    if expected.held_out and expected.held_out.moments.weight and rows.held_out.weight:
+        of_sums = expected.held_out.moments
+        gaps = LineGaps.of(rows.held_out, unit, of_sums, model.coef, model.intercept, largest, blocks)
+        of_held_out = (
+            dataclasses.replace(weight_check(rows.held_out, of_sums), name="holdout_weight_gap"),
+            RowCheck("holdout_mean_gap", gaps.mean, gaps.mean_limit),
+            RowCheck("holdout_loss_gap", gaps.square, gaps.square_limit),
+        )
+    if not (rows.residuals.powers.weight and expected.moments.weight):
+        return (counts, weights, *of_held_out)
     of_model = LineGaps.of(residuals, unit, moments, model.coef, model.intercept, largest, blocks)
     of_probe = LineGaps.of(rows.probe, probe.unit, moments, probe.coef, probe.intercept, largest, blocks)
     return (
@@ -79,6 +93,7 @@ def _check_rows(ingested: Ingested, predicted: Predicted, target_scale: float) -
         RowCheck("row_mean_gap", of_model.mean, of_model.mean_limit),
         RowCheck("row_loss_gap", of_model.square, of_model.square_limit),
         RowCheck("row_probe_gap", of_probe.square / variance, of_probe.square_limit / variance),
+        *of_held_out,
     )
 
 

@@ -98,6 +98,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     readers = processes or min(readers, cores())
     first_scan = sampler.busy * scale / min(readers, cores())
     least = least_left_out if config.filters is None else None
+    left_out = ingested.rows.read - ingested.rows.used - ingested.rows.held_out
     design = ingested.columns.design
     condition = regression.problem.condition_number
     notices = [f"footers without minimum and maximum cost one more read of: {', '.join(silent)}"] if silent else []
@@ -111,12 +112,16 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
             if block.key
         },
         terms=len(design.terms),
+        folds=ingested.cells.folds,
+        fold_by=ingested.cells.fold_by,
+        rows_by_fold=tuple(round(sums.n_samples * scale) for sums in ingested.by_fold),
+        rows_held_out=round(ingested.rows.held_out * scale) if ingested.cells.holdout else None,
         files=len(source.files),
         row_groups=len(groups),
         bytes=sum(file.size for file in source.files),
         file_rows=source.n_rows,
         rows=round(ingested.rows.read * scale),
-        rows_left_out=max(round((ingested.rows.read - ingested.rows.used) * scale), least or 0),
+        rows_left_out=max(round(left_out * scale), least or 0),
         least_left_out=least,
         sample_rows=decoded,
         sample_groups=len(chosen),

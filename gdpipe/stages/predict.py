@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from gdpipe.fit import mean_squared_error
 from gdpipe.model import Model
 from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.problem.covariance import square_root
@@ -72,7 +73,8 @@ def predict(
     # bounds of |z|: from the largest value, and, since Σw·z² = Σw, from the weights
     by_value = (largest[numbers] + np.abs(means)) / scales
     by_weight = math.sqrt(total_weight / ingested.least_weight)
-    largest_residual = _largest_residual(ingested, total_weight, solution, model)
+    loss = mean_squared_error(regression, solution)
+    largest_residual = _largest_residual(ingested, total_weight, loss, model)
     grids = ResidualGrids.of(
         np.minimum(by_value, by_weight) * (1 + 2**-20),
         largest_residual,
@@ -88,9 +90,10 @@ def predict(
         by_level = level_grids(terms, design.levels, centres, bounds, largest_residual / grids.unit, largest_weight)
         grids = replace(grids, levels=by_level)
     probe = Probe.of(regression.scaling, constant, largest, grids.unit, design.blocks)
-    density_grid = _density_grid(regression, solution) if with_density else None
+    density_grid = _density_grid(regression, loss) if with_density else None
     weighted = columns.weight is not None
-    spec = RowsSpec(design, tuple(numbers), means, 1.0 / scales, grids, probe, weighted, density_grid)
+    held_out = grid_exponents(np.array([_reach(ingested, model) / grids.unit * (1 + 2**-20)]), every=1)
+    spec = RowsSpec(design, tuple(numbers), means, 1.0 / scales, grids, probe, weighted, density_grid, held_out)
     work = PredictShard(
         ingested.source,
         columns,
@@ -100,6 +103,7 @@ def predict(
         staging.run_id,
         ingested.budget,
         spec,
+        holdout=ingested.cells.holdout,
     )
     shards = [shard for shard in ingested.shards if shard.file in ingested.predicted]
     files, rows = [], RowsAgainAccumulator(spec).rows()
@@ -112,25 +116,29 @@ def predict(
     return Predicted(model, tuple(files), rows, grids, terms, probe)
 
 
-def _largest_residual(ingested: Ingested, total_weight: float, solution: Solution, model: Model) -> float:
+def _largest_residual(ingested: Ingested, total_weight: float, loss: float, model: Model) -> float:
     """A bound on every |residual| before the scan: the same for every shard, however the rows are split."""
-    blocks = model.design.blocks
-    line = LineSize.of(model.coef, model.intercept, blocks, ingested.largest)
-    reach = line.reach + float(ingested.largest[len(model.design.numbers)])
-    rounding = 4 * (len(blocks) + 4) * float(np.finfo(np.float64).eps) * reach
+    reach = _reach(ingested, model)
     # Σw·e² = Σw·loss bounds each e², and for a good fit far closer than the largest values do
-    by_loss = math.sqrt(total_weight / ingested.least_weight) * math.sqrt(solution.loss)
+    by_loss = math.sqrt(total_weight / ingested.least_weight) * math.sqrt(loss)
+    rounding = 4 * (len(model.design.blocks) + 4) * float(np.finfo(np.float64).eps) * reach
     return min(reach, by_loss) * (1 + 2**-40) + rounding
 
 
-def _density_grid(regression: Regression, solution: Solution) -> DensityGrid:
+def _reach(ingested: Ingested, model: Model) -> float:
+    """A bound on every |residual| from the largest values, those of rows that are held out among them."""
+    line = LineSize.of(model.coef, model.intercept, model.design.blocks, ingested.largest)
+    return line.reach + float(ingested.largest[len(model.design.numbers)])
+
+
+def _density_grid(regression: Regression, loss: float) -> DensityGrid:
     cross, scaling = regression.problem.cross, regression.problem.scaling
     centre, variance = cross.means()[-1], cross.variances()[-1]
     # without an intercept the target may be constant, so that float64 sums give a negative variance; the residuals of a
     # perfect fit are nothing but rounding
     about_mean = variance if cross.centred else max(variance - centre**2, Fraction(0))
     spread = square_root(about_mean) or scaling.target_scale
-    typical = max(math.sqrt(solution.loss), float(np.finfo(np.float64).eps) * scaling.target_scale)
+    typical = max(math.sqrt(loss), float(np.finfo(np.float64).eps) * scaling.target_scale)
     return DensityGrid(float(centre), spread, typical)
 
 

@@ -18,6 +18,7 @@ from gdpipe.numerics.inference.drift import Fitted
 from gdpipe.source.files import first_line
 from gdpipe.source.listing import Listing, find_files
 from gdpipe.source.source import Source
+from gdpipe.stages.errors_compared import Error, ErrorKind, errors_of
 from gdpipe.stages.other_levels import reference_of
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import read_artifact
@@ -100,8 +101,10 @@ class PublishedFit:
         fitted: The numbers of the terms, in that order.
         r2: Share of the target's variance explained.
         rmse: Root mean squared error, in target units.
+        errors: R² and RMSE by the rows they are of: `fit`; `cv` and `holdout` where the run has them.
         filters: The filters of its rows, in JSON's types; None where there were none.
         weight: The column of its weights; None where there was none.
+        penalty: Its penalty as the settings gave it, in words; `none` where there was none.
         design: Its features and their levels.
     """
 
@@ -111,8 +114,10 @@ class PublishedFit:
     fitted: Fitted
     r2: float
     rmse: float
+    errors: Mapping[ErrorKind, Error]
     filters: Filters | None
     weight: str | None
+    penalty: str
     design: Design
 
     @classmethod
@@ -158,9 +163,20 @@ class PublishedFit:
             std_error=np.array([*(row["std_error"] for row in rows), *none], float),
         )
         terms = tuple(map(Term, roles, names))
-        quality = {name: float(quality[name]) for name in ("r2", "rmse")}
+        errors = errors_of(quality)
+        of_fit = errors["fit"]
         return cls(
-            run_id, fit_intercept, terms, fitted, **quality, filters=filters, weight=settings["weight"], design=design
+            run_id,
+            fit_intercept,
+            terms,
+            fitted,
+            of_fit.r2,
+            of_fit.rmse,
+            errors,
+            filters=filters,
+            weight=settings["weight"],
+            penalty=_penalty(settings),
+            design=design,
         )
 
     @property
@@ -187,7 +203,15 @@ class PublishedFit:
             lines.append(f"other rows: {text if len(text) <= LONGEST_FILTERS else f'{text[:LONGEST_FILTERS]}…'}")
         if self.weight != other.weight:
             lines.append(f"other weights: {'none' if self.weight is None else f'column {self.weight!r}'}")
+        if self.penalty != other.penalty:
+            lines.append(f"another penalty: {self.penalty}")
         return tuple(lines)
+
+
+def _penalty(settings: Mapping[str, Any]) -> str:
+    name = settings.get("penalty", "none")  # earlier versions have none
+    ratio = f", l1_ratio {settings['l1_ratio']}" if name == "elastic_net" else ""
+    return str(name) if name == "none" else f"{name}, alpha {settings['alpha']}{ratio}"
 
 
 def _reference_shares(design: Design, means: Mapping[str, float]) -> dict[str, float]:

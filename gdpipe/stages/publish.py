@@ -24,7 +24,9 @@ def publish(
     Raises:
         PublishError: Something could not be written; the previous run is still the latest.
     """
-    described = manifest(config, ingested, fit, evidence.comparison, (*evidence.files, *predicted.files))
+    described = manifest(
+        config, ingested, fit, evidence.held_out, evidence.comparison, (*evidence.files, *predicted.files)
+    )
     folder = staging.publish(described, latest=config.latest)
     logger.info("published %s%s", folder, "" if config.latest else ", not as the latest")
     return folder

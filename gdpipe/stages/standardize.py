@@ -23,7 +23,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
         DataError: The target is constant, or `collinear` is `fail` and a feature is constant or dependent.
     """
     columns, where = ingested.columns, ingested.source.location
-    resolution = _resolution(columns.design, ingested.source)
+    resolution = resolution_of(columns.design, ingested.source)
     try:
         regression = core.standardize(ingested.moments, columns.design, config, resolution)
     except DataError as error:
@@ -40,5 +40,6 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
     return regression
 
 
-def _resolution(design: Design, source: Source) -> NDArray[np.float64]:
+def resolution_of(design: Design, source: Source) -> NDArray[np.float64]:
+    """The relative rounding of each term's values, shape (p,)."""
     return design.resolution(dict(zip(design.columns, source.resolution(design.columns).tolist(), strict=True)))

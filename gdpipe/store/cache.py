@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from gdpipe.layout import MOMENTS
@@ -60,6 +61,16 @@ class Cache:
                 return entry
         return None
 
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """The entries that are whole, with their descriptions as `of`; those that are not are passed over."""
+        for key, paths in self._paths.items():
+            for path in paths:
+                with contextlib.suppress(OSError, RecursionError, ValueError):
+                    content = self._output.read(path)
+                    entry = json.loads(content)
+                    if path == _path(key, content) and isinstance(entry, dict) and key_of(entry.get("of")) == key:
+                        yield entry
+
     def discard(self, of: Any, complaint: str) -> None:
         """Log why the entries for a description cannot be used, and remove them if that is allowed."""
         for path in self._paths.pop(key_of(of), []):
@@ -74,7 +85,7 @@ class Cache:
         """Write an entry for a description: plain values, by name.
 
         Raises:
-            PublishError: The entry cannot be written. A run could go on without it, but a folder without room for 30 KB
+            PublishError: The entry cannot be written. A run could go on without it, but a folder without room for it
                 has none for the run's tables, and without a cache every night would read all input unnoticed.
         """
         content = json.dumps({"of": of, **entry}).encode()

@@ -14,6 +14,8 @@ METRICS = "metrics"
 DRIFT = "drift"
 FEATURES = "features"
 LEVELS = "levels"
+PATH = "path"
+FOLDS = "folds"
 TRUE_PARAMETERS = "true_parameters"
 
 
@@ -52,6 +54,13 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("std_error_hc1", _F, "target/feature", "standard error robust to unequal variances (HC1)"),
         Column("feature", _S, "text", "the feature that the term is a part of; null for the intercept", True),
         Column("level", _S, "text", "the level that the term stands for; null for a number", True),
+        Column(
+            "optimum_estimate",
+            _F,
+            "target/feature",
+            "the optimum that the certificate is about: with a penalty the penalized one, else ols_estimate",
+            True,
+        ),
     ),
     LOSS_HISTORY: (
         Column("iteration", _I, "steps", "0 is the start"),
@@ -98,6 +107,12 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("row_loss_gap_limit", _F, "target^2", "what rounding allows of row_loss_gap", True),
         Column("row_probe_gap", _F, "target SD^2", "the same for a fixed line through all columns, the probe", True),
         Column("row_probe_gap_limit", _F, "target SD^2", "what rounding allows of row_probe_gap", True),
+        Column("penalty", _S, "text", "none, ridge, lasso or elastic_net", True),
+        Column("alpha", _F, "1", "strength of the penalty; NaN without one", True),
+        Column("l1_ratio", _F, "1", "the lasso's part of the penalty; NaN without one", True),
+        Column("nonzero", _I, "columns", "terms whose coefficient is not zero", True),
+        Column("fit_gap", _F, "target SD", "bound of the RMS distance to the optimum's predictions", True),
+        Column("proof", _S, "text", "what proves the optimum of a penalized fit; null without a penalty", True),
     ),
     METRICS: (
         Column("r2", _F, "1", "share of the target's variance explained"),
@@ -126,6 +141,12 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column(
             "target_scale", _F, "target", "standard deviation of the target (root mean square without an intercept)"
         ),
+        Column("cv_rmse", _F, "target", "root mean squared error of each fold by a fit of the others; NaN: none", True),
+        Column("cv_rmse_se", _F, "target", "standard error of cv_rmse over folds", True),
+        Column("cv_r2", _F, "1", "share of the target's variance that these fits explain on the fold left out", True),
+        Column("holdout_rmse", _F, "target", "root mean squared error on the rows held out; NaN: none", True),
+        Column("holdout_r2", _F, "1", "share of the target's variance explained on the rows held out", True),
+        Column("holdout_rows", _I, "rows", "rows held out that could be used", True),
     ),
     DRIFT: (
         Column("term", _S, "text", "'intercept', the feature's name, or the target's"),
@@ -164,6 +185,40 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("share", _F, "1", "weight / the sum over all levels"),
         Column("reference", _B, "yes/no", "whether the others are compared with this level"),
         Column("other", _B, "yes/no", "whether it stands for the rare levels, joined"),
+    ),
+    PATH: (
+        Column("alpha", _F, "1", "strength of the penalty, the largest first"),
+        Column("nonzero", _I, "columns", "terms whose coefficient is not zero"),
+        Column("loss", _F, "target^2", "mean squared error on the rows fitted, without the penalty"),
+        Column("cv_rmse", _F, "target", "root mean squared error on the rows of each fold by the fit of the others"),
+        Column("cv_rmse_se", _F, "target", "its standard error over folds"),
+        Column("least", _B, "yes/no", "whether cv_rmse is the least: the alpha of auto"),
+        Column(
+            "one_std_error",
+            _B,
+            "yes/no",
+            "whether it is the largest alpha within one standard error of the least: that of auto_1se",
+        ),
+        Column("chosen", _B, "yes/no", "whether the run was fitted with this alpha"),
+        Column(
+            "estimate_scaled",
+            pa.list_(_F),
+            "target SD/feature SD",
+            "the coefficients in the order of parameters, without the intercept",
+        ),
+    ),
+    FOLDS: (
+        Column("fold", _I, "1", "the fold's number, from 0"),
+        Column("rows", _I, "rows", "rows of the fold"),
+        Column("weight", _F, "weight", "sum of their weights; rows where they are unweighted"),
+        Column("rmse", _F, "target", "root mean squared error on the fold of the fit of all others"),
+        Column("r2", _F, "1", "share of the fold's variance about its own mean that this fit explains"),
+        Column("status", _S, "text", "measured, or why not: empty, all_rows, too_few_rows or unusable_scale"),
+        Column("largest_shift_se", _F, "standard errors", "largest change of a coefficient without the fold", True),
+        Column("largest_shift_term", _S, "text", "the term whose coefficient that is; null where there is none", True),
+        Column(
+            "estimate", pa.list_(_F), "target/feature", "least squares without the fold, in the order of parameters"
+        ),
     ),
     PREDICTIONS: (
         Column("target", _F, "target", "as it was read; null where it is missing"),

@@ -7,7 +7,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
 
-STAGES = ["ingest", "standardize", "fit", "predict", "measure", "evidence", "decide", "publish"]
+STAGES = ["ingest", "standardize", "penalize", "fit", "predict", "measure", "evidence", "decide", "publish"]
 PROGRESS = ["gdpipe-read", "gdpipe-descended", "gdpipe-predicted"]
 
 

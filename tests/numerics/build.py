@@ -10,10 +10,15 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import TrainingConfig
 from gdpipe.design import Coded, Design, Feature, Values, combined
 from gdpipe.fit import Fit, conclude, fit, planned
-from gdpipe.numerics.descent.descent import minimize
+from gdpipe.numerics.descent.descent import Solution, minimize
+from gdpipe.numerics.descent.penalized_plan import plan_penalized
+from gdpipe.numerics.descent.plan import GradientDescent
+from gdpipe.numerics.inference.penalized_certificate import PenalizedCertificate, certify_penalized
 from gdpipe.numerics.problem.covariance import CrossProducts, Scaling
 from gdpipe.numerics.problem.dependencies import Dependencies
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.penalized_baseline import PenalizedBaseline, solve_penalized
+from gdpipe.numerics.problem.penalty import Penalty
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
@@ -126,3 +131,30 @@ def fitted_by_level(features: list[Feature], columns: list[Values], y: Floats, *
     design = with_levels(plain, columns)
     with threadpool_limits(1, user_api="blas"):
         return fit(moments(np.vstack([one_hot(design, columns), y])), design, config)
+
+
+@dataclass(frozen=True, eq=False)
+class PenalizedFit:
+    """A fit with a penalty, and its proof."""
+
+    solution: Solution
+    baseline: PenalizedBaseline
+    certificate: PenalizedCertificate
+
+
+def penalized(loss: LeastSquares, penalty: Penalty, **settings: Any) -> PenalizedFit:
+    """The whole fit with a penalty, from the loss of the terms that vary."""
+    with threadpool_limits(1, user_api="blas"):  # as in a run
+        plan = plan_penalized(GradientDescent(**settings), loss, penalty)
+        solution = minimize(loss.ridge(penalty.l2), plan, l1=penalty.l1)
+        baseline = solve_penalized(loss, penalty, solution.coef_scaled)
+        names = [f"x{j}" for j in range(loss.n_features)]
+        return PenalizedFit(solution, baseline, certify_penalized(loss, penalty, solution, baseline, names))
+
+
+def orthogonal(target: list[int]) -> LeastSquares:
+    """The loss of orthogonal terms of variance 1, over eight rows: b = target / its length, A = I."""
+    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, 8).T
+    a, b, c = signs.T
+    X = np.column_stack([a, b, c, a * b, a * c, b * c, a * b * c])[:, : len(target)]
+    return problem(X, X @ np.array(target, float)).loss

@@ -25,6 +25,8 @@ def standardized(X: Floats, y: Floats) -> tuple[Floats, Floats]:
 def solved(built: Problem, **settings: Any) -> tuple[Solution, Baseline, Certificate]:
     """Descent, baseline and verdict, with the relations projected out."""
     found = fitted(built, **settings)
+    assert isinstance(found.baseline, Baseline)
+    assert isinstance(found.certificate, Certificate)
     return found.solution, found.baseline, found.certificate
 
 

@@ -31,7 +31,7 @@ def test_a_run_that_passes_is_left_as_it_is(tmp_path: Path, caplog: pytest.LogCa
     ("settings", "kind", "reason"),
     [
         ({"method": "gd", "max_iterations": 2}, ConvergenceError, "did not pass validation: stopped after 2 steps"),
-        ({"min_r2": 0.9999999}, QualityError, "did not pass the gate: R² 0.99"),
+        ({"min_r2": 0.9999999}, QualityError, "did not pass the gate: cross-validated R² 0.99"),
         # the certificate speaks first
         ({"method": "gd", "max_iterations": 2, "min_r2": 1.0}, ConvergenceError, "did not pass validation"),
     ],
@@ -47,7 +47,7 @@ def test_a_run_that_does_not_leaves_its_evidence_without_predictions(
     assert names == {
         "manifest.json",
         "report.html",
-        *(f"{n}.parquet" for n in ("parameters", "loss_history", "convergence", "metrics")),
+        *(f"{n}.parquet" for n in ("parameters", "loss_history", "convergence", "metrics", "folds")),
     }
     manifest = json.loads((evidence / "manifest.json").read_text())
     assert manifest["verdict"]["passed"] == (kind is QualityError)

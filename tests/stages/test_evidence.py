@@ -20,7 +20,13 @@ def test_every_term_has_a_row_and_those_left_out_have_no_part(tmp_path: Path) ->
         folder = Path(str(staging.folder))
         tables = {path.stem: pq.read_table(path) for path in folder.glob("*.parquet")}
     assert sorted(file.path for file in found.files) == sorted([*(f"{name}.parquet" for name in tables), "report.html"])
-    assert set(tables) == {catalog.PARAMETERS, catalog.LOSS_HISTORY, catalog.CONVERGENCE, catalog.METRICS}
+    assert set(tables) == {
+        catalog.PARAMETERS,
+        catalog.LOSS_HISTORY,
+        catalog.CONVERGENCE,
+        catalog.METRICS,
+        catalog.FOLDS,
+    }
     parameters = tables[catalog.PARAMETERS].to_pydict()
     assert parameters["term"] == ["intercept", "x1", "c", "d", "x2"]
     assert parameters["status"] == ["ok", "ok", "constant", "dependent", "ok"]

@@ -21,7 +21,7 @@ from gdpipe.numerics.sums.moments import Moments
 from gdpipe.stages.cached_sums import CachedSums
 from gdpipe.stages.ingest import Ingested, ingest
 from gdpipe.stages.scan.row_sums import Sums
-from gdpipe.stages.standardize import _resolution
+from gdpipe.stages.standardize import resolution_of
 from tests.conftest import REPO, write_parquet
 
 FEATURES = ("x", "shop", "x:shop", "C(hour)")
@@ -183,7 +183,7 @@ def test_the_resolution_of_a_term_is_that_of_the_coarsest_column_in_it(tmp_path:
     rows = some_rows(1)
     write_parquet(tmp_path / "a.parquet", {**rows, "x": rows["x"].astype(np.float32)})
     found = ingested(tmp_path / "a.parquet", features=("C(hour)", "w", "w:x", "x:shop"))
-    resolution = _resolution(found.columns.design, found.source)
+    resolution = resolution_of(found.columns.design, found.source)
     coarse = [name for name, of in zip(found.columns.design.names, resolution, strict=True) if of > 1e-10]
     assert coarse == ["w:x", "x:shop[a]", "x:shop[b]", "x:shop[c]", "x:shop[d]"]
     assert set(resolution.tolist()) == {2.0**-52, 2.0**-23}
@@ -205,7 +205,7 @@ def test_json_holds_sums_by_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     text = json.dumps(sums.to_json())
     orders = cached.work.columns.design.orders
     n_read = len(cached.work.columns.asked)
-    read = Sums.from_json(json.loads(text), 2, weighted=bool(settings), n_read=n_read, orders=orders)
+    read = Sums.from_json(json.loads(text), 2, weighted=bool(settings), n_read=n_read, orders=orders, folds=5)
     assert read.levels == sums.levels
     assert {key: of.labels for key, of in read.levels.items()} == {key: of.labels for key, of in sums.levels.items()}
     assert json.dumps(read.to_json()) == text
@@ -229,6 +229,7 @@ def test_sums_by_level_that_no_rows_have_are_not_used(
             weighted=bool(settings),
             n_read=len(cached.work.columns.asked),
             orders=cached.work.columns.design.orders,
+            folds=5,
         )
         assert list(cached._contradictions(file, changed)), (key, of.labels)
 

@@ -197,7 +197,7 @@ def test_lines_are_aligned(data: Path) -> None:
     done = gdpipe_cli("plan", data, "--target", "y")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
-    names = ["source", "rows", "sample", "left out", "features", "descent", "time", "memory"]
+    names = ["source", "rows", "sample", "left out", "unseen rows", "features", "descent", "time", "memory"]
     assert [line[:12].rstrip() for line in lines] == names
     assert all(line[11] == " " != line[12] for line in lines)
 

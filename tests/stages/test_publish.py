@@ -18,6 +18,7 @@ from gdpipe.numerics.inference.certificate import Certificate
 from gdpipe.stages.compare import Comparison
 from gdpipe.stages.evidence import Evidence
 from gdpipe.stages.fit import fit
+from gdpipe.stages.held_out import HeldOut
 from gdpipe.stages.predict import predict
 from gdpipe.stages.publish import publish
 from gdpipe.stages.standardize import standardize
@@ -51,7 +52,7 @@ def validated(folder: Path, **settings: Any) -> Iterator[tuple[Any, ...]]:
         comparison = Comparison(None, "before", None, ("x has moved",), (), ("said of the comparison",))
         found = conclude(ingested.columns.design, regression, solution)
         found = dataclasses.replace(found, certificate=certificate)
-        yield config, ingested, found, predicted, Evidence(comparison, (), files), staging
+        yield config, ingested, found, predicted, Evidence(HeldOut(None, None, (), ()), comparison, (), files), staging
 
 
 def published(folder: Path, **settings: Any) -> Place:
@@ -72,7 +73,8 @@ def test_the_manifest_says_what_the_stages_found(tmp_path: Path, caplog: pytest.
     manifest = read(run / "manifest.json")
     assert (manifest["kind"], manifest["run_id"], manifest["target"]) == ("training", "now", "y")
     assert (manifest["features"], manifest["columns"]) == (["x"], ["x", "y"])
-    assert manifest["rows"] == {"read": 5, "scanned": 5, "used": 4, "left_out": 1, "null": {"x": 1}, "zero_weight": 0}
+    counts = {"read": 5, "scanned": 5, "used": 4, "held_out": 0, "left_out": 1, "zero_weight": 0}
+    assert manifest["rows"] == {**counts, "null": {"x": 1}}
     assert manifest["verdict"] == {"passed": True, "reason": "checked by hand"}
     assert manifest["drift"] == {"since": "before", "largest": ["x has moved"], "differences": []}
     assert manifest["notices"] == ["said of the comparison"]

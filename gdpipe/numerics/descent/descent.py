@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.plan import Plan
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.penalty import least_subgradient, soft_threshold
 
 # the gradient is evaluated exactly each time its norm has fallen by this factor, so that float64 always has at least 9
 # of its 16 digits for the direction
@@ -45,10 +46,11 @@ class Solution:
         status: How the descent ended.
         plan: The descent as it was planned.
         iterations: Steps taken.
-        gradient_norm: ||A w - b|| at the end.
+        gradient_norm: ||A w - b|| at the end; with an l1 penalty that of the shortest subgradient.
         distance_bound: ||g|| / mu plus the rounding of w to float64: at least ||w - w*||, in standardized units;
             infinite where mu cannot be told from zero.
-        loss: The loss at the end, in the target's unit squared.
+        loss: The loss at the end, in the target's unit squared; with a penalty 2·variance·penalty is part of it, as
+            descent makes their sum small.
         history_iterations: The recorded steps, ascending, the first and last among them; shape (n,).
         history_coef_scaled: The coefficients at each recorded step, shape (n, p).
         history_loss: The loss there, shape (n,), in the target's unit squared.
@@ -69,7 +71,7 @@ class Solution:
 
 
 def minimize(
-    problem: LeastSquares, plan: Plan, tell: Callable[[int, float], None] = lambda step, norm: None
+    problem: LeastSquares, plan: Plan, tell: Callable[[int, float], None] = lambda step, norm: None, l1: float = 0.0
 ) -> Solution:
     """Descend from zero: v = w + momentum·(w - w_before);  w_next = v - learning_rate · (A v - b).
 
@@ -82,13 +84,18 @@ def minimize(
        rounding: the gradient has its leading digits until the end.
     2. It stops at a bound of the distance to the optimum, ||g|| / mu, never because progress is small.
 
+    With an l1 penalty each step ends with its proximal operator, the soft threshold (proximal gradient descent; Beck &
+    Teboulle 2009, "A fast iterative shrinkage-thresholding algorithm"). The gradient of l1·|w|₁ at the centre is part
+    of the centre's, the gradient norm is that of the shortest subgradient, and mu that of the terms that are not zero.
+    A ridge penalty is part of the problem (`LeastSquares.ridge`).
+
     `tell` is called every few hundred steps with the step and the gradient norm there.
     """
     stop, rate, momentum = plan.stop_gradient_norm, plan.learning_rate, plan.momentum
     deadline = math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
 
     hessian, p = problem.hessian, problem.n_features
-    centre = np.zeros(p)
+    centre, signs = np.zeros(p), np.zeros(p)
     centre_gradient = problem.gradient(centre.tolist())
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
@@ -97,17 +104,22 @@ def minimize(
     while True:
         np.dot(hessian, offset, out=gradient)
         gradient += centre_gradient
-        norm = math.sqrt(gradient.dot(gradient))
+        slope = least_subgradient(centre + offset, gradient, l1, signs) if l1 else gradient
+        norm = math.sqrt(slope.dot(slope))
         if stop < norm <= recentre:
             moved = problem.projected(centre + offset)
             offset += centre - moved  # the rounding of the sum, so that the iterate itself does not change
             before += centre - moved
-            centre, centre_gradient = moved, problem.gradient(moved.tolist())
+            centre, signs = moved, np.sign(moved)
+            centre_gradient = problem.tilted(l1 * signs).gradient(moved.tolist())
             recentre = RECENTRE_AFTER * norm
             continue  # with a gradient that has more right digits
         if iteration == history.next:
             history.append(iteration, problem.projected(centre + offset), norm)
         if norm <= stop:
+            if l1 and norm > (limit := _convexity(problem, l1, centre + offset, slope) * plan.tolerance / 2):
+                stop = limit  # the terms that are not zero are less convex together than those the plan foresaw
+                continue
             status = Status.CONVERGED
             break
         if iteration >= plan.max_iterations:
@@ -120,30 +132,78 @@ def minimize(
         # offset is v; before is the last w
         gradient *= rate
         np.subtract(offset, gradient, out=scratch)  # w
-        if momentum:
-            np.subtract(scratch, before, out=offset)
-            before[:] = scratch
-            offset *= momentum
-            offset += scratch
-        else:
-            offset, scratch = scratch, offset
+        if l1:
+            soft_threshold(scratch, centre, rate * l1, signs)
+        offset, scratch = _ahead(scratch, before, offset, momentum)
         iteration += 1
+    return _ended(problem, plan, status, history, iteration, centre, offset, l1)
 
+
+def _ahead(
+    w: NDArray[np.float64], before: NDArray[np.float64], spare: NDArray[np.float64], momentum: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The point v ahead of w, and an array that is free; w becomes `before`."""
+    if not momentum:
+        return w, spare
+    np.subtract(w, before, out=spare)
+    before[:] = w
+    spare *= momentum
+    spare += w
+    return spare, w
+
+
+def _ended(
+    problem: LeastSquares,
+    plan: Plan,
+    status: Status,
+    history: "_History",
+    iteration: int,
+    centre: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    l1: float,
+) -> Solution:
+    """The solution at centre + offset, where the gradient is exact once more."""
     point = problem.projected(centre + offset)
     end = [Fraction(c) + Fraction(o) for c, o in zip(centre.tolist(), offset.tolist(), strict=True)]
-    norm = float(np.linalg.norm(problem.gradient(end)))
+    signs = np.sign(point)
+    slope = least_subgradient(point, problem.tilted(l1 * signs).gradient(end), l1, signs)
+    norm = float(np.linalg.norm(slope))
     history.end(iteration, point, norm)
-    bound = _distance_bound(problem, norm, point, (centre - point) + offset)
+    bound = _distance_bound(problem, _convexity(problem, l1, point, slope), norm, point, (centre - point) + offset)
     if status is Status.CONVERGED and bound > plan.tolerance:
         status = Status.STALLED
-    return _solution(problem, plan, status, history, bound)
+    path = np.array(history.points)
+    losses = problem.losses(path) + 2 * problem.variance * l1 * np.abs(path).sum(axis=1)
+    return Solution(
+        coef_scaled=path[-1],
+        status=status,
+        plan=plan,
+        iterations=history.iterations[-1],
+        gradient_norm=history.norms[-1],
+        distance_bound=bound,
+        loss=float(losses[-1]),
+        history_iterations=np.array(history.iterations, np.int64),
+        history_coef_scaled=path,
+        history_loss=losses,
+        history_gradient_norm=np.array(history.norms),
+    )
+
+
+def _convexity(problem: LeastSquares, l1: float, point: NDArray[np.float64], slope: NDArray[np.float64]) -> float:
+    """The strong convexity mu; with an l1 penalty among the terms that are not zero, or else of all if that is larger.
+
+    The optimum must have no other terms, for the distance bound to hold: what the certificate proves.
+    """
+    if not l1:
+        return problem.strong_convexity
+    terms = np.flatnonzero((point != 0) | (slope != 0))
+    return max(problem.restricted(terms).strong_convexity, problem.strong_convexity)
 
 
 def _distance_bound(
-    problem: LeastSquares, norm: float, point: NDArray[np.float64], rounded_off: NDArray[np.float64]
+    problem: LeastSquares, mu: float, norm: float, point: NDArray[np.float64], rounded_off: NDArray[np.float64]
 ) -> float:
     """||g|| / mu, plus what rounding the iterate to float64, and projecting it, may add to the distance."""
-    mu = problem.strong_convexity
     bound = norm / mu if mu > 0 else math.inf if norm else 0.0
     rounding = np.linalg.norm(problem.projected(rounded_off))
     left_over = problem.projection_error * np.linalg.norm(point)
@@ -172,24 +232,6 @@ class _History:
         self.points.append(point)
         self.norms.append(norm)
         self.next = next(self._to_record, -1)
-
-
-def _solution(problem: LeastSquares, plan: Plan, status: Status, history: _History, bound: float) -> Solution:
-    path = np.array(history.points)
-    losses = problem.losses(path)
-    return Solution(
-        coef_scaled=path[-1],
-        status=status,
-        plan=plan,
-        iterations=history.iterations[-1],
-        gradient_norm=history.norms[-1],
-        distance_bound=bound,
-        loss=float(losses[-1]),
-        history_iterations=np.array(history.iterations, np.int64),
-        history_coef_scaled=path,
-        history_loss=losses,
-        history_gradient_norm=np.array(history.norms),
-    )
 
 
 def recorded_iterations(max_iterations: int) -> NDArray[np.int64]:

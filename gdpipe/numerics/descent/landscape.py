@@ -9,6 +9,7 @@ from gdpipe.numerics.descent.descent import Solution
 from gdpipe.numerics.descent.plan import expected_excess
 from gdpipe.numerics.problem.covariance import Scaling
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.penalty import Penalty
 
 # points of a curve, evenly in the logarithm of the step
 MEASURED_POINTS, EXPECTED_POINTS = 200, 60
@@ -57,13 +58,15 @@ class Landscape:
 
     Attributes:
         iterations: Steps, shape (n,).
-        loss: There, in the target's unit squared, shape (n,).
+        loss: There, in the target's unit squared, shape (n,); with a penalty 2·variance·penalty is part of it, and of
+            all that follows.
         excess: Above the optimum's, evaluated without cancellation, shape (n,).
         expected_iterations: Steps, to the forecast end; shape (m,).
         expected: The excess that was forecast for them, shape (m,).
         floor: The optimum's loss.
         eigenvalues: Of the correlation matrix, ascending, without those of dependent directions; shape (rank,).
-        plane: A slice of the loss; None where there is no second direction to slice along.
+        plane: A slice of the loss; None where there is no second direction to slice along, or an l1 penalty, with
+            which lines of equal loss are no ellipses.
     """
 
     iterations: NDArray[np.int64]
@@ -76,24 +79,44 @@ class Landscape:
     plane: Plane | None
 
     @classmethod
-    def of(cls, problem: LeastSquares, solution: Solution, optimum: NDArray[np.float64], floor: float) -> "Landscape":
-        """From a problem, a descent on it, the standardized coefficients of OLS, shape (p,), and the loss there."""
+    def of(
+        cls,
+        problem: LeastSquares,
+        solution: Solution,
+        optimum: NDArray[np.float64],
+        floor: float,
+        penalty: Penalty | None = None,
+    ) -> "Landscape":
+        """From a loss, a descent on it, the optimum, shape (p,), the loss there, and the penalty that is added."""
+        quadratic = near = problem
+        slack = np.zeros((1, 1))
         kept = _evenly_in_log(solution.history_iterations, MEASURED_POINTS)
         path = solution.history_coef_scaled[kept]
+        if penalty is not None:
+            quadratic = near = problem.ridge(penalty.l2)
+            floor += 2 * problem.variance * penalty.value(optimum)
+        if penalty is not None and penalty.l1:
+            l1, signs = penalty.l1, np.sign(optimum)
+            near = quadratic.tilted(l1 * signs).restricted(np.flatnonzero(optimum))
+            # what l1·|w| rises above its tangent at the optimum: nothing where the sign is that of the optimum
+            slope = np.where(signs != 0, -l1 * signs, quadratic.gradient(optimum.tolist()))
+            slack = np.maximum(l1 * np.abs(path) + slope * path, 0.0)
         away = path - optimum
         last = max(solution.plan.forecast_iterations or 0, solution.iterations)
         ahead = np.unique(np.rint(np.geomspace(1, last + 1, EXPECTED_POINTS)).astype(np.int64)) - 1
         return cls(
             iterations=solution.history_iterations[kept],
             loss=solution.history_loss[kept],
-            excess=problem.variance * np.einsum("ij,ij->i", away @ problem.hessian, away),
+            excess=problem.variance * (np.einsum("ij,ij->i", away @ quadratic.hessian, away) + 2 * slack.sum(axis=1)),
             expected_iterations=ahead,
-            expected=expected_excess(problem, solution.plan, ahead),
+            expected=expected_excess(near, solution.plan, ahead),
             floor=floor,
-            eigenvalues=problem.eigenvalues,
+            eigenvalues=quadratic.eigenvalues,
             plane=_weight_and_bias(path, optimum, floor, problem.scaling)
-            if problem.cross.centred and problem.n_features == 1
-            else _slice(problem, path, optimum, floor),
+            if penalty is None and problem.cross.centred and problem.n_features == 1
+            else _slice(quadratic, path, optimum, floor)
+            if penalty is None or not penalty.l1
+            else None,
         )
 
 

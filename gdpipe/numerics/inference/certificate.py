@@ -17,6 +17,7 @@ from gdpipe.numerics.rows.row_checks import RowCheck
 
 # largest rounding of predictions, in target SDs, with which the rows can still prove something
 MAX_ROW_ROUNDING = 1e-4
+UNCHECKED = "; not checked against the rows, none of which was read again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,8 @@ def certify(
     )
     failures = [f"{name} {value:.3g} is above its limit {limit:.3g}" for name, value, limit in checks if value > limit]
     if solution.status is not Status.CONVERGED:
-        forecast = solution.plan.forecast_iterations
-        needed = "forecast: never" if forecast is None else f"forecast: {forecast:,}"
-        failures = [
-            f"stopped after {solution.iterations:,} steps of {solution.plan.method} ({needed}): {solution.status.value}"
-        ]
-    unchecked = "; not checked against the rows, none of which was read again" if math.isnan(row_gradient) else ""
+        failures = [unfinished(solution)]
+    unchecked = UNCHECKED if math.isnan(row_gradient) else ""
     return Certificate(
         coef_gap,
         coef_gap_se,
@@ -109,6 +106,13 @@ def certify(
         not failures,
         ("; ".join(failures) or Status.CONVERGED.value + _coarser(term_gaps, agreement, terms)) + unchecked,
     )
+
+
+def unfinished(solution: Solution) -> str:
+    """The reason why a descent that did not converge does not pass, and the remedy."""
+    forecast = solution.plan.forecast_iterations
+    needed = "forecast: never" if forecast is None else f"forecast: {forecast:,}"
+    return f"stopped after {solution.iterations:,} steps of {solution.plan.method} ({needed}): {solution.status.value}"
 
 
 def _coarser(term_gaps: NDArray[np.float64], agreement: Agreement, terms: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,11 @@ class FeatureInference:
     f_p_value: NDArray[np.float64]
     gvif: NDArray[np.float64]
     gvif_root: NDArray[np.float64]
+
+    def without_tests(self) -> "FeatureInference":
+        """The same of a penalized fit: no F test."""
+        unknown = np.full_like(self.f_statistic, np.nan)
+        return replace(self, f_statistic=unknown, f_p_value=unknown)
 
 
 def infer_features(

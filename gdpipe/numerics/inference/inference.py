@@ -8,7 +8,7 @@ the condition number allow no answer.
 
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from flint import arb, arb_mat, ctx
@@ -58,6 +58,11 @@ class TermInference:
     ci_upper: NDArray[np.float64]
     vif: NDArray[np.float64]
 
+    def without_tests(self) -> "TermInference":
+        """The same of a penalized fit: NaN but for `vif`, which is a number of the terms alone."""
+        unknown = np.full_like(self.vif, np.nan)
+        return TermInference(**{field.name: unknown for field in fields(self)} | {"vif": self.vif})
+
 
 @dataclass(frozen=True, slots=True)
 class FitStatistics:
@@ -81,6 +86,11 @@ class FitStatistics:
     kurtosis: float
     breusch_pagan: float
     breusch_pagan_p_value: float
+
+    def without_tests(self) -> "FitStatistics":
+        """The same of a penalized fit: NaN where a number counts the coefficients as if each was free."""
+        counting = ("adjusted_r2", "residual_std_error", "df_residual", "f_statistic", "f_p_value", "aic", "bic")
+        return replace(self, **dict.fromkeys((*counting, "breusch_pagan", "breusch_pagan_p_value"), math.nan))
 
 
 def inverse_of(regression: Regression) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ Wide data and rounded sums get a float64 factorization instead, refined on exact
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -88,10 +89,13 @@ def _rational(cross: ExactProducts, scaling: Scaling, relations: tuple[Relation,
     )
 
 
-def refined(problem: LeastSquares) -> tuple[Fraction, ...]:
-    """A float64 solution, refined on exactly evaluated residuals (Higham 2002, section 12.1)."""
+def refined(problem: LeastSquares, start: Sequence[float] | None = None) -> tuple[Fraction, ...]:
+    """A float64 solution, refined on exactly evaluated residuals (Higham 2002, section 12.1).
+
+    It is the one nearest to `start`, shape (p,), zeros if not given, where directions are projected out.
+    """
     modes, eigenvalues = problem.modes, problem.eigenvalues
-    total = np.full(problem.n_features, Fraction(0), object)
+    total = np.array([Fraction(w) for w in ([0.0] * problem.n_features if start is None else start)], object)
     before = np.inf
     for _ in range(REFINEMENTS):
         step = -(modes @ (modes.T @ problem.gradient(total) / eigenvalues))

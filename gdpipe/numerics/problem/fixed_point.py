@@ -22,9 +22,11 @@ class GridMatrix:
 
     Attributes:
         values: Shape (n, p), no entry above 1 by more than rounding.
+        diagonal: A number that stands on the diagonal besides, in units of 2^-256: a ridge, which may be large.
     """
 
     values: NDArray[np.float64]
+    diagonal: int = 0
 
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> "GridMatrix":
@@ -56,7 +58,7 @@ class GridMatrix:
                     total[start : start + rows] += products[:, d] << (GRID_BITS - DIGIT_BITS * (place + 1))
                 left -= cut
                 left *= 2.0**DIGIT_BITS
-        product = np.full(n, 0, object)
+        product = self.diagonal * point if self.diagonal else np.full(n, 0, object)
         for shift, total in zip(shifts, by_place, strict=True):
             product += total << (shift + FIXED_POINT_BITS - GRID_BITS)
         return product

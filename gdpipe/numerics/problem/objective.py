@@ -105,6 +105,41 @@ class LeastSquares:
             return self.exact_hessian.values[chosen]
         return to_float(self.exact_hessian[chosen])
 
+    def ridge(self, l2: float) -> "LeastSquares":
+        """The loss plus variance·l2·|w|²: A + l2·I in place of A.
+
+        Nothing is projected out: a penalty itself chooses between the optima of dependent terms.
+        """
+        whole = LeastSquares.of(self.cross) if self.null_space.size else self
+        if not l2:
+            return whole
+        [diagonal], identity = to_fixed([l2]), np.eye(self.n_features)
+        exact = whole.exact_hessian
+        return replace(
+            whole,
+            hessian=whole.hessian + l2 * identity,
+            exact_hessian=replace(exact, diagonal=exact.diagonal + diagonal)
+            if isinstance(exact, GridMatrix)
+            else exact + identity.astype(int).astype(object) * diagonal,
+            eigenvalues=np.maximum(whole.eigenvalues, 0.0) + l2,
+        )
+
+    def tilted(self, slope: NDArray[np.float64]) -> "LeastSquares":
+        """The loss plus 2·variance·slopeᵀw: b - slope in place of b; shape (p,)."""
+        exact_linear = self.exact_linear - to_fixed(slope.tolist())
+        return replace(self, linear=to_float(exact_linear), exact_linear=exact_linear)
+
+    def restricted(self, terms: NDArray[np.intp]) -> "LeastSquares":
+        """The loss with all other coefficients held at zero: its eigenvectors have zeros there.
+
+        Directions in which it does not change but for rounding are no eigenvectors.
+        """
+        eigenvalues, modes = np.linalg.eigh(self.hessian[np.ix_(terms, terms)])
+        real = eigenvalues > 4 * len(terms) * np.finfo(np.float64).eps * eigenvalues[-1:]
+        embedded = np.zeros((self.n_features, int(real.sum())))
+        embedded[terms] = modes[:, real]
+        return replace(self, eigenvalues=eigenvalues[real], modes=embedded)
+
     @property
     def variance(self) -> float:
         """The loss's unit in the target's unit squared: target_scale²."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Scaling
 from gdpipe.numerics.problem.dependencies import Dependencies, smallest_mode
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.penalty import Penalty
 from gdpipe.numerics.problem.relations import Relation, null_directions
 
 
@@ -23,6 +24,7 @@ class Regression:
         included: Indices of the features that take part in the fit: all but the constant and the dropped ones.
         relations: The relations among the included features.
         problem: The loss as a function of the included features' standardized coefficients.
+        penalty: What is added to it; None for least squares.
     """
 
     scaling: Scaling
@@ -30,6 +32,7 @@ class Regression:
     included: list[int]
     relations: tuple[Relation, ...]
     problem: LeastSquares
+    penalty: Penalty | None = None
 
     @classmethod
     def of(cls, cross: CrossProducts, resolution: NDArray[np.float64], *, drop: bool) -> "Regression":
@@ -68,6 +71,16 @@ class Regression:
             eigenvalues[:1] = smallest
             problem = replace(problem, eigenvalues=eigenvalues)
         return cls(Scaling.of(cross), found, included, relations, problem)
+
+    @property
+    def quadratic(self) -> LeastSquares:
+        """The part of the objective that has a gradient everywhere: the loss, and a penalty's ridge."""
+        return self.problem if self.penalty is None else self.problem.ridge(self.penalty.l2)
+
+    @property
+    def l1(self) -> float:
+        """The weight of |w|₁ in the objective."""
+        return 0.0 if self.penalty is None else self.penalty.l1
 
     @property
     def independent(self) -> list[int]:

@@ -1,7 +1,7 @@
 """Cells: parts of the rows whose sums are kept apart, such as files, folds or groups."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,20 @@ from gdpipe.numerics import FloatColumns
 Cells = int | NDArray[np.integer[Any]]
 Weights = NDArray[np.float64] | None
 Stretches = list[tuple[int, slice]]
+Rows = slice | NDArray[np.intp]
+
+
+def _room(k: int, m: int) -> NDArray[np.float64]:
+    return np.empty((k, m))
 
 
 def blocks_by_cell(
-    columns: FloatColumns, weights: Weights, cells: Cells, size: int
-) -> Iterator[tuple[FloatColumns, Weights, Stretches]]:
+    columns: FloatColumns,
+    weights: Weights,
+    cells: Cells,
+    size: int,
+    room: Callable[[int, int], NDArray[np.float64]] = _room,
+) -> Iterator[tuple[FloatColumns, Weights, Stretches, Rows]]:
     """Cut rows into blocks, sorted by cell.
 
     Args:
@@ -25,26 +34,26 @@ def blocks_by_cell(
         weights: Shape (m,), or None.
         cells: Where the rows belong.
         size: The most rows of a block.
+        room: A function that gives memory for so many lines of so many rows, where rows are sorted into a block.
 
     Yields:
-        A block's columns and weights, until the next block, and its rows by cell, as slices of the block.
+        A block's columns and weights, until the next block, its rows by cell, as slices of the block, and which of all
+        rows they are.
     """
     m = len(columns[0])
     if not isinstance(cells, np.ndarray):
         for start in range(0, m, size):
             rows = slice(start, start + size)
             block = columns[:, rows] if isinstance(columns, np.ndarray) else [column[rows] for column in columns]
-            yield block, None if weights is None else weights[rows], [(cells, slice(None))]
+            yield block, None if weights is None else weights[rows], [(cells, slice(None))], rows
         return
     order = np.argsort(cells, kind="stable")
-    # rows are copied a block at a time, each to the same memory: it stays in cache
-    taken = np.empty((len(columns), min(size, m)))
     for start in range(0, m, size):
         places = order[start : start + size]
-        block = taken[:, : len(places)]
+        block = room(len(columns), len(places))[: len(columns)]
         for column, line in zip(columns, block, strict=True):
             np.take(column, places, out=line, mode="clip")  # the other modes copy once more
-        yield block, None if weights is None else weights[places], stretches_of(cells[places])
+        yield block, None if weights is None else weights[places], stretches_of(cells[places]), places
 
 
 def stretches_of(cells: NDArray[np.integer[Any]]) -> Stretches:

@@ -46,6 +46,16 @@ class Scratch:
     def __init__(self) -> None:
         self._numbers = np.empty(0)
 
+    def lines(self, k: int, m: int) -> NDArray[np.float64]:
+        """The lines of m rows of k columns, shape (3·k + 1, m), not yet written.
+
+        The first k may be written with the columns and then be split: that saves a copy.
+        """
+        size = (DIGITS * k + 1) * m
+        if self._numbers.size < size:
+            self._numbers = np.empty(size)
+        return self._numbers[:size].reshape(-1, m)
+
     def split(self, columns: FloatColumns, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
         """Round values to their grid and cut the integers into balanced digits.
 
@@ -63,10 +73,7 @@ class Scratch:
             GridOverflow: A value needs more than three digits.
         """
         k, m = len(columns), len(columns[0])
-        size = (DIGITS * k + 1) * m
-        if self._numbers.size < size:
-            self._numbers = np.empty(size)
-        lines = self._numbers[:size].reshape(-1, m)
+        lines = self.lines(k, m)
         lines[-1] = 1.0
         digits = lines[:-1].reshape(DIGITS, k, m)
         low, mid, high = digits

@@ -6,7 +6,8 @@ variance", Am. Stat. 37:242-247. Stable, but rounded: the last digits depend on 
 
 import functools
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,10 @@ class Float64Moments:
             self.n_samples + other.n_samples, weight, self.means + step * (other.weight / weight), comoments
         )
 
+    def select(self, columns: Sequence[int]) -> "Float64Moments":
+        """The sums over some of the columns, in this order."""
+        return replace(self, means=self.means[list(columns)], comoments=self.comoments[np.ix_(columns, columns)])
+
 
 class _Total:
     """The numbers of `Float64Moments` for one cell, with the lower triangle of the sums of products alone."""
@@ -80,7 +85,7 @@ class Float64Accumulator:
 
     def add(self, columns: FloatColumns, weights: Weights = None, cells: Cells = 0) -> None:
         """Add rows: k columns of shape (m,), with weights of shape (m,), finite and > 0, to the cell(s) given."""
-        for block, of_block, stretches in blocks_by_cell(columns, weights, cells, BLOCK_ROWS):
+        for block, of_block, stretches, _ in blocks_by_cell(columns, weights, cells, BLOCK_ROWS):
             for cell, rows in stretches:
                 total = self._totals[cell]
                 if total.handed_out:

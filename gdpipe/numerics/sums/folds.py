@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 # the version of the hash: it changes with any row's fold, and sums by fold of another version are of no use
 VERSION = 1
-# rows hashed at once: they stay in cache, and the calls take less time than the work
-BLOCK_ROWS = 8192
+# rows hashed at once, as many as a batch has: in smaller blocks the calls take more time than the cache gains
+BLOCK_ROWS = 32_768
 # 2^64 divided by the golden ratio, an odd number whose bits have no pattern
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # the last steps of MurmurHash3, after which each bit of the input changes each bit of the hash with probability 1/2

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.sums.cells import stretches_of
+from gdpipe.numerics.sums.cells import Cells, Rows, stretches_of
 from gdpipe.numerics.sums.digits import BLOCK_ROWS, DIGIT_BITS, DIGITS, ROWS_BEFORE_FOLD, DigitSums, compose, used_lines
 from gdpipe.numerics.sums.level_index import LevelCodes, LevelIndex
 from gdpipe.numerics.sums.levels import Key, LevelSums
@@ -25,11 +25,17 @@ class LevelAccumulators:
         orders: The keys, and the order of the sums of each.
         exponents: The grid, shape (k,), as that of `MomentsAccumulator`.
         weight_exponent: The weights' grid, or None where rows are unweighted.
+        cells: The number of cells, 0 to cells - 1, that rows may belong to.
     """
 
     def __init__(
-        self, orders: Mapping[Key, int], exponents: NDArray[np.int64], weight_exponent: int | None = None
+        self,
+        orders: Mapping[Key, int],
+        exponents: NDArray[np.int64],
+        weight_exponent: int | None = None,
+        cells: int = 1,
     ) -> None:
+        self._cells = cells
         self._exponents = exponents
         self._weight_exponent = weight_exponent
         self._orders = dict(orders)
@@ -40,13 +46,18 @@ class LevelAccumulators:
             for key, order in orders.items()
         }
 
-    def rows(self, categories: Sequence[LevelCodes]) -> "LevelRows":
+    def rows(self, categories: Sequence[LevelCodes], cells: Cells = 0) -> "LevelRows":
         """The levels of some rows, for `MomentsAccumulator.add`.
 
         Args:
             categories: The categories that keys refer to, in these rows.
+            cells: The cell of all rows, or of each, shape (m,).
         """
-        return LevelRows(self, self._index.codes(categories))
+        codes = self._index.codes(categories)
+        if self._cells > 1:
+            # the rows of a level are those of a level for each cell
+            codes = {key: of_rows * self._cells + cells for key, of_rows in codes.items()}
+        return LevelRows(self, codes)
 
     def add(
         self, codes: Mapping[Key, NDArray[np.intp]], lines: NDArray[np.float64], weighted: NDArray[np.float64] | None
@@ -55,22 +66,23 @@ class LevelAccumulators:
         joined = _joined(lines, weighted) if 1 in self._orders.values() else None
         weights = None if weighted is None else weighted[-DIGITS:]
         for key, of_rows in codes.items():
-            total, size = self._totals[key], self._index.size(key)
+            total, size = self._totals[key], self._index.size(key) * self._cells
             if isinstance(total, _Products):
                 total.add(of_rows, lines, weighted)
             else:
                 total.add(of_rows, size, joined if self._orders[key] else None, weights)
 
-    def sums(self) -> dict[Key, LevelSums]:
-        """The sums so far."""
-        return {key: self._sums_of(key) for key in self._orders}
+    def sums(self, cell: int = 0) -> dict[Key, LevelSums]:
+        """The sums of a cell so far."""
+        return {key: self._sums_of(key, cell) for key in self._orders}
 
-    def _sums_of(self, key: Key) -> LevelSums:
-        labels, total = self._index.labels(key), self._totals[key]
-        levels = sorted(total.levels(), key=lambda level: labels[level])
+    def _sums_of(self, key: Key, cell: int) -> LevelSums:
+        labels, total, cells = self._index.labels(key), self._totals[key], self._cells
+        of_cell = (level for level in total.levels() if level % cells == cell)
+        levels = sorted(of_cell, key=lambda level: labels[level // cells])
         n_samples, weight, sums, products = total.sums(levels)
         return LevelSums(
-            tuple(labels[level] for level in levels),
+            tuple(labels[level // cells] for level in levels),
             n_samples,
             weight,
             sums,
@@ -87,7 +99,7 @@ class LevelRows:
         self._into = into
         self._codes = codes
 
-    def add(self, rows: slice, lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) -> None:
+    def add(self, rows: Rows, lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) -> None:
         """Add some of the rows: their digits, as for `DigitSums.add`."""
         self._into.add({key: codes[rows] for key, codes in self._codes.items()}, lines, weighted)
 

@@ -19,7 +19,8 @@ n·Σxy - Σx·Σy is a difference of integers.
 
 import functools
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,10 +104,17 @@ class Moments:
 
     __hash__ = None  # type: ignore[assignment]  # equal numbers may stand on different grids
 
+    def select(self, columns: Sequence[int]) -> "Moments":
+        """The sums over some of the columns, in this order."""
+        products, places = self.products[np.ix_(columns, columns)], list(columns)
+        return replace(self, sums=self.sums[places], products=products, exponents=self.exponents[places])
+
     def on_grid(self, exponents: NDArray[np.int64], weight_exponent: int) -> "Moments":
         """The same numbers in units of a finer (or the same) grid."""
-        shift = (self.exponents - exponents).astype(object)
         by_weight = self.weight_exponent - weight_exponent
+        if not by_weight and (exponents == self.exponents).all():
+            return self  # as for all files of a run
+        shift = (self.exponents - exponents).astype(object)
         return Moments(
             self.n_samples,
             self.weight << by_weight,
@@ -153,15 +161,15 @@ class MomentsAccumulator:
             columns: k of shape (m,), or one array of shape (k, m); finite.
             weights: Shape (m,), finite and > 0; given exactly when the accumulator was made for weights.
             cells: The cell of all rows, or of each, shape (m,).
-            levels: The levels of the rows, whose sums are gathered as well; for rows of one cell.
+            levels: The levels of the rows, whose sums are gathered as well.
 
         Raises:
             GridOverflow: A value is larger than the grid was made for. The accumulator is then spoilt.
         """
-        # rows of several cells would be sorted by cell, and sums by level keep all digits
-        assert levels is None or (isinstance(cells, int) and not self._lowest_digit)
-        start = 0
-        for block, of_block, stretches in blocks_by_cell(columns, weights, cells, BLOCK_ROWS):
+        assert levels is None or not self._lowest_digit  # sums by level keep all digits
+        for block, of_block, stretches, of_rows in blocks_by_cell(
+            columns, weights, cells, BLOCK_ROWS, self._scratch.lines
+        ):
             lines = self._scratch.split(block, self._exponents)
             weighted = None
             if of_block is not None:
@@ -169,8 +177,7 @@ class MomentsAccumulator:
             for cell, rows in stretches:
                 self._totals[cell].add(lines[:, rows], None if weighted is None else weighted[:, rows])
             if levels is not None:
-                levels.add(slice(start, start + BLOCK_ROWS), lines, weighted)
-            start += BLOCK_ROWS
+                levels.add(of_rows, lines, weighted)
 
     @property
     def cells(self) -> tuple[int, ...]:

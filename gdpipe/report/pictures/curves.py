@@ -1,4 +1,4 @@
-"""Curves: the loss at each step, its excess over the loss of OLS, and the eigenvalues."""
+"""Curves: the loss at each step, its excess over the floor, and the eigenvalues."""
 
 import math
 from collections.abc import Sequence
@@ -15,30 +15,33 @@ LEAST_FACTOR = 1e-15
 MOST_STEPS, MOST_EIGENVALUES = 400, 300
 
 
-def loss_curve(iterations: Sequence[int], losses: Sequence[float], ols_loss: float, unit: str) -> str:
-    """A picture of the loss at each step, and of the loss of OLS; both axes are logarithmic.
+def loss_curve(
+    iterations: Sequence[int], losses: Sequence[float], least: float, unit: str, optimum: str = "OLS"
+) -> str:
+    """A picture of the loss at each step, and of the least loss; both axes are logarithmic.
 
-    Iterations, ascending from 0, and losses have shape (n,); the unit is that of the loss.
+    Iterations, ascending from 0, and losses have shape (n,); the unit is that of the loss. `optimum` is a name of what
+    has the least loss.
     """
     # evenly spaced on the logarithmic axis
     drawn = sorted({round(len(losses) ** (i / MOST_STEPS)) - 1 for i in range(MOST_STEPS + 1)})
-    floor = max(ols_loss, max(losses) * LEAST_FACTOR)
+    floor = max(least, max(losses) * LEAST_FACTOR)
     steps, heights = [iterations[i] + 1 for i in drawn], [max(losses[i], floor) for i in drawn]
     frame = Frame(_steps(steps), Axis.around([floor, *heights], f"loss, {unit}", logarithmic=True))
     below = frame.at(steps[0], floor)[1]
     body = [
         *frame.background(),
         frame.line([(frame.x.low, floor), (frame.x.high, floor)], "dash"),
-        text(LEFT + 6, below - 6, f"OLS {number(ols_loss)}", "second"),
+        text(LEFT + 6, below - 6, f"{optimum} {number(least)}", "second"),
         frame.line(zip(steps, heights, strict=True), "line"),
         *_ends(frame, steps, heights),
     ]
     ends = f"From {number(losses[0])} to {number(losses[-1])}"
-    return picture(body, "Loss at each step", f"{ends} in {iterations[-1]:,} steps; OLS: {number(ols_loss)}")
+    return picture(body, "Loss at each step", f"{ends} in {iterations[-1]:,} steps; {optimum}: {number(least)}")
 
 
-def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
-    """A picture of the excess over the loss of OLS, measured and forecast; both axes are logarithmic.
+def excess_curve(seen: Landscape, forecast: int | None, unit: str, optimum: str = "OLS") -> str:
+    """A picture of the excess over the least loss, measured and forecast; both axes are logarithmic.
 
     `forecast` is the step at which the descent was expected to end, None if never; the unit is that of the loss.
     """
@@ -50,7 +53,7 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str) -> str:
         return ""
     frame = Frame(
         _steps([t for t, _ in points]),
-        Axis.around([e for _, e in points], f"loss − OLS loss, {unit}", logarithmic=True),
+        Axis.around([e for _, e in points], f"loss − {optimum} loss, {unit}", logarithmic=True),
     )
     body = [*frame.background(), frame.line(measured, "line"), frame.line(expected, "dash")]
     if forecast is not None and frame.x.low <= forecast + 1 <= frame.x.high:

@@ -23,6 +23,7 @@ from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile
 from gdpipe.stages.columns import Columns
 from gdpipe.stages.scan.defined import check_defined
+from gdpipe.stages.scan.row_cells import HeldOutRows, Holdout
 from gdpipe.stages.scan.rows_again import RowsAgain, RowsAgainAccumulator, RowsSpec, ScoreSums, either
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
@@ -73,7 +74,7 @@ class PredictShard:
     """The work on a shard; repeating it writes the same file and returns the same sums.
 
     Without `spec` it scores: the target then counts in the files that have one. With `unseen_fails` it ends at a level
-    that the fit has not seen.
+    that the fit has not seen. In training, `holdout` are the rows that were held out of the fit.
     """
 
     source: Source
@@ -85,6 +86,7 @@ class PredictShard:
     budget: Budget
     spec: RowsSpec | None
     unseen_fails: bool = False
+    holdout: Holdout | None = None
 
     def __call__(self, shard: Shard) -> Part:
         """Write a shard's part, and sum its residuals.
@@ -96,9 +98,8 @@ class PredictShard:
         """
         spec, source_file, design = self.spec, self.source.files[shard.file], self.columns.design
         has_target = spec is not None or no_target(self.source, source_file, self.columns.target) is None
-        target = [self.columns.target] if has_target else []
-        weight = [self.columns.weight] if self.columns.weight and spec else []
-        asked = [*design.inputs, *map(Input, target + weight)]
+        weight = self.columns.weight if spec else None
+        asked = [*design.inputs, *(Input(name) for name in (has_target and self.columns.target, weight) if name)]
         schema = catalog.predictions_schema(self.keys, self.run_id)
         with output_errors(f"{self.folder} on {platform.node()}"):
             if not self.folder.is_shared():
@@ -110,8 +111,9 @@ class PredictShard:
         p = len(design.inputs)
         scores = None if spec else ScoreSums.zero(p)
         waiting = _Waiting(writer)
+        told_apart, told_apart_by = self._held_out(shard.file)
         try:
-            for batch in read(self.source, shard, [*asked, *self.columns.key], self.budget):
+            for batch in read(self.source, shard, [*asked, *self.columns.key, *told_apart_by], self.budget):
                 block = read_columns(in_zones(batch, design.zones), asked)
                 check_defined(design, block, batch, source_file.path)
                 n = batch.num_rows
@@ -139,7 +141,7 @@ class PredictShard:
                 if scores is not None:
                     scores += ScoreSums.of(block, unpredicted, unseen, actual if has_target else None, residual)
                 if accumulator is not None:
-                    accumulator.add(block, numbers, categories, prediction, residual)
+                    accumulator.add(block, numbers, categories, prediction, residual, self.model, told_apart.of(batch))
             waiting.write()
         except BaseException as error:
             writer.abandon()
@@ -149,6 +151,12 @@ class PredictShard:
                 raise DataError(f"{source_file.path}: {reason}; {remedy}") from error
             raise
         return Part(writer.close(), accumulator.rows() if accumulator else None, scores)
+
+    def _held_out(self, file: int) -> tuple[HeldOutRows, list[str]]:
+        """What tells apart the rows of a file that are held out, and the columns that it needs."""
+        if self.holdout is None:
+            return HeldOutRows(None), []
+        return self.holdout.rows(self.source, file), self.holdout.columns(self.source, file)
 
     def _unseen(self, block: Block, prediction: NDArray[np.float64], batch: pa.RecordBatch, path: str) -> list[Unseen]:
         # a level that the fit has not seen makes the prediction NaN, which is faster to see than the level

@@ -1,5 +1,6 @@
 """Sums of some rows, and an account of them; both as JSON for the cache, too."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,10 +13,11 @@ from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.source.columns import Block
-from gdpipe.stages.scan.levels_json import integers, levels_from_json, levels_to_json
+from gdpipe.stages.scan.cell_sums import CellSums, count
+from gdpipe.stages.scan.levels_json import integers
 
 # the version of a cache entry: it changes when a number in the entry means something else
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,17 @@ class Account:
 
     Attributes:
         read: Rows that passed the filters.
-        used: Complete rows of positive weight.
+        used: Complete rows of positive weight that are fitted.
         zero_weight: Complete rows of weight 0.
         missing: By what is read (`Columns.asked`), rows in which it is null or NaN, shape (k,).
+        held_out: Complete rows of positive weight that are held out of the fit.
     """
 
     read: int
     used: int
     zero_weight: int
     missing: NDArray[np.int64]
+    held_out: int = 0
 
     @classmethod
     def zero(cls, n_columns: int) -> "Account":
@@ -49,12 +53,12 @@ class Account:
         return cls(0, 0, 0, np.zeros(n_columns, np.int64))
 
     @classmethod
-    def of(cls, block: Block, used: NDArray[np.bool_] | None) -> "Account":
-        """The account of a block's rows; `used` is the result of `used_rows`."""
+    def of(cls, block: Block, used: NDArray[np.bool_] | None, held_out: int = 0) -> "Account":
+        """The account of a block's rows; `used` is the result of `used_rows`, and so many of these are held out."""
         n = len(block.numbers[0])
         n_complete, n_used = (n if rows is None else int(rows.sum()) for rows in (block.complete, used))
         missing = np.zeros(len(block.columns), np.int64) if block.missing is None else block.missing.sum(axis=1)
-        return cls(n, n_used, n_complete - n_used, missing)
+        return cls(n, n_used - held_out, n_complete - n_used, missing, held_out)
 
     def __add__(self, other: "Account") -> "Account":
         return Account(
@@ -62,15 +66,16 @@ class Account:
             self.used + other.used,
             self.zero_weight + other.zero_weight,
             self.missing + other.missing,
+            self.held_out + other.held_out,
         )
 
     def __sub__(self, other: "Account") -> "Account":
-        return self + Account(-other.read, -other.used, -other.zero_weight, -other.missing)
+        return self + Account(-other.read, -other.used, -other.zero_weight, -other.missing, -other.held_out)
 
     def gap(self, other: "Account") -> int:
         """The largest difference between two accounts of the same columns, in rows."""
         gap = self - other
-        gaps: list[int] = [gap.read, gap.used, gap.zero_weight, *gap.missing.tolist()]
+        gaps: list[int] = [gap.read, gap.used, gap.zero_weight, gap.held_out, *gap.missing.tolist()]
         return max(map(abs, gaps))
 
 
@@ -95,11 +100,14 @@ class Sums:
     Attributes:
         moments: Over the rows used.
         account: What became of the rows.
-        least_weight: The smallest positive weight used; infinite where there is none.
-        whole_weights: Whether every weight used is an integer.
+        least_weight: The smallest positive weight used or held out; infinite where there is none.
+        whole_weights: Whether every weight used or held out is an integer.
         first_missing: Where a value is missing first.
-        largest: Of each column of `moments` and of the weights, the largest magnitude in the rows used, shape (k,).
+        largest: Of each column of `moments` and of the weights, the largest magnitude in the rows used or held out,
+            shape (k,).
         levels: Over the rows used, by the levels of each key of the design's `orders`.
+        folds: Of the rows used, those over each fold; empty where there are none.
+        held_out: Over the rows that are held out; None where no rows can be.
     """
 
     moments: Moments | Float64Moments
@@ -109,6 +117,29 @@ class Sums:
     first_missing: Position | None
     largest: NDArray[np.float64]
     levels: Mapping[Key, LevelSums] = field(default_factory=dict)
+    folds: tuple[CellSums, ...] = ()
+    held_out: CellSums | None = None
+
+    @classmethod
+    def of(cls, fitted: Sequence[CellSums], held_out: CellSums | None, **others: Any) -> "Sums":
+        """The sums of cells: those that are fitted, which are folds if they are several."""
+        total = functools.reduce(CellSums.__add__, fitted)
+        folds = tuple(fitted) if len(fitted) > 1 else ()
+        return cls(moments=total.moments, levels=total.levels, folds=folds, held_out=held_out, **others)
+
+    @property
+    def of_cells(self) -> CellSums:
+        """The sums over the rows used."""
+        return CellSums(self.moments, self.levels)
+
+    def as_held_out(self, nothing: CellSums) -> "Sums":
+        """The sums of the same rows if all of them are held out; `nothing` are those of no rows."""
+        account = replace(self.account, used=0, held_out=self.account.used)
+        folds = (nothing,) * len(self.folds)
+        held_out = self.of_cells
+        return replace(
+            self, account=account, moments=nothing.moments, levels=nothing.levels, folds=folds, held_out=held_out
+        )
 
     def __add__(self, other: "Sums") -> "Sums":
         places = [place for place in (self.first_missing, other.first_missing) if place is not None]
@@ -120,26 +151,28 @@ class Sums:
             min(places, key=lambda place: (place.path, place.row), default=None),
             np.maximum(self.largest, other.largest),
             {key: sums + other.levels[key] for key, sums in self.levels.items()},
+            tuple(a + b for a, b in zip(self.folds, other.folds, strict=True)),
+            self.held_out + other.held_out if self.held_out and other.held_out else None,
         )
 
     def __sub__(self, part: "Sums") -> "Sums":
         """The rows without a part of them: sums and counts are exact, the other attributes stay as bounds."""
-        assert isinstance(self.moments, Moments)  # rounded sums have no exact difference
-        assert isinstance(part.moments, Moments)
+        left = self.of_cells - part.of_cells
         return replace(
             self,
-            moments=self.moments - part.moments,
+            moments=left.moments,
             account=self.account - part.account,
-            levels={key: sums - part.levels[key] for key, sums in self.levels.items()},
+            levels=left.levels,
+            folds=tuple(a - b for a, b in zip(self.folds, part.folds, strict=True)),
+            held_out=self.held_out - part.held_out if self.held_out and part.held_out else None,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Exact sums as JSON holds them: integers, lists in the order of the columns, triangles row by row."""
+        """Exact sums as JSON holds them, of all rows used and of each cell but the first, which is what is left."""
         moments, account = self.moments, self.account
         assert isinstance(moments, Moments)
         return {
             "read": account.read,
-            "used": account.used,
             "zero_weight": account.zero_weight,
             "missing": account.missing.tolist(),
             "first_missing": asdict(self.first_missing) if self.first_missing else None,
@@ -148,10 +181,9 @@ class Sums:
             "whole_weights": self.whole_weights,
             "exponents": moments.exponents.tolist(),
             "weight_exponent": moments.weight_exponent,
-            "weight": moments.weight,
-            "sums": moments.sums.tolist(),
-            "products": moments.products[np.triu_indices(len(moments.sums))].tolist(),
-            "levels": levels_to_json(self.levels),
+            **self.of_cells.to_json(),
+            "folds": [fold.to_json() for fold in self.folds[1:]],
+            "held_out": None if self.held_out is None else self.held_out.to_json(),
         }
 
     @classmethod
@@ -163,6 +195,7 @@ class Sums:
         weighted: bool,
         n_read: int | None = None,
         orders: Mapping[Key, int] | None = None,
+        folds: int = 0,
     ) -> "Sums":
         """The sums that `to_json` wrote.
 
@@ -172,35 +205,37 @@ class Sums:
             weighted: Whether there is a weight.
             n_read: The number of columns that are read; as many as there are numbers to count if not given.
             orders: The keys of the sums by level, and the order of each.
+            folds: The number of folds.
 
         Raises:
             ArithmeticError, LookupError, TypeError, ValueError: It is of other columns, or damaged.
         """
         k, n_counted = n_columns, n_columns + weighted
-        products, upper = np.full((k, k), 0, object), np.triu_indices(k)
-        products[upper] = products.T[upper] = integers(entry["products"], len(upper[0]))
-        weight, weight_exponent = integers([entry["weight"], entry["weight_exponent"]], 2)
-        used, first, least = _count(entry["used"]), entry["first_missing"], entry["least_weight"]
+        exponents = np.array(integers(entry["exponents"], k), np.int64)
+        [weight_exponent] = integers([entry["weight_exponent"]], 1)
+
+        def cell(entry: dict[str, Any]) -> CellSums:
+            return CellSums.from_json(entry, exponents, weight_exponent, orders or {})
+
+        total, others = cell(entry), [cell(fold) for fold in entry["folds"]]
+        if len(others) != max(folds - 1, 0):
+            raise ValueError(f"sums of {len(others)} folds beside the first of {folds}")
+        first, least = entry["first_missing"], entry["least_weight"]
+        held_out = None if entry["held_out"] is None else cell(entry["held_out"])
         largest = np.array([float(size) for size in entry["largest"]])
         if len(largest) != n_counted:
             raise ValueError(f"{len(largest)} largest magnitudes of {n_counted} columns")
         n_read = n_counted if n_read is None else n_read
-        missing = np.array([_count(rows) for rows in integers(entry["missing"], n_read)], np.int64)
-        sums = np.array(integers(entry["sums"], k), object)
-        exponents = np.array(integers(entry["exponents"], k), np.int64)
+        missing = np.array([count(rows) for rows in integers(entry["missing"], n_read)], np.int64)
+        n_held_out = held_out.moments.n_samples if held_out else 0
         return cls(
-            Moments(used, weight, sums, products, exponents, weight_exponent),
-            Account(_count(entry["read"]), used, _count(entry["zero_weight"]), missing),
+            total.moments,
+            Account(count(entry["read"]), total.moments.n_samples, count(entry["zero_weight"]), missing, n_held_out),
             math.inf if least is None else float(least),
             bool(entry["whole_weights"]),
-            Position(str(first["path"]), _count(first["row"]), str(first["column"])) if first else None,
+            Position(str(first["path"]), count(first["row"]), str(first["column"])) if first else None,
             largest,
-            levels_from_json(entry["levels"], orders or {}, exponents, weight_exponent),
+            total.levels,
+            (functools.reduce(CellSums.__sub__, others, total), *others) if others else (),
+            held_out,
         )
-
-
-def _count(value: object) -> int:
-    """A count of rows."""
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError(f"{value!r} is no count of rows")
-    return value

@@ -1,7 +1,7 @@
 """Results of the second scan: of fitted rows, to compare with their sums; or of new rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class RowsSpec:
         probe: The line beside the model.
         weighted: Whether the last column is the weight.
         density: The grid of the report's pictures; None without them.
+        held_out: The grid of the residuals of rows that are held out, shape (1,).
     """
 
     design: Design
@@ -42,6 +43,7 @@ class RowsSpec:
     probe: Probe
     weighted: bool
     density: DensityGrid | None
+    held_out: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,16 +51,19 @@ class RowsAgain:
     """Sums of rows that were read again; + joins them in input order.
 
     Attributes:
-        residuals: Sums over the rows used.
+        residuals: Sums over the rows used, without those that are held out.
         probe: Sums of the probe's values over the same rows.
         account: What became of all rows.
         density: Where the rows used lie; None where no pictures are made.
+        held_out: Sums of the residuals of the rows that are held out, in the unit of the others. A level that the fit
+            has not seen counts as the reference there.
     """
 
     residuals: ResidualSums
     probe: Moments
     account: Account
     density: Density | None
+    held_out: Moments
 
     def __add__(self, other: "RowsAgain") -> "RowsAgain":
         return RowsAgain(
@@ -66,6 +71,7 @@ class RowsAgain:
             self.probe + other.probe,
             self.account + other.account,
             self.density + other.density if self.density and other.density else None,
+            self.held_out + other.held_out,
         )
 
 
@@ -78,6 +84,7 @@ class RowsAgainAccumulator:
         self._probe = MomentsAccumulator(spec.probe.exponents, spec.grids.weight_exponent)
         self._density = DensityAccumulator(spec.density) if spec.density else None
         self._account = Account.zero(len(spec.design.inputs) + 1 + spec.weighted)
+        self._held_out = MomentsAccumulator(spec.held_out, spec.grids.weight_exponent)
         self._line = Model(spec.design, spec.probe.coef, spec.probe.intercept)
 
     def add(
@@ -87,6 +94,8 @@ class RowsAgainAccumulator:
         categories: Sequence[Coded],
         prediction: NDArray[np.float64],
         residual: NDArray[np.float64],
+        model: Model,
+        held_out: NDArray[np.bool_] | None = None,
     ) -> None:
         """Add rows.
 
@@ -96,15 +105,28 @@ class RowsAgainAccumulator:
             categories: The design's categories.
             prediction: Shape (m,), in target units.
             residual: Shape (m,), in target units.
+            model: That of the predictions.
+            held_out: Rows that are held out of the fit, shape (m,); None where none is.
         """
         spec, (target, *weight) = self._spec, block.columns[len(self._spec.design.inputs) :]
         assert isinstance(target, np.ndarray)
         used = used_rows(block, weighted=spec.weighted)
         if categories and (unknown := np.isnan(prediction)).any():
             # a level that no row of the first scan had: such a row is left out, so the counts differ if it was complete
+            if held_out is not None:
+                unknown &= ~held_out
             used = ~unknown if used is None else used & ~unknown
-        self._account += Account.of(block, used)
-        weights = _rows(weight[0], used) if spec.weighted else None  # type: ignore[arg-type]  # a weight is a number
+        n_held_out = 0
+        if held_out is not None:
+            held_out = held_out if used is None else held_out & used
+            n_held_out = int(held_out.sum())
+        self._account += Account.of(block, used, n_held_out)
+        weights = weight[0] if spec.weighted else None
+        assert weights is None or isinstance(weights, np.ndarray)
+        if held_out is not None and n_held_out:
+            self._add_held_out(held_out, numbers, categories, target, weights, model)
+            used = ~held_out if used is None else used & ~held_out
+        weights = None if weights is None else _rows(weights, used)
         numbers = [_rows(number, used) for number in numbers]
         categories = categories if used is None else [coded.rows(used) for coded in categories]
         codes = spec.design.codes(categories) if spec.grids.levels else []
@@ -115,10 +137,25 @@ class RowsAgainAccumulator:
         if self._density is not None:
             self._density.add(*(_rows(each, used) for each in (prediction, target, residual)))
 
+    def _add_held_out(
+        self,
+        rows: NDArray[np.bool_],
+        numbers: FloatColumns,
+        categories: Sequence[Coded],
+        target: NDArray[np.float64],
+        weights: NDArray[np.float64] | None,
+        model: Model,
+    ) -> None:
+        of_rows = [coded.rows(rows) for coded in categories]
+        prediction = replace(model, unseen_as_reference=True).of_values([x[rows] for x in numbers], of_rows)
+        residual = (target[rows] - prediction) / self._spec.grids.unit
+        self._held_out.add([residual], None if weights is None else weights[rows])
+
     def rows(self) -> RowsAgain:
         """The results of the rows so far."""
         density = self._density.counts() if self._density else None
-        return RowsAgain(self._residuals.sums(), self._probe.moments(), self._account, density)
+        held_out = self._held_out.moments()
+        return RowsAgain(self._residuals.sums(), self._probe.moments(), self._account, density, held_out)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

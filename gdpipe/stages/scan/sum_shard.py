@@ -22,7 +22,9 @@ from gdpipe.source.magnitudes import largest_in_file
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
+from gdpipe.stages.scan.cell_sums import CellSums
 from gdpipe.stages.scan.defined import check_defined
+from gdpipe.stages.scan.row_cells import ONE_CELL, RowCells
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
 
 
@@ -36,6 +38,7 @@ class SumShard:
         budget: What a process may have in memory.
         largest: A bound on each of `columns.summed`.
         exact: Whether sums are exact; they are always where there are categories.
+        cells: The parts of each file's rows whose sums are kept apart.
     """
 
     source: Source
@@ -43,9 +46,10 @@ class SumShard:
     budget: Budget
     largest: NDArray[np.float64]
     exact: bool
+    cells: RowCells = ONE_CELL
 
     def __call__(self, shard: Shard) -> dict[int, Sums]:
-        """The sums of a shard's rows by cell: all of them are in that of their file.
+        """The sums of a shard's rows, by file. Where all rows of a file are held out, they are as if none was.
 
         Raises:
             DataError: A weight is negative, a value beyond what the footers announce, or a function of it not defined.
@@ -53,11 +57,16 @@ class SumShard:
         """
         design, asked, weighted = self.columns.design, self.columns.asked, self.columns.weight is not None
         accumulator, found = self._accumulator(), self.nothing()
-        levels = LevelAccumulators(design.orders, self.exponents[: self._k], self._weight_exponent)
+        cells, source, f = self.cells_of(shard.file), self.source, shard.file
+        levels = LevelAccumulators(design.orders, self.exponents[: self._k], self._weight_exponent, cells.count)
+        told_apart = cells.holdout.rows(source, f) if cells.holdout else None
+        hashed = sorted(
+            range(len(asked) - weighted), key=lambda j: (asked[j].column, asked[j].part or "", asked[j].levels or "")
+        )
         account, largest, first_missing = found.account, found.largest, None
         least_weight, whole_weights = found.least_weight, True
-        file = self.source.files[shard.file]
-        for batch in read(self.source, shard, asked, self.budget):
+        file = source.files[f]
+        for batch in read(source, shard, [*asked, *cells.columns(source, f)], self.budget):
             try:
                 block = read_columns(batch, asked)
             except DataError as error:
@@ -68,7 +77,13 @@ class SumShard:
                 first_missing = Position(file.path, _row(batch, at), asked[column].column)
             used = used_rows(block, weighted=weighted)
             inputs = [values_of(column, used) for column in block.columns]
-            account += Account.of(block, used)
+            held_out = told_apart.of(batch) if told_apart else None
+            try:
+                of_rows = cells.of([inputs[j] for j in hashed], batch, used, held_out)
+            except DataError as error:
+                raise DataError(f"{file.path}: {error}") from error
+            n_held_out = int(np.count_nonzero(of_rows == cells.fitted)) if held_out is not None else 0
+            account += Account.of(block, used, n_held_out)
             values = [*design.number_values(inputs[: len(design.inputs)]), *_numbers(inputs[len(design.inputs) :])]
             largest = np.maximum(largest, [_largest(column) for column in values])
             weights = None
@@ -79,29 +94,53 @@ class SumShard:
                 whole_weights = whole_weights and bool((weights == np.rint(weights)).all())
             try:
                 if isinstance(accumulator, Float64Accumulator):
-                    accumulator.add(values, weights)
+                    accumulator.add(values, weights, of_rows)
                 else:
                     categories = design.category_values(inputs[: len(design.inputs)])
-                    rows = levels.rows([(each.labels, each.codes) for each in categories]) if categories else None
-                    accumulator.add(values, weights, levels=rows)
+                    by_level = [(each.labels, each.codes) for each in categories]
+                    rows = levels.rows(by_level, of_rows) if categories else None
+                    accumulator.add(values, weights, of_rows, rows)
             except GridOverflow as overflow:
                 raise DataError(f"{file.path}: {self._beyond(overflow.column)}") from overflow
-        moments = accumulator.moments()
-        sums = Sums(moments, account, least_weight, whole_weights, first_missing, largest, levels.sums())
-        return {shard.file: sums}
+        found_in = [CellSums(accumulator.moments(cell), levels.sums(cell)) for cell in range(cells.count)]
+        sums = Sums.of(
+            found_in[: cells.fitted],
+            found_in[-1] if cells.holdout else None,
+            account=account,
+            least_weight=least_weight,
+            whole_weights=whole_weights,
+            first_missing=first_missing,
+            largest=largest,
+        )
+        return {f: sums}
 
     def nothing(self) -> Sums:
         """The sums of no shard at all."""
         orders, exponents = self.columns.design.orders, self.exponents[: self._k]
-        return Sums(
-            self._accumulator().moments(),
-            Account.zero(len(self.columns.asked)),
-            math.inf,
-            True,
-            None,
-            np.zeros(len(self.columns.summed)),
-            {key: LevelSums.zero(order, exponents, self._weight_exponent or 0) for key, order in orders.items()},
+        levels = {key: LevelSums.zero(order, exponents, self._weight_exponent or 0) for key, order in orders.items()}
+        nothing = CellSums(self._accumulator().moments(), levels)
+        return Sums.of(
+            [nothing] * self.cells.fitted,
+            nothing if self.cells.holdout else None,
+            account=Account.zero(len(self.columns.asked)),
+            least_weight=math.inf,
+            whole_weights=True,
+            first_missing=None,
+            largest=np.zeros(len(self.columns.summed)),
         )
+
+    def cells_of(self, file: int) -> RowCells:
+        """The cells of a file: no row is held out where none is, or all are."""
+        some = self.cells.holdout is not None and file in self.cells.holdout.some
+        return self.cells if some else replace(self.cells, holdout=None)
+
+    def in_cells(self, file: int, sums: Sums) -> Sums:
+        """The sums of a file's rows in all cells, from those of its own."""
+        holdout = self.cells.holdout
+        if holdout is None or file in holdout.some:
+            return sums
+        nothing = self.nothing().of_cells
+        return sums.as_held_out(nothing) if file in holdout.all else replace(sums, held_out=nothing)
 
     def without(self, source_columns: Collection[str]) -> "SumShard":
         """The work without the features that are made from some of the columns."""

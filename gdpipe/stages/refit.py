@@ -1,0 +1,261 @@
+"""Refit: other questions to a run, answered from the sums that its output keeps; no file of the source is opened."""
+
+import fnmatch
+import functools
+import json
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from gdpipe.config import TrainingConfig
+from gdpipe.design import Design
+from gdpipe.errors import ConfigError, DataError
+from gdpipe.fit import Fit, conclude, descend, planned, standardize
+from gdpipe.layout import MOMENTS, REJECTED, RUNS
+from gdpipe.numerics.sums.folds import VERSION as FOLDS_VERSION
+from gdpipe.penalty_path import PenaltyPath, penalty_path
+from gdpipe.printable import printable
+from gdpipe.report.summary import MOST_TERMS, SHOWN, SHOWN_PENALIZED, penalty_in_words, table_lines
+from gdpipe.source.arrays import to_table
+from gdpipe.source.files import first_line
+from gdpipe.stages.cached_sums import plain_filters, summed
+from gdpipe.stages.fit_tables import convergence_columns, parameter_columns, path_columns
+from gdpipe.stages.of_terms import over_terms
+from gdpipe.stages.published import FINGERPRINT
+from gdpipe.stages.scan.row_sums import VERSION, Sums
+from gdpipe.store import catalog
+from gdpipe.store.cache import Cache
+from gdpipe.store.place import Place
+from gdpipe.terms import Terms
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# settings that change which rows are summed, or how: their answers need another scan
+OTHER_SUMS = (
+    "source",
+    "target",
+    "weight",
+    "filters",
+    "null_policy",
+    "exclude",
+    "arithmetic",
+    "folds",
+    "fold_by",
+    "holdout",
+)
+# the relative rounding of a column's values, where it is not that of float64
+RESOLUTION = {"float": float(np.finfo(np.float32).eps), "halffloat": float(np.finfo(np.float16).eps)}
+# files that a message names
+FILES_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refit:
+    """A fit from kept sums, which is not published.
+
+    Attributes:
+        config: Its settings.
+        files: The files whose rows it is made of.
+        n_samples: Rows fitted.
+        fit: The fit, with its certificate.
+        path: The path of its penalty; None without one.
+    """
+
+    config: TrainingConfig
+    files: tuple[str, ...]
+    n_samples: int
+    fit: Fit
+    path: PenaltyPath | None
+
+    def tables(self) -> dict[str, pa.Table]:
+        """The artifacts `parameters`, `convergence` and, with a penalty, `path`, as a run has them."""
+        columns = {
+            catalog.PARAMETERS: parameter_columns(self.config, self.fit),
+            catalog.CONVERGENCE: convergence_columns(self.config, self.fit),
+        }
+        if self.path is not None:
+            columns[catalog.PATH] = path_columns(self.fit, self.path)
+        return {name: to_table(values, catalog.schema(name, "")) for name, values in columns.items()}
+
+    @property
+    def parameters(self) -> "pd.DataFrame":
+        """The table `parameters`, one row a term, the intercept first."""
+        frame: pd.DataFrame = self.tables()[catalog.PARAMETERS].to_pandas()
+        return frame
+
+    def summary(self) -> str:
+        """The fit in a dozen lines."""
+        fit, verdict = self.fit, self.tables()[catalog.CONVERGENCE].to_pylist()[0]
+        penalty = penalty_in_words(self.config.as_dict(), verdict)
+        shown = SHOWN_PENALIZED if penalty else SHOWN
+        terms = [{name: term[name] for name in shown} for term in self.tables()[catalog.PARAMETERS].to_pylist()]
+        lines = [
+            f"rows        {self.n_samples:,} used, of {len(self.files):,} files, from the sums kept",
+            f"verdict     {'PASSED' if fit.certificate.passed else 'NOT PASSED'}: {fit.certificate.reason}",
+            *([f"penalty     {penalty}"] if penalty else []),
+            f"fit         R² {fit.statistics.r2:.7g}, RMSE {fit.statistics.rmse:.7g}",
+            *(f"dependent   {line}" for line in fit.dependencies),
+        ]
+        return "\n".join([*map(printable, lines), *table_lines(terms[:MOST_TERMS])])
+
+
+def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **settings: Any) -> Refit:
+    """The fit of a run's rows with other settings, from the sums of each file that its output keeps.
+
+    Args:
+        run: The run's folder, in its output.
+        manifest: Its manifest.
+        files: A pattern of file names, such as `2024-*`; None takes all files of the run.
+        settings: Those that differ from the run's: `features`, some of the run's, and all that change no sum.
+
+    Raises:
+        ConfigError: A setting is wrong, or asks for what the sums do not hold.
+        DataError: Sums of a file are missing, or as in `gdpipe.fit.standardize`.
+    """
+    config, plain = _config(manifest, settings), replace(Design.from_manifest(manifest), levels={})
+    inputs = [entry for entry in manifest["inputs"] if entry["sums"]]
+    wanted = [entry for entry in inputs if files is None or fnmatch.fnmatchcase(entry["file"], files)]
+    if not wanted:
+        raise ConfigError(f"files {files!r}: none of the {len(inputs):,} files of {run} has such a name")
+    kept, types = _kept(run, manifest, plain, config, wanted)
+    where = str(run)
+    terms = Terms.of(config, plain, kept.levels, where)
+    design = _with_features(
+        terms.design, manifest["settings"].get("features"), settings.get("features") and config.features, where
+    )
+    names = [*terms.design.names, None]
+    places = [names.index(name) for name in [*design.names, None]]
+    moments = over_terms(terms, kept).moments.select(places)
+    by_fold = [terms.over_terms(fold).moments.select(places) for fold in kept.folds]
+    resolution = _resolution(design, types)
+    with threadpool_limits(1, user_api="blas"):
+        regression, path = standardize(moments, design, config, resolution), None
+        if config.penalty != "none":
+            path = penalty_path(regression, by_fold, design, config, resolution)
+            if path.penalty is None:
+                raise DataError(f"{where}: {path.refusal(config)}")
+            regression = replace(regression, penalty=path.penalty)
+        fit = conclude(design, regression, descend(regression, planned(regression, config)))
+    return Refit(config, tuple(entry["file"] for entry in wanted), moments.n_samples, fit, path)
+
+
+def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> TrainingConfig:
+    """The run's settings with others in their places."""
+    if other := [name for name in settings if name in OTHER_SUMS]:
+        raise ConfigError(f"{', '.join(other)}: the sums kept are those of the run; train again")
+    # a strength is that of its penalty
+    forgotten = ("alpha", "l1_ratio") if "penalty" in settings else ()
+    before = {name: value for name, value in manifest["settings"].items() if name not in forgotten}
+    return TrainingConfig.of({**before, **settings})
+
+
+def _with_features(design: Design, before: Sequence[str] | None, wanted: Sequence[str] | None, where: str) -> Design:
+    """The design of the features that are wanted, each with the terms that it has among all features of the run.
+
+    `before` are the features that the run was asked for, in the same order, as in C(kind) for a text column kind.
+    """
+    if not wanted:
+        return design
+    by_name = {feature.name: feature for feature in design.features}
+    written = by_name | dict(zip(before or (), design.features, strict=False))
+    if absent := [name for name in wanted if name not in written]:
+        raise ConfigError(
+            f"features: no sums of {', '.join(absent)} are kept in {where}, only of {', '.join(by_name)}; train again"
+        )
+    some = design.of_features([written[name] for name in wanted])
+    if absent := [name for name in some.names if name not in design.names]:
+        raise ConfigError(
+            f"features: without the features left out, those asked for have other terms, such as {absent[0]}, of which "
+            f"{where} has no sums; train again"
+        )
+    return some
+
+
+def _resolution(design: Design, types: Mapping[str, str]) -> NDArray[np.float64]:
+    """The relative rounding of each term's values, shape (p,), by the types of the columns."""
+    exact, found = float(np.finfo(np.float64).eps), []
+    for feature, block in zip(design.features, design.blocks, strict=True):
+        rounding = [RESOLUTION.get(types[factor.input.column], exact) for factor in feature.numbers]
+        found += [max(rounding, default=exact)] * len(block.labels)
+    return np.array(found)
+
+
+def _kept(
+    run: Place, manifest: Mapping[str, Any], design: Design, config: TrainingConfig, wanted: Sequence[Mapping[str, Any]]
+) -> tuple[Sums, dict[str, str]]:
+    """The sums over the rows of these files, and the types of the columns."""
+    output = output_of(run, manifest["run_id"])
+    filters = plain_filters(config.filters) if config.filters else None
+    if config.holdout:
+        raise ConfigError(f"{run}: rows are held out, and the sums kept do not say from which files; train again")
+    columns = [*design.columns, config.target, *([config.weight] if config.weight else [])]
+    same = json.loads(
+        json.dumps({"version": VERSION, "weighted": bool(config.weight), **summed(design), "holdout": None})
+    )
+    # by folds and grid, as only such sums can be added; of a file filtered in part there may be those of all rows, too
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    prints = {_fingerprint(entry): entry["file"] for entry in wanted}
+    for entry in Cache(output).entries():
+        of = entry["of"]
+        file = prints.get(_fingerprint(of.get("file", {})))
+        names = sorted(name for name, *_ in of.get("columns", ()))
+        fits = file is not None and names == sorted(columns) and all(of.get(name) == same[name] for name in same)
+        # a run of very many terms has no folds
+        fits = fits and of["folds"][0] == FOLDS_VERSION and of["folds"][1] in (config.folds, 0)
+        if fits and of["filters"] in (None, filters):
+            on_grid = found.setdefault(json.dumps([of["folds"][1], *of["grid"]]), {})
+            if of["filters"] == filters or file not in on_grid:
+                on_grid[str(file)] = entry
+    most = max(found.values(), key=len, default={})
+    if lacking := [entry["file"] for entry in wanted if entry["file"] not in most]:
+        more = f" and {len(lacking) - FILES_NAMED:,} more" if len(lacking) > FILES_NAMED else ""
+        raise DataError(
+            f"{output.below(MOMENTS)}: no sums of {', '.join(lacking[:FILES_NAMED])}{more} as run {manifest['run_id']} "
+            "made them; train again, which reads such files"
+        )
+    # several may have all files: the finest grid is that of the rows used
+    complete = [grid for grid, entries in found.items() if len(entries) == len(wanted)]
+    finest = found[min(complete, key=lambda of: (not json.loads(of)[0], sum(json.loads(of)[1:])))]
+    try:
+        sums = [
+            Sums.from_json(
+                finest[entry["file"]],
+                len(design.numbers) + 1,
+                weighted=config.weight is not None,
+                n_read=len(finest[entry["file"]]["missing"]),
+                orders=design.orders,
+                folds=finest[entry["file"]]["of"]["folds"][1],
+            )
+            for entry in wanted
+        ]
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{output.below(MOMENTS)}: damaged ({first_line(error)}); remove it, and train again"
+        ) from error
+    types = {str(name): str(kind) for entry in finest.values() for name, kind, *_ in entry["of"]["columns"]}
+    return functools.reduce(operator.add, sums), types
+
+
+def _fingerprint(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(entry.get(name) for name in FINGERPRINT)
+
+
+def output_of(run: Place, run_id: str) -> Place:
+    """The output that a run's folder is in."""
+    for kind in (RUNS, REJECTED):
+        path = f"{kind}/{run_id}"
+        if run.inside == path:
+            return replace(run, inside="")
+        if not run.inside and run.top.endswith(f"/{path}"):
+            top = run.top.removesuffix(f"/{path}")
+            return replace(
+                run, top=top, location=run.location.removesuffix(f"/{path}") if path in run.location else top
+            )
+    raise DataError(f"{run}: is not in the output of its run, where {MOMENTS}/ is; name the run there")

@@ -1,0 +1,113 @@
+"""Refit: what kept sums answer is what a run of its own would find, and what they do not answer is said."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gdpipe
+from gdpipe.errors import ConfigError, DataError
+from tests.conftest import gdpipe_cli, line_columns, write_parquet
+
+FEATURES = ["x1", "x2", "C(kind)", "x1:C(kind)"]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Three files, the last with a level that the others lack."""
+    for part, n in enumerate((120, 90, 150)):
+        columns: dict[str, Any] = line_columns(n, seed=part)
+        columns["kind"] = [("a", "b", "c")[i % (2 + part // 2)] for i in range(n)]
+        write_parquet(tmp_path / "data" / f"part-{part}.parquet", columns)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def run(source: Path, tmp_path: Path) -> gdpipe.Run:
+    """A run of them; then the source is gone."""
+    found = gdpipe.train(
+        source=source, target="y", features=FEATURES, output=tmp_path / "runs", predict="none", report=False
+    )
+    shutil.move(source, tmp_path / "elsewhere")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("settings", "files"),
+    [
+        ({"penalty": "lasso", "alpha": 0.05}, None),
+        ({"penalty": "ridge", "alpha": 0.05}, "part-[01]*"),
+        ({"features": ["x2", "C(kind)"]}, None),
+        ({"features": ["x2", "C(kind)"], "penalty": "elastic_net", "alpha": 0.01}, "part-2*"),
+        ({}, "part-[01]*"),
+    ],
+)
+def test_it_is_the_fit_that_a_run_of_the_same_rows_finds(
+    run: gdpipe.Run, tmp_path: Path, settings: dict[str, Any], files: str | None
+) -> None:
+    found = run.refit(files=files, **settings)
+    assert found.fit.certificate.passed
+    chosen = sorted((tmp_path / "elsewhere").glob(files or "*"))
+    for path in chosen:
+        (tmp_path / "some").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "some")
+    again = gdpipe.train(
+        source=tmp_path / "some",
+        target="y",
+        output=tmp_path / "other",
+        report=False,
+        **{"features": FEATURES, "predict": "none", **settings},
+    )
+    assert found.files == tuple(path.name for path in chosen)
+    assert found.n_samples == again.metrics["n_samples"][0]
+    ours, theirs = found.parameters, again.parameters
+    assert ours["term"].tolist() == theirs["term"].tolist()
+    for column in ("estimate", "ols_estimate", "optimum_estimate", "std_error", "vif"):
+        np.testing.assert_array_equal(ours[column], theirs[column], err_msg=column)
+    if found.path is not None:
+        np.testing.assert_array_equal(found.path.optima.alphas, again.path["alpha"])
+
+
+def test_what_the_sums_do_not_hold_is_said(run: gdpipe.Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no sums of x3 are kept in .*, only of x1, x2, kind, x1:kind; train again"):
+        run.refit(features=["x1", "x3"])
+    with pytest.raises(ConfigError, match=r"have other terms, such as x1:kind\[a\]"):
+        run.refit(features=["x2", "x1:kind"])
+    with pytest.raises(ConfigError, match=r"^filters: the sums kept are those of the run; train again"):
+        run.refit(filters="x1 > 0")
+    with pytest.raises(ConfigError, match=r"files 'b\*': none of the 3 files of .* has such a name"):
+        run.refit(files="b*")
+    entry = sorted((tmp_path / "runs" / "moments").glob("*.json"))[0]
+    entry.write_bytes(entry.read_bytes()[:-10])
+    with pytest.raises(DataError, match=r"moments: no sums of part-\d\.parquet as run .* made them; train again"):
+        run.refit(penalty="ridge", alpha=0.1)
+
+
+def test_the_command_prints_it_and_another_penalty_forgets_the_strength_of_the_first(
+    run: gdpipe.Run, tmp_path: Path
+) -> None:
+    done = gdpipe_cli("refit", tmp_path / "runs", "--penalty", "lasso", "--alpha", "0.05", "--features", "x1,x2")
+    assert done.code == 0, done.err
+    assert "360 used, of 3 files, from the sums kept" in done.out
+    assert "lasso, alpha 0.05: 2 terms; KKT conditions hold in rational arithmetic" in done.out
+    done = gdpipe_cli("refit", run.location, "--alpha", "0.05")
+    assert (done.code, "there is no penalty" in done.err) == (2, True)
+    done = gdpipe_cli("refit", run.location, "--json")
+    assert '"ols_estimate"' in done.out
+
+
+def test_features_in_another_order_have_the_levels_of_theirs(tmp_path: Path) -> None:
+    columns: dict[str, Any] = line_columns(240)
+    columns |= {"a": [f"a{i % 3}" for i in range(240)], "b": [f"b{i % 2}" for i in range(240)]}
+    source = write_parquet(tmp_path / "data.parquet", columns)
+    output = tmp_path / "runs"
+    first = gdpipe.train(source=source, target="y", features=["a", "b", "a:b"], output=output, folds=0, report=False)
+    found = first.refit(features=["b", "a", "a:b"])
+    again = gdpipe.train(source=source, target="y", features=["b", "a", "a:b"], output=tmp_path / "other", report=False)
+    ours, theirs = (table.set_index("term")["ols_estimate"] for table in (found.parameters, again.parameters))
+    np.testing.assert_allclose(ours, theirs[ours.index], rtol=1e-12)
+    # sums with folds are preferred where an earlier run left some without
+    later = gdpipe.train(source=source, target="y", features=["a", "b", "a:b"], output=output, report=False)
+    assert later.refit(penalty="lasso").path is not None
