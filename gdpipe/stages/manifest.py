@@ -45,7 +45,7 @@ def manifest(
             "scanned": sum(ingested.scanned.values()),
             "used": rows.used,
             "left_out": rows.read - rows.used,
-            "null": by_column(ingested.columns.fitted, rows.missing),
+            "null": by_column([of.column for of in ingested.columns.asked], rows.missing),
             "zero_weight": rows.zero_weight,
         },
         "verdict": {"passed": fit.certificate.passed, "reason": fit.certificate.reason},
