@@ -15,6 +15,7 @@ import pytest
 import statsmodels.formula.api as smf
 
 import gdpipe
+from gdpipe.run import summary
 from tests.conftest import FLIGHTS, gdpipe_cli, snapshot
 from tests.databases import Postgres, bits, in_duckdb
 from tests.runs import train
@@ -70,8 +71,20 @@ def _ours(name: str) -> str:
     return renamed.get(name, name.replace("T.", ""))
 
 
-def test_all_flights_have_the_rational_solution_of_the_one_hot_matrix_rounded_once(tmp_path: Path) -> None:
-    run = train(FLIGHTS, tmp_path, target="arr_delay", features=FEATURES, predict="none")
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> gdpipe.Run:
+    """A run of all flights."""
+    output = tmp_path_factory.mktemp("flights")
+    return train(FLIGHTS, output, target="arr_delay", features=FEATURES, predict="none")
+
+
+def test_the_summary_of_153_terms_is_no_longer_than_a_screen(run: gdpipe.Run) -> None:
+    lines = summary(run, width=100).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines[:-1])) <= 100  # the last is a path
+
+
+def test_all_flights_have_the_rational_solution_of_the_one_hot_matrix_rounded_once(run: gdpipe.Run) -> None:
     rows, ours = used(flights()), run.parameters
     assert len(ours) == 154
     X, y = one_hot(rows, ours), rows["arr_delay"].to_numpy(float)

@@ -3,6 +3,7 @@
 A small sample in `make test`; `make fuzz` sets GDPIPE_FUZZ=2000.
 """
 
+import datetime as dt
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,9 @@ NAMES = (
     " ",
     "\n",
     "項",
+    "C(x)",
+    "x:1",
+    "`",
 )
 FLOATS = st.floats(width=64) | st.floats(-100, 100) | st.sampled_from([0.0, -0.0, 1e154, 1e-320, 5e-324, 1e308])
 WHOLE = st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5)
@@ -79,16 +84,35 @@ NUMBERS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.dictionary(pa.int32(), pa.float64()), st.floats(-5, 5)),
     (pa.null(), st.none()),
 ]
+LEVELS = st.sampled_from(["a", "B", "", " ", "é", "5", "a:b", "]", "(other)", "null", "\x00"])
+TIMES = st.integers(0, 10**15) | st.integers(0, 9).map(lambda days: days * 86_400 * 10**6)
 OTHERS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.string(), st.text(max_size=3)),
-    (pa.timestamp("us"), st.integers(0, 10**15)),
+    (pa.string(), LEVELS),
+    (pa.dictionary(pa.int32(), pa.string()), LEVELS),
+    (pa.timestamp("us"), TIMES),
+    (pa.timestamp("s", "Asia/Kolkata"), TIMES.map(lambda of: of // 10**6)),
+    (pa.date32(), st.integers(-(10**5), 10**5) | st.integers(0, 9)),
     (pa.list_(pa.float64()), st.lists(st.floats(-1, 1), max_size=2)),
     (pa.struct([("x", pa.int8())]), st.fixed_dictionaries({"x": st.integers(0, 9)})),
 ]
 
 
+@dataclass(frozen=True)
+class Factor:
+    """What a feature, or a part of a product, is made of: a column, a part of its dates, as a number or a category."""
+
+    column: str
+    part: str | None
+    is_category: bool
+
+
+# the factors of each feature by its text, as `features_of` is expected to understand it
+Features = dict[str, list[Factor]]
+
+
 @st.composite
-def sources(draw: st.DrawFn) -> tuple[list[pa.Table], str, list[str] | None]:
+def sources(draw: st.DrawFn) -> tuple[list[pa.Table], str, Features | None]:
     """Files of one schema, a target, and features (or None for whatever the program finds)."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=5, unique=True))
     kinds = [draw(st.sampled_from(NUMBERS if j < 2 or draw(st.booleans()) else OTHERS)) for j in range(len(names))]
@@ -103,7 +127,49 @@ def sources(draw: st.DrawFn) -> tuple[list[pa.Table], str, list[str] | None]:
             plain = pa.array(drawn, kind.value_type if pa.types.is_dictionary(kind) else kind)
             arrays.append(plain.dictionary_encode() if pa.types.is_dictionary(kind) else plain)
         tables.append(pa.Table.from_arrays(arrays, names=names))
-    return tables, names[0], draw(st.sampled_from([None, names[1:]]))
+    features: Features | None = None
+    if draw(st.booleans()):
+        features = {}
+        written = [draw(factors(name, kind)) for name, (kind, _) in zip(names[1:], kinds[1:], strict=True)]
+        for text, factor in written:
+            features[text] = [factor]
+        if len(written) > 1 and draw(st.booleans()):
+            parts = draw(st.permutations(written))[:2]
+            features[":".join(text for text, _ in parts)] = [factor for _, factor in parts]
+            if draw(st.booleans()):
+                features.pop(parts[0][0])
+        features = {text: of for text, of in features.items() if len(of) == 1 or text not in names}
+    return tables, names[0], features
+
+
+@st.composite
+def factors(draw: st.DrawFn, name: str, kind: pa.DataType) -> tuple[str, Factor]:
+    """A way to use a column of this type, and its text, which is safe in a product."""
+    quoted = f"`{name.replace('`', '``')}`"
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        part = draw(st.sampled_from(PARTS))
+        text, of = f"{part}({quoted})", Factor(name, part, is_category=False)
+        return (f"C({text})", replace(of, is_category=True)) if draw(st.booleans()) else (text, of)
+    if is_category(kind):
+        return quoted, Factor(name, None, is_category=True)
+    as_category = is_number(kind) and draw(st.booleans())
+    return f"C({quoted})" if as_category else quoted, Factor(name, None, is_category=as_category)
+
+
+PARTS = ("year", "month", "day", "weekday", "days")
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def is_category(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_boolean(plain(kind)) or pa.types.is_string(plain(kind)))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    t, kind = pa.types, plain(kind)
+    return bool(t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind))
 
 
 @contextmanager
@@ -126,59 +192,128 @@ def answered(code: int, err: str, *allowed: int) -> None:
 BESIDE_AN_UNUSED_ROW = pa.table({"x": [0.0, 1.0, 0.0, None], "a b": [0.0, 0.0, 1e-245, 1.0]})
 # on the grid of its largest value one column is the other
 BELOW_THE_GRID = pa.table({"x": [1, 0, 0, 0], "a b": [0.0, 1.0, 0.0, 1.1e-247], "a.b": [0.0, 1.0, 0.0, 0.0]})
+# a name of our own, of a column of text that nobody named
+RESERVED = pa.table({"x": [0.0], "file": [0.0], "__gdpipe_row__": [""]})
 SUBNORMAL = pa.table({"x": [0.0, 0.0, 0.0, 5e-324], "a b": [0.0] * 4})
+
+
+def some_of_each() -> tuple[list[pa.Table], str, Features]:
+    """A product of text with a number, a category of booleans, and parts of dates; more rows than terms."""
+    n = range(40)
+    table = pa.table(
+        {
+            "x": [float(i * i % 11) for i in n],
+            "1": [dt.date(1999, 12, 1) + dt.timedelta(days=i * i) for i in n],
+            "a b": [("a", "B", None, "")[i % 4] for i in n],
+            "a.b": [float(i % 5) for i in n],
+            "null": [i % 3 == 0 for i in n],
+        }
+    )
+    number, text = Factor("a.b", None, is_category=False), Factor("a b", None, is_category=True)
+    features: Features = {
+        "`a.b`:`a b`": [number, text],
+        "null": [Factor("null", None, is_category=True)],
+        "year(`1`)": [Factor("1", "year", is_category=False)],
+        "C(weekday(`1`))": [Factor("1", "weekday", is_category=True)],
+    }
+    return [table.slice(0, 15), table.slice(15)], "x", features
 
 
 def test_any_table_gives_a_right_answer_or_a_clear_error() -> None:
     codes: Counter[int] = Counter()
 
     @FUZZ
+    @example(some_of_each())
     @example(([SUBNORMAL], "x", None))  # its standard deviation is no float64
+    @example(([RESERVED], "x", None))
     @example(([BESIDE_AN_UNUSED_ROW], "x", None))
     @example(([BELOW_THE_GRID], "x", None))
     @given(sources())
-    def each(source: tuple[list[pa.Table], str, list[str] | None]) -> None:
+    def each(source: tuple[list[pa.Table], str, Features | None]) -> None:
         codes[answer_to(*source)] += 1
 
     each()
     assert codes[0] > codes.total() / 10, codes  # or it refuses whatever is not simple
 
 
-def answer_to(tables: list[pa.Table], target: str, features: list[str] | None) -> int:
+def answer_to(tables: list[pa.Table], target: str, features: Features | None) -> int:
     with folder() as base:
         for i, table in enumerate(tables):
             write_parquet(base / "data" / f"{i}.parquet", dict(zip(table.column_names, table.columns, strict=True)))
         before = snapshot(base / "data")
-        chosen = ("--features", json.dumps(features)) if features else ()
+        chosen = ("--features", json.dumps(list(features))) if features else ()
         done = gdpipe_cli("train", base / "data", f"--target={target}", *chosen, "--output", base / "runs")
         answered(done.code, done.err, 0, 1, 3)
         assert snapshot(base / "data") == before
         assert staged(base / "runs") == []
         if done.code == 0:
-            assert_right(gdpipe.open_run(base / "runs"), pa.concat_tables(tables))
+            assert_right(gdpipe.open_run(base / "runs"), pa.concat_tables(tables), features)
     return done.code
 
 
-def assert_right(run: Run, table: pa.Table) -> None:
+def assert_right(run: Run, table: pa.Table, features: Features | None) -> None:
     """Predictions are the projection of the target on the features, in rational arithmetic."""
-    target, features = run.manifest["target"], run.manifest["features"]
-    columns = [exact(table[name]) for name in (*features, target)]
-    rows = [i for i in range(table.num_rows) if all(column[i] is not None for column in columns)]
+    target = run.manifest["target"]
+    if features is None:
+        found = run.manifest["features"]
+        features = {name: [Factor(name, None, is_category=is_category(table.field(name).type))] for name in found}
+    columns = {factor: values(table[factor.column], factor) for of in features.values() for factor in of}
+    goal = exact(table[target])
+    rows = [i for i in range(table.num_rows) if all(column[i] is not None for column in (*columns.values(), goal))]
     account = run.manifest["rows"]
     assert (account["read"], account["used"]) == (table.num_rows, len(rows))
-    *xs, y = [[column[i] or Fraction(0) for i in rows] for column in columns]
+    y = [goal[i] or Fraction(0) for i in rows]
     if any("to rounding" in line or "nearly" in line for line in run.manifest["dependencies"]):
         return  # named, and treated as a dependency: not the exact projection
-    if any(len(set(x)) > 1 and len(set(on_grid(x, column))) == 1 for x, column in zip(xs, columns, strict=False)):
-        assert any("is constant" in line for line in run.manifest["dependencies"])
-        return  # likewise
     ones = [Fraction(1)] * len(rows)
-    # a digit that the grid does not hold, such as 1e-247 beside a 1, is the contract's to round
-    gridded = [[Fraction(v) for v in on_grid(x, list(x))] for x in xs]
+    plain_terms, gridded = [ones], [ones]
+    for of in features.values():
+        numbers, largest = ones, Fraction(1)
+        for factor in (factor for factor in of if not factor.is_category):
+            column = columns[factor]
+            numbers = [Fraction(float(a) * float(column[i])) for a, i in zip(numbers, rows, strict=True)]
+            largest *= (
+                OF_PARTS[factor.part] if factor.part else max((abs(v) for v in column if v is not None), default=0)
+            )
+        # a digit that the grid does not hold, such as 1e-247 beside a 1, is the contract's to round
+        rounded = [Fraction(v) for v in on_grid(numbers, largest)]
+        if len(set(numbers)) > 1 and len(set(rounded)) == 1 and not any(factor.is_category for factor in of):
+            assert any("is constant" in line for line in run.manifest["dependencies"])
+            return  # likewise
+        levels = [tuple(columns[factor][i] for factor in of if factor.is_category) for i in rows]
+        # whatever the coding, the terms span what these do
+        for level in dict.fromkeys(levels):
+            for terms, column in ((plain_terms, numbers), (gridded, rounded)):
+                terms.append([v if own == level else Fraction(0) for v, own in zip(column, levels, strict=True)])
     predictions = [run.predictions["prediction"][i] for i in rows]
     spread = math.sqrt(sum((v - sum(y) / len(y)) ** 2 for v in y) / len(y))
-    fits = [[float(v) for v in project(y, [ones, *features])] for features in (xs, gridded)]
+    fits = [[float(v) for v in project(y, terms)] for terms in (plain_terms, gridded)]
     assert any(predictions == pytest.approx(fit, rel=1e-9, abs=1e-6 * spread) for fit in fits), run.manifest["features"]
+
+
+# bounds on parts of dates, in place of a column's largest value
+OF_PARTS = {"year": 9999, "month": 12, "day": 31, "weekday": 6, "days": 2_932_897}
+
+
+def values(column: pa.ChunkedArray, factor: Factor) -> list[Any]:
+    """Values as the fit takes them; None where one is missing."""
+    if factor.part is None:
+        is_text = pa.types.is_string(plain(column.type))
+        return column.to_pylist() if is_text else exact(column)
+    return [None if v is None else part_of(v, factor.part) for v in column.to_pylist()]
+
+
+def part_of(moment: dt.date, part: str) -> Fraction:
+    """A part of a date, or of a timestamp in its own zone."""
+    if part == "weekday":
+        return Fraction(moment.weekday())
+    if part != "days":
+        return Fraction(getattr(moment, part))
+    days = Fraction(moment.toordinal() - dt.date(1970, 1, 1).toordinal())
+    if isinstance(moment, dt.datetime):
+        of_day = moment.replace(tzinfo=None) - dt.datetime.combine(moment.date(), dt.time())
+        days += Fraction(of_day // dt.timedelta(microseconds=1), 86_400 * 10**6)
+    return Fraction(float(days))
 
 
 def exact(column: pa.ChunkedArray) -> list[Fraction | None]:
@@ -187,10 +322,9 @@ def exact(column: pa.ChunkedArray) -> list[Fraction | None]:
     return [None if v is None or math.isnan(v) else Fraction(v) for v in values]
 
 
-def on_grid(values: list[Fraction], column: list[Fraction | None]) -> list[int]:
-    """Values in units of the grid that suits the largest of their column, whether its row is used or not."""
-    largest = float(max(abs(v) for v in column if v is not None))
-    step = Fraction(2) ** int(grid_exponents(np.array([largest]))[0])
+def on_grid(values: list[Fraction], largest: Fraction) -> list[int]:
+    """Values in units of the grid that suits a largest one, whether its row is used or not."""
+    step = Fraction(2) ** int(grid_exponents(np.array([float(largest)]))[0])
     return [round(v / step) for v in values]
 
 

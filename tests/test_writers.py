@@ -270,3 +270,15 @@ def test_a_partition_of_text_is_a_category_and_one_of_whole_numbers_a_number(tmp
     assert train(tmp_path / "d", tmp_path / "runs", force=True).manifest["rows"]["scanned"] == 0
     by_hand = train(tmp_path / "d", tmp_path / "runs", features=["x", "C(shift)"])
     assert by_hand.parameters["term"].to_list() == ["intercept", "x", "C(shift)[2]"]
+
+
+def test_a_column_of_which_two_parts_are_used_misses_a_value_once(tmp_path: Path) -> None:
+    days: list[dt.date | None] = [dt.date(2024, 1, 1) + dt.timedelta(days=5 * i) for i in range(N)]
+    days[3] = None
+    table = pa.table({"x": X, "y": GOOD["y"].to_numpy(), "day": days})
+    run = train(
+        write_parquet(tmp_path / "d.parquet", dict(zip(table.column_names, table.columns, strict=True))),
+        tmp_path / "runs",
+        features=["x", "x**2", "days(day)", "C(weekday(day))"],
+    )
+    assert run.manifest["rows"]["null"] == {"day": 1}

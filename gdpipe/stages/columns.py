@@ -1,6 +1,6 @@
 """The columns of a source by their role: features, target, weight and key."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -99,8 +99,7 @@ def choose_columns(
             raise SchemaError(
                 f"{source.location}: {role} column {name!r} is {kind}; a {role} must be a number: write it as one"
             )
-    if ROW in columns.fitted:
-        raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved")
+    _check_unreserved(columns.fitted, source)
     return columns, notices
 
 
@@ -133,6 +132,7 @@ def _all_usable(config: TrainingConfig, source: Source, cache: Cache | None) -> 
                 dates.append(field.name)
             else:
                 features[field.name] = source.kind_of(field.name)
+    _check_unreserved(features, source)  # before texts are read
     texts = [name for name, kind in features.items() if kind == "text"]
     counts = count_levels(source, texts, config.memory_bytes, cache)
     many = {name: count for name, count in counts.items() if count > MOST_LEVELS}
@@ -152,6 +152,11 @@ def _all_usable(config: TrainingConfig, source: Source, cache: Cache | None) -> 
             f"left out, dates and timestamps, of which features name parts such as {parts}: {', '.join(dates)}"
         )
     return tuple(name for name in features if name not in many), tuple(notices)
+
+
+def _check_unreserved(names: Collection[str], source: Source) -> None:
+    if ROW in names:
+        raise SchemaError(f"{source.location}: the column name {ROW!r} is reserved; rename the column, or leave it out")
 
 
 def _zones(design: Design, source: Source) -> dict[str, str]:
