@@ -1,7 +1,7 @@
 """Compare a new fit with the published one, for the gate and the drift, from tables and sums; no row is read."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Comparison:
         largest: The largest shifts, in words.
         differences: The settings of that run that differ from this run's, and may cause shifts without new data.
         notices: Why something could not be compared, one line each.
+        fit_before: R² and RMSE of that run; empty where there is none.
     """
 
     gate: Gate | None
@@ -42,13 +43,19 @@ class Comparison:
     largest: tuple[str, ...]
     differences: tuple[str, ...]
     notices: tuple[str, ...]
+    fit_before: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison's entries in the manifest."""
         gate = {} if self.gate is None else {"gate": asdict(self.gate)}
         if self.since is None:
             return gate
-        drift = {"since": self.since, "largest": list(self.largest), "differences": list(self.differences)}
+        drift = {
+            "since": self.since,
+            **self.fit_before,
+            "largest": list(self.largest),
+            "differences": list(self.differences),
+        }
         return {**gate, "drift": drift}
 
 
@@ -72,7 +79,8 @@ def compare(
     drift = to_table(drift_columns(previous, fit), catalog.schema(catalog.DRIFT, run_id))
     _, other_references = incomparable(previous.design, fit.design)
     said = (*other_references, *new_and_gone(previous.design, fit.design), *largest_shifts(drift, _of_shares(fit)))
-    return Comparison(gate, previous.run_id, drift, said, previous.differences(fit), notices)
+    before = {"r2": previous.r2, "rmse": previous.rmse}
+    return Comparison(gate, previous.run_id, drift, said, previous.differences(fit), notices, before)
 
 
 def drift_columns(previous: PublishedFit, now: PublishedFit) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def evidence(config: TrainingConfig, ingested: Ingested, fit: Fit, predicted: Pr
         about = manifest(config, ingested, fit, comparison, files, forecasts)
         optimum, problem = np.array([float(w) for w in fit.baseline.coef_scaled]), fit.regression.problem
         landscape = Landscape.of(problem, fit.solution, optimum, fit.baseline.loss)
-        html = page(about, tables, landscape=landscape, included=fit.included, density=predicted.rows.density)
+        rows = predicted.rows
+        worst = [row.as_dict() for row in rows.worst.rows]
+        html = page(about, tables, landscape=landscape, included=fit.included, density=rows.density, worst=worst)
         files.append(write_text(staging.folder, "report.html", html))
     return Evidence(comparison, forecasts, tuple(files))
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.design import Coded, Design
@@ -17,6 +18,7 @@ from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator
 from gdpipe.source.columns import Block
 from gdpipe.stages.scan.row_sums import Account, used_rows
 from gdpipe.stages.scan.unseen import UnseenCounts
+from gdpipe.stages.scan.worst_rows import WorstRows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,12 +55,14 @@ class RowsAgain:
         probe: Sums of the probe's values over the same rows.
         account: What became of all rows.
         density: Where the rows used lie; None where no pictures are made.
+        worst: The rows with the largest residuals; empty where no pictures are made.
     """
 
     residuals: ResidualSums
     probe: Moments
     account: Account
     density: Density | None
+    worst: WorstRows
 
     def __add__(self, other: "RowsAgain") -> "RowsAgain":
         return RowsAgain(
@@ -66,6 +70,7 @@ class RowsAgain:
             self.probe + other.probe,
             self.account + other.account,
             self.density + other.density if self.density and other.density else None,
+            self.worst + other.worst,
         )
 
 
@@ -77,6 +82,7 @@ class RowsAgainAccumulator:
         self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale)
         self._probe = MomentsAccumulator(spec.probe.exponents, spec.grids.weight_exponent)
         self._density = DensityAccumulator(spec.density) if spec.density else None
+        self._worst = WorstRows()
         self._account = Account.zero(len(spec.design.inputs) + 1 + spec.weighted)
         self._line = Model(spec.design, spec.probe.coef, spec.probe.intercept)
 
@@ -87,6 +93,7 @@ class RowsAgainAccumulator:
         categories: Sequence[Coded],
         prediction: NDArray[np.float64],
         residual: NDArray[np.float64],
+        keys: Sequence[tuple[str, pa.Array]] = (),
     ) -> None:
         """Add rows.
 
@@ -96,6 +103,7 @@ class RowsAgainAccumulator:
             categories: The design's categories.
             prediction: Shape (m,), in target units.
             residual: Shape (m,), in target units.
+            keys: What finds each row, by name, of length m.
         """
         spec, (target, *weight) = self._spec, block.columns[len(self._spec.design.inputs) :]
         assert isinstance(target, np.ndarray)
@@ -113,12 +121,14 @@ class RowsAgainAccumulator:
         line = self._line.of_values(numbers, categories)
         self._probe.add([spec.probe.values(line, _rows(target, used))], weights)
         if self._density is not None:
-            self._density.add(*(_rows(each, used) for each in (prediction, target, residual)))
+            lines = [_rows(each, used) for each in (prediction, target, residual)]
+            self._density.add(lines[0], lines[1], lines[2], numbers)
+            self._worst = self._worst.joined_by(keys, lines[1], lines[0], lines[2], used)
 
     def rows(self) -> RowsAgain:
         """The results of the rows so far."""
         density = self._density.counts() if self._density else None
-        return RowsAgain(self._residuals.sums(), self._probe.moments(), self._account, density)
+        return RowsAgain(self._residuals.sums(), self._probe.moments(), self._account, density, self._worst)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
