@@ -30,8 +30,8 @@ from gdpipe.report.summary import SHOWN, cell, is_beside_the_latest
 LONGEST_TABLE, LONGEST_CELL = 300, 300
 # levels in all tables together, and in one that is open at first
 MOST_LEVELS, SHORT_TABLE = 1000, 12
-# from here to there, floats are written without decimals and with thousands separators
-MOST_DIGITS, LARGEST_WRITTEN = 1e5, 1e15
+# from here to there, floats are written without decimals; above as powers of ten
+WHOLE_ONLY, LARGEST_WRITTEN = 1e6, 1e15
 # above the table of a run that did not pass
 OTHER_FIT = (
     "The descent did not end at the best line, so bars and tables are of the exact least-squares answer: estimates, "
@@ -207,7 +207,9 @@ def shown_value(value: Any) -> str:
         return cell(value)
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.0f}" if MOST_DIGITS <= abs(value) < LARGEST_WRITTEN else cell(value)
+    if WHOLE_ONLY <= abs(value) < LARGEST_WRITTEN:
+        return f"{value:,.0f}"
+    return f"{value:,.6g}" if math.isfinite(value) else cell(value)
 
 
 def _rounded(value: float) -> str:
