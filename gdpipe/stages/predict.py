@@ -138,7 +138,9 @@ def _density_grid(
     features = []
     for of in drawn if columns.centred else ():
         assert of.number is not None
-        features.append(FeatureGrid(of.number, _place(of), float(of.means[0]), float(of.scales[0])))
+        grid = FeatureGrid(of.number, _place(of), float(of.means[0]), float(of.scales[0]))
+        if grid.has_cells:
+            features.append(grid)
     cross, scaling = regression.problem.cross, regression.problem.scaling
     centre, variance = cross.means()[-1], cross.variances()[-1]
     # without an intercept the target may be constant, so that float64 sums give a negative variance; the residuals of a

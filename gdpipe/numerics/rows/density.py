@@ -31,6 +31,12 @@ class FeatureGrid:
         """The range of the cells, in the feature's units, of so many `spread` to either side."""
         return self.centre - spreads * self.spread, self.centre + spreads * self.spread
 
+    @property
+    def has_cells(self) -> bool:
+        """Whether float64 has numbers between the ends, or none as the spread is nothing beside the centre."""
+        low, high = self.reach(1.0)
+        return bool(high - low > 2**10 * np.spacing(abs(self.centre)))
+
 
 @dataclass(frozen=True, slots=True)
 class DensityGrid:

@@ -84,3 +84,8 @@ def test_features_are_counted_with_residual_and_target_as_by_numpy(cut: int) -> 
     np.testing.assert_array_equal(found.by_feature[0], expected)
     expected, *_ = np.histogram2d(held[0], held[2], bins=10, range=[ends[0], ends[2]])
     np.testing.assert_array_equal(found.line, expected)
+
+
+def test_a_feature_whose_spread_is_nothing_beside_its_mean_has_no_cells() -> None:
+    assert FeatureGrid(0, 0, 1e3, 1.0).has_cells
+    assert not FeatureGrid(0, 0, 1e15, 1e-3).has_cells
