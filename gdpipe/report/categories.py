@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from gdpipe.report.pictures.axes import number
+from gdpipe.report.one_fit import UNFINISHED
 from gdpipe.report.pictures.bars import Bar
+from gdpipe.report.pictures.ticks import number
 
 # characters of a level's label in the summary
 LONGEST_LABEL = 16
@@ -54,11 +55,12 @@ class Grouped:
     def rows(self) -> list[dict[str, Any]]:
         """The table of its levels, in their order; of a product its terms."""
         by_level = {term["level"]: term for term in self.terms}
+        shown = (*SHOWN, UNFINISHED) if any(UNFINISHED in term for term in self.terms) else SHOWN
         if not self.levels:
-            return [{name: term[name] for name in SHOWN if name in term} for term in self.terms]
-        of_reference = {"estimate": None, "std_error": None, "t_value": None, "p_value": None, "status": "reference"}
+            return [{name: term[name] for name in shown if name in term} for term in self.terms]
+        of_reference = {**dict.fromkeys(shown), "status": "reference"}
         return [
-            {name: {**of_reference, **by_level.get(row["level"], {}), **row}[name] for name in SHOWN}
+            {name: {**of_reference, **by_level.get(row["level"], {}), **row}[name] for name in shown}
             for row in self.levels
         ]
 

@@ -9,11 +9,18 @@ from gdpipe.numerics.rows.density import Density
 from gdpipe.printable import markup
 from gdpipe.report.categories import Grouped, without_levels
 from gdpipe.report.drift import in_words
-from gdpipe.report.pictures.axes import number
 from gdpipe.report.pictures.bars import Bar, bars
 from gdpipe.report.pictures.contours import contours
 from gdpipe.report.pictures.curves import excess_curve, loss_curve, spectrum
-from gdpipe.report.pictures.densities import predicted_and_actual, residual_histogram, residuals_and_predictions
+from gdpipe.report.pictures.densities import (
+    fitted_line,
+    predicted_and_actual,
+    quantiles,
+    residual_histogram,
+    residuals_and_predictions,
+    residuals_by_feature,
+)
+from gdpipe.report.pictures.ticks import number
 
 # bars in a picture; the tables have the others
 MOST_BARS = 24
@@ -23,8 +30,37 @@ MOST_CATEGORIES = 12
 NEGLIGIBLE_WEIGHT = 0.1
 
 
-def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, weighted: bool) -> str:
-    """The pictures of predictions and residuals."""
+def the_line(density: Density | None, included: Sequence[str], target: str, terms: list[dict[str, Any]]) -> str:
+    """The picture of the rows with the fitted line; empty where there is more than one feature."""
+    if density is None or not density.grid.alone or not density.rows:
+        return ""
+    estimates = {term["term"]: term["estimate"] for term in terms}
+    feature = included[0]
+    return figure(
+        "Data and the fitted line",
+        f"How {markup(target)} goes with {markup(feature)}: the line has the least mean squared distance, up and down, "
+        "from the rows. The stronger the colour, the more rows.",
+        fitted_line(density, feature, target, (estimates["intercept"], estimates[feature])),
+    )
+
+
+def about_residuals_by_feature(density: Density | None, included: Sequence[str], target: str) -> str:
+    """The pictures of the residuals by the value of each feature that was counted."""
+    if density is None or not density.rows:
+        return ""
+    drawn = [
+        figure(
+            f"Residuals by {included[feature.term]}",
+            "Means (line with dots) about zero at every value: a straight line suits this feature.",
+            residuals_by_feature(density, place, included[feature.term], target),
+        )
+        for place, feature in enumerate(density.grid.features)
+    ]
+    return pictures(*drawn) if any(drawn) else ""
+
+
+def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, weighted: bool, line: str = "") -> str:
+    """The pictures of predictions and residuals, after that of the fitted line if there is one."""
     if density is None or not density.rows:
         return '<p class="soft">No rows were read again after the fit: there are no pictures of them.</p>'
     some = (
@@ -32,16 +68,18 @@ def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, wei
         if density.rows != rows["used"]
         else ""
     )
-    darker = "The darker, the more rows; what lies beyond the picture is counted at its edge."
+    colour = "The stronger the colour, the more rows; what lies beyond the picture is counted at its edge."
     return pictures(
+        line,
         figure(
             "Predicted against actual",
-            f"{some}On the dashed line both are the same. {darker}",
+            f"{some}On the dashed line both are the same. {colour}",
             predicted_and_actual(density, target),
         ),
         figure(
             "Residuals against predictions",
-            "About the dashed zero line and equally wide everywhere, where a straight line suits the data.",
+            "About the dashed zero line and equally wide everywhere, where a straight line suits the data. Line with "
+            "dots: means of rows with neighbouring predictions; a bend asks for another form of a feature.",
             residuals_and_predictions(density, target),
         ),
         figure(
@@ -49,6 +87,12 @@ def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, wei
             f"Dashed: the normal distribution with the same RMSE. The ends reach {density.grid.residuals:g} RMSE to "
             f"either side.{' A row counts once, whatever its weight.' if weighted else ''}",
             residual_histogram(density, target),
+        ),
+        figure(
+            "Quantiles of the residuals",
+            "On the dashed line where residuals are normal with this RMSE. Both ends steeper are heavy "
+            "tails, or outliers; one end alone is skewness.",
+            quantiles(density, target),
         ),
     )
 
@@ -149,11 +193,11 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], included: Sequen
             "Measured (line) and as it was forecast before the first step (dashed).",
             excess_curve(seen, forecast, unit, short),
         ),
-        "" if seen.plane is None else _cost_surface(seen.plane, included),
+        "" if seen.plane is None else _cost_surface(seen.plane, included, verdict["condition_number"]),
     )
 
 
-def _cost_surface(plane: Plane, included: Sequence[str]) -> str:
+def _cost_surface(plane: Plane, included: Sequence[str], condition_number: float) -> str:
     if plane.direction is None:
         return figure(
             "The cost surface from above",
@@ -166,7 +210,10 @@ def _cost_surface(plane: Plane, included: Sequence[str]) -> str:
     return figure(
         "A slice of the cost surface",
         "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
-        f"{markup('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected.",
+        f"{markup('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected. "
+        f"The valley in this slice is {number(float(f'{plane.elongation:.3g}'))} times as long as wide, which the "
+        "picture stretches to fill its frame; the condition number in all directions is "
+        f"{number(float(f'{condition_number:.4g}'))}.",
         contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
     )
 

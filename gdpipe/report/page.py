@@ -12,8 +12,18 @@ from gdpipe.printable import markup
 from gdpipe.report.advice import advise
 from gdpipe.report.categories import Grouped, grouped, without_levels
 from gdpipe.report.drift import in_words
-from gdpipe.report.exhibits import about_categories, about_drift, about_features_and_rows, about_fit, about_the_descent
+from gdpipe.report.exhibits import (
+    about_categories,
+    about_drift,
+    about_features_and_rows,
+    about_fit,
+    about_residuals_by_feature,
+    about_the_descent,
+    the_line,
+)
+from gdpipe.report.one_fit import UNFINISHED, headed, of_one_fit
 from gdpipe.report.penalty import about_penalty
+from gdpipe.report.since import SinceThen, since_then
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, SHOWN_PENALIZED, cell, is_beside_the_latest, penalty_in_words, unseen_rows
 
@@ -21,6 +31,13 @@ from gdpipe.report.summary import SHOWN, SHOWN_PENALIZED, cell, is_beside_the_la
 LONGEST_TABLE, LONGEST_CELL = 300, 300
 # levels in all tables together, and in one that is open at first
 MOST_LEVELS, SHORT_TABLE = 1000, 12
+# from here to there, floats are written without decimals; above as powers of ten
+WHOLE_ONLY, LARGEST_WRITTEN = 1e6, 1e15
+# above the table of a run that did not pass
+OTHER_FIT = (
+    "The descent did not end at the best line, so bars and tables are of the exact least-squares answer: estimates, "
+    f"standard errors, t, p and intervals alike. The column {UNFINISHED} says where the descent stopped."
+)
 
 
 def page(
@@ -30,41 +47,53 @@ def page(
     landscape: Landscape,
     included: Sequence[str],
     density: Density | None,
+    worst: Sequence[dict[str, Any]] = (),
 ) -> str:
     """The page as HTML, from the run's artifacts and its manifest as it is before the page is written.
 
     `tables` are the artifacts by name: `drift` is not there for a first run, `features` and `levels` only where there
     are categories. `included` are the terms in the fit, in the landscape's order, shape (p,). `density` is None where
-    no rows were read again.
+    no rows were read again. `worst` are the rows with the largest |residual|, the largest first.
     """
     verdict, quality = tables["convergence"].to_pylist()[0], tables["metrics"].to_pylist()[0]
-    terms = tables["parameters"].to_pylist()
+    passed = verdict["passed"]
+    published = tables["parameters"].to_pylist()
     penalty = penalty_in_words(manifest["settings"], verdict)
+    # with a penalty the exact optimum has no standard errors, which could be taken for those of the estimate
+    terms = published if penalty else of_one_fit(published, quality["target_scale"], passed=passed)
+    shown = SHOWN_PENALIZED if penalty else SHOWN if passed else (*SHOWN, UNFINISHED)
+    since = since_then(manifest, quality, tables.get("drift"), published)
     categories = grouped(tables, terms)
     settings, target = manifest["settings"], manifest["target"]
     leakage = manifest.get("leakage", [])
     notices = [line for line in manifest["notices"] if line not in leakage]
     if said := unseen_rows(quality, settings.get("folds")):
         notices = [f"Unseen rows: {said}", *notices]
+    line = the_line(density, included, target, published)
     title = f"{target} from {settings['source']}"
     sections = [
         f"<h1>{markup(title)}</h1>",
         f'<p class="soft">Run {markup(manifest["run_id"])}, {manifest["created"][:16].replace("T", " ")} UTC, '
         f"gdpipe {manifest['versions']['gdpipe']}"
         f"{', published beside the latest run' if is_beside_the_latest(manifest) else ''}</p>",
-        *(f'<p class="verdict rejected"><strong>Too good?</strong> {markup(_cut(line))}.</p>' for line in leakage),
-        _verdict(manifest, verdict, quality, terms),
+        *(f'<p class="verdict rejected"><strong>Too good?</strong> {markup(_cut(sign))}.</p>' for sign in leakage),
+        _verdict(manifest, verdict, quality, terms, since),
         _tiles(verdict, quality, manifest["rows"]),
         *(f'<p class="soft">{markup(_cut(notice))}</p>' for notice in notices[:LONGEST_TABLE]),
         "<h2>How well it fits</h2>",
-        about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None),
+        about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None, line=line),
+        about_residuals_by_feature(density, included, target),
+        _worst(worst),
         "<h2>Features and rows</h2>",
         about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
+        "" if passed or penalty else f'<p class="soft">{OTHER_FIT}</p>',
         _table(
-            [{name: term[name] for name in (SHOWN_PENALIZED if penalty else SHOWN)} for term in without_levels(terms)]
+            headed(
+                [{name: term[name] for name in shown} for term in without_levels(terms)], passed=passed or bool(penalty)
+            )
         ),
         about_categories(categories, target),
-        *_folded(categories),
+        *_folded(categories, passed=passed or bool(penalty)),
         about_penalty(tables["path"], verdict, terms, target) if "path" in tables else "",
         "<h2>The descent</h2>",
         about_the_descent(landscape, verdict, included, target),
@@ -74,6 +103,7 @@ def page(
         sections += [
             f"<h2>Drift since run {markup(manifest['drift']['since'])}</h2>",
             *(f"<p>That run used {markup(line)}.</p>" for line in manifest["drift"].get("differences", [])),
+            _table(since.rows) if since else "",
             about_drift(moved),
             _table([{**row, **in_words(row)} for row in moved]),
         ]
@@ -93,12 +123,16 @@ def page(
 
 
 def _verdict(
-    manifest: dict[str, Any], verdict: dict[str, Any], quality: dict[str, Any], terms: list[dict[str, Any]]
+    manifest: dict[str, Any],
+    verdict: dict[str, Any],
+    quality: dict[str, Any],
+    terms: list[dict[str, Any]],
+    since: SinceThen | None,
 ) -> str:
     """The outcome in plain sentences, with advice where the run was not published."""
     reason, gate, target = manifest["verdict"]["reason"], manifest.get("gate"), markup(manifest["target"])
     # the mean absolute error is NaN unless every row was read again
-    off = f"; a prediction is off by {quality['mae']:.4g} on average" if math.isfinite(quality["mae"]) else ""
+    off = f"; a prediction is off by {_rounded(quality['mae'])} on average" if math.isfinite(quality["mae"]) else ""
     share = f"The features explain {quality['r2']:.1%} of how {target} varies{off}."
     held = gate is None or gate["passed"]
     if verdict["passed"] and held:
@@ -126,28 +160,36 @@ def _verdict(
     tries = "".join(f"<li>{markup(_cut(line))}</li>" for line in advise(manifest, verdict, terms))
     style = "verdict" if verdict["passed"] and held else "verdict rejected"
     tried = f"<p>What to try next:</p><ul>{tries}</ul>" if tries else ""
-    return f'<div class="{style}"><p><strong>{head}</strong></p><p>{said}</p>{more}{tried}</div>'
+    moved = f"<p>{markup(_cut(since.sentence))}</p>" if since else ""
+    return f'<div class="{style}"><p><strong>{head}</strong></p><p>{said}</p>{more}{moved}{tried}</div>'
+
+
+def _worst(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    said = f"The {len(rows)} rows with the largest residuals: wrong data, or what the features do not know."
+    return f'<h3>The worst rows</h3><p class="soft">{said}</p>{_table(list(rows))}'
 
 
 def _tiles(verdict: dict[str, Any], quality: dict[str, Any], rows: dict[str, Any]) -> str:
     kind = "" if quality["r2_kind"] == "centred" else " (uncentred)"
     shown = {
-        f"R²{kind}": cell(quality["r2"]),
-        "RMSE": cell(quality["rmse"]),
+        f"R²{kind}": shown_value(quality["r2"]),
+        "RMSE": shown_value(quality["rmse"]),
         "rows used": f"{rows['used']:,}",
         "steps": f"{verdict['iterations']:,}",
         f"gap to {'OLS' if verdict.get('penalty', 'none') == 'none' else 'the optimum'}": f"{verdict['coef_gap']:.2g}",
-        "condition number": f"{verdict['condition_number']:.4g}",
+        "condition number": _rounded(verdict["condition_number"]),
     }
     tiles = "".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in shown.items())
     return f'<dl class="tiles">{tiles}</dl>'
 
 
-def _folded(categories: Sequence[Grouped]) -> Iterator[str]:
+def _folded(categories: Sequence[Grouped], *, passed: bool) -> Iterator[str]:
     """The tables of levels, each under the line of its feature; a long one opens when it is asked for."""
     left = MOST_LEVELS
     for category in categories:
-        line, rows = category.line(), category.rows()
+        line, rows = category.line(), headed(category.rows(), passed=passed)
         said = [f"{line['levels']:,} levels", *([f"reference {line['reference']}"] if line["reference"] else [])]
         said += [f"F {cell(line['F'])}", f"p {cell(line['p_value'])}", f"from {line['lowest']} to {line['highest']}"]
         head = f"<summary><b>{markup(category.name)}</b>: {markup(', '.join(said))}</summary>"
@@ -169,12 +211,28 @@ def _table(rows: list[dict[str, Any]], style: str = "scroll") -> str:
         return ""
     head = "".join(f"<th>{markup(name)}</th>" for name in rows[0])
     body = "".join(
-        f"<tr>{''.join(f'<td>{markup(_cut(cell(value)))}</td>' for value in row.values())}</tr>"
+        f"<tr>{''.join(f'<td>{markup(_cut(shown_value(value)))}</td>' for value in row.values())}</tr>"
         for row in rows[:LONGEST_TABLE]
     )
     more = len(rows) - LONGEST_TABLE
     left = f'<p class="soft">{more:,} more are in the Parquet file.</p>' if more > 0 else ""
-    return f'<div class="{style}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{left}'
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="{style}" tabindex="0">{table}</div>{left}'
+
+
+def shown_value(value: Any) -> str:
+    """A value as the page shows it: as in the summary, with thousands separators where a number is large."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return cell(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if WHOLE_ONLY <= abs(value) < LARGEST_WRITTEN:
+        return f"{value:,.0f}"
+    return f"{value:,.6g}" if math.isfinite(value) else cell(value)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if 1e4 <= abs(value) < LARGEST_WRITTEN else f"{value:.4g}"
 
 
 def _cut(said: str) -> str:

@@ -2,16 +2,27 @@
 
 from gdpipe.report.pictures.axes import SHADES
 
-_SHADES = "".join(
-    f".s{k} {{ fill: color-mix(in srgb, var(--mark) {round(12 + 83 * k / (SHADES - 1))}%, var(--paper)); }}\n"
-    for k in range(SHADES)
+
+def _shade(k: int) -> str:
+    mixed = f"color-mix(in srgb, var(--mark) {round(12 + 83 * k / (SHADES - 1))}%, var(--paper))"
+    return f".s{k} {{ fill: {mixed}; }} .c{k} {{ stroke: {mixed}; }}\n"
+
+
+_SHADES = "".join(map(_shade, range(SHADES)))
+# a shadow at each end beyond which a table goes on; the paper that covers it scrolls with the table
+_HINT = (
+    "background: linear-gradient(to right, var(--paper) 40%, transparent) 0 0 / 3rem 100%, "
+    "linear-gradient(to left, var(--paper) 40%, transparent) 100% 0 / 3rem 100%, "
+    "linear-gradient(to right, var(--shadow), transparent) 0 0 / 1rem 100%, "
+    "linear-gradient(to left, var(--shadow), transparent) 100% 0 / 1rem 100%; "
+    "background-repeat: no-repeat; background-attachment: local, local, scroll, scroll; scrollbar-width: thin;"
 )
 
 STYLE = f"""
 :root {{ color-scheme: light dark; --ink: #1c2430; --paper: #ffffff; --panel: #f6f8fa; --soft: #5d6876; --rule: #dfe4ea;
-  --mark: #0b5cad; --second: #b8500b; --good: #1a7f37; --bad: #c0262d; }}
+  --mark: #0b5cad; --second: #b8500b; --good: #1a7f37; --bad: #c0262d; --shadow: #1c243066; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #e6ebf1; --paper: #0f141a; --panel: #171d25; --soft: #9aa5b1;
-  --rule: #2c343e; --mark: #5aa9f5; --second: #f0a35e; --good: #3fb950; --bad: #ff7b72; }} }}
+  --rule: #2c343e; --mark: #5aa9f5; --second: #f0a35e; --good: #3fb950; --bad: #ff7b72; --shadow: #e6ebf159; }} }}
 * {{ box-sizing: border-box; }}
 body {{ margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 68rem; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif;
   color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }}
@@ -25,7 +36,7 @@ p {{ margin: .5rem 0; max-width: 46rem; }} .soft {{ color: var(--soft); font-siz
 .tiles dd {{ margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }}
 .pictures {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18.5rem), 1fr)); gap: 1.5rem 2rem; align-items: start; margin: 1rem 0; }}
 figure {{ margin: 0; max-width: 30rem; }} figcaption {{ font-size: .875rem; color: var(--soft); margin-bottom: .35rem; }} figcaption b {{ display: block; color: var(--ink); font-size: .95rem; }}
-.scroll {{ overflow-x: auto; margin: .75rem 0; }} table {{ border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }}
+.scroll {{ overflow-x: auto; margin: .75rem 0; {_HINT} }} table {{ border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }}
 th, td {{ white-space: nowrap; text-align: right; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--rule); }}
 th {{ color: var(--soft); font-weight: 600; }} th:first-child, td:first-child, .pairs td, .pairs th {{ text-align: left; }} .pairs td:last-child {{ white-space: normal; }}
 details {{ margin: .5rem 0; }} summary {{ cursor: pointer; font-size: .9rem; }}
@@ -35,11 +46,11 @@ svg .halo {{ fill: var(--ink); paint-order: stroke; stroke: var(--paper); stroke
 .grid {{ stroke: var(--rule); }} .axis, .whisker {{ stroke: var(--soft); fill: none; }} .whisker {{ stroke: var(--ink); }}
 .line {{ fill: none; stroke: var(--mark); stroke-width: 2; stroke-linejoin: round; }} .bar {{ fill: var(--mark); opacity: .45; }} .stem {{ stroke: var(--mark); opacity: .45; }}
 .dash {{ fill: none; stroke: var(--second); stroke-width: 1.6; stroke-dasharray: 5 4; }} .thin {{ stroke-width: 1; }}
-.dot {{ fill: var(--mark); }} .cell {{ shape-rendering: crispEdges; }} .ring {{ stroke: var(--mark); stroke-width: .6; stroke-opacity: .5; }}
-.path {{ fill: none; stroke: var(--second); stroke-width: 1.2; stroke-linejoin: round; }} .step {{ fill: var(--second); }}
+.dot {{ fill: var(--mark); }} .cell {{ shape-rendering: crispEdges; }} .fitted {{ fill: none; stroke: var(--second); stroke-width: 2.2; }} h3 {{ font-size: .95rem; margin: 1.5rem 0 .25rem; }} .mean {{ fill: none; stroke: var(--second); stroke-width: 1.6; }} .ring {{ stroke: var(--mark); stroke-width: .6; stroke-opacity: .5; }}
+.true {{ fill: var(--paper); stroke: var(--ink); }} .path {{ fill: none; stroke: var(--second); stroke-width: 1.2; stroke-linejoin: round; }} .step {{ fill: var(--second); }}
 .start {{ fill: var(--paper); stroke: var(--second); stroke-width: 2; }} circle.end {{ fill: var(--second); stroke: var(--paper); stroke-width: 1.5; }}
 {_SHADES}@media print {{ :root {{ color-scheme: light; --ink: #000; --paper: #fff; --panel: #f4f4f4; --soft: #444; --rule: #ccc; --mark: #0b5cad;
   --second: #b8500b; --good: #1a7f37; --bad: #c0262d; }}
   body {{ max-width: none; padding: 0; font-size: 10pt; }} figure, .verdict, tr {{ break-inside: avoid; }} h2 {{ break-after: avoid; }}
-  .pictures {{ grid-template-columns: 1fr 1fr 1fr; }} .scroll {{ overflow: visible; }} table {{ font-size: 7.5pt; }} * {{ print-color-adjust: exact; }} }}
+  .pictures {{ grid-template-columns: 1fr 1fr 1fr; }} .scroll {{ overflow: visible; background: none; }} table {{ font-size: 7.5pt; }} * {{ print-color-adjust: exact; }} }}
 """

@@ -1,7 +1,7 @@
 """Compare a new fit with the published one, for the gate and the drift, from tables and sums; no row is read."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Comparison:
         notices: Why something could not be compared, one line each.
         error: The RMSE of that run and of this one, in words: on unseen rows; None where one has no such
             error, or both have the same.
+        fit_before: R² and RMSE of that run; empty where there is none.
     """
 
     gate: Gate | None
@@ -46,13 +47,14 @@ class Comparison:
     differences: tuple[str, ...]
     notices: tuple[str, ...]
     error: str | None = None
+    fit_before: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The comparison's entries in the manifest."""
         gate = {} if self.gate is None else {"gate": asdict(self.gate)}
         if self.since is None:
             return gate
-        drift: dict[str, Any] = {"since": self.since, "largest": list(self.largest)}
+        drift: dict[str, Any] = {"since": self.since, **self.fit_before, "largest": list(self.largest)}
         drift["differences"] = list(self.differences)
         if self.error is not None:
             drift["error"] = self.error
@@ -79,7 +81,9 @@ def compare(
     drift = to_table(drift_columns(previous, fit), catalog.schema(catalog.DRIFT, run_id))
     _, other_references = incomparable(previous.design, fit.design)
     said = (*other_references, *new_and_gone(previous.design, fit.design), *largest_shifts(drift, _of_shares(fit)))
-    return Comparison(gate, previous.run_id, drift, said, previous.differences(fit), notices, _errors(previous, fit))
+    before = {"r2": previous.r2, "rmse": previous.rmse}
+    error = _errors(previous, fit)
+    return Comparison(gate, previous.run_id, drift, said, previous.differences(fit), notices, error, before)
 
 
 def _errors(previous: PublishedFit, now: PublishedFit) -> str | None:

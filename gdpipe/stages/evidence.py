@@ -83,7 +83,9 @@ def evidence(
         about = manifest(config, ingested, fit, unseen, comparison, files, forecasts)
         optimum, regression = np.array([float(w) for w in fit.baseline.coef_scaled]), fit.regression
         landscape = Landscape.of(regression.problem, fit.solution, optimum, fit.baseline.loss, regression.penalty)
-        html = page(about, tables, landscape=landscape, included=fit.included, density=predicted.rows.density)
+        rows = predicted.rows
+        worst = [row.as_dict() for row in rows.worst.rows]
+        html = page(about, tables, landscape=landscape, included=fit.included, density=rows.density, worst=worst)
         files.append(write_text(staging.folder, "report.html", html))
     return Evidence(unseen, comparison, forecasts, tuple(files))
 

@@ -1,5 +1,6 @@
 """The cost surface of one feature, however far its mean lies above its standard deviation."""
 
+import re
 import tracemalloc
 from xml.etree import ElementTree
 
@@ -39,7 +40,7 @@ def test_a_narrow_valley_takes_no_more_to_draw_than_a_wide_one(mean: float) -> N
     rings = svg.count('class="ring')
     assert 1 <= rings <= RINGS
     # what lies above the rings is one ground, as tall as the frame
-    assert ("H348V320H46Z" in svg) == (rings == RINGS)
+    assert bool(re.search(r"H348V320H\d+Z", svg)) == (rings == RINGS)
 
 
 def test_a_start_within_rounding_of_the_optimum_has_no_contours() -> None:

@@ -1,8 +1,8 @@
 """report.html: every picture there, its numbers right, nothing fetched, small at any width of the data."""
 
 import json
+import math
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -20,13 +20,15 @@ from gdpipe.printable import printable
 from gdpipe.report.exhibits import about_fit
 from gdpipe.report.pictures.axes import picture, text
 from gdpipe.report.pictures.bars import Bar, bars
+from gdpipe.report.pictures.ticks import number
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
+from tests.report.browser import CHROMIUM, QUIET
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVERYWHERE = {
     "Predicted against actual",
     "Residuals against predictions",
     "Residuals and the normal curve",
+    "Quantiles of the residuals",
     "Standardized coefficients with 95 % intervals",
     "Spectrum of the correlation matrix",
     "Rows used and left out by reason",
@@ -34,6 +36,7 @@ EVERYWHERE = {
     "Loss above the optimum, measured and forecast",
     "Cost contours from above",
 }
+BY_FEATURE = {"Residuals by x1", "Residuals by x2"}  # of `line_columns`
 DRIFT = {"Drift of means", "Drift of scales", "Drift of coefficients"}
 
 
@@ -66,8 +69,9 @@ def said(picture: ET.Element) -> str:
 
 
 def cells(picture: ET.Element) -> int:
-    """Squares drawn."""
-    return sum(path.get("d", "").count("M") for path in picture.iter("path") if "cell" in path.get("class", ""))
+    """Cells drawn: a stroke is as long as the cells it stands for, and an overlap."""
+    drawn = [path.get("d", "") for group in picture.iter("g") if group.get("class") == "cell" for path in group]
+    return sum(math.floor(float(length)) for d in drawn for length in re.findall(r"h([\d.]+)", d))
 
 
 # every kind of character that XML forbids, or that means something in it
@@ -115,7 +119,7 @@ def test_pictures_are_valid_xml_whatever_the_names(many: bool, tmp_path: Path) -
 
 def test_every_picture_is_there_and_says_what_it_shows(tmp_path: Path) -> None:
     drawn = pictures(train(tmp_path, line_columns()))
-    assert set(drawn) == EVERYWHERE
+    assert set(drawn) == EVERYWHERE | BY_FEATURE
     for title, svg in drawn.items():
         assert said(svg).startswith(f"{title}. ")
         assert len(said(svg)) > len(title) + 10
@@ -126,7 +130,7 @@ def test_every_picture_is_there_and_says_what_it_shows(tmp_path: Path) -> None:
 def test_a_second_run_has_the_drift(tmp_path: Path) -> None:
     train(tmp_path, line_columns())
     drawn = pictures(train(tmp_path, line_columns(seed=1), run_id="b"))
-    assert set(drawn) == EVERYWHERE | DRIFT
+    assert set(drawn) == EVERYWHERE | BY_FEATURE | DRIFT
     drift = gdpipe.open_run(tmp_path / "runs").drift.set_index("term")
     for term in ("x1", "x2", "y"):
         assert f"{term} {drift['mean_shift_sd'][term]:+.3g}".replace("-", "−") in said(drawn["Drift of means"])
@@ -136,10 +140,22 @@ def test_a_second_run_has_the_drift(tmp_path: Path) -> None:
 def test_a_rejected_run_has_the_same_pictures_and_what_to_try(tmp_path: Path) -> None:
     page = train(tmp_path, line_columns(), "--max-iterations", "2")
     assert page.parent.parent.name == "rejected"
-    assert set(pictures(page)) == EVERYWHERE
+    assert set(pictures(page)) == EVERYWHERE | BY_FEATURE
     text = "".join(body(page).itertext())
     assert "Not published: the descent did not reach the best line." in text
     assert "What to try next:" in text
+    # one fit a table: what stands beside the standard errors is the exact answer, and t their quotient
+    run = gdpipe.open_run(page.parent)
+    [table] = [
+        [[cell.text or "" for cell in row] for row in table.iter("tr")]
+        for table in body(page).iter("table")
+        if "unfinished estimate" in "".join(table.itertext())
+    ]
+    assert table[0][:4] == ["term", "ols_estimate", "std_error", "t_value"]
+    for row, exact, stopped in zip(table[1:], run.parameters["ols_estimate"], run.parameters["estimate"], strict=True):
+        assert float(row[1]) == pytest.approx(exact, rel=1e-5)
+        assert float(row[1]) / float(row[2]) == pytest.approx(float(row[3]), rel=1e-4)
+        assert float(row[-1]) == pytest.approx(stopped, rel=1e-5)
     # the forecast goes on where the descent stopped
     forecast = gdpipe.open_run(page.parent).convergence["forecast_iterations"][0]
     assert said(pictures(page)["Loss above the optimum, measured and forecast"]).endswith(f"forecast: {forecast} steps")
@@ -150,8 +166,10 @@ def test_the_cost_of_one_feature_is_drawn_over_weight_and_bias(tmp_path: Path) -
     x = rng.uniform(0, 50, 500)
     columns = {"x": x, "y": 4 + 2 * x + rng.normal(size=500)}
     drawn = pictures(train(tmp_path, columns, "--learning-rate", "0.2"))
-    assert set(drawn) == EVERYWHERE
+    assert set(drawn) == EVERYWHERE | {"Data and the fitted line", "Residuals by x"}
     weight, bias = np.polyfit(x, columns["y"], 1)
+    equation = f"y = {number(bias)} + {number(weight)} · x"
+    assert said(drawn["Data and the fitted line"]).endswith(f"500 rows; {equation}")
     assert {"weight of x", "bias"} <= {label.text for label in drawn["Cost contours from above"].iter("text")}
     residual = columns["y"] - weight * x - bias
     ends = f"From loss {columns['y'].var():.4g} at the start to {np.mean(residual**2):.4g} at the optimum"
@@ -252,6 +270,16 @@ def test_a_constant_target_without_an_intercept_has_pictures_whatever_its_sums(t
         assert "Predicted against actual" in pictures(page)
 
 
+def test_a_page_of_a_dozen_features_with_drift_is_below_200_kb(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for run_id in "ab":
+        X = rng.normal(size=(20_000, 12))
+        columns = {f"x{j}": X[:, j] for j in range(12)}
+        page = train(tmp_path, {**columns, "y": X.sum(axis=1) + rng.standard_t(3, size=20_000)}, run_id=run_id)
+    assert page.stat().st_size < 200_000
+    assert "Since run a: R²" in "".join(body(page).itertext())
+
+
 def test_a_page_of_256_features_is_small(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 256))
@@ -273,7 +301,6 @@ def test_nothing_is_fetched_and_nothing_is_run(tmp_path: Path) -> None:
 def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> None:
     page = train(tmp_path, line_columns())
     log = tmp_path / "net.json"
-    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
     alone = "--host-resolver-rules=MAP * ~NOTFOUND"  # the browser's own curiosity leads nowhere
     done = subprocess.run(
         [
@@ -281,7 +308,7 @@ def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> Non
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
-            *quiet,
+            *QUIET,
             alone,
             "--enable-logging=stderr",
             f"--user-data-dir={tmp_path / 'profile'}",
@@ -296,7 +323,7 @@ def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> Non
     )
     assert "CONSOLE" not in done.stderr
     shown = re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="([^".]*)', done.stdout)
-    assert set(shown) == EVERYWHERE
+    assert set(shown) == EVERYWHERE | BY_FEATURE
     events = json.loads(log.read_text(encoding="utf-8"))["events"]
     # what the browser asks on its own account has no page as its initiator
     initiated = [

@@ -61,7 +61,10 @@ def test_drift_is_a_table_of_the_catalog_and_its_largest_shifts_are_words(
     assert found.drift["scale_ratio"].to_pylist()[1:] == [2.0, 1.0]
     assert found.largest == ("x mean +0.5 SD (0.671 SE)", "x scale x 2 (2.08 SE)", "coef x +2 joint SE")
     assert (found.gate, found.differences, found.notices) == (None, (), ())
-    assert found.as_dict() == {"drift": {"since": "before", "largest": list(found.largest), "differences": []}}
+    of_fit = {"r2": 0.5, "rmse": 1.0}
+    assert found.as_dict() == {
+        "drift": {"since": "before", **of_fit, "largest": list(found.largest), "differences": []}
+    }
 
 
 def test_the_gate_asks_the_run_before(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The ground that a descent went over: what a picture of it needs. The loss is a quadratic, so all of it is exact."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,12 @@ class Plane:
         circle = np.linalg.solve(self.axes, (self.path - self.optimum).T)
         radii: NDArray[np.float64] = np.sqrt(np.sum(circle**2, axis=0))
         return radii
+
+    @property
+    def elongation(self) -> float:
+        """The length of an ellipse of equal loss divided by its width, in the plane's own coordinates."""
+        lengths = np.linalg.svd(self.axes, compute_uv=False)
+        return float(lengths[0] / lengths[1]) if lengths[1] else math.inf
 
     def ring(self, radius: float, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points of equal loss, floor + radius²; shape (n, 2)."""

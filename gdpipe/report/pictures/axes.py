@@ -5,15 +5,19 @@ All pictures are 360 units wide, the width of a phone, so that their text is as 
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gdpipe.printable import markup
+from gdpipe.printable import markup, printable
+from gdpipe.report.pictures.letters import cut_to, text_width
+from gdpipe.report.pictures.ticks import tick_labels
 
 WIDTH, HEIGHT = 360, 300  # a square picture has the height WIDTH
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 40
+# margins; the left one grows with the numbers beside the axis
+LEAST_LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 40
+# between two numbers, and between a number and the picture's edge or the axis
+GAP, EDGE, BESIDE = 8.0, 2.0, 6.0
 # shades of the one colour, from paper to ink; style.py has a class for each
 SHADES = 10
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +65,27 @@ class Axis:
         begin, end = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(k * step, 12 - math.floor(math.log10(step))) for k in range(begin, end + 1)]
 
+    def labelled(self, about: int = 5) -> list[tuple[float, str]]:
+        """The ticks and what stands beside them."""
+        ticks = self.ticks(about)
+        return list(zip(ticks, tick_labels(ticks, logarithmic=self.logarithmic), strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Two axes, to the right and upward, in a picture of this height and a width of 360 units."""
+    """Two axes, to the right and upward, in a picture of this height and a width of 360 units.
+
+    `left` is where the horizontal axis begins: the numbers beside the vertical one have room before it.
+    """
 
     x: Axis
     y: Axis
     height: float = HEIGHT
+    left: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        widest = max((text_width(said) for _, said in self.y.labelled()), default=0.0)
+        object.__setattr__(self, "left", max(LEAST_LEFT, math.ceil(EDGE + widest + BESIDE)))
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """The position of a point in the picture, in its units."""
@@ -76,7 +93,7 @@ class Frame:
 
     def across(self, x: float) -> float:
         """The horizontal position in the picture, in its units."""
-        return LEFT + self.x.place(x) * (WIDTH - LEFT - RIGHT)
+        return self.left + self.x.place(x) * (WIDTH - self.left - RIGHT)
 
     def line(self, points: Iterable[tuple[float, float]], style: str) -> str:
         """A line through points given in the axes' units."""
@@ -85,21 +102,39 @@ class Frame:
 
     def background(self) -> list[str]:
         """Grid, ticks and labels; the label of the vertical axis is above it, and so not rotated."""
-        left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, self.height - BOTTOM
+        left, right, top, bottom = self.left, WIDTH - RIGHT, TOP, self.height - BOTTOM
+        room = WIDTH - 2 * EDGE
+        across = cut_to(printable(self.x.label), room)
         body = [
-            text(2, 12, self.y.label, "label"),
-            text((left + right) / 2, self.height - 6, self.x.label, "label mid"),
+            text(EDGE, 12, cut_to(printable(self.y.label), room), "label"),
+            text(within((left + right) / 2, across), self.height - 6, across, "label mid"),
         ]
-        for value in self.y.ticks():
+        for value, said in self.y.labelled():
             y = self.at(self.x.low, value)[1]
             body.append(f'<path class="grid" d="M{left} {y:.1f}H{right}"/>')
-            body.append(text(left - 6, y + 4, number(value), "end"))
-        for value in self.x.ticks():
+            body.append(text(left - BESIDE, y + 4, said, "end"))
+        for value, said in self._along():
             x = self.across(value)
             body.append(f'<path class="grid" d="M{x:.1f} {top}V{bottom}"/>')
-            body.append(text(x, bottom + 15, number(value), "mid"))
+            body.append(text(within(x, said), bottom + 15, said, "mid"))
         body.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
         return body
+
+    def _along(self) -> list[tuple[float, str]]:
+        """Ticks of the horizontal axis with their texts: as many as stand beside each other."""
+        shown: list[tuple[float, str]] = []
+        for about in (5, 4, 3, 2):
+            labels = self.x.labelled(about)
+            shown, end = [], -math.inf
+            for value, said in labels:
+                half = text_width(said) / 2
+                middle = within(self.across(value), said)
+                if middle - half >= end + GAP:
+                    shown.append((value, said))
+                    end = middle + half
+            if len(shown) == len(labels):
+                break
+        return shown
 
 
 def picture(body: Iterable[str], title: str, said: str, height: float = HEIGHT) -> str:
@@ -116,13 +151,7 @@ def text(x: float, y: float, said: str, style: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{markup(said)}</text>'
 
 
-def number(value: float) -> str:
-    """A value as a picture shows it: four digits, powers of ten where it is very large or small."""
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        return f"{value:,.4g}".replace("-", "−") if abs(value) < 1e4 else f"{value:,.0f}".replace("-", "−")
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "−∞"
-    digits, power = f"{value:.2e}".split("e")
-    digits = digits.rstrip("0").rstrip(".").replace("-", "−")
-    ten = "10" + str(int(power)).translate(SUPERSCRIPTS)
-    return ten if digits == "1" else f"−{ten}" if digits == "−1" else f"{digits}·{ten}"
+def within(x: float, said: str) -> float:
+    """The middle of a text that is to stand at `x`, or as near as keeps all of it in the picture."""
+    half = text_width(said) / 2 + EDGE
+    return min(max(x, half), WIDTH - half)

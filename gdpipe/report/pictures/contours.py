@@ -6,12 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.landscape import Plane
-from gdpipe.report.pictures.axes import BOTTOM, LEFT, RIGHT, SHADES, TOP, WIDTH, Axis, Frame, number, picture, text
+from gdpipe.report.pictures.axes import BOTTOM, RIGHT, SHADES, TOP, WIDTH, Axis, Frame, picture, text
+from gdpipe.report.pictures.letters import text_width
+from gdpipe.report.pictures.ticks import number
 
 # rings that are drawn, one of them through the farthest point of the descent; and the margin beyond it
 RINGS, RIM = 8, 1.15
-# steps that are drawn as dots
-DOTS = 40
+# units between points of the descent that are drawn, and between those with a dot
+APART, DOTS_APART = 2.0, 7.0
+# side of the small picture of the true shape, in units; stretched by less than this factor a picture needs none
+TRUE_SIDE, LEAST_STRETCH = 76.0, 1.2
 
 
 def contours(plane: Plane, labels: tuple[str, str]) -> str:
@@ -33,7 +37,7 @@ def contours(plane: Plane, labels: tuple[str, str]) -> str:
     radii = [farthest * k / (RINGS - 2) for k in range(1, RINGS + 1) if farthest * (k - 1) / (RINGS - 2) < corner]
     body = []
     if corner > radii[-1]:
-        whole = f"M{LEFT} {TOP}H{WIDTH - RIGHT}V{WIDTH - BOTTOM}H{LEFT}Z"
+        whole = f"M{frame.left} {TOP}H{WIDTH - RIGHT}V{WIDTH - BOTTOM}H{frame.left}Z"
         body.append(f'<path class="{_shade(1 - (RINGS + 1) / (RINGS + 2))}" d="{whole}"/>')
     shades = len(radii) + len(body) + 1
     for k, radius in reversed(list(enumerate(radii))):
@@ -42,13 +46,15 @@ def contours(plane: Plane, labels: tuple[str, str]) -> str:
         body.append(f'<path class="ring {_shade(1 - (k + 1) / shades)}" d="M{outline}Z"/>')
     steps = np.array([frame.at(*point) for point in plane.path.tolist()])
     body.append(_path(steps))
-    width, height = WIDTH - LEFT - RIGHT, WIDTH - TOP - BOTTOM
-    place = f'x="{LEFT}" y="{TOP}" width="{width}" height="{height}" viewBox="{LEFT} {TOP} {width} {height}"'
+    left, width, height = frame.left, WIDTH - frame.left - RIGHT, WIDTH - TOP - BOTTOM
+    if plane.direction is not None and not 1 / LEAST_STRETCH < half[0] / half[1] < LEAST_STRETCH:
+        body += _true_shape(plane, angles)
+    place = f'x="{left}" y="{TOP}" width="{width}" height="{height}" viewBox="{left} {TOP} {width} {height}"'
     clipped = f"<svg {place}>{''.join(body)}</svg>"
-    losses = [
-        text(*_label_place(frame, plane, radii[k]), number(float(f"{plane.floor + radii[k] ** 2:.3g}")), "mid halo")
-        for k in (1, 3, RINGS - 3)
-    ]
+    losses = []
+    for k in (1, 3, RINGS - 3):
+        label = number(float(f"{plane.floor + radii[k] ** 2:.3g}"))
+        losses.append(text(*_label_place(frame, plane, radii[k], label), label, "mid halo"))
     start = plane.floor + float(plane.radii[0]) ** 2
     said = f"From loss {number(start)} at the start to {number(plane.floor)} at the optimum"
     return picture([*frame.background(), clipped, *losses], "Cost contours from above", said, WIDTH)
@@ -59,10 +65,28 @@ def _shade(share: float) -> str:
     return f"s{min(int(share * SHADES), SHADES - 1)}"
 
 
+def _true_shape(plane: Plane, angles: NDArray[np.float64]) -> list[str]:
+    """A small picture of one line of equal loss, with the same scale along both axes."""
+    outline = plane.ring(1.0, angles) - plane.optimum
+    outline *= (TRUE_SIDE / 2 - 8) / np.abs(outline).max()
+    x, y = WIDTH - RIGHT - TRUE_SIDE - 4, WIDTH - BOTTOM - TRUE_SIDE - 4
+    middle = (x + TRUE_SIDE / 2, y + TRUE_SIDE / 2 + 6)
+    points = "L".join(f"{middle[0] + dx:.1f} {middle[1] - dy:.1f}" for dx, dy in outline.tolist())
+    return [
+        f'<rect class="true" x="{x:g}" y="{y:g}" width="{TRUE_SIDE:g}" height="{TRUE_SIDE:g}"/>',
+        text(middle[0], y + 14, "true shape", "mid"),
+        f'<path class="line" d="M{points}Z"/>',
+    ]
+
+
 def _path(steps: NDArray[np.float64]) -> str:
-    """The descent: a line, a dot for each of the first steps, the start hollow and the end full."""
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in steps.tolist())
-    dots = "".join(f'<circle class="step" cx="{x:.1f}" cy="{y:.1f}" r="1.8"/>' for x, y in steps[1:DOTS].tolist())
+    """The descent: a line through the steps that can be told apart, dots on some, the start hollow and the end full."""
+    along = _spaced(steps, APART)
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in along.tolist())
+    dots = "".join(
+        f'<circle class="step" cx="{x:.1f}" cy="{y:.1f}" r="1.8"/>'
+        for x, y in _spaced(along, DOTS_APART)[1:-1].tolist()
+    )
     (x0, y0), (x1, y1) = steps[0].tolist(), steps[-1].tolist()
     return (
         f'<polyline class="path" points="{line}"/>{dots}<circle class="start" cx="{x0:.1f}" cy="{y0:.1f}" r="4.5"/>'
@@ -70,9 +94,20 @@ def _path(steps: NDArray[np.float64]) -> str:
     )
 
 
-def _label_place(frame: Frame, plane: Plane, radius: float) -> tuple[float, float]:
+def _spaced(steps: NDArray[np.float64], apart: float) -> NDArray[np.float64]:
+    """The first and the last point, and those between that lie so far from the one taken before."""
+    taken = [0]
+    for i in range(1, len(steps) - 1):
+        if np.hypot(*(steps[i] - steps[taken[-1]])) >= apart:
+            taken.append(i)
+    spaced: NDArray[np.float64] = steps[[*taken, len(steps) - 1]]
+    return spaced
+
+
+def _label_place(frame: Frame, plane: Plane, radius: float, label: str) -> tuple[float, float]:
     """The position of a ring's label: at its upper or lower end, away from the start."""
     start_is_above = plane.path[0, 1] - plane.optimum[1] > 1e-9 * plane.half_widths(radius)[1]
     angle = np.array([math.atan2(plane.axes[1, 1], plane.axes[1, 0]) + (math.pi if start_is_above else 0.0)])
     x, y = frame.at(*plane.ring(radius, angle)[0].tolist())
-    return min(max(x, LEFT + 20), WIDTH - RIGHT - 20), min(max(y + 4, TOP + 12), WIDTH - BOTTOM - 6)
+    half = text_width(label) / 2 + 2
+    return min(max(x, frame.left + half), WIDTH - RIGHT - half), min(max(y + 4, TOP + 12), WIDTH - BOTTOM - 6)

@@ -1,16 +1,21 @@
 """Curves: the loss at each step, its excess over the floor, and the eigenvalues."""
 
 import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.landscape import Landscape
-from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Axis, Frame, number, picture, text
+from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Axis, Frame, picture, text
+from gdpipe.report.pictures.letters import text_width
+from gdpipe.report.pictures.ticks import number
 
 # relative to the first, a loss below this factor and an excess below its square are rounding errors
 LEAST_FACTOR = 1e-15
+# share of the height that a label below the floor takes
+LABEL_SHARE = 0.1
 # points that are drawn
 MOST_STEPS, MOST_EIGENVALUES = 400, 300
 
@@ -27,12 +32,15 @@ def loss_curve(
     drawn = sorted({round(len(losses) ** (i / MOST_STEPS)) - 1 for i in range(MOST_STEPS + 1)})
     floor = max(least, max(losses) * LEAST_FACTOR)
     steps, heights = [iterations[i] + 1 for i in drawn], [max(losses[i], floor) for i in drawn]
-    frame = Frame(_steps(steps), Axis.around([floor, *heights], f"loss, {unit}", logarithmic=True))
+    above = Axis.around([floor, *heights], f"loss, {unit}", logarithmic=True)
+    # room below the floor for its label, which no loss can reach
+    low = min(above.low, max(above.low / (above.high / above.low) ** LABEL_SHARE, sys.float_info.min))
+    frame = Frame(_steps(steps), Axis(low, above.high, above.label, logarithmic=True))
     below = frame.at(steps[0], floor)[1]
     body = [
         *frame.background(),
         frame.line([(frame.x.low, floor), (frame.x.high, floor)], "dash"),
-        text(LEFT + 6, below - 6, f"{optimum} {number(least)}", "second"),
+        text(WIDTH - RIGHT - 6, below + 16, f"{optimum} {number(least)}", "end second"),
         frame.line(zip(steps, heights, strict=True), "line"),
         *_ends(frame, steps, heights),
     ]
@@ -59,7 +67,11 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str, optimum: str 
     if forecast is not None and frame.x.low <= forecast + 1 <= frame.x.high:
         x = frame.across(forecast + 1)
         body.append(f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-        body.append(text(x - 5, TOP + 12, f"forecast {forecast:,}", "end second"))
+        label = f"forecast {forecast:,}"
+        if x - 5 - text_width(label) > frame.left:
+            body.append(text(x - 5, TOP + 12, label, "end second"))
+        else:
+            body.append(text(x + 5, TOP + 12, label, "second"))
     body += _ends(frame, *zip(*measured, strict=True)) if measured else []
     ended = f"Measured to step {seen.iterations[-1]:,}"
     said = f"{ended}; forecast: {'never' if forecast is None else f'{forecast:,} steps'}"

@@ -1,16 +1,22 @@
 """Densities of rows: predicted against actual values, residuals against predictions, and residuals alone."""
 
 import math
+from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.rows.density import Density
-from gdpipe.report.pictures.axes import SHADES, WIDTH, Axis, Frame, number, picture
+from gdpipe.report.pictures.axes import WIDTH, Axis, Frame, picture
+from gdpipe.report.pictures.shades import SCALE_HEIGHT, cells, scale
+from gdpipe.report.pictures.ticks import number
 
-# overlap of neighbouring cells, so that no gap is seen between them
-OVERLAP = 0.4
 CURVE_POINTS = 121
+# height of a picture of residuals by a feature
+FLAT = 220
+# groups of rows whose mean is drawn
+GROUPS = 20
 
 
 def predicted_and_actual(density: Density, target: str) -> str:
@@ -22,12 +28,13 @@ def predicted_and_actual(density: Density, target: str) -> str:
     frame = Frame(Axis(*reach, f"predicted {target}"), Axis(*reach, f"actual {target}"), WIDTH)
     body = [
         *frame.background(),
-        *_cells(frame, density.targets[first:last, first:last]),
+        *cells(frame, density.targets[first:last, first:last]),
         frame.line([(v, v) for v in reach], "dash"),
+        *scale(frame, int(density.targets.max())),
     ]
     on_line = int(np.trace(density.targets))
     said = f"{density.rows:,} rows, {on_line:,} of them in cells on the line where both are the same"
-    return picture(body, "Predicted against actual", said, WIDTH)
+    return picture(body, "Predicted against actual", said, WIDTH + SCALE_HEIGHT)
 
 
 def residuals_and_predictions(density: Density, target: str) -> str:
@@ -43,11 +50,13 @@ def residuals_and_predictions(density: Density, target: str) -> str:
     )
     body = [
         *frame.background(),
-        *_cells(frame, density.residuals[first:last]),
+        *cells(frame, density.residuals[first:last]),
         frame.line([(frame.x.low, 0.0), (frame.x.high, 0.0)], "dash"),
+        *_dotted(frame, binned_means(_centres(low, high, density.grid.cells), density.residuals, (below, above))),
+        *scale(frame, int(density.residuals.max())),
     ]
     said = f"{density.rows:,} rows; the residual's cells end at ±{density.grid.residuals:g} RMSE"
-    return picture(body, "Residuals against predictions", said, WIDTH)
+    return picture(body, "Residuals against predictions", said, WIDTH + SCALE_HEIGHT)
 
 
 def residual_histogram(density: Density, target: str) -> str:
@@ -77,27 +86,136 @@ def residual_histogram(density: Density, target: str) -> str:
     return picture(body, "Residuals and the normal curve", said, WIDTH)
 
 
-def _occupied(counts: NDArray[np.int64]) -> tuple[int, int]:
-    """The slice of cells from the first with rows to the last, and two more on either side; all if none has rows."""
+def quantiles(density: Density, target: str) -> str:
+    """A picture of the residuals' quantiles against those of the normal distribution; a straight line if normal.
+
+    A dot stands at each edge between cells, where the share of rows below is known exactly.
+    """
+    below = np.cumsum(density.residuals.sum(axis=0))[:-1].tolist()
+    low, high = density.grid.residual_range
+    edges = np.linspace(low, high, density.grid.cells + 1)[1:-1].tolist()
+    normal, rows = NormalDist(), density.rows
+    dots = [(normal.inv_cdf(n / rows), edge) for n, edge in zip(below, edges, strict=True) if 0 < n < rows]
+    # an edge with no row between it and the one before says nothing new
+    dots = [dot for before, dot in zip([None, *dots], dots, strict=False) if before is None or before[0] != dot[0]]
+    if len(dots) < 2:
+        return ""
+    reach = max(3.0, *(abs(z) for z, _ in dots)) * 1.05
+    sigma = density.grid.typical_residual
+    frame = Frame(
+        Axis(-reach, reach, "normal quantile, SDs"), Axis(low, high, f"residual: actual − predicted {target}"), WIDTH
+    )
+    end = min(reach, density.grid.residuals)
+    circles = "".join(
+        f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.4"/>' for x, y in (frame.at(*dot) for dot in dots)
+    )
+    body = [*frame.background(), frame.line([(-end, -end * sigma), (end, end * sigma)], "dash"), circles]
+    (_, least), (_, most) = dots[0], dots[-1]
+    said = f"{len(dots)} quantiles from {number(least)} to {number(most)}; on the dashed line if normal"
+    return picture(body, "Quantiles of the residuals", said, WIDTH)
+
+
+def fitted_line(density: Density, feature: str, target: str, coef: tuple[float, float]) -> str:
+    """A picture of rows by the only feature and the target, with the fitted line; `coef` is (intercept, slope)."""
+    reach, up = density.grid.features[0].reach(density.grid.spreads), density.grid.target_range
+    first, last = _occupied(density.line.sum(axis=1))
+    lowest, highest = _occupied(density.line.sum(axis=0))
+    x, y = (np.linspace(*ends, density.grid.cells + 1) for ends in (reach, up))
+    frame = Frame(Axis(x[first], x[last], feature), Axis(y[lowest], y[highest], f"actual {target}"), WIDTH)
+    intercept, slope = coef
+    ends = [x[first], x[last]]
+    if slope:  # the part of the line within the picture
+        crossings = sorted((height - intercept) / slope for height in (y[lowest], y[highest]))
+        ends = [max(ends[0], crossings[0]), min(ends[1], crossings[1])]
+    body = [
+        *frame.background(),
+        *cells(frame, density.line[first:last, lowest:highest]),
+        frame.line([(at, intercept + slope * at) for at in ends], "fitted"),
+        *scale(frame, int(density.line.max())),
+    ]
+    said = f"{density.rows:,} rows; {target} = {number(intercept)} + {number(slope)} · {feature}"
+    return picture(body, "Data and the fitted line", said, WIDTH + SCALE_HEIGHT)
+
+
+def residuals_by_feature(density: Density, place: int, feature: str, target: str) -> str:
+    """A picture of the residual by the value of one feature: where rows lie, and means of groups of them.
+
+    `place` is the feature's among the grid's; the picture is empty where all rows have one value.
+    """
+    counts, grid = density.by_feature[place], density.grid
+    low, high = grid.features[place].reach(grid.spreads)
+    below, above = grid.residual_range
+    first, last = _occupied(counts.sum(axis=1), margin=0)
+    if last - first < 2:
+        return ""
+    edges = np.linspace(low, high, grid.feature_cells + 1)
+    # a third of the residuals' range is where means can be seen to bend
+    middle = slice(grid.cells // 3, grid.cells - grid.cells // 3)
+    ends = np.linspace(below, above, grid.cells + 1)
+    frame = Frame(
+        Axis(edges[first], edges[last], feature),
+        Axis(ends[middle.start], ends[middle.stop], f"residual: actual − predicted {target}"),
+        FLAT,
+    )
+    means = binned_means(_centres(low, high, grid.feature_cells), counts, (below, above))
+    held = [(x, min(max(y, frame.y.low), frame.y.high)) for x, y in means]
+    body = [
+        *frame.background(),
+        *cells(frame, counts[first:last, middle]),
+        frame.line([(frame.x.low, 0.0), (frame.x.high, 0.0)], "dash"),
+        *_dotted(frame, held),
+    ]
+    least, most = min(means, key=lambda at: at[1]), max(means, key=lambda at: at[1])
+    said = f"Means from {number(least[1])} at {number(least[0])} to {number(most[1])} at {number(most[0])}"
+    return picture(body, f"Residuals by {feature}", said, FLAT)
+
+
+def _dotted(frame: Frame, points: Sequence[tuple[float, float]]) -> list[str]:
+    """A line through points, with a dot at each."""
+    dots = "".join(
+        f'<circle class="step" cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in (frame.at(*at) for at in points)
+    )
+    return [frame.line(points, "mean"), dots]
+
+
+def binned_means(
+    centres: NDArray[np.float64], counts: NDArray[np.int64], reach: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """The mean residual of about `GROUPS` groups of rows with neighbouring values, to half a cell of the residual.
+
+    Args:
+        centres: The middle of each cell of the value, ascending, shape (n,).
+        counts: Rows by cell of the value (first axis) and of the residual.
+        reach: The range of the cells of the residual.
+
+    Returns:
+        The mean value and the mean residual of each group.
+    """
+    low, high = reach
+    residuals = _centres(low, high, counts.shape[1])
+    of_cell = counts.sum(axis=1)
+    enough = int(of_cell.sum()) / GROUPS
+    groups: list[tuple[float, float]] = []
+    begin = 0
+    for end in range(1, len(of_cell) + 1):
+        rows = int(of_cell[begin:end].sum())
+        if rows and (rows >= enough or not of_cell[end:].any()):
+            across = float(of_cell[begin:end] @ centres[begin:end]) / rows
+            groups.append((across, float(counts[begin:end].sum(axis=0) @ residuals) / rows))
+            begin = end
+    return groups
+
+
+def _centres(low: float, high: float, n: int) -> NDArray[np.float64]:
+    """The middle of each of n cells."""
+    edges = np.linspace(low, high, n + 1)
+    centres: NDArray[np.float64] = edges[:-1] / 2 + edges[1:] / 2
+    return centres
+
+
+def _occupied(counts: NDArray[np.int64], margin: int = 2) -> tuple[int, int]:
+    """The slice of cells from the first with rows to the last, and some more on either side; all if none has rows."""
     filled = np.flatnonzero(counts)
     if not len(filled):
         return 0, len(counts)
-    return max(int(filled[0]) - 2, 0), min(int(filled[-1]) + 3, len(counts))
-
-
-def _cells(frame: Frame, counts: NDArray[np.int64]) -> list[str]:
-    """Cells as squares, one SVG path for each shade, which grows with the logarithm of the rows."""
-    lines, columns = counts.shape
-    left, top = frame.at(frame.x.low, frame.y.high)
-    right, bottom = frame.at(frame.x.high, frame.y.low)
-    width, height = (right - left) / lines, (bottom - top) / columns
-    shades = np.ceil(SHADES * np.log1p(counts) / max(math.log1p(int(counts.max(initial=0))), 1e-9)).astype(int)
-    square = f"h{width + OVERLAP:.2f}v{-height - OVERLAP:.2f}h{-width - OVERLAP:.2f}z"
-    paths = []
-    for k in range(1, SHADES + 1):
-        squares = "".join(
-            f"M{left + i * width:.1f} {bottom - j * height:.1f}{square}" for i, j in np.argwhere(shades == k).tolist()
-        )
-        if squares:
-            paths.append(f'<path class="cell s{k - 1}" d="{squares}"/>')
-    return paths
+    return max(int(filled[0]) - margin, 0), min(int(filled[-1]) + margin + 1, len(counts))

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, TOP, WIDTH, Axis, Frame, number, picture, text
+from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, TOP, WIDTH, Axis, Frame, picture, text
+from gdpipe.report.pictures.ticks import number
 
 ALPHA = "alpha, logarithmic"
 

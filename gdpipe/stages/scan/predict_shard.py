@@ -116,8 +116,7 @@ class PredictShard:
             for batch in read(self.source, shard, [*asked, *self.columns.key, *told_apart_by], self.budget):
                 block = read_columns(in_zones(batch, design.zones), asked)
                 check_defined(design, block, batch, source_file.path)
-                n = batch.num_rows
-                actual = block.columns[p] if has_target else np.zeros(n)
+                actual = block.columns[p] if has_target else np.zeros(batch.num_rows)
                 assert isinstance(actual, np.ndarray)
                 inputs = block.columns[:p]
                 numbers, categories = design.number_values(inputs), design.category_values(inputs)
@@ -133,7 +132,7 @@ class PredictShard:
                 unpredicted = block.missing_in(slice(p))
                 if not self.model.unseen_as_reference:
                     unpredicted = functools.reduce(either, (each.rows for each in unseen), unpredicted)
-                targetless = block.missing_in(slice(p, p + 1)) if has_target else np.ones(n, np.bool_)
+                targetless = block.missing_in(slice(p, p + 1)) if has_target else np.ones(batch.num_rows, np.bool_)
                 lines = (actual, targetless), (prediction, unpredicted), (residual, either(unpredicted, targetless))
                 numeric = [to_arrow(values, pa.float64(), missing) for values, missing in lines]
                 keys = _key(self.keys, batch, source_file.name)
@@ -141,7 +140,11 @@ class PredictShard:
                 if scores is not None:
                     scores += ScoreSums.of(block, unpredicted, unseen, actual if has_target else None, residual)
                 if accumulator is not None:
-                    accumulator.add(block, numbers, categories, prediction, residual, self.model, told_apart.of(batch))
+                    # the keys stand first in the schema
+                    named = tuple(zip(schema.names, keys, strict=False))
+                    accumulator.add(
+                        block, numbers, categories, prediction, residual, self.model, told_apart.of(batch), named
+                    )
             waiting.write()
         except BaseException as error:
             writer.abandon()

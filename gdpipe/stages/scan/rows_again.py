@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.design import Coded, Design
@@ -17,6 +18,7 @@ from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator
 from gdpipe.source.columns import Block
 from gdpipe.stages.scan.row_sums import Account, used_rows
 from gdpipe.stages.scan.unseen import UnseenCounts
+from gdpipe.stages.scan.worst_rows import WorstRows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +59,7 @@ class RowsAgain:
         density: Where the rows used lie; None where no pictures are made.
         held_out: Sums of the residuals of the rows that are held out, in the unit of the others. A level that the fit
             has not seen counts as the reference there.
+        worst: The rows with the largest residuals; empty where no pictures are made.
     """
 
     residuals: ResidualSums
@@ -64,6 +67,7 @@ class RowsAgain:
     account: Account
     density: Density | None
     held_out: Moments
+    worst: WorstRows
 
     def __add__(self, other: "RowsAgain") -> "RowsAgain":
         return RowsAgain(
@@ -72,6 +76,7 @@ class RowsAgain:
             self.account + other.account,
             self.density + other.density if self.density and other.density else None,
             self.held_out + other.held_out,
+            self.worst + other.worst,
         )
 
 
@@ -83,6 +88,7 @@ class RowsAgainAccumulator:
         self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale)
         self._probe = MomentsAccumulator(spec.probe.exponents, spec.grids.weight_exponent)
         self._density = DensityAccumulator(spec.density) if spec.density else None
+        self._worst = WorstRows()
         self._account = Account.zero(len(spec.design.inputs) + 1 + spec.weighted)
         self._held_out = MomentsAccumulator(spec.held_out, spec.grids.weight_exponent)
         self._line = Model(spec.design, spec.probe.coef, spec.probe.intercept)
@@ -96,6 +102,7 @@ class RowsAgainAccumulator:
         residual: NDArray[np.float64],
         model: Model,
         held_out: NDArray[np.bool_] | None = None,
+        keys: Sequence[tuple[str, pa.Array]] = (),
     ) -> None:
         """Add rows.
 
@@ -107,6 +114,7 @@ class RowsAgainAccumulator:
             residual: Shape (m,), in target units.
             model: That of the predictions.
             held_out: Rows that are held out of the fit, shape (m,); None where none is.
+            keys: What finds each row, by name, of length m.
         """
         spec, (target, *weight) = self._spec, block.columns[len(self._spec.design.inputs) :]
         assert isinstance(target, np.ndarray)
@@ -135,7 +143,9 @@ class RowsAgainAccumulator:
         line = self._line.of_values(numbers, categories)
         self._probe.add([spec.probe.values(line, _rows(target, used))], weights)
         if self._density is not None:
-            self._density.add(*(_rows(each, used) for each in (prediction, target, residual)))
+            lines = [_rows(each, used) for each in (prediction, target, residual)]
+            self._density.add(lines[0], lines[1], lines[2], numbers)
+            self._worst = self._worst.joined_by(keys, lines[1], lines[0], lines[2], used)
 
     def _add_held_out(
         self,
@@ -155,7 +165,7 @@ class RowsAgainAccumulator:
         """The results of the rows so far."""
         density = self._density.counts() if self._density else None
         held_out = self._held_out.moments()
-        return RowsAgain(self._residuals.sums(), self._probe.moments(), self._account, density, held_out)
+        return RowsAgain(self._residuals.sums(), self._probe.moments(), self._account, density, held_out, self._worst)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGrid
+from gdpipe.numerics.rows.density import BLOCK_ROWS, Density, DensityAccumulator, DensityGrid, FeatureGrid
 from tests.numerics.build import Floats
 
 # cells of width 1: target and prediction from -4 to 4, the residual from -2 to 2 in cells of 0.5
@@ -59,3 +59,33 @@ def test_any_cut_gives_the_same_counts(cut: int) -> None:
     np.testing.assert_array_equal(joined.targets, whole.targets)
     np.testing.assert_array_equal(joined.residuals, whole.residuals)
     assert joined.rows == 5_000
+
+
+def by_feature(x: Floats, target: Floats, residual: Floats, cut: int) -> Density:
+    """Counts of rows with one feature, in parts of this many rows."""
+    grid = DensityGrid(0.0, 1.0, 1.0, features=(FeatureGrid(1, 0, 2.0, 0.5),), feature_cells=6, cells=10, alone=True)
+    parts = []
+    for i in range(0, len(x), cut):
+        accumulator, rows = DensityAccumulator(grid), slice(i, i + cut)
+        numbers = [np.full(len(x), np.nan)[rows], x[rows]]
+        accumulator.add((target - residual)[rows], target[rows], residual[rows], numbers)
+        parts.append(accumulator.counts())
+    return functools.reduce(Density.__add__, parts)
+
+
+@pytest.mark.parametrize("cut", [37, 5_000, 2 * BLOCK_ROWS + 7])
+def test_features_are_counted_with_residual_and_target_as_by_numpy(cut: int) -> None:
+    rng = np.random.default_rng(2)
+    x, target, residual = rng.normal([2.0, 0.0, 0.0], [0.5, 1.0, 1.0], (2 * BLOCK_ROWS + 7, 3)).T
+    found = by_feature(x, target, residual, cut)
+    ends = [(0.0, 4.0), (-5.0, 5.0), (-4.0, 4.0)]
+    held = [np.clip(v, *reach) for v, reach in zip((x, residual, target), ends, strict=True)]
+    expected, *_ = np.histogram2d(held[0], held[1], bins=(6, 10), range=ends[:2])
+    np.testing.assert_array_equal(found.by_feature[0], expected)
+    expected, *_ = np.histogram2d(held[0], held[2], bins=10, range=[ends[0], ends[2]])
+    np.testing.assert_array_equal(found.line, expected)
+
+
+def test_a_feature_whose_spread_is_nothing_beside_its_mean_has_no_cells() -> None:
+    assert FeatureGrid(0, 0, 1e3, 1.0).has_cells
+    assert not FeatureGrid(0, 0, 1e15, 1e-3).has_cells
