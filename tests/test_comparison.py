@@ -76,7 +76,7 @@ def test_worse_data_are_held_back_and_the_pointer_stays(train: Any, tmp_path: Pa
     assert kept.manifest["verdict"]["passed"] is True
     assert kept.convergence["passed"][0]
     assert "not the gate" in (kept.folder / "report.html").read_text(encoding="utf-8")
-    assert "gate        NOT PASSED: RMSE" in gdpipe_cli("show", kept.folder).out
+    assert "gate        NOT PASSED: cross-validated RMSE" in gdpipe_cli("show", kept.folder).out
 
 
 def test_a_small_increase_is_published(train: Any, tmp_path: Path) -> None:
