@@ -68,15 +68,15 @@ def test_worse_data_are_held_back_and_the_pointer_stays(train: Any, tmp_path: Pa
     assert (gate["max_rmse_increase"], gate["min_r2"], gate["passed"]) == (0.05, None, False)
     assert gate["previous_run_id"] == "good"
     assert gate["reason"] in done.err
-    assert gate["rmse"] == kept.metrics["rmse"][0]
-    assert gate["r2"] == kept.metrics["r2"][0]
-    assert gate["previous_rmse_published"] == good.metrics["rmse"][0]
+    assert (gate["error"], gate["rmse"]) == ("cv", kept.metrics["cv_rmse"][0])
+    assert gate["r2"] == kept.metrics["cv_r2"][0]
+    assert gate["previous_rmse_published"] == good.metrics["cv_rmse"][0]
     assert gate["previous_rmse"] == pytest.approx(rmse(worse, good), rel=1e-12)
     # the fit itself is sound, and says so
     assert kept.manifest["verdict"]["passed"] is True
     assert kept.convergence["passed"][0]
     assert "not the gate" in (kept.folder / "report.html").read_text(encoding="utf-8")
-    assert "gate        NOT PASSED: RMSE" in gdpipe_cli("show", kept.folder).out
+    assert "gate        NOT PASSED: cross-validated RMSE" in gdpipe_cli("show", kept.folder).out
 
 
 def test_a_small_increase_is_published(train: Any, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ WRONG: dict[str, list[Any]] = {
     "min_level_rows": [0, -1, 1.5, "few", True, None],
     "folds": [1, -1, 21, 2.5, "5", True, None],
     "fold_by": [["a", "a"], [""], [1], 5, {"a": 1}],
-    "holdout": ["month", "month == 12", [], [["month", "<"]], 12, {"month": 12}],
+    "holdout": ["month", [], [["month", "<"]], 12, {"month": 12}],
     "method": ["newton", None, "GD"],
     "learning_rate": [0, -0.5, NAN, INF, "fast", True, None],
     "tolerance": [0, -1e-8, NAN, INF, "1e-8", True, None],

@@ -195,8 +195,8 @@ def _sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> t
     monkeypatch.setattr(CachedSums, "store", lambda self, file, sums: kept.append((self, file, sums)))
     write_parquet(tmp_path / "a.parquet", some_rows(1))
     ingested(tmp_path / "a.parquet", **settings)
-    found: tuple[CachedSums, Any, Sums] = kept[-1]
-    return found
+    cached, file, sums = kept[-1]
+    return cached, cached.work.source.files[file], sums
 
 
 @pytest.mark.parametrize("settings", [{}, {"weight": "w"}])
