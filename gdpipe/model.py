@@ -79,7 +79,14 @@ class Model:
             for block, coefficients in zip(self.design.blocks, self.coefficients, strict=True):
                 if block.key:
                     labels, codes = combined([categories[c] for c in block.key])
-                    by_level = np.array([self._of_level(block.key, coefficients, each) for each in labels])
+                    by_level = np.array(
+                        [
+                            self._of_level(block.key, coefficients, each)
+                            if (c := coefficients.get(each)) is None
+                            else c
+                            for each in labels
+                        ]
+                    )
                     np.take(by_level, codes, out=added)
                     if block.number is not None:
                         np.multiply(added, numbers[block.number], out=added)

@@ -163,9 +163,10 @@ class Design:
         """The index of each row's level among `levels`, shape (m,) by category; -1 where it is unknown."""
         found = []
         for c, coded in enumerate(categories):
-            labels = [self.label_of(c, label) for label in coded.labels]
+            known = self._places[c]
+            other = known.get(OTHER, -1)
             # an index more, for -1 where there is no label
-            places = np.array([*(-1 if label is None else self._places[c][label] for label in labels), -1], np.intp)
+            places = np.array([*(known.get(label, other) for label in coded.labels), -1], np.intp)
             found.append(places[coded.codes])
         return found
 

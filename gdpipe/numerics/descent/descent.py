@@ -21,8 +21,11 @@ RECENTRE_AFTER = 1e-7
 CLOCK_EVERY = 256
 # float64 rounding of mu and of a norm may make a bound too small by this factor
 BOUND_MARGIN = 1 + 1e-5
-# the most steps that a history records
+# the most steps that a history records, and the most coefficients: 34 MB of them, so that with thousands of terms it
+# takes no more memory than their matrix
 HISTORY_ROWS = 10_000
+HISTORY_NUMBERS = 2**22
+LEAST_HISTORY_ROWS = 100
 
 
 class Status(enum.Enum):
@@ -99,7 +102,7 @@ def minimize(
     centre_gradient = problem.gradient(centre.tolist())
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
-    history = _History(plan.max_iterations)
+    history = _History(plan.max_iterations, p)
     status, iteration = Status.MAX_ITERATIONS, 0
     while True:
         np.dot(hessian, offset, out=gradient)
@@ -213,8 +216,9 @@ def _distance_bound(
 class _History:
     """The recorded points of a descent: all of the first ones, later ones evenly in log(iteration)."""
 
-    def __init__(self, max_iterations: int) -> None:
-        self._to_record = iter(recorded_iterations(max_iterations).tolist())
+    def __init__(self, max_iterations: int, n_features: int) -> None:
+        rows = min(HISTORY_ROWS, max(HISTORY_NUMBERS // max(n_features, 1), LEAST_HISTORY_ROWS))
+        self._to_record = iter(recorded_iterations(max_iterations, rows).tolist())
         self.next: int = next(self._to_record)
         self.iterations: list[int] = []
         self.points: list[NDArray[np.float64]] = []
@@ -234,12 +238,15 @@ class _History:
         self.next = next(self._to_record, -1)
 
 
-def recorded_iterations(max_iterations: int) -> NDArray[np.int64]:
-    """The steps that a history records besides the last: all of the first ones, then evenly in log(iteration)."""
-    if max_iterations < HISTORY_ROWS - 1:
+def recorded_iterations(max_iterations: int, rows: int = HISTORY_ROWS) -> NDArray[np.int64]:
+    """The steps that a history of so many rows records: all of the first ones, then evenly in log(iteration).
+
+    One row is left for the last step.
+    """
+    if max_iterations < rows - 1:
         return np.arange(max_iterations + 1)
     # up to step m every step is recorded; then the gap grows as t/m, which makes m·ln(max/m) more steps
-    most = dense = HISTORY_ROWS - 2
+    most = dense = rows - 2
     while dense + dense * math.log(max_iterations / dense) > most:
         dense -= 1 + dense // 100
     sparse = np.geomspace(dense, max_iterations, most - dense)

@@ -11,6 +11,7 @@ Scores without a number, and those of the row gradient, which must come out as n
 of 44 bits each, which hold all 53 bits of a float64 down to 2^-35 of the bound.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
+from gdpipe.numerics.rows.by_cell import add_by_cell
 from gdpipe.numerics.rows.level_cells import Codes, LevelCells
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.levels import Key
@@ -113,10 +115,24 @@ class LevelScoresAccumulator:
     def __init__(self, grids: LevelGrids) -> None:
         self._grids = grids
         self._wanted = sorted({score for scores in grids.scores.values() for score in scores})
-        self._totals = {
-            key: LevelTotals(*np.zeros((2, sum(score.parts for score in scores), grids.cells[key].count), np.int64))
+        self._first = dict(
+            zip(self._wanted, itertools.accumulate((s.parts for s in self._wanted), initial=0), strict=False)
+        )
+        self._parts = sum(score.parts for score in self._wanted)
+        self._numbers = sorted({j for score in self._wanted for j in score.numbers})
+        # memory for a block: new memory for each takes longer than what is done in it
+        self._block, self._by_row = np.empty((len(self._numbers) + self._parts, 0)), np.empty((0, 0), np.int64)
+        # the lines of each key's scores among those of all scores wanted
+        self._lines = {
+            key: np.array([self._first[score] + part for score in scores for part in range(score.parts)], np.intp)
             for key, scores in grids.scores.items()
         }
+        self._totals = {
+            key: LevelTotals(*np.zeros((2, len(lines), grids.cells[key].count), np.int64))
+            for key, lines in self._lines.items()
+        }
+        # of each cell side by side, so that a row's integers are added together
+        self._sums = {key: np.zeros(totals.low.shape[::-1], np.int64) for key, totals in self._totals.items()}
         self._gathered = 0
 
     def add(
@@ -138,45 +154,61 @@ class LevelScoresAccumulator:
             GridOverflow: A number lies beyond its bound.
         """
         if self._gathered + len(residual) > ROWS_BEFORE_CARRY:
-            self._totals = {key: totals.carried() for key, totals in self._totals.items()}
-            self._gathered = 0
+            self._carry()
         self._gathered += len(residual)
         integers = self._integers(numbers, residual, weights)
-        for key, totals in self._totals.items():
-            at = self._grids.cells[key].index([codes[c] for c in key])
-            lines = iter(totals.low)
-            for score in self._grids.scores[key]:
-                for part in integers[score]:
-                    np.add.at(next(lines), at, part)
+        for key, sums in self._sums.items():
+            at, lines = self._grids.cells[key].index([codes[c] for c in key]), self._lines[key]
+            add_by_cell(sums, at, integers if len(lines) == integers.shape[1] else integers[:, lines])
 
     def totals(self) -> dict[Key, LevelTotals]:
         """The sums so far, by combination of categories."""
-        return {key: totals.carried() for key, totals in self._totals.items()}
+        self._carry()
+        return dict(self._totals)
+
+    def _carry(self) -> None:
+        for key, sums in self._sums.items():
+            totals = self._totals[key]
+            self._totals[key] = LevelTotals(totals.high, totals.low + sums.T).carried()
+            sums[:] = 0
+        self._gathered = 0
 
     def _integers(
         self, numbers: FloatColumns, residual: NDArray[np.float64], weights: NDArray[np.float64] | None
-    ) -> dict[Score, list[NDArray[np.int64]]]:
-        grids = self._grids
+    ) -> NDArray[np.int64]:
+        """The integers of all scores wanted, shape (m, parts of them); until the next block."""
+        grids, m = self._grids, len(residual)
+        if self._block.shape[1] < m:
+            self._block = np.empty((len(self._numbers) + self._parts, m))
+            self._by_row = np.empty((m, self._parts), np.int64)
+        scaled, lines = np.split(self._block[:, :m], [len(self._numbers)])
         r = residual * (1.0 / grids.residual_bound)
         first = r if weights is None else r * (weights * (1.0 / grids.weight_bound))
         powers = {1: first * 2.0**SCORE_BITS, 2: first * r * 2.0**SCORE_BITS}
-        scaled: dict[int, NDArray[np.float64]] = {}
-        for j in sorted({j for score in self._wanted for j in score.numbers}):
-            u = scaled[j] = numbers[j] - grids.centres[j]
-            u *= 1.0 / grids.bounds[j]
+        for j, u in zip(self._numbers, scaled, strict=True):
+            np.subtract(numbers[j], grids.centres[j], out=u)
+            np.multiply(u, 1.0 / grids.bounds[j], out=u)
             if not (u.max(initial=0.0) <= 1.0 and u.min(initial=0.0) >= -1.0):
                 raise GridOverflow(j)
-        found: dict[Score, list[NDArray[np.int64]]] = {}
-        for score in self._wanted:
-            value = powers[score.power]
-            for j in score.numbers:
-                value = value * scaled[j]
-            shifted = value + _TO_INTEGER
-            found[score] = [shifted.view(np.int64) - _BITS_OF_ZERO]
+        of = dict(zip(self._numbers, scaled, strict=True))
+        for score, at in self._first.items():
+            line = lines[at]
+            if score.numbers:
+                np.multiply(powers[score.power], of[score.numbers[0]], out=line)
+            else:
+                line[:] = powers[score.power]
+            for j in score.numbers[1:]:
+                line *= of[j]
             if score.parts > 1:  # what a float64 has beyond its whole part is exact
-                rest = (value - (shifted - _TO_INTEGER)) * 2.0**SCORE_BITS
-                found[score].append((rest + _TO_INTEGER).view(np.int64) - _BITS_OF_ZERO)
-        return found
+                rest = lines[at + 1]
+                np.add(line, _TO_INTEGER, out=rest)
+                rest -= _TO_INTEGER
+                np.subtract(line, rest, out=rest)
+                rest *= 2.0**SCORE_BITS
+        lines += _TO_INTEGER
+        integers = self._by_row[:m]
+        np.subtract(lines.view(np.int64).T, _BITS_OF_ZERO, out=integers)
+        return integers
 
 
 def power_of_two_above(bound: float) -> float:

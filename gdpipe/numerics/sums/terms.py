@@ -118,6 +118,8 @@ def _values(of: LevelSums, *blocks: TermBlock) -> NDArray[np.object_]:
 
 def _places(labels: Sequence[Labels], key: Key, block: TermBlock) -> NDArray[np.intp]:
     """The index of each level's term among those of a block, shape (L,); -1 where it has none."""
+    if not block.key:
+        return np.zeros(len(labels), np.intp)
     terms = {term: at for at, term in enumerate(block.labels)}
     of_block = [key.index(category) for category in block.key]
     return np.array([terms.get(tuple(each[at] for at in of_block), -1) for each in labels], np.intp)

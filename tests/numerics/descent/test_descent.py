@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from gdpipe.errors import ConfigError
+from gdpipe.numerics.descent import descent
 from gdpipe.numerics.descent.descent import CLOCK_EVERY, Status, minimize, recorded_iterations
 from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.problem import baseline as ols
@@ -160,6 +161,20 @@ def test_histories_keep_first_and_last_and_are_thinned_evenly_in_the_logarithm(m
     if wide.any():
         ratios = recorded[1:][wide] / recorded[:-1][wide]
         assert ratios.max() - 1 <= 1.2 * (ratios.min() - 1)
+
+
+def test_a_history_of_many_terms_has_fewer_rows_and_the_same_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = problem(*random_data(0)).loss
+    plan = GradientDescent(learning_rate=1e-3 / loss.lipschitz, method="gd", max_iterations=2_000).plan(loss)
+    whole = minimize(loss, plan)
+    monkeypatch.setattr(descent, "HISTORY_NUMBERS", 200 * loss.n_features)
+    thinned = minimize(loss, plan)
+    assert len(thinned.history_iterations) <= 200 < len(whole.history_iterations)
+    assert thinned.history_iterations[[0, -1]].tolist() == whole.history_iterations[[0, -1]].tolist()
+    same = np.isin(whole.history_iterations, thinned.history_iterations)
+    assert (thinned.history_coef_scaled == whole.history_coef_scaled[same]).all()
+    monkeypatch.setattr(descent, "HISTORY_NUMBERS", 1)
+    assert len(minimize(loss, plan).history_iterations) > 50
 
 
 def test_no_feature_and_a_target_unrelated_to_any_need_no_step() -> None:
