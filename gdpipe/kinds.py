@@ -104,11 +104,15 @@ def _features(value: Any) -> tuple[str, ...]:
     return _column_names(value)
 
 
+class Percentage(float):
+    """A fraction that was given as a percentage, and so may be above 1."""
+
+
 def _fraction(value: Any) -> Any:
     """The number that is given as a number, a text or a percentage: 0.05, "0.05" and "5%" are the same."""
     if not isinstance(value, str):
         return value
-    return float(value[:-1]) / 100 if value.endswith("%") else float(value)
+    return Percentage(float(value.strip()[:-1]) / 100) if value.strip().endswith("%") else float(value)
 
 
 def bytes_of(memory: str) -> int:
@@ -128,7 +132,16 @@ Features = Annotated[
 RowFilter = Annotated[Filters, Bounds(read=normalized, wanted="a condition in SQL, or lists of conditions")]
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]
 Positive = Annotated[float, Bounds(gt=0)]
-Fraction = Annotated[float, Bounds(ge=0, read=_fraction, wanted="a number from 0, or a percentage such as 5%")]
+Fraction = Annotated[
+    float,
+    Bounds(
+        ge=0,
+        # a 5 means 5 % more often than 500 %
+        further=lambda value: value <= 1 or isinstance(value, Percentage),
+        read=_fraction,
+        wanted="a number from 0 to 1, or a percentage such as 5%",
+    ),
+]
 Memory = Annotated[
     str,
     Bounds(
@@ -159,6 +172,12 @@ RunId = Annotated[
 def alternatives(kind: Any) -> tuple[Any, ...]:
     """The types in a union, or the one type."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def plain(kind: Any) -> Any:
+    """A type without bounds, as Python shows it in a signature."""
+    found = [parts(each)[0] for each in alternatives(kind)]
+    return Union[tuple(found)] if len(found) > 1 else found[0]  # noqa: UP007  # the types are known at run time
 
 
 def parts(kind: Any) -> tuple[Any, Bounds]:

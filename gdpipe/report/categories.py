@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gdpipe.printable import counted
 from gdpipe.report.pictures.axes import number
 from gdpipe.report.pictures.bars import Bar
 
@@ -74,7 +75,7 @@ class Grouped:
 
 
 def _bar(level: dict[str, Any], term: dict[str, Any] | None) -> Bar:
-    rows = f"{level['rows']:,} rows"
+    rows = counted(level["rows"], "row")
     if term is None:
         return Bar(f"{level['level']} (reference)", 0.0, number(level["rows"]), more=rows)
     ends = (term["ci_lower"], term["ci_upper"])

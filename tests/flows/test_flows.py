@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("server")
 
 FLIGHTS = str(conftest.FLIGHTS)
 FEATURES = list(conftest.FEATURES)  # as a form sends them
+ARTIFACTS = ("summary", "parameters", "loss", "predicted", "residuals", "runs")
 
 
 def test_the_flights_are_trained_in_eight_tasks_and_then_scored(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_the_flights_are_trained_in_eight_tasks_and_then_scored(tmp_path: Path) 
     shown = artifacts(state)
     steps = run.convergence["iterations"][0]
     assert {key: shown[key].data for key in PROGRESS} == dict.fromkeys(PROGRESS, 100)
-    assert shown.keys() - set(PROGRESS) == {f"train-arr-delay-{what}" for what in ("summary", "parameters", "loss")}
+    assert shown.keys() - set(PROGRESS) == {f"train-arr-delay-{what}" for what in ARTIFACTS}
     for key, said in zip(
         PROGRESS, ("read 336,776 of 336,776 rows", f"descended {steps:,} of", "predicted"), strict=True
     ):

@@ -14,6 +14,7 @@ from gdpipe.numerics.descent.plan import MAX_GAP_SE, NEGLIGIBLE_GAP
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.rows.row_checks import RowCheck
+from gdpipe.printable import counted
 
 # largest rounding of predictions, in target SDs, with which the rows can still prove something
 MAX_ROW_ROUNDING = 1e-4
@@ -97,7 +98,8 @@ def certify(
         forecast = solution.plan.forecast_iterations
         needed = "forecast: never" if forecast is None else f"forecast: {forecast:,}"
         failures = [
-            f"stopped after {solution.iterations:,} steps of {solution.plan.method} ({needed}): {solution.status.value}"
+            f"stopped after {counted(solution.iterations, 'step')} of {solution.plan.method} ({needed}): "
+            f"{solution.status.value}"
         ]
     unchecked = "; not checked against the rows, none of which was read again" if math.isnan(row_gradient) else ""
     return Certificate(
