@@ -381,3 +381,15 @@ def test_completion_is_silent_about_what_cannot_be_read(source: str, tmp_path: P
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
     path = tmp_path / source if source and "://" not in source else source
     assert completed(f"gdpipe train {path} --target y".replace("  ", " "), tmp_path) == []
+
+
+def test_a_name_with_blanks_around_it_is_hinted_at_as_it_is_typed(tmp_path: Path) -> None:
+    columns = line_columns()
+    source = write_parquet(tmp_path / "a.parquet", {" x": columns["x1"], "a,b": columns["x2"], "y": columns["y"]})
+    arguments = ("train", source, "--target", "y", "--output", tmp_path / "runs", "--no-report", "--features")
+    for typed, hinted in ((" x", "` x`"), ("`a,c`", "`a,b`")):
+        done = gdpipe_cli(*arguments, typed)
+        assert done.code in {2, 3}
+        hint = done.err.rpartition("did you mean ")[2].rstrip("?\n").strip("'")
+        assert hint == hinted
+        assert gdpipe_cli(*arguments, hint).code == 0
