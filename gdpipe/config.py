@@ -77,7 +77,7 @@ class Settings:
         found = dataclasses.asdict(self)
         places = [item.name for item in dataclasses.fields(self) if Location in kinds.alternatives(item.type)]
         # above 1 as a percentage, as it was given: a number above 1 would be refused where the manifest is read
-        wide = {n: f"{100 * v:.15g}%" for n, v in found.items() if isinstance(v, kinds.Percentage) and v > 1}
+        wide = {n: f"{100 * v:.15g}%" for n, v in found.items() if isinstance(v, kinds.Percentage)}
         return {**found, **wide, **{name: shown(found[name]) for name in places}}
 
     def with_run_id(self) -> Self:

@@ -105,14 +105,17 @@ def _features(value: Any) -> tuple[str, ...]:
 
 
 class Percentage(float):
-    """A fraction that was given as a percentage, and so may be above 1."""
+    """A fraction above 1, which was given as a percentage."""
 
 
 def _fraction(value: Any) -> Any:
     """The number that is given as a number, a text or a percentage: 0.05, "0.05" and "5%" are the same."""
     if not isinstance(value, str):
         return value
-    return Percentage(float(value.strip()[:-1]) / 100) if value.strip().endswith("%") else float(value)
+    if not value.strip().endswith("%"):
+        return float(value)
+    share = float(value.strip()[:-1]) / 100
+    return Percentage(share) if share > 1 else share
 
 
 def bytes_of(memory: str) -> int:
