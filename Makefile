@@ -72,7 +72,7 @@ lock:
 	$(WITH_PLAIN_PINS) requirements.lock requirements-dev.lock requirements-docs.lock
 
 clean:
-	rm -rf .venv .prefect runs scores bench demo demo_runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .prefect runs scores bench demo demo_runs delays site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

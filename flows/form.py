@@ -80,6 +80,7 @@ _IN_FORM: dict[Any, Any] = {
     Features: Annotated[list[_Text], Field(min_length=1, json_schema_extra={"uniqueItems": True})],
     RowFilter: _Conditions | _AnyConditions | _InSql,
     Holdout: _Conditions | _AnyConditions | _InSql,
+    Fraction: Annotated[float, Field(ge=0, le=1)] | _Percentage,
 }
 
 
@@ -112,5 +113,4 @@ def _in_form(kind: Any) -> Any:
     pattern = f"^({bounds.pattern})$" if bounds.pattern else None
     examples = list(bounds.examples) if bounds.examples else None
     limits = {name: getattr(bounds, name) for name in ("gt", "ge", "le", "min_length")}
-    bounded: Any = Annotated[base, Field(**limits, pattern=pattern, examples=examples)]
-    return bounded | _Percentage if kind == Fraction else bounded
+    return Annotated[base, Field(**limits, pattern=pattern, examples=examples)]

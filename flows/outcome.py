@@ -45,14 +45,21 @@ def settled(work: Callable[[], Run], block: str | None = None) -> State[Any]:
             # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
             state: State[Any] = Failed(message=f"{type(error).__name__}: {error}")
         else:
-            # scores have no setting `latest`, and are always the latest
-            suffix = "" if run.manifest["settings"].get("latest", True) else ", not as the latest"
-            state = Completed(message=f"published {printable(run.location)}{suffix}", data=run.location)
+            state = Completed(message=_done(run), data=run.location)
         if not api_answers(PATIENCE_SECONDS):
             _leave(state)
-        if run is not None:
+        # a run that was there before has its page already
+        if run is not None and run.is_new:
             show(run)
     return state
+
+
+def _done(run: Run) -> str:
+    if not run.is_new:
+        return f"nothing to do: inputs, settings and versions are those of {printable(run.location)}"
+    # scores have no setting `latest`, and are always the latest
+    suffix = "" if run.manifest["settings"].get("latest", True) else ", not as the latest"
+    return f"published {printable(run.location)}{suffix}"
 
 
 def api_answers(seconds: float) -> bool:

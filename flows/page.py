@@ -2,6 +2,7 @@
 
 import base64
 import contextvars
+import os
 import re
 from collections.abc import Callable
 from threading import Thread
@@ -9,18 +10,26 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from gdpipe.history import history, listed
 from gdpipe.location import is_uri
-from gdpipe.printable import logger_named, printable
+from gdpipe.printable import counted, logger_named, printable
 from gdpipe.report.categories import grouped, without_levels
+from gdpipe.report.page import drawn
 from gdpipe.report.pictures.curves import loss_curve
 from gdpipe.report.style import STYLE
 from gdpipe.report.summary import SHOWN, cell
 from gdpipe.run import Run, summary
 from gdpipe.store import catalog
+from gdpipe.store.runs import place_at
 
 logger = logger_named("gdpipe.flows")
 
 SHOW_SECONDS = 8.0
+REPORT = "report.html"
+# the pictures of the report that people look at first: the end of the artifact's key -> the title
+PICTURES = {"predicted": "Predicted against actual", "residuals": "Residuals against predictions"}
+# runs in the list of an output
+MOST_RUNS = 50
 # every sign of ASCII that has a meaning in Markdown; '_' has one only at the edge of a word
 SIGNS = re.compile(r"[!-&(-+.:<-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_])|^-")
 
@@ -52,9 +61,10 @@ def slug(text: str) -> str:
 
 def _show_training(run: Run) -> None:
     name = f"train-{slug(run.manifest['target'])}"
-    report = f"\n\n{_link(run, 'report.html')}" if run.place.exists("report.html") else ""
+    report = _report(run)
+    more = f"\n\n{_path(run, REPORT)}" if report else ""
     create_markdown_artifact(
-        f"{fenced(summary(run))}\n\n{_link(run)}{report}",
+        f"{fenced(summary(run))}\n\n{_path(run)}{more}",
         key=f"{name}-summary",
         description=escaped(str(run.manifest["verdict"]["reason"])),
     )
@@ -66,40 +76,58 @@ def _show_training(run: Run) -> None:
         categories = grouped({catalog.FEATURES: run.table(catalog.FEATURES)}, terms)
         lines = [category.line() for category in categories]
         _show_table(lines, f"{name}-categories", f"The categories of run {escaped(run.run_id)}")
-    create_markdown_artifact(_picture(run), key=f"{name}-loss", description="The loss at each step of the descent")
+    for key, title in PICTURES.items():
+        if svg := drawn(report, title):
+            create_markdown_artifact(_image(svg, key), key=f"{name}-{key}", description=title)
+    create_markdown_artifact(_loss(run), key=f"{name}-loss", description="The loss at each step of the descent")
+    runs = listed(history(place_at(run.manifest["settings"]["output"])))
+    said = f"The runs in the output, the newest first; {counted(len(runs), 'run')} in all"
+    _show_table(runs[:MOST_RUNS], f"{name}-runs", said)
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    """A row of a table; a single '-' would be a bullet."""
+    shown = {name: escaped(value) if isinstance(value, str) else cell(value) for name, value in row.items()}
+    return {name: "–" if text == "-" else text for name, text in shown.items()}
 
 
 def _show_table(rows: list[dict[str, Any]], key: str, description: str) -> None:
     # texts are escaped, since the page reads them as Markdown
-    shown = [{name: escaped(v) if isinstance(v, str) else cell(v) for name, v in row.items()} for row in rows]
-    create_table_artifact(shown, key=key, description=description)
+    create_table_artifact([_cells(row) for row in rows], key=key, description=description)
 
 
 def _show_scores(run: Run) -> None:
-    text = f"{fenced(summary(run))}\n\n{_link(run)}"
+    text = f"{fenced(summary(run))}\n\n{_path(run)}"
     create_markdown_artifact(
         text, key="score-summary", description=f"Scored with {escaped(run.manifest['scored_with'])}"
     )
 
 
-def _link(run: Run, file: str = "") -> str:
-    """A link to the run's folder or a file in it; in an object store its URI as text, which browsers cannot open."""
-    if is_uri(run.location):
-        return in_code(str(run.place.below(file)))
-    path = (run.folder / file).resolve()
-    return f"[{escaped(file or str(path))}]({path.as_uri()})"
+def _path(run: Run, file: str = "") -> str:
+    """The path or URI of the run's folder or a file in it, as text: a browser follows no link to a file from a page."""
+    place = str(run.place.below(file))
+    return in_code(place if is_uri(run.location) else os.path.abspath(place))
 
 
-def _picture(run: Run) -> str:
-    """The loss history as an image inside the page, without a request."""
-    history = run.table(catalog.LOSS_HISTORY)
+def _report(run: Run) -> str:
+    """The run's report; empty where it has none."""
+    return run.place.read(REPORT).decode() if run.place.exists(REPORT) else ""
+
+
+def _loss(run: Run) -> str:
+    """The loss history as a picture, also of a run without a report."""
+    steps = run.table(catalog.LOSS_HISTORY)
     floor = run.table(catalog.CONVERGENCE)["ols_loss"][0].as_py()
     unit = f"{run.manifest['target']}²"
-    svg = loss_curve(history["iteration"].to_pylist(), history["loss"].to_pylist(), floor, unit)
+    return _image(loss_curve(steps["iteration"].to_pylist(), steps["loss"].to_pylist(), floor, unit), "loss")
+
+
+def _image(svg: str, name: str) -> str:
+    """A picture of the report as an image inside the page, without a request."""
     # outside the report's page, the picture needs the page's style
     svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     svg = svg.replace("</title>", f"</title><style>{STYLE}</style>", 1)
-    return f"![loss](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    return f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
 def escaped(text: str) -> str:

@@ -16,6 +16,7 @@ from gdpipe.errors import (
 
 if TYPE_CHECKING:
     from gdpipe.config import TrainingConfig
+    from gdpipe.pipeline import train_source as train
     from gdpipe.regressor import GradientDescentRegressor
     from gdpipe.run import Run, open_run
 
@@ -41,26 +42,21 @@ _MODULES = {
     "Run": "gdpipe.run",
     "TrainingConfig": "gdpipe.config",
     "open_run": "gdpipe.run",
+    "train": "gdpipe.pipeline",
 }
+# their names there, where they are others
+_NAMES = {"train": "train_source"}
 
 
-def train(**settings: Any) -> "Run":
-    """Train and publish a run; settings as in `TrainingConfig`.
-
-    Raises:
-        GdpipeError: One of its kinds, by what went wrong; see `gdpipe.errors`.
-    """
-    from gdpipe.config import TrainingConfig
-    from gdpipe.pipeline import train
-
-    return train(TrainingConfig.of(settings))
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(import_module(_MODULES[name]), name)
+        return getattr(import_module(_MODULES[name]), _NAMES.get(name, name))
     except ModuleNotFoundError as error:
         if name != "GradientDescentRegressor":
             raise

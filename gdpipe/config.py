@@ -7,12 +7,13 @@ import dataclasses
 import datetime
 import difflib
 import hashlib
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
 
-from gdpipe import kinds
+from gdpipe import kinds, other_names
 from gdpipe.errors import ConfigError
 from gdpipe.kinds import Bounds, Location
 from gdpipe.location import shown
@@ -24,6 +25,8 @@ Arithmetic = Literal["auto", "exact", "float64"]
 Predict = Literal["all", "new", "none"]
 Unseen = Literal["null", "reference", "fail"]
 PenaltySetting = Literal["none", "ridge", "lasso", "elastic_net"]
+
+Given = TypeVar("Given", bound=Callable[..., Any])
 
 EXACT_FEATURES = 256
 # the l1_ratio of each penalty whose name says it
@@ -64,7 +67,8 @@ class Settings:
         for name in settings:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+                there_are = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+                hint = other_names.answer(name, {each: each for each in known}) or there_are
                 raise ConfigError(f"unknown setting {name!r}: {hint}")
         for name, default in known.items():
             if default is dataclasses.MISSING and name not in settings:
@@ -75,7 +79,9 @@ class Settings:
         """The settings as plain values for the manifest, without credentials."""
         found = dataclasses.asdict(self)
         places = [item.name for item in dataclasses.fields(self) if Location in kinds.alternatives(item.type)]
-        return {**found, **{name: shown(found[name]) for name in places}}
+        # above 1 as a percentage, as it was given: a number above 1 would be refused where the manifest is read
+        wide = {n: f"{100 * v:.15g}%" for n, v in found.items() if isinstance(v, kinds.Percentage)}
+        return {**found, **wide, **{name: shown(found[name]) for name in places}}
 
     def with_run_id(self) -> Self:
         """The settings with a run_id: the one given, or a new one such as 20260131-235959-123456-1a2b3c4d.
@@ -237,6 +243,29 @@ class ScoringConfig(Settings):
     engine: kinds.Engine = _as_trained("engine")
     workers: kinds.Workers = _as_trained("workers")
     run_id: kinds.RunId | None = _as_trained("run_id")
+
+
+def takes(declared: type[Settings]) -> Callable[[Given], Given]:
+    """A decorator that gives a function of settings its signature, for help and completion, and their sentences."""
+    items = dataclasses.fields(declared)
+    parameters = [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if item.default is dataclasses.MISSING else item.default,
+            annotation=kinds.plain(item.type),
+        )
+        for item in items
+    ]
+
+    def give(function: Given) -> Given:
+        function.__signature__ = inspect.signature(function).replace(parameters=parameters)  # type: ignore[attr-defined]  # every function may have one
+        text, raises, rest = str(inspect.getdoc(function)).partition("Raises:")
+        lines = [f"    {item.name}: {described(item)}" for item in items]
+        function.__doc__ = "\n".join([text.rstrip(), "", "Args:", *lines, "", raises + rest])
+        return function
+
+    return give
 
 
 # settings of a training run that change no published number; `output`, too, as a folder may have several names

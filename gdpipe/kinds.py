@@ -105,11 +105,18 @@ def _features(value: Any) -> tuple[str, ...]:
     return _column_names(value)
 
 
+class Percentage(float):
+    """A fraction above 1, which was given as a percentage."""
+
+
 def _fraction(value: Any) -> Any:
     """The number that is given as a number, a text or a percentage: 0.05, "0.05" and "5%" are the same."""
     if not isinstance(value, str):
         return value
-    return float(value[:-1]) / 100 if value.endswith("%") else float(value)
+    if not value.strip().endswith("%"):
+        return float(value)
+    share = float(value.strip()[:-1]) / 100
+    return Percentage(share) if share > 1 else share
 
 
 def bytes_of(memory: str) -> int:
@@ -134,7 +141,16 @@ Holdout = Annotated[
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]
 Positive = Annotated[float, Bounds(gt=0)]
 Alpha = Positive | Literal["auto", "auto_1se"]
-Fraction = Annotated[float, Bounds(ge=0, read=_fraction, wanted="a number from 0, or a percentage such as 5%")]
+Fraction = Annotated[
+    float,
+    Bounds(
+        ge=0,
+        # a 5 means 5 % more often than 500 %
+        further=lambda value: value <= 1 or isinstance(value, Percentage),
+        read=_fraction,
+        wanted="a number from 0 to 1, or a percentage such as 5%",
+    ),
+]
 Memory = Annotated[
     str,
     Bounds(
@@ -165,6 +181,12 @@ RunId = Annotated[
 def alternatives(kind: Any) -> tuple[Any, ...]:
     """The types in a union, or the one type."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def plain(kind: Any) -> Any:
+    """A type without bounds, as Python shows it in a signature."""
+    found = [parts(each)[0] for each in alternatives(kind)]
+    return Union[tuple(found)] if len(found) > 1 else found[0]  # noqa: UP007  # the types are known at run time
 
 
 def parts(kind: Any) -> tuple[Any, Bounds]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import ScoringConfig, TrainingConfig
+from gdpipe.config import ScoringConfig, TrainingConfig, takes
 from gdpipe.engine import open_executor, worker_count
 from gdpipe.errors import ConfigError
 from gdpipe.kinds import bytes_of
@@ -26,7 +26,7 @@ from gdpipe.stages.penalize import Penalized, penalize
 from gdpipe.stages.predict import predict
 from gdpipe.stages.previous import Start
 from gdpipe.stages.publish import publish
-from gdpipe.stages.published import nothing_to_do
+from gdpipe.stages.published import check_target, nothing_to_do
 from gdpipe.stages.score import check_columns, score
 from gdpipe.stages.standardize import standardize
 from gdpipe.store import catalog
@@ -56,8 +56,11 @@ class Steps:
 def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
     """Run all stages, publish, and return the run; where nothing has changed, return the published run instead.
 
+    `is_new` of the run says which of the two it is.
+
     Raises:
-        ConfigError: A setting does not fit the data (a learning rate that would diverge), or the run_id is taken.
+        ConfigError: A setting does not fit the data (a learning rate that would diverge), the run_id is taken, or the
+            latest run in the output predicts another target.
         DataError: The input cannot be used.
         ConvergenceError: The run did not pass validation; its evidence is in `rejected/`.
         QualityError: The run did not pass the gate; its evidence is in `rejected/`.
@@ -67,7 +70,8 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
     unchanged = nothing_to_do(config, start)
     if unchanged is not None:
         logger.info("nothing to do: inputs, settings and versions are those of %s (use --force)", unchanged)
-        return Run(unchanged, start.manifest)
+        return Run(unchanged, start.manifest, is_new=False)
+    check_target(config, start)
     config = config.with_run_id()
     assert config.run_id is not None
     # one thread for BLAS: shards run in parallel, and sums must not depend on how BLAS splits them
@@ -86,6 +90,16 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
         steps.decide(config, ingested, fitted, evidence, staging)
         folder: Place = steps.publish(config, ingested, fitted, predicted, evidence, staging)
     return Run(folder)
+
+
+@takes(TrainingConfig)
+def train_source(**settings: Any) -> Run:
+    """Train and publish a run; settings as in `TrainingConfig`.
+
+    Raises:
+        GdpipeError: One of its kinds, by what went wrong; see `gdpipe.errors`.
+    """
+    return train(TrainingConfig.of(settings))
 
 
 def score_source(source: str, **settings: Any) -> Run:

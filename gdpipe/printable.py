@@ -27,6 +27,12 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def counted(n: int, unit: str) -> str:
+    """A number of things: `1 file`, `1,234 files`, `2 processes`; the plural of the unit ends in s or es."""
+    plural = "es" if unit.endswith("s") else "s"
+    return f"{n:,} {unit}{plural if n != 1 else ''}"
+
+
 def abridged(names: Sequence[str], most: int = 5, between: str = ", ") -> str:
     """The names on one line; of many only the first, and the number of the others."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""

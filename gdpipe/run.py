@@ -16,6 +16,7 @@ from gdpipe.design import Design
 from gdpipe.errors import DataError, PublishError
 from gdpipe.kinds import checked
 from gdpipe.model import Model
+from gdpipe.report.card import card
 from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.source.columns import read_columns
 from gdpipe.source.files import first_line
@@ -32,11 +33,18 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A published (or rejected) run: its folder and manifest; tables are read when they are asked for."""
+    """A published (or rejected) run: its folder and manifest; tables are read when they are asked for.
 
-    def __init__(self, place: Place, manifest: dict[str, Any] | None = None) -> None:
+    Attributes:
+        place: The run's folder, on a disk or in an object store.
+        manifest: The content of its manifest.json.
+        is_new: False where a training found nothing to do, and this is the run published before.
+    """
+
+    def __init__(self, place: Place, manifest: dict[str, Any] | None = None, *, is_new: bool = True) -> None:
         self.place = place
         self.manifest = read_manifest(place) if manifest is None else manifest
+        self.is_new = is_new
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> Run:
@@ -49,6 +57,15 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.location!r})"
+
+    def _repr_html_(self) -> str | None:
+        """The run as a notebook shows it; None, which leaves it to `repr`, where it cannot be read any more."""
+        try:
+            if self.manifest["kind"] != "training":
+                return card(self.manifest)
+            return card(self.manifest, self.table(catalog.METRICS), self.table(catalog.PARAMETERS))
+        except PublishError:
+            return None
 
     @property
     def location(self) -> str:

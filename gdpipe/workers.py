@@ -19,6 +19,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecu
 from typing import Any
 
 from gdpipe.errors import EngineError
+from gdpipe.tally import Receiver, send_through
 
 # shards sent beyond those worked on, as many as for threads: no worker waits, and sums that wait do not grow
 SHARDS_A_WORKER = 4
@@ -65,6 +66,7 @@ class Processes(Executor):
         self.count = count
         self.is_broken = False
         self._pool: Any = None  # loky's, without types
+        self._receiver: Receiver | None = None
         # Ctrl-C interrupts the main thread, and would leave a pool there that is half started
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="gdpipe-start")
 
@@ -73,9 +75,12 @@ class Processes(Executor):
             from multiprocessing.resource_tracker import ensure_running
 
             from loky import ProcessPoolExecutor
+            from loky.backend import get_context
 
+            here, there = get_context("loky").Pipe(duplex=False)
+            self._receiver = Receiver(here)
             self._pool = ProcessPoolExecutor(
-                self.count, initializer=_end_with, initargs=(os.getpid(),), env=ENVIRONMENT
+                self.count, initializer=_begin, initargs=(os.getpid(), there), env=ENVIRONMENT
             )
             # now, as it unblocks signals when it starts, and loky would start it between two workers
             ensure_running()
@@ -129,11 +134,23 @@ class Processes(Executor):
             for _arguments, future in waiting:
                 future.cancel()
 
+    def rows_read(self) -> int:
+        """The rows that the workers have read so far, in all scans."""
+        return self._receiver.rows() if self._receiver else 0
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers: at once where `cancel_futures` says that nobody waits for what they do."""
         self._starter.shutdown()
         if self._pool is not None:
             self._pool.shutdown(wait, kill_workers=cancel_futures)
+        if self._receiver is not None:
+            self._receiver.close()
+
+
+def _begin(parent: int, pipe: Any) -> None:
+    """Set up a worker process, which sends the number of rows that it reads through the pipe."""
+    send_through(pipe)
+    _end_with(parent)
 
 
 def _end_with(parent: int) -> None:

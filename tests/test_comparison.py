@@ -130,7 +130,7 @@ def test_the_earlier_line_is_measured_as_row_by_row(
     options = ("--collinear", collinear, intercept, *weight)
     first, second = with_more(night(), 0), with_more(night(2), 1)
     assert train(first, *options, "--run-id", "good").code == 0
-    assert train(second, *options, "--run-id", "next", "--max-rmse-increase", "99").code == 0
+    assert train(second, *options, "--run-id", "next", "--max-rmse-increase", "9900%").code == 0
     gate = manifest(tmp_path / "runs", "runs/next")["gate"]
     good = gdpipe.Run.at(tmp_path / "runs" / "runs" / "good")
     assert gate["previous_rmse"] == pytest.approx(rmse(second, good, second.get("w")), rel=1e-11)

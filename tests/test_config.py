@@ -99,7 +99,7 @@ WRONG: dict[str, list[Any]] = {
     "alpha": [0, -1.0, NAN, INF, "best", True, None],
     "l1_ratio": [-0.1, 1.1, NAN, INF, "0.5", True, None],
     "arithmetic": ["float32", None],
-    "max_rmse_increase": [-0.01, NAN, INF, "", "%", "-5%", "5 %%", "much", "nan", "inf", True, [0.05]],
+    "max_rmse_increase": [-0.01, NAN, INF, "", "%", "-5%", "5 %%", "much", "nan", "inf", True, [0.05], 5, "1.01"],
     "min_r2": [1.01, NAN, INF, -INF, "0.9", True],
     "memory": ["", 5, None, "lots", "5 parsecs", "-512MiB", "MiB", "8388607", "1MiB"],
     "workers": [0, -1, 1.5, "many", "", None, True],
@@ -254,9 +254,15 @@ def test_memory_in_bytes(text: str, size: int) -> None:
     assert config(memory=text).memory_bytes == size
 
 
-@pytest.mark.parametrize(("given", "share"), [("5%", 0.05), ("0.05", 0.05), (0, 0), ("12.5 %", 0.125), (2.0, 2.0)])
+@pytest.mark.parametrize(
+    ("given", "share"), [("5%", 0.05), ("0.05", 0.05), (0, 0), ("12.5 %", 0.125), (1, 1), ("250%", 2.5)]
+)
 def test_an_increase_is_a_number_or_a_percentage(given: Any, share: float) -> None:
-    assert config(max_rmse_increase=given).max_rmse_increase == share
+    made = config(max_rmse_increase=given)
+    assert made.max_rmse_increase == share
+    # the settings in a manifest can be read again
+    assert gdpipe.TrainingConfig.of(made.as_dict()).max_rmse_increase == share
+    assert made.with_run_id().max_rmse_increase == share
 
 
 def test_filters_nest_once_or_twice() -> None:

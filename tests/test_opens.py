@@ -128,7 +128,7 @@ def test_footers_and_the_run_before_are_looked_at_once(
     assert counts.opened == once(names)
 
     counts.clear()
-    second = train(data, output, force=True, max_rmse_increase=9.0, **settings)
+    second = train(data, output, force=True, max_rmse_increase="900%", **settings)
     assert_once(first)
     assert second.manifest["gate"]["previous_run_id"] == first.run_id
 

@@ -11,16 +11,18 @@ from typing import Any, Literal, get_args, get_origin
 import click
 import numpy as np
 
+from gdpipe.cli.completion import completion_of, files
 from gdpipe.cli.ends import Commands
-from gdpipe.cli.terminal import answer, bar, can_draw, json_option, log_to, print_json, print_text, say
+from gdpipe.cli.terminal import answer, bar, can_draw, json_option, log_to, print_json, print_text, say, terminal_width
 from gdpipe.config import PenaltySetting, ScoringConfig, Settings, TrainingConfig, described
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
+from gdpipe.history import history, listed
 from gdpipe.kinds import Alpha, checked
 from gdpipe.layout import REJECTED, RUNS
 from gdpipe.location import is_mistyped, is_uri, shown
 from gdpipe.pipeline import score_source, train
-from gdpipe.printable import printable
+from gdpipe.printable import counted, printable
 from gdpipe.report.plan import describe
 from gdpipe.report.summary import table_lines
 from gdpipe.run import Run, open_run
@@ -38,6 +40,7 @@ gdpipe plan demo --target y                 # what a run would find and cost
 gdpipe train demo --target y                # into runs/
 gdpipe show                                 # the latest run in runs/
 gdpipe show --json                          # the same for a program
+gdpipe runs                                 # all runs in runs/, with their errors
 gdpipe verify                               # its files against their checksums
 gdpipe predict demo                         # score with it, into scores/
 """
@@ -68,7 +71,7 @@ def options_of(declared: type[Settings]) -> Callable[[Command], Command]:
         for item in reversed(dataclasses.fields(declared)):
             if item.name != "source":
                 command = _option(item)(command)
-        return click.argument("source")(command)
+        return click.argument("source", shell_complete=files)(command)
 
     return give
 
@@ -80,6 +83,8 @@ def _option(item: "dataclasses.Field[Any]") -> Callable[[Command], Command]:
         more["required"] = True
     else:
         more["default"] = None if item.default == () else item.default
+    if complete := completion_of(item.type):
+        more["shell_complete"] = complete
     if item.type is bool:
         return click.option(f"--{name}/--no-{name}", **more)
     if get_origin(item.type) is Literal:
@@ -173,7 +178,7 @@ def predict_command(in_json: bool, **settings: Any) -> None:
 
 
 @main.command("sql")
-@click.argument("run", default="runs")
+@click.argument("run", default="runs", shell_complete=files)
 @click.option("--dialect", type=click.Choice(DIALECTS), default=DIALECTS[0], help="Who is to read it.")
 @click.option("--table", help="Print a query of this table, as a FROM clause names it, instead of the expression.")
 @click.option(
@@ -193,15 +198,27 @@ def sql_command(run: str, dialect: str, table: str | None, unseen: str) -> None:
 
 
 @main.command("show")
-@click.argument("output", default="runs")
+@click.argument("output", default="runs", shell_complete=files)
 @json_option
 def show_command(output: str, in_json: bool) -> None:
     """Print the latest run or scores in OUTPUT, or the run (also a rejected one) in that folder."""
     answer(Run.at(output), in_json)
 
 
+@main.command("runs")
+@click.argument("output", default="runs", shell_complete=files)
+@json_option
+def runs_command(output: str, in_json: bool) -> None:
+    """List the runs in OUTPUT, the newest first: published, rejected and damaged ones, and which is the latest."""
+    found = history(place_at(output))
+    if in_json:
+        print_json({"output": shown(output), "runs": [run.as_dict() for run in found]})
+    else:
+        say("\n".join(table_lines(listed(found), terminal_width())))
+
+
 @main.command("verify")
-@click.argument("output", default="runs")
+@click.argument("output", default="runs", shell_complete=files)
 @json_option
 def verify_command(output: str, in_json: bool) -> None:
     """Check every file of the latest run in OUTPUT (or of that run) against the manifest's checksums."""
@@ -213,11 +230,11 @@ def verify_command(output: str, in_json: bool) -> None:
     if damaged:
         raise PublishError(f"{run.location}: {'; '.join(damaged)}")
     if not in_json:
-        say(f"{printable(run.location)}: {len(run.manifest['files'])} files, every checksum holds")
+        say(f"{printable(run.location)}: {counted(len(run.manifest['files']), 'file')}, every checksum holds")
 
 
 @main.command("prune")
-@click.argument("output", default="runs")
+@click.argument("output", default="runs", shell_complete=files)
 @click.option("--keep", required=True, type=click.IntRange(1), help="How many runs stay; the latest is one of them.")
 @click.option("--rejected", is_flag=True, help="Also keep only so many rejected runs.")
 def prune_command(output: str, keep: int, rejected: bool) -> None:
@@ -253,8 +270,8 @@ def simulate_command(folder: str, weights: str | None, features: int, **settings
             drawn = [float(w) for w in weights.split(",")]
         except ValueError:
             raise ConfigError(f"weights {weights!r}: must be numbers, as 2,-3,0.5") from None
-    files = simulate(Simulation(weights=drawn, **settings), Path(folder))
+    written = simulate(Simulation(weights=drawn, **settings), Path(folder))
     truth = [{"term": "intercept", "value": settings["bias"]}]
     truth += [{"term": f"x{j + 1}", "value": w} for j, w in enumerate(drawn)]
-    lines = [f"{settings['rows']:,} rows in {len(files)} files in {printable(folder)}", *table_lines(truth)]
-    say("\n".join(lines))
+    made = f"{counted(settings['rows'], 'row')} in {counted(len(written), 'file')} in {printable(folder)}"
+    say("\n".join([made, *table_lines(truth)]))

@@ -11,6 +11,7 @@ import click
 from gdpipe.errors import ConfigError, DataError, GdpipeError, PublishError, RejectedError
 from gdpipe.exits import INTERRUPTED, UNFORESEEN, complain, drop, is_unread, unforeseen
 from gdpipe.location import without_credentials
+from gdpipe.other_names import answer
 from gdpipe.printable import printable, printable_lines
 
 EXIT_CODES: dict[type[GdpipeError], int] = {RejectedError: 1, ConfigError: 2, DataError: 3, PublishError: 4}
@@ -52,6 +53,10 @@ def _ended(debug: bool) -> Iterator[None]:
 
 def _usage(error: click.ClickException) -> str:
     """The message of click about a wrong argument, made safe to show, as it repeats the argument."""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        options = {p.name: p.opts[0] for p in error.ctx.command.params if p.name}
+        if instead := answer(error.option_name, {**options, "source": "SOURCE"} if "source" in options else options):
+            return f"No such option '{printable(error.option_name)}': {instead}"
     return printable(without_credentials(error.format_message()))
 
 

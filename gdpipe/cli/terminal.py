@@ -96,7 +96,12 @@ def answer(run: Run, in_json: bool) -> None:
     if in_json:
         print_json(document(run))
     else:
-        say(summary(run, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+        say(summary(run, terminal_width()))
+
+
+def terminal_width() -> int | None:
+    """The characters of a line on stdout; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def document(run: Run) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class _Parser:
 
     def neither(self, text: str) -> ConfigError:
         near = difflib.get_close_matches(text, self.names, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        meant = f"; did you mean {typed(near[0])!r}?" if near else ""
         return self.error(
             f"{text!r} is neither a column nor a feature such as {_EXAMPLES} (names with blanks or signs in them stand "
             f"in backticks){meant}"
@@ -301,6 +301,11 @@ def quoted(column: str) -> str:
     if column.isidentifier() and not keyword.iskeyword(column):
         return column
     return f"`{column.replace('`', '``')}`"
+
+
+def typed(column: str) -> str:
+    """A column's name as a person types it for a feature: in backticks where blanks or a comma would cut it."""
+    return column if pieces(column, ",") == [column] else quoted(column)
 
 
 def number_label(value: float | Decimal | Fraction) -> str:

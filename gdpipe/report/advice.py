@@ -1,10 +1,14 @@
-"""Advice on a run that was not published, with forecasts."""
+"""Advice on a run that was not published, with forecasts; options as they are typed, and after # what they do."""
 
+import json
 import math
+import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from gdpipe.printable import abridged
+from gdpipe.kinds import pieces
+from gdpipe.printable import abridged, counted
 
 # with a mean of more standard deviations than this, float64 has too few digits for the variation
 LARGEST_OFFSET = 1e4
@@ -22,13 +26,13 @@ def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[s
     settings, status = manifest["settings"], verdict["status"]
     lines: list[str] = []
     if status in {"max_iterations", "max_seconds"}:
-        lines += [_forecast(row, settings) for row in _worth_saying(manifest.get("forecasts", []), settings)]
+        lines += [_forecast(row, manifest) for row in _worth_saying(manifest.get("forecasts", []), settings)]
     if manifest["dependencies"] and settings["collinear"] == "min_norm":
         dependent = abridged(manifest["dependencies"], between="; ")
-        lines.append(f"collinear=drop, or leave out what is dependent: {dependent}")
+        lines.append(f"--collinear drop  # or leave out what is dependent: {dependent}")
     bound = verdict["distance_bound"]
     if status != "converged" and bound <= LARGEST_DISTANCE:
-        lines.append(f"tolerance={_round_up(2 * bound):g}: this run came within {bound:.2g} of the optimum")
+        lines.append(f"--tolerance {_round_up(2 * bound):g}  # this run came within {bound:.2g} of the optimum")
     far = [
         term["term"]
         for term in terms
@@ -51,19 +55,29 @@ def _worth_saying(forecasts: list[dict[str, Any]], settings: dict[str, Any]) -> 
     return [*as_set_up, *sorted(fewest.values(), key=lambda row: row["iterations"])]
 
 
-def _forecast(row: dict[str, Any], settings: dict[str, Any]) -> str:
-    """The settings of a descent that would have converged, and its steps."""
-    steps = row["iterations"]
-    options = [f"method={row['method']}"]
+def _forecast(row: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """The options of a descent that would have converged, and its steps."""
+    steps, settings, without = row["iterations"], manifest["settings"], row["without"]
+    options, why = [f"--method {row['method']}"], ""
     if settings["learning_rate"] != "auto":
-        options.append("learning_rate=auto")
+        options.append("--learning-rate auto")
     if row["tolerance"] != settings["tolerance"]:
-        options.append(f"tolerance={row['tolerance']:g}")
+        options.append(f"--tolerance {row['tolerance']:g}")
     if steps > settings["max_iterations"]:
-        options.append(f"max_iterations={steps}")
-    if row["without"] is not None:
-        options.append(f"without {row['without']}, which the other features nearly make up")
-    return f"{', '.join(options)}: {steps:,} step{'s' * (steps != 1)} (forecast)"
+        options.append(f"--max-iterations {steps}")
+    if without is not None:
+        why = f"without {without}, which the other features nearly make up: "
+        if settings["features"] is None:
+            options.append(f"--exclude {_listed([*settings.get('exclude', ()), without])}")
+        else:
+            options.append(f"--features {_listed([name for name in manifest['features'] if name != without])}")
+    return f"{' '.join(options)}  # {why}{counted(steps, 'step')} (forecast)"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as the value of an option: a,b,c, or JSON where a comma is part of a name."""
+    text = ",".join(names)
+    return shlex.quote(text if pieces(text, ",") == list(names) else json.dumps(names, ensure_ascii=False))
 
 
 def _past_the_gate(manifest: dict[str, Any]) -> tuple[str, ...]:
@@ -84,9 +98,10 @@ def _past_the_gate(manifest: dict[str, Any]) -> tuple[str, ...]:
         bars = [gate["previous_rmse"], gate["previous_rmse_published"]]
         bar = gate.get("rmse_bar") or min(value for value in bars if value is not None)
         if bar:
-            lines.append(f"max_rmse_increase={_round_up(gate['rmse'] / bar - 1):g} would publish it, if that is wanted")
+            share = 100 * _round_up(gate["rmse"] / bar - 1)
+            lines.append(f"--max-rmse-increase {share:.4g}%  # would publish it, if that is wanted")
     if gate["min_r2"] is not None and not gate["r2"] >= gate["min_r2"]:
-        lines.append(f"min_r2={math.floor(gate['r2'] * 1000) / 1000:g} would publish it, if that is wanted")
+        lines.append(f"--min-r2 {math.floor(gate['r2'] * 1000) / 1000:g}  # would publish it, if that is wanted")
     return tuple(lines)
 
 

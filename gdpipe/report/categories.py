@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gdpipe.printable import counted
 from gdpipe.report.one_fit import UNFINISHED
 from gdpipe.report.pictures.bars import Bar
 from gdpipe.report.pictures.ticks import number
@@ -76,7 +77,7 @@ class Grouped:
 
 
 def _bar(level: dict[str, Any], term: dict[str, Any] | None) -> Bar:
-    rows = f"{level['rows']:,} rows"
+    rows = counted(level["rows"], "row")
     if term is None:
         return Bar(f"{level['level']} (reference)", 0.0, number(level["rows"]), more=rows)
     ends = (term["ci_lower"], term["ci_upper"])

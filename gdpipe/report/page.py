@@ -1,6 +1,7 @@
 """report.html: a run in words and pictures, in one file that needs no network."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -120,6 +121,12 @@ def page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{markup(title)}</title><style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
     )
+
+
+def drawn(html: str, title: str) -> str | None:
+    """The picture with a title in such a page, as SVG; None where the page does not have it."""
+    found = re.search(rf"<svg\b(?:(?!<svg\b).)*?<title>{re.escape(markup(title))}</title>.*?</svg>", html, re.DOTALL)
+    return found[0] if found else None
 
 
 def _verdict(

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from gdpipe.printable import abridged, printable
+from gdpipe.printable import abridged, counted, printable
 
 NAMES_SHOWN = 8
 
@@ -71,27 +71,28 @@ def describe(planned: RunPlan) -> str:
     steps = planned.forecast_iterations
     never = steps is None or steps > planned.max_iterations
     condition = "infinite" if planned.condition_number is None else f"{planned.condition_number:.6g}"
-    who = "processes" if planned.processes else "threads"
+    who = "process" if planned.processes else "thread"
     least = "" if planned.is_exact else "at least "  # a sample may lack levels
-    counts = {name: f" ({least}{n:,} level{'s' * (n != 1)})" for name, n in planned.levels.items()}
+    counts = {name: f" ({least}{counted(n, 'level')})" for name, n in planned.levels.items()}
     named = [name + counts.get(name, "") for name in planned.features]
     lines = [
-        f"source      {planned.files:,} files, {planned.row_groups:,} row groups to read, {_size(planned.bytes)}",
+        f"source      {counted(planned.files, 'file')}, {counted(planned.row_groups, 'row group')} to read, "
+        f"{_size(planned.bytes)}",
         f"rows        {planned.file_rows:,}{passing}",
-        f"sample      {planned.sample_rows:,} rows in {planned.sample_groups:,} row groups"
+        f"sample      {counted(planned.sample_rows, 'row')} in {counted(planned.sample_groups, 'row group')}"
         + (": all there are" if planned.is_exact else ", spread evenly"),
-        f"left out    {about}{planned.rows_left_out:,} rows ({share:.2%}){proven}",
+        f"left out    {about}{counted(planned.rows_left_out, 'row')} ({share:.2%}){proven}",
         *_unseen_rows(planned, about),
         f"features    {len(planned.features):,} for {planned.target}: {abridged(named, NAMES_SHOWN)}",
         *([f"terms       {least}{planned.terms:,}"] if planned.levels else []),
-        f"descent     {planned.method}: forecast {'never' if steps is None else f'{steps:,} steps'}, "
+        f"descent     {planned.method}: forecast {'never' if steps is None else counted(steps, 'step')}, "
         f"learning rate {planned.learning_rate:.6g}, condition number {condition}"
-        + (f"; {planned.max_iterations:,} steps are allowed: it would not converge" if never else ""),
+        + (f"; {counted(planned.max_iterations, 'step')} allowed: it would not converge" if never else ""),
         f"time        about {planned.seconds:.2g} s: open {planned.open_seconds:.2g}, "
         f"first scan {planned.first_scan_seconds:.2g}, descent {planned.descent_seconds:.2g}, "
         f"second scan {planned.second_scan_seconds:.2g}",
-        f"memory      about {_size(planned.memory_bytes)}: {planned.workers} {who}, "
-        f"{planned.batch_rows:,} rows a batch at most",
+        f"memory      about {_size(planned.memory_bytes)}: {counted(planned.workers, who)}, "
+        f"{counted(planned.batch_rows, 'row')} a batch at most",
     ]
     lines += [f"dependent   {line}" for line in planned.dependencies]
     lines += [f"notice      {line}" for line in planned.notices]

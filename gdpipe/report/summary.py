@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from gdpipe.printable import printable
+from gdpipe.printable import counted, printable
 from gdpipe.report.advice import advise
 from gdpipe.report.categories import grouped, without_levels
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-NOT_NUMBERS = ("term", "status", "feature", "reference", "lowest", "highest")
+NOT_NUMBERS = ("term", "status", "feature", "reference", "lowest", "highest", "run", "made (UTC)", "target", "verdict")
 # what a penalty leaves of them
 SHOWN_PENALIZED = ("term", "estimate", "ols_estimate", "estimate_scaled", "vif", "status")
 SHOWN = ("term", "estimate", "std_error", "t_value", "p_value", "estimate_scaled", "vif", "status")
@@ -29,6 +29,9 @@ FIRST_TO_GO = (
     "status",
     "reference",
     "levels",
+    "target",
+    "rows",
+    "made (UTC)",
 )
 MOST_TERMS = 60
 INDENT = " " * 12
@@ -61,7 +64,7 @@ def summarize(
     if rows["zero_weight"]:
         reasons.append(f"weight zero {rows['zero_weight']:,}")
     forecast = verdict["forecast_iterations"]
-    of_features = f"{quality['n_features']} features{of_terms}"
+    of_features = counted(quality["n_features"], "feature") + of_terms
     penalty = penalty_in_words(manifest["settings"], verdict)
     optimum = "the optimum" if penalty else "OLS"
     leakage = manifest.get("leakage", [])  # earlier versions have none
@@ -70,7 +73,7 @@ def summarize(
         *(f"too good?   {line}" for line in leakage),
         f"rows        {rows['read']:,} read, {rows['used']:,} used{held_out}, {rows['left_out']:,} left out"
         + (f" ({', '.join(reasons)})" if reasons else ""),
-        f"descent     {verdict['method']} on {of_features}: {verdict['iterations']:,} steps "
+        f"descent     {verdict['method']} on {of_features}: {counted(verdict['iterations'], 'step')} "
         f"(forecast {'never' if forecast is None else f'{forecast:,}'}), learning rate {verdict['learning_rate']:.6g}, "
         f"condition number {verdict['condition_number']:.6g}",
         f"verdict     {'PASSED' if verdict['passed'] else 'NOT PASSED'}: {manifest['verdict']['reason']} "
@@ -148,8 +151,8 @@ def summarize_scores(folder: str, manifest: dict[str, Any], *, width: int | None
         lines[0] += f", {left_out:,} without a prediction ({', '.join(reasons)})"
     if (error := manifest.get("metrics", {})).get("n_samples"):
         trained = manifest["training_metrics"]
-        lines.append(f"scores      {_error(error)}, on {error['n_samples']:,} rows with {manifest['target']}")
-        lines.append(f"training    {_error(trained)}, on {trained['n_samples']:,} rows")
+        lines.append(f"scores      {_error(error)}, on {counted(error['n_samples'], 'row')} with {manifest['target']}")
+        lines.append(f"training    {_error(trained)}, on {counted(trained['n_samples'], 'row')}")
     lines += [f"notice      {line}" for line in manifest.get("notices", [])]
     lines.append(f"files       {folder}")
     return "\n".join(part for line in lines for part in _wrapped(printable(line), width))

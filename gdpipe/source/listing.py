@@ -18,6 +18,7 @@ from gdpipe.printable import abridged
 from gdpipe.source.files import open_location, reading
 from gdpipe.source.footer import ENCRYPTED_MAGIC, MAGIC
 from gdpipe.source.formats import ASKED_AT_ONCE, refuse_tables_above
+from gdpipe.source.other_files import not_parquet
 from gdpipe.source.source_file import listed
 from gdpipe.source.walk import SUFFIXES, Walk, kind_behind, relative
 
@@ -72,6 +73,8 @@ def find_files(location: str) -> Listing:
             base, pattern = str(PurePosixPath(*before)), parts[len(before) :]
         elif info.type != pafs.FileType.Directory:
             refuse_tables_above(filesystem, _parents(path))
+            if (other := not_parquet(path, where)) and not _is_parquet(filesystem, path):
+                raise DataError(other)
             return Listing(filesystem, str(PurePosixPath(path).parent), (info,))
         walk = Walk(filesystem, base, pattern)
         refuse_tables_above(filesystem, {*_parents(base), *walk.followed})
@@ -122,7 +125,9 @@ def nothing_found(where: str, listing: Listing) -> DataError:
     """The error for a source without a Parquet file."""
     looked_for = f"{', '.join('*' + suffix for suffix in SUFFIXES)}, and files that start and end with PAR1"
     also = "".join(f"; {notice}" for notice in notices_of(listing.passed_over))
-    return DataError(f"{where}: no Parquet file found (looked for {looked_for}){also}")
+    others = (not_parquet(name, f"{where.rstrip('/')}/{name}") for name in listing.passed_over)
+    first = next((f"; {other}" for other in others if other), "")
+    return DataError(f"{where}: no Parquet file found (looked for {looked_for}){also}{first}")
 
 
 def _near(filesystem: pafs.FileSystem, path: PurePosixPath) -> str:

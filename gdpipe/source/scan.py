@@ -1,7 +1,7 @@
 """Shards of a source, and the rows in them."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from gdpipe.source.columns import NOT_UTF8
 from gdpipe.source.files import reading
 from gdpipe.source.source import Source
 from gdpipe.source.source_file import SourceFile, without_views
+from gdpipe.tally import counter
 
 SHARD_BYTES = 128 * 2**20
 # the name of the column with each row's position in its file, added to the columns that a caller names
@@ -95,7 +96,7 @@ def read(source: Source, shard: Shard, columns: Sequence[str | Input], budget: B
         else:
             asked.setdefault(each.column, []).append(each)
     levels = [name for name, uses in asked.items() if all(of is not None and of.levels == "text" for of in uses)]
-    found = _read(source, shard, list(asked), levels, budget.batch_rows)
+    found = _read(source, shard, list(asked), levels, budget.batch_rows, counter())
     return _ahead(found) if budget.ahead else found
 
 
@@ -109,7 +110,7 @@ def _ahead(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _read(
-    source: Source, shard: Shard, columns: list[str], levels: list[str], at_once: int
+    source: Source, shard: Shard, columns: list[str], levels: list[str], at_once: int, count: Callable[[int], None]
 ) -> Iterator[pa.RecordBatch]:
     file = source.files[shard.file]
     row_filter = source.row_filter() if file.filtered else None
@@ -130,6 +131,7 @@ def _read(
                             _check_utf8(decoded.column(name), file, name)
                     batch = _complete(decoded, file, wanted, source.schema, row)
                     row += decoded.num_rows
+                    count(decoded.num_rows)
                     if row_filter is None:
                         yield batch
                     else:

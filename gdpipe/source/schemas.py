@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from gdpipe.design.formula import typed
 from gdpipe.errors import SchemaError
 from gdpipe.source.literals import STRINGS, UNITS, is_text, plain
 from gdpipe.source.source_file import SourceFile, times
@@ -95,7 +96,7 @@ def _joined(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
 def not_there(where: str, name: str, role: str, names: Sequence[str]) -> SchemaError:
     """The error for a column that no file has."""
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {(typed(near[0]) if role == 'feature' else near[0])!r}?" if near else ""
     return SchemaError(f"{where}: {role} column {name!r} is not there (there are: {', '.join(names)}){hint}")
 
 

@@ -14,7 +14,7 @@ from gdpipe.filters import Filters, filter_columns, filter_groups
 from gdpipe.numerics.problem.contradictions import contradictions, level_contradictions
 from gdpipe.numerics.sums.folds import VERSION as FOLDS_VERSION
 from gdpipe.numerics.sums.moments import Moments
-from gdpipe.printable import logger_named
+from gdpipe.printable import counted, logger_named
 from gdpipe.source.files import first_line
 from gdpipe.source.scan import Shard
 from gdpipe.source.source_file import SourceFile
@@ -145,7 +145,7 @@ def sums_by_file(
             waiting += shards
     files, to_read = (len({shard.file for shard in which}) for which in (parts, waiting))
     if to_read < files:
-        logger.info("sums of %s files kept, %s to read", f"{files - to_read:,}", f"{to_read:,}")
+        logger.info("sums of %s kept, %s to read", counted(files - to_read, "file"), f"{to_read:,}")
     # closed, so that reading ends where the cache cannot be written
     with contextlib.closing(scanned(work, waiting, executor, "read")) as results:
         cells = itertools.chain.from_iterable(result.items() for result in results)

@@ -4,7 +4,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.fit import descend, planned
 from gdpipe.numerics.descent.descent import Solution, Status
 from gdpipe.numerics.problem.regression import Regression
-from gdpipe.printable import logger_named
+from gdpipe.printable import counted, logger_named
 from gdpipe.stages.progress import Activity, telling
 
 logger = logger_named(__name__)
@@ -17,7 +17,7 @@ def fit(config: TrainingConfig, regression: Regression, total_weight: float | No
         ConfigError: The learning rate would diverge.
     """
     plan = planned(regression, config, total_weight)
-    forecast = "never" if plan.forecast_iterations is None else f"{plan.forecast_iterations:,} steps"
+    forecast = "never" if plan.forecast_iterations is None else counted(plan.forecast_iterations, "step")
     logger.info(
         "descent: %s, learning rate %.6g, condition number %.6g, forecast %s",
         plan.method,
@@ -28,7 +28,7 @@ def fit(config: TrainingConfig, regression: Regression, total_weight: float | No
     known, total = "forecast", plan.forecast_iterations
     if total is None or total > plan.max_iterations:
         known, total = "at most", plan.max_iterations
-    with telling(Activity("descended", total, "steps", known)) as activity:
+    with telling(Activity("descended", total, "step", known)) as activity:
         solution = descend(regression, plan, lambda step, norm: activity.at(step, f"gradient norm {norm:.1e}"))
         if solution.status is Status.CONVERGED:
             activity.total = solution.iterations  # what was a forecast is now known

@@ -20,7 +20,7 @@ from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
-from gdpipe.printable import logger_named
+from gdpipe.printable import counted, logger_named
 from gdpipe.source.budget import Budget
 from gdpipe.source.listing import notices_of
 from gdpipe.source.scan import Shard, budget_for, shards
@@ -275,8 +275,8 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: Sums)
         first = sums.first_missing
         count = by_column([of.column for of in columns.asked], sums.account.missing)[first.column]
         raise DataError(
-            f"{first.path}: column {first.column!r} is null or NaN in {count:,} rows, first in row {first.row}; "
-            "null_policy='drop' leaves such rows out"
+            f"{first.path}: column {first.column!r} is null or NaN in {counted(count, 'row')}, first in row {first.row}"
+            "; null_policy='drop' leaves such rows out"
         )
     if not sums.moments.n_samples and sums.account.held_out:
         raise DataError(
@@ -289,7 +289,7 @@ def _check(config: TrainingConfig, columns: Columns, source: Source, sums: Sums)
         reason = (
             f"all weights are zero or rows incomplete ({gaps or 'no nulls'})" if columns.weight else f"null in: {gaps}"
         )
-        raise DataError(f"{source.location}: none of {sums.account.read:,} rows can be used; {reason}")
+        raise DataError(f"{source.location}: none of {counted(sums.account.read, 'row')} can be used; {reason}")
 
 
 def _check_products(columns: Columns, source: Source, largest: NDArray[np.float64]) -> None:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import TrainingConfig
 from gdpipe.engine import THREADS, cores, processes_for
 from gdpipe.errors import ConfigError, DataError
+from gdpipe.printable import counted
 from gdpipe.relations import describe
 from gdpipe.report.plan import RunPlan
 from gdpipe.source.bounds import partition_bounds
@@ -84,7 +85,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
     except (ConfigError, DataError) as error:
         if len(chosen) == len(groups):
             raise
-        seen = f"{error} (seen by a plan that read {decoded:,} of {wanted:,} rows)"
+        seen = f"{error} (seen by a plan that read {decoded:,} of {counted(wanted, 'row')})"
         raise type(error)(seen, transient=error.transient) from error
     descent = solution.plan
     forecast = descent.forecast_iterations

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
-from gdpipe.printable import logger_named
+from gdpipe.printable import counted, logger_named
 from gdpipe.source.scan import Shard
 from gdpipe.source.source import Source
 
@@ -31,10 +31,11 @@ class Activity:
     Attributes:
         doing: The verb for the units done, such as `read`.
         total: The number of units, as far as it is known.
-        unit: The unit: rows or steps.
+        unit: The unit: row or step.
         known: How the total is known: empty where it was counted, `forecast`, or `at most`.
         done: The number of units done.
         note: A remark about the present state.
+        on_the_way: The number of units that are known to be done beyond that, as a function; rows of unfinished shards.
         began, moved: The start and the last change of `done`, in seconds of the monotonic clock.
         heard: Called after each change.
     """
@@ -48,6 +49,7 @@ class Activity:
     began: float = field(default_factory=time.monotonic)
     moved: float = 0.0
     heard: Callable[[], None] = lambda: None
+    on_the_way: Callable[[], int] = lambda: 0
 
     def at(self, done: int, note: str = "") -> None:
         """Report the number of units done."""
@@ -55,17 +57,28 @@ class Activity:
         self.heard()
 
     @property
+    def reached(self) -> int:
+        """The number of units done, with those on the way."""
+        return max(self.done, min(self.on_the_way(), self.total))
+
+    @property
     def share(self) -> float:
         """The share of units done, from 0 to 1; it stays 1 where a forecast is exceeded."""
-        return min(self.done / self.total, 1.0) if self.total else 1.0
+        return min(self.reached / self.total, 1.0) if self.total else 1.0
 
     def __str__(self) -> str:
+        return self.said(self.reached)
+
+    def said(self, done: int) -> str:
+        """The progress in words, at so many units done."""
+        now = time.monotonic()
+        moved = now if done > self.done else self.moved
         of = f"of {self.known} " if self.known else "of "
-        parts = [f"{self.doing} {self.done:,} {of}{self.total:,} {self.unit}"]
-        if self.done and self.moved > self.began:
-            speed = self.done / (self.moved - self.began)
-            left = (self.total - self.done) / speed - (time.monotonic() - self.moved)
-            parts += [f"{speed:,.0f} {self.unit}/s", f"{timedelta(seconds=round(max(left, 0.0)))} left"]
+        parts = [f"{self.doing} {done:,} {of}{counted(self.total, self.unit)}"]
+        if done and moved > self.began:
+            speed = done / (moved - self.began)
+            left = (self.total - done) / speed - (now - moved)
+            parts += [f"{speed:,.0f} {self.unit}s/s", f"{timedelta(seconds=round(max(left, 0.0)))} left"]
         return ", ".join([*parts, self.note] if self.note else parts)
 
 
@@ -80,9 +93,9 @@ def log_lines(activity: Activity) -> Iterator[Callable[[], None]]:
 
     def moved() -> None:
         nonlocal logged
-        if activity.moved - logged >= SECONDS_BETWEEN_LINES and activity.share < 1:
+        if activity.moved - logged >= SECONDS_BETWEEN_LINES and activity.done < activity.total:
             logged = activity.moved
-            logger.info(str(activity))  # as text, since the activity changes before a handler formats it
+            logger.info(activity.said(activity.done))  # as text, since the activity changes before a handler formats it
 
     yield moved
 
@@ -115,14 +128,19 @@ def telling(activity: Activity) -> Iterator[Activity]:
 
 
 def reported(
-    results: Iterable[Result], source: Source, shards: Sequence[Shard], doing: str
+    results: Iterable[Result],
+    source: Source,
+    shards: Sequence[Shard],
+    doing: str,
+    on_the_way: Callable[[], int] = lambda: 0,
 ) -> Generator[Result, None, None]:
     """The results of shards, unchanged and in order; the rows of each are reported as progress.
 
-    Progress counts whole shards, since nothing else is known of the work in another process.
+    `on_the_way` is the number of rows read so far, those of unfinished shards among them; 0 where nobody knows, as of a
+    cluster.
     """
     rows = [sum(source.files[shard.file].group_rows[g] for g in shard.row_groups) for shard in shards]
-    with telling(Activity(doing, sum(rows), "rows")) as activity:
+    with telling(Activity(doing, sum(rows), "row", on_the_way=on_the_way)) as activity:
         for result, count in zip(results, rows, strict=False):
             activity.at(activity.done + count)
             yield result

@@ -6,7 +6,8 @@ from importlib.metadata import version
 from typing import Any
 
 from gdpipe.config import IMMATERIAL, TrainingConfig
-from gdpipe.errors import DataError, PublishError
+from gdpipe.errors import ConfigError, DataError, PublishError
+from gdpipe.location import shown
 from gdpipe.printable import logger_named
 from gdpipe.source.source import Source
 from gdpipe.stages.previous import Start
@@ -40,6 +41,22 @@ def nothing_to_do(config: TrainingConfig, start: Start) -> Place | None:
         and _is_input(start, [{name: entry[name] for name in FINGERPRINT} for entry in manifest["inputs"]])
     )
     return start.previous if same else None
+
+
+def check_target(config: TrainingConfig, start: Start) -> None:
+    """Check that the run does not take the place of a model of something else.
+
+    Raises:
+        ConfigError: The latest run predicts another column, and the new one is to be the latest without `force`.
+    """
+    manifest = _published(start)
+    if config.force or not config.latest or manifest is None or manifest["target"] == config.target:
+        return
+    raise ConfigError(
+        f"target {config.target!r}: the latest run in {shown(config.output)}, {manifest['run_id']}, predicts "
+        f"{manifest['target']!r}, and whoever reads the output would get another model; give another output, or set "
+        "force to publish over it"
+    )
 
 
 def files_to_predict(config: TrainingConfig, source: Source, start: Start) -> frozenset[int]:

@@ -11,7 +11,8 @@ from gdpipe.stages.progress import reported
 from gdpipe.stages.scan.predict_shard import Part, PredictShard
 from gdpipe.stages.scan.row_sums import Sums
 from gdpipe.stages.scan.sum_shard import SumShard
-from gdpipe.workers import WorkerDied
+from gdpipe.tally import Counted, Tally
+from gdpipe.workers import Processes, WorkerDied
 
 # the most files that the message names; each worker may have been reading one
 FILES_NAMED = 3
@@ -40,7 +41,8 @@ def scanned(
     source = work.source
     readers = readers_of(executor, work.budget.readers, decoded_bytes(source, shards, len(work.columns.fitted)))
     try:
-        yield from reported(readers.map(work, shards), source, shards, doing)
+        tally = Tally(readers.rows_read) if isinstance(readers, Processes) else Tally()
+        yield from reported(readers.map(Counted(work, tally), shards), source, shards, doing, tally.rows)
     except WorkerDied as died:
         paths = sorted({source.files[shard.file].path for (shard,) in died.calls})
         more = f" and {len(paths) - FILES_NAMED:,} more" if len(paths) > FILES_NAMED else ""

@@ -11,7 +11,7 @@ from gdpipe.design import Design
 from gdpipe.errors import SchemaError
 from gdpipe.model import Model
 from gdpipe.numerics.rows.prediction_error import PredictionError
-from gdpipe.printable import logger_named
+from gdpipe.printable import counted, logger_named
 from gdpipe.source.budget import Budget
 from gdpipe.source.inputs import why_unfit
 from gdpipe.source.scan import Shard
@@ -134,7 +134,7 @@ def _unseen_notices(sums: ScoreSums, unseen: Unseen) -> list[str]:
         so = "predicted as the reference" if unseen == "reference" else "without a prediction"
         share = rows / sums.read
         many = f"; {share:.0%} of all rows: train again with such rows" if share > MANY else ""
-        notices.append(f"{name}: levels that the fit has not seen in {rows:,} rows, {so} ({named}){many}")
+        notices.append(f"{name}: levels that the fit has not seen in {counted(rows, 'row')}, {so} ({named}){many}")
     return notices
 
 
@@ -145,11 +145,12 @@ def _notices(source: Source, target: str, sums: ScoreSums) -> tuple[str, ...]:
             reasons.setdefault(reason, []).append(file.name)
     notices = [
         f"no residuals: the target {target!r} {reason} in {names[0]}"
-        + (f" and {len(names) - 1:,} more files" if len(names) > 1 else "")
+        + (f" and {counted(len(names) - 1, 'more file')}" if len(names) > 1 else "")
         for reason, names in reasons.items()
     ]
     if sums.overflowed:
-        notices.append(f"no RMSE, R² and MAE: the residuals of {sums.overflowed:,} rows are too large for float64")
+        lost = counted(sums.overflowed, "row")
+        notices.append(f"no RMSE, R² and MAE: the residuals of {lost} are too large for float64")
     return tuple(notices)
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from gdpipe.errors import ConfigError
 from gdpipe.numerics.rows import linear
 from gdpipe.source.arrays import to_table
+from gdpipe.stages.progress import Activity, telling
 from gdpipe.store import catalog
 from gdpipe.store.disk import DiskPlace
 from gdpipe.store.writer import TableWriter, write_table
@@ -77,18 +78,20 @@ def simulate(settings: Simulation, folder: Path) -> list[Path]:
     bounds = np.linspace(0, settings.rows, settings.files + 1).astype(int).tolist()
     place = DiskPlace.of(folder)
     written = []
-    for part, (start, stop) in enumerate(itertools.pairwise(bounds)):
-        # each file has its own generator, so that its values do not depend on the others
-        rng = np.random.default_rng([settings.seed, part])
-        path = f"part-{part:05d}.parquet"
-        writer = TableWriter(place, path, schema)
-        for at in range(start, stop, CHUNK_ROWS):
-            rows = min(CHUNK_ROWS, stop - at)
-            x = rng.uniform(settings.low, settings.high, (len(features), rows))
-            y = linear.predict(x, coef, settings.bias) + rng.normal(0.0, settings.noise, rows)
-            writer.write(to_table(dict(zip(schema.names, [*x, y], strict=True)), schema))
-        writer.close()
-        written.append(folder / path)
+    with telling(Activity("written", settings.rows, "row")) as activity:
+        for part, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            # each file has its own generator, so that its values do not depend on the others
+            rng = np.random.default_rng([settings.seed, part])
+            path = f"part-{part:05d}.parquet"
+            writer = TableWriter(place, path, schema)
+            for at in range(start, stop, CHUNK_ROWS):
+                rows = min(CHUNK_ROWS, stop - at)
+                x = rng.uniform(settings.low, settings.high, (len(features), rows))
+                y = linear.predict(x, coef, settings.bias) + rng.normal(0.0, settings.noise, rows)
+                writer.write(to_table(dict(zip(schema.names, [*x, y], strict=True)), schema))
+                activity.at(at + rows)
+            writer.close()
+            written.append(folder / path)
     truth = {"term": ["intercept", *features], "value": [settings.bias, *coef.tolist()]}
     write_table(place, TRUTH, to_table(truth, catalog.schema(catalog.TRUE_PARAMETERS, "")))
     return written

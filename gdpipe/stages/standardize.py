@@ -8,7 +8,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.design import Design
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.regression import Regression
-from gdpipe.printable import logger_named
+from gdpipe.printable import counted, logger_named
 from gdpipe.relations import describe
 from gdpipe.source.source import Source
 from gdpipe.stages.ingest import Ingested
@@ -32,7 +32,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
     if not cross.variances()[-1]:
         value = float(cross.means()[-1])
         raise DataError(
-            f"{where}: target {columns.target!r} is {value:g} in all {ingested.rows.used:,} rows used; "
+            f"{where}: target {columns.target!r} is {value:g} in all {counted(ingested.rows.used, 'row')} used; "
             "there is nothing to explain"
         )
     for line in describe(regression, columns.design):

@@ -45,7 +45,7 @@ def test_quiet_prints_nothing_but_errors(data: Path, tmp_path: Path) -> None:
     assert done == Outcome(0, "", "")
     behind = gdpipe_cli("train", data, "--target", "y", "--force", "--output", tmp_path / "runs", "--quiet")
     assert behind == Outcome(0, "", "")
-    assert_one_line(gdpipe_cli("--quiet", "train", data, "--target", "z", "--output", tmp_path / "runs"), 3)
+    assert_one_line(gdpipe_cli("--quiet", "train", data, "--target", "z", "--output", tmp_path / "other"), 3)
 
 
 def test_the_terms_of_wide_data_do_not_flood_the_terminal(tmp_path: Path) -> None:

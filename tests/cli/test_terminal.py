@@ -180,7 +180,7 @@ def examples(text: str) -> list[list[str]]:
 def test_every_example_of_the_help_works_in_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shown = examples(gdpipe_cli("--help").out)
-    assert {"simulate", "plan", "train", "show", "verify", "predict"} == {example[0] for example in shown}
+    assert {"simulate", "plan", "train", "show", "runs", "verify", "predict"} == {example[0] for example in shown}
     for example in [*shown, *examples(gdpipe_cli("train", "--help").out)]:
         done = gdpipe_cli(*example)
         assert done.code == 0, (example, done.err)
@@ -205,7 +205,12 @@ def test_a_misspelt_path_is_answered_with_the_near_one(data: Path) -> None:
 
 
 def complete(words: str, tmp_path: Path) -> list[str]:
-    """What bash would be offered for the last of these words, by the name that the script has when it is installed."""
+    """What bash would be offered for the last of these words."""
+    return [line.partition(",")[2] for line in completed(words, tmp_path)]
+
+
+def completed(words: str, tmp_path: Path) -> list[str]:
+    """The same with the type of each, by the name that the script has when it is installed."""
     script = tmp_path / "gdpipe"
     script.write_text("from gdpipe.cli import main\nmain()\n")
     environment = {
@@ -213,20 +218,16 @@ def complete(words: str, tmp_path: Path) -> list[str]:
         "PYTHONPATH": str(REPO),
         "_GDPIPE_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - 1),
+        "COMP_CWORD": str(words.count(" ")),
     }
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+    assert done.stderr == ""
+    return [line for line in done.stdout.splitlines() if line]
 
 
 def test_the_shell_completes_commands_options_and_values(tmp_path: Path) -> None:
     assert complete("gdpipe si", tmp_path) == ["simulate"]
-    assert complete("gdpipe train data --max-", tmp_path) == [
-        "--max-levels",
-        "--max-iterations",
-        "--max-seconds",
-        "--max-rmse-increase",
-    ]
+    assert complete("gdpipe train data --max-i", tmp_path) == ["--max-iterations"]
     assert complete("gdpipe train data --method a", tmp_path) == ["auto", "accelerated"]
 
 
@@ -323,3 +324,72 @@ def test_lines_in_the_log_where_there_is_no_terminal(
     assert "read 200 of 600 rows, " in done.out
     assert "predicted 400 of 600 rows, " in done.out
     assert gdpipe_cli("--quiet", *arguments, tmp_path / "quiet").out == ""
+
+
+def test_work_in_processes_is_seen_while_it_goes_on(three_files: Path, tmp_path: Path) -> None:
+    """Rows of unfinished shards are counted where they are read, and sent through a pipe."""
+    arguments = ("train", three_files, "--target", "y", "--output", tmp_path / "runs", "--workers", "2")
+    code, _, drawn = on_terminal(*arguments)
+    assert code == 0
+    for doing in ("read", "predicted"):
+        assert f"{doing} 600 of 600 rows, " in drawn
+
+
+def test_simulate_shows_how_far_it_is(tmp_path: Path) -> None:
+    code, out, drawn = on_terminal("simulate", tmp_path / "demo", "--rows", "2001", "--files", "3")
+    assert code == 0
+    assert "written 2,001 of 2,001 rows, " in drawn
+    assert out.startswith("2,001 rows in 3 files in ")
+
+
+@pytest.mark.parametrize(("rows", "said"), [("1", "1 row in 1 file in "), ("2", "2 rows in 1 file in ")])
+def test_counts_agree(rows: str, said: str, tmp_path: Path) -> None:
+    done = gdpipe_cli("simulate", tmp_path / "demo", "--rows", rows, "--files", "1")
+    assert done.out.startswith(said)
+
+
+# completion of files and columns
+
+
+@pytest.fixture
+def partitioned(tmp_path: Path) -> Path:
+    columns = {**line_columns(), "a b": line_columns()["y"], "$(x)": line_columns()["y"]}
+    return write_parquet(tmp_path / "parts" / "month=1" / "a.parquet", columns).parents[1]
+
+
+@pytest.mark.parametrize(
+    "words", ["train ", "show ", "runs ", "verify ", "sql ", "predict ", "predict x --run ", "plan da"]
+)
+def test_the_shell_completes_paths_itself(words: str, tmp_path: Path) -> None:
+    script = f"gdpipe {words}"
+    assert completed(script, tmp_path) == [f"file,{words.rsplit(' ', maxsplit=1)[-1]}"]
+
+
+def test_the_shell_completes_columns_of_the_source(partitioned: Path, tmp_path: Path) -> None:
+    for command, found in {
+        f"train {partitioned} --target ": ["x1", "x2", "y", "month"],
+        f"train {partitioned} --target y --features x": ["x1", "x2"],
+        f"train {partitioned} --target y --features x1,": ["x1,x2", "x1,month"],
+        f"plan {partitioned} --weight m": ["month"],
+        f"predict {partitioned} --key x1,m": ["x1,month"],
+    }.items():
+        assert completed(f"gdpipe {command}", tmp_path) == [f"plain,{name}" for name in found], command
+
+
+@pytest.mark.parametrize("source", ["nowhere", "broken.parquet", "s3://bucket/x", ""])
+def test_completion_is_silent_about_what_cannot_be_read(source: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
+    path = tmp_path / source if source and "://" not in source else source
+    assert completed(f"gdpipe train {path} --target y".replace("  ", " "), tmp_path) == []
+
+
+def test_a_name_with_blanks_around_it_is_hinted_at_as_it_is_typed(tmp_path: Path) -> None:
+    columns = line_columns()
+    source = write_parquet(tmp_path / "a.parquet", {" x": columns["x1"], "a,b": columns["x2"], "y": columns["y"]})
+    arguments = ("train", source, "--target", "y", "--output", tmp_path / "runs", "--no-report", "--features")
+    for typed, hinted in ((" x", "` x`"), ("`a,c`", "`a,b`")):
+        done = gdpipe_cli(*arguments, typed)
+        assert done.code in {2, 3}
+        hint = done.err.rpartition("did you mean ")[2].rstrip("?\n").strip("'")
+        assert hint == hinted
+        assert gdpipe_cli(*arguments, hint).code == 0

@@ -1,15 +1,21 @@
 """The flows against a real server: once well, once badly, and what the server then knows."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.flow_engine import run_flow_sync
+from prefect.utilities.names import generate_slug
 
 import gdpipe
 from flows import train as train_module
+from flows.page import PICTURES
 from flows.score import score
 from flows.tasks import retried_task
 from flows.train import train
@@ -24,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("server")
 
 FLIGHTS = str(conftest.FLIGHTS)
 FEATURES = list(conftest.FEATURES)  # as a form sends them
+ARTIFACTS = ("summary", "parameters", "loss", "predicted", "residuals", "runs")
 
 
 def test_the_flights_are_trained_in_eight_tasks_and_then_scored(tmp_path: Path) -> None:
@@ -42,7 +49,7 @@ def test_the_flights_are_trained_in_eight_tasks_and_then_scored(tmp_path: Path) 
     shown = artifacts(state)
     steps = run.convergence["iterations"][0]
     assert {key: shown[key].data for key in PROGRESS} == dict.fromkeys(PROGRESS, 100)
-    assert shown.keys() - set(PROGRESS) == {f"train-arr-delay-{what}" for what in ("summary", "parameters", "loss")}
+    assert shown.keys() - set(PROGRESS) == {f"train-arr-delay-{what}" for what in ARTIFACTS}
     for key, said in zip(
         PROGRESS, ("read 336,776 of 336,776 rows", f"descended {steps:,} of", "predicted"), strict=True
     ):
@@ -205,3 +212,73 @@ def test_every_setting_is_a_parameter_of_the_flow_with_the_same_default() -> Non
     for name, field in fields.items():
         if field.default is not dataclasses.MISSING:
             assert parameters[name].default == (None if field.default == () else field.default), name
+
+
+def test_a_run_that_finds_nothing_new_says_so_and_makes_nothing(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "source": FLIGHTS,
+        "target": "arr_delay",
+        "features": FEATURES,
+        "filters": [["month", "=", 1]],
+        "output": str(tmp_path / "runs"),
+    }
+    first = run_flow(train, **settings)
+    assert f"train-arr-delay-{ARTIFACTS[0]}" in artifacts(first)
+    again = run_flow(train, **settings)
+    assert again.is_completed()
+    folder = gdpipe.open_run(tmp_path / "runs").location
+    assert again.message == f"nothing to do: inputs, settings and versions are those of {folder}"
+    assert again.result() == first.result() == folder
+    assert task_states(again) == {}
+    assert artifacts(again) == {}
+
+
+def test_another_target_is_a_failed_flow_run_with_its_reason(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"source": FLIGHTS, "filters": [["month", "=", 1]], "output": str(tmp_path / "runs")}
+    assert run_flow(train, target="arr_delay", features=["distance"], report=False, **settings).is_completed()
+    state = run_flow(train, target="dep_delay", features=["distance"], **settings)
+    assert state.is_failed()
+    assert str(state.message).startswith("ConfigError: target 'dep_delay': the latest run in ")
+    assert task_states(state) == {}
+
+
+def test_what_people_look_at_first_is_on_the_run_page(tmp_path: Path) -> None:
+    output = str(tmp_path / "runs")
+    settings: dict[str, Any] = {"source": FLIGHTS, "target": "arr_delay", "output": output}
+    state = run_flow(train, features=["distance", "hour"], filters=[["month", "=", 1]], run_id="one", **settings)
+    shown = artifacts(state)
+    for key, title in PICTURES.items():
+        kind, picture = str(shown[f"train-arr-delay-{key}"].data).partition("base64,")[::2]
+        assert kind == f"![{key}](data:image/svg+xml;"
+        root = ElementTree.fromstring(base64.b64decode(picture.rstrip(")")))  # noqa: S314  # our own
+        assert root.find("{http://www.w3.org/2000/svg}title").text == title  # type: ignore[union-attr]  # no title fails it
+    summary = str(shown["train-arr-delay-summary"].data)
+    assert f"`{tmp_path}/runs/runs/one/report.html`" in summary
+    assert "file:" not in summary
+    assert "](" not in summary
+    cells = [text for row in json.loads(shown["train-arr-delay-parameters"].data) for text in row.values()]
+    assert "–" in cells
+    assert "-" not in cells
+    [row] = json.loads(shown["train-arr-delay-runs"].data)
+    assert (row["run"], row["verdict"]) == ("one", "passed, latest")
+    bare = run_flow(train, features=["distance"], filters=[["month", "=", 1]], report=False, **settings)
+    without = artifacts(bare)
+    assert not {f"train-arr-delay-{key}" for key in PICTURES} & without.keys()
+    assert len(json.loads(without["train-arr-delay-runs"].data)) == 2
+
+
+def flow_run(name: str | None, **parameters: Any) -> str:
+    """The name that a flow run has in the end, which was made beforehand, as the UI does it, with a name or without."""
+    with get_client(sync_client=True) as client:
+        assert isinstance(client, SyncPrefectClient)
+        made = client.create_flow_run(train, name=name, parameters=parameters)
+        run_flow_sync(train, flow_run=made, parameters=parameters, return_type="state")
+        return str(client.read_flow_run(made.id).name)
+
+
+def test_a_name_that_was_given_stays(tmp_path: Path) -> None:
+    parameters = {"source": str(tmp_path / "nowhere"), "target": "y", "output": str(tmp_path / "runs")}
+    assert flow_run("first try of Monday", **parameters) == "first try of Monday"
+    assert flow_run("first-try", **parameters) == "first-try"
+    for made_up in (None, generate_slug(2)):
+        assert flow_run(made_up, **parameters) == f"y from {tmp_path}/nowhere"

@@ -74,6 +74,7 @@ def test_every_field_is_typed_and_no_text_may_be_empty(flow: Flow[..., Any]) -> 
         ("credentials", [None, "storage"], ["", '{"AWS_SECRET_ACCESS_KEY": "secret"}', "pLaNtEdSeCrEt/012"]),
         ("run_id", [None, "a-1"], ["a/b", ""]),
         ("report", [True], ["maybe"]),
+        ("max_rmse_increase", [None, 0, 0.05, 1, "5%", "500%"], [-0.1, 5, "some", "5"]),
         ("latest", [True, False], ["maybe", None]),
     ],
 )

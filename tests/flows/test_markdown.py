@@ -82,7 +82,7 @@ def test_no_name_leaves_its_place_on_the_run_page(hostile: dict[str, Any], caplo
     known = artifacts(state)
     summary = next(found for key, found in known.items() if key.endswith("-summary"))
     shown = Shown(summary.data)
-    assert shown.tags == ["pre", "code", "p", "a", "p", "a"]
+    assert shown.tags == ["pre", "code", "p", "code", "p", "code"]
     assert printable(HOSTILE[0]) in shown.text
     assert set(Shown(summary.description).tags) == {"p"}
     table = next(found for key, found in known.items() if key.endswith("-parameters"))

@@ -1,6 +1,7 @@
 """What a run that was not published says to try; each suggestion is tried."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -36,38 +37,48 @@ def rejected(tmp_path: Path, columns: dict[str, Any], **settings: object) -> tup
 def test_each_suggestion_converges_as_it_says(tmp_path: Path) -> None:
     source, lines = rejected(tmp_path, alike(), max_iterations=2)
     assert len(lines) == 4
-    for line in lines:
-        settings: dict[str, Any] = dict(re.findall(r"(\w+)=([\w.-]+)", line))
-        for name in ("tolerance", "max_iterations"):
-            if name in settings:
-                settings[name] = float(settings[name]) if name == "tolerance" else int(settings[name])
-        without = re.search(r"without (\w+)", line)
-        settings["features"] = [name for name in ("a", "b", "c") if not without or name != without[1]]
-        run = gdpipe.train(source=str(source), target="y", output=str(tmp_path / "again"), report=False, **settings)
+    for n, line in enumerate(lines):
+        output = tmp_path / f"again{n}"
+        # as pasted behind the command
+        done = gdpipe_cli("train", source, "--target", "y", "--output", output, *shlex.split(line, comments=True))
+        assert done.code == 0, (line, done.err)
         steps = int(re.search(r"([\d,]+) steps? \(forecast\)", line)[1].replace(",", ""))  # type: ignore[index]  # no match fails it
-        assert 0.99 * steps - 1 <= run.convergence["iterations"][0] <= steps
-    assert re.search("without [ab], which the other features nearly make up", " ".join(lines))
-    assert "tolerance=1e-06" in " ".join(lines)
+        assert 0.99 * steps - 1 <= gdpipe.open_run(output).convergence["iterations"][0] <= steps
+    assert re.search("--exclude [ab]  # without [ab], which the other features nearly make up", " ".join(lines))
+    assert "--tolerance 1e-06" in " ".join(lines)
+
+
+def test_features_that_were_named_are_named_again_without_the_one(tmp_path: Path) -> None:
+    columns = alike()
+    columns["c,1"] = columns.pop("c")
+    source, lines = rejected(tmp_path, columns, max_iterations=2, features=["a", "b", "c,1"])
+    [line] = [line for line in lines if "without" in line][:1]
+    assert re.search(r"--features '\[\"[ab]\", \"c,1\"\]'", line)
+    done = gdpipe_cli(
+        "train", source, "--target", "y", "--output", tmp_path / "again", *shlex.split(line, comments=True)
+    )
+    assert done.code == 0, done.err
+    assert len(gdpipe.open_run(tmp_path / "again").manifest["features"]) == 2
 
 
 def test_a_learning_rate_that_is_too_small_is_left_to_the_data(tmp_path: Path) -> None:
     _, lines = rejected(tmp_path, line_columns(), learning_rate=1e-4, max_iterations=100)
-    assert lines[0].startswith("method=")
-    assert all("learning_rate=auto" in line for line in lines if "forecast" in line)
-    assert all("max_iterations" not in line for line in lines if "forecast" in line)
+    assert lines[0].startswith("--method ")
+    assert all("--learning-rate auto" in line for line in lines if "forecast" in line)
+    assert all("--max-iterations" not in line for line in lines if "forecast" in line)
 
 
 def test_dependent_columns_are_named(tmp_path: Path) -> None:
     columns = line_columns()
     _, lines = rejected(tmp_path, {**columns, "x3": columns["x1"] + columns["x2"]}, max_iterations=2)
-    assert any(line.startswith("collinear=drop") and "x3" in line for line in lines)
+    assert any(line.startswith("--collinear drop  # ") and "x3" in line for line in lines)
     assert not any("without" in line for line in lines)
 
 
 def test_a_tolerance_that_float64_cannot_reach_is_answered_with_one_that_it_can(tmp_path: Path) -> None:
     verdict = {"passed": False, "status": "stalled", "distance_bound": 3.1e-17}
     manifest: dict[str, Any] = {"settings": {"collinear": "min_norm"}, "dependencies": []}
-    assert advise(manifest, verdict, []) == ("tolerance=6.2e-17: this run came within 3.1e-17 of the optimum",)
+    assert advise(manifest, verdict, []) == ("--tolerance 6.2e-17  # this run came within 3.1e-17 of the optimum",)
 
 
 def test_values_that_hardly_vary_are_named() -> None:
@@ -94,9 +105,8 @@ def test_the_gate_says_what_would_pass_it(tmp_path: Path) -> None:
     assert done.code == 1
     lines = tries(output / "rejected" / "n2")
     assert lines[0].startswith("see what has moved since run n1: ")
-    again = [line.split(" would publish it")[0].split("=") for line in lines[1:]]
-    assert [name for name, _ in again] == ["max_rmse_increase", "min_r2"]
-    options = [part for name, value in again for part in (f"--{name.replace('_', '-')}", value)]
+    options = [part for line in lines[1:] for part in shlex.split(line, comments=True)]
+    assert options[::2] == ["--max-rmse-increase", "--min-r2"]
     done = gdpipe_cli("train", source, "--target", "y", "--output", output, "--run-id", "n3", *options)
     assert done.code == 0, done.err
     assert tries(output) == []

@@ -51,7 +51,7 @@ def test_bars_are_the_levels_with_most_rows_in_their_own_order() -> None:
     assert FOUND.bars(3)[1].interval == (-3.0, -1.0)
     assert FOUND.bars(3)[1].more == "−2 (−3 to −1), 9 rows"
     unknown = category([term("b", 3.0, ci_lower=math.nan, ci_upper=math.nan)], {"a": 5, "b": 1}).bars(9)[1]
-    assert (unknown.interval, unknown.more) == (None, "3, 1 rows")
+    assert (unknown.interval, unknown.more) == (None, "3, 1 row")
 
 
 def test_the_table_has_the_reference_among_the_levels() -> None:

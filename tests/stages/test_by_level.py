@@ -133,7 +133,7 @@ def test_the_gate_applies_the_published_model_to_todays_levels(
 ) -> None:
     old = train_by_level(tmp_path, features(), ROWS, run_id="a")
     rows = flown(carriers, seed=2)
-    now = train_by_level(tmp_path, features(reference), rows, run_id="b", max_rmse_increase=9.0)
+    now = train_by_level(tmp_path, features(reference), rows, run_id="b", max_rmse_increase="900%")
     estimate = dict(zip(old.parameters["term"], old.parameters["estimate"], strict=True)) | {"carrier[A]": 0.0}
     predicted = estimate["intercept"] + estimate["x"] * rows["x"]
     predicted = predicted + np.array([estimate[f"carrier[{carrier}]"] for carrier in rows["carrier"]])
@@ -144,7 +144,7 @@ def test_the_gate_applies_the_published_model_to_todays_levels(
 
 def test_the_gate_names_the_levels_that_the_published_model_does_not_know(tmp_path: Path) -> None:
     train_by_level(tmp_path, features(), ROWS, run_id="a")
-    now = train_by_level(tmp_path, features(), flown("ABCEFGHIJK"), run_id="b", max_rmse_increase=9.0)
+    now = train_by_level(tmp_path, features(), flown("ABCEFGHIJK"), run_id="b", max_rmse_increase="900%")
     assert now.manifest["gate"]["previous_rmse"] is None
     assert now.manifest["notices"] == [
         "run a does not know carrier[E], carrier[F], carrier[G], carrier[H], carrier[I] and 2 more: "

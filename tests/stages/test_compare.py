@@ -173,7 +173,7 @@ def test_a_damaged_run_is_a_notice_and_shuts_a_gate_that_needs_it(
     assert found.since is None
     assert found.gate is not None
     with pytest.raises(PublishError) as shut:
-        compared(tmp_path, max_rmse_increase=9.0)
+        compared(tmp_path, max_rmse_increase="900%")
     assert str(shut.value) == (
         f"{notice.partition('with: ')[2]}; max_rmse_increase has nothing to compare with: repair that run, or leave "
         "the setting out"

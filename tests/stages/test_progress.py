@@ -157,7 +157,7 @@ def test_silence_has_no_lines(
 def test_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    activity = Activity("read", 1_000_000, "rows", began=now)
+    activity = Activity("read", 1_000_000, "row", began=now)
     assert str(activity) == "read 0 of 1,000,000 rows"
     now += 10
     activity.at(250_000)
@@ -170,4 +170,4 @@ def test_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     activity.at(1_100_000, "a note")
     assert activity.share == 1.0
     assert str(activity).endswith(" left, a note")
-    assert Activity("read", 0, "rows").share == 1.0
+    assert Activity("read", 0, "row").share == 1.0

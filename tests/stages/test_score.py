@@ -216,7 +216,7 @@ def test_an_infinite_target_is_compared_with_nothing(output: Path, tmp_path: Pat
     run = scored(tmp_path / "new", output)
     assert run.predictions["prediction"].notna().all()
     assert numbers(run)[1:] == (None, None, None)
-    assert "the residuals of 1 rows are too large" in run.manifest["notices"][0]
+    assert "the residuals of 1 row are too large" in run.manifest["notices"][0]
     columns["x1"][5] = -np.inf
     write_parquet(tmp_path / "new" / "a.parquet", columns)
     with pytest.raises(gdpipe.DataError, match=r"column 'x1' is infinite in row 5"):

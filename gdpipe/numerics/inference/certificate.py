@@ -14,6 +14,7 @@ from gdpipe.numerics.descent.plan import MAX_GAP_SE, NEGLIGIBLE_GAP
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.rows.row_checks import RowCheck
+from gdpipe.printable import counted
 
 # largest rounding of predictions, in target SDs, with which the rows can still prove something
 MAX_ROW_ROUNDING = 1e-4
@@ -112,7 +113,8 @@ def unfinished(solution: Solution) -> str:
     """The reason why a descent that did not converge does not pass, and the remedy."""
     forecast = solution.plan.forecast_iterations
     needed = "forecast: never" if forecast is None else f"forecast: {forecast:,}"
-    return f"stopped after {solution.iterations:,} steps of {solution.plan.method} ({needed}): {solution.status.value}"
+    steps = counted(solution.iterations, "step")
+    return f"stopped after {steps} of {solution.plan.method} ({needed}): {solution.status.value}"
 
 
 def _coarser(term_gaps: NDArray[np.float64], agreement: Agreement, terms: Sequence[str]) -> str:

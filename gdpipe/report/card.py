@@ -1,0 +1,52 @@
+"""A run as a small table in HTML, as notebooks show it; and the verdict in a word, as lists of runs have it."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from gdpipe.printable import counted, markup
+from gdpipe.report.summary import cell
+
+# terms that are shown
+MOST_TERMS = 8
+SHOWN = ("term", "estimate", "std_error", "p_value")
+# the errors on rows that a fit did not see, by column of `metrics`; earlier runs have neither
+HELD_OUT = {"cv_rmse": "cross-validated RMSE", "holdout_rmse": "RMSE of the rows held out"}
+
+
+def verdict_of(manifest: dict[str, Any]) -> str:
+    """What became of a run: passed, not passed, gate not passed; or scored."""
+    if manifest["kind"] != "training":
+        return "scored"
+    if not manifest["verdict"]["passed"]:
+        return "not passed"
+    return "passed" if manifest.get("gate", {"passed": True})["passed"] else "gate not passed"
+
+
+def card(manifest: dict[str, Any], metrics: pa.Table | None = None, parameters: pa.Table | None = None) -> str:
+    """The run in a table of two columns, and its first terms; scores have neither of the two artifacts."""
+    rows, settings = manifest["rows"], manifest["settings"]
+    quality = manifest.get("metrics", {}) if metrics is None else metrics.to_pylist()[0]
+    said = {
+        "run": manifest["run_id"],
+        "made": f"{manifest['created'][:16].replace('T', ' ')} UTC",
+        "of": f"{manifest['target']} from {settings.get('source')}" if "target" in manifest else None,
+        "rows": f"{counted(rows['used'] if 'used' in rows else rows['read'], 'row')}",
+        "R²": cell(quality.get("r2")),
+        "RMSE": cell(quality.get("rmse")),
+        **{name: cell(quality[column]) for column, name in HELD_OUT.items() if quality.get(column) is not None},
+        "verdict": verdict_of(manifest),
+    }
+    pairs = "".join(f"<tr><th>{name}</th><td>{markup(text)}</td></tr>" for name, text in said.items() if text)
+    return f"<div><table>{pairs}</table>{_terms(parameters) if parameters is not None else ''}</div>"
+
+
+def _terms(parameters: pa.Table) -> str:
+    head = "".join(f"<th>{name}</th>" for name in SHOWN)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{markup(cell(row[name]))}</td>' for name in SHOWN)}</tr>"
+        for row in parameters.slice(0, MOST_TERMS).select(list(SHOWN)).to_pylist()
+    )
+    more = parameters.num_rows - MOST_TERMS
+    rest = f"<p>and {counted(more, 'more term')}, in <code>parameters</code></p>" if more > 0 else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
