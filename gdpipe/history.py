@@ -1,6 +1,7 @@
 """The runs of an output, one after the other."""
 
 import contextlib
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -86,11 +87,15 @@ def _past_run(folder: Place, latest: str | None) -> PastRun:
         manifest["created"] if manifest else None,
         manifest.get("target") if manifest else None,
         rows.get("used", rows.get("read")),
-        **{name: numbers.get(name) for name in ("r2", "rmse", *HELD_OUT)},
+        **{name: _finite(numbers.get(name)) for name in ("r2", "rmse", *HELD_OUT)},
         verdict=verdict,
         latest=kind == RUNS and run_id == latest,
         folder=str(folder),
     )
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def listed(runs: list[PastRun]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from gdpipe.stages.penalize import Penalized, penalize
 from gdpipe.stages.predict import predict
 from gdpipe.stages.previous import Start
 from gdpipe.stages.publish import publish
-from gdpipe.stages.published import check_target, nothing_to_do
+from gdpipe.stages.published import nothing_to_do
 from gdpipe.stages.score import check_columns, score
 from gdpipe.stages.standardize import standardize
 from gdpipe.store import catalog
@@ -71,7 +71,6 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
     if unchanged is not None:
         logger.info("nothing to do: inputs, settings and versions are those of %s (use --force)", unchanged)
         return Run(unchanged, start.manifest, is_new=False)
-    check_target(config, start)
     config = config.with_run_id()
     assert config.run_id is not None
     # one thread for BLAS: shards run in parallel, and sums must not depend on how BLAS splits them

@@ -412,6 +412,7 @@ def test_null_and_nan_are_dropped_and_counted(tmp_path: Path) -> None:
         "used": 26,
         "left_out": 4,
         "null": {"x1": 2, "x2": 2, "y": 1},
+        "held_out": 0,
         "zero_weight": 0,
         "scanned": 30,
     }
@@ -618,7 +619,7 @@ def test_some_weights_that_are_zero_or_missing(tmp_path: Path) -> None:
     columns, at = line_columns(30), np.arange(30)
     weights = pa.array(np.where(at < 5, 0.0, 1.0), mask=at == 29)
     run = accepted(write_parquet(tmp_path / "d.parquet", {**columns, "w": weights}), tmp_path / "runs", "--weight", "w")
-    rows = {"read": 30, "scanned": 30, "used": 24, "left_out": 6, "null": {"w": 1}, "zero_weight": 5}
+    rows = {"read": 30, "scanned": 30, "used": 24, "held_out": 0, "left_out": 6, "null": {"w": 1}, "zero_weight": 5}
     assert run.manifest["rows"] == rows
     alone = accepted(
         write_parquet(tmp_path / "e.parquet", {name: v[5:29] for name, v in columns.items()}), tmp_path / "alone"

@@ -45,14 +45,15 @@ def test_every_run_is_there_the_newest_first(past: Path) -> None:
     run = gdpipe.open_run(past)
     assert (first.r2, first.rmse, first.rows) == (run.metrics["r2"][0], run.metrics["rmse"][0], 200)
     assert (first.created, first.target, first.folder) == (run.manifest["created"], "y", run.location)
-    assert first.cv_rmse is first.holdout_rmse is None
+    assert first.cv_rmse == run.metrics["cv_rmse"][0]
+    assert first.holdout_rmse is None
 
 
 def test_the_table_and_the_document_say_the_same(past: Path) -> None:
     done = gdpipe_cli("runs", past)
     assert done.code == 0
     head, *lines = done.out.splitlines()
-    assert head.split() == ["run", "made", "(UTC)", "target", "rows", "R²", "RMSE", "verdict"]
+    assert head.split() == ["run", "made", "(UTC)", "target", "rows", "R²", "RMSE", "cv_rmse", "verdict"]
     assert [line.split()[0] for line in lines] == ["poor", "slow", "aside", "first", "broken"]
     assert lines[3].endswith("passed, latest")
     document = json.loads(gdpipe_cli("runs", past, "--json").out)
@@ -62,12 +63,14 @@ def test_the_table_and_the_document_say_the_same(past: Path) -> None:
 
 
 def test_held_out_errors_have_columns_where_a_run_has_them(past: Path) -> None:
-    path = past / "runs" / "aside" / "metrics.parquet"
-    pq.write_table(pq.read_table(path).append_column("cv_rmse", pa.array([1.25])), path)
+    for folder in (past / "runs" / "aside", past / "rejected" / "poor"):  # runs of an earlier version
+        path = folder / "metrics.parquet"
+        pq.write_table(pq.read_table(path).drop_columns(["cv_rmse", "holdout_rmse"]), path)
     runs = history(place_at(past))
-    assert [run.cv_rmse for run in runs] == [None, None, 1.25, None, None]
+    assert [run.cv_rmse is None for run in runs] == [True, False, True, False, True]
     assert "cv_rmse" in listed(runs)[0]
     assert "holdout_rmse" not in listed(runs)[0]
+    assert "cv_rmse" not in listed([run for run in runs if run.cv_rmse is None])[0]
 
 
 def test_scores_are_listed_too(data: Path, output: Path, tmp_path: Path) -> None:

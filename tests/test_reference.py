@@ -99,7 +99,7 @@ def undocumented(declared: type[Settings]) -> list[str]:
         sentence = item.metadata["help"].removesuffix(".")
         shown, allowed, meaning = found.get(item.name, ("", "", ""))
         plain = re.sub(r"\[([^]]*)]\([^)]*\)", r"\1", meaning).replace("`", "")
-        says = plain.startswith(sentence.replace('"month <= 6"', "month <= 6"))  # in code there, not in quotes
+        says = plain.startswith(re.sub(r'"(month [<=]+ \d+)"', r"\1", sentence))  # in code there, not in quotes
         if (shown.strip("`"), allowed, says) != (default, in_words(item.type), True):
             lacking.append(f"| `{item.name}` | {default} | {in_words(item.type)} | {sentence} |")
     return lacking

@@ -30,7 +30,7 @@ from gdpipe.stages.cached_sums import sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
 from gdpipe.stages.of_terms import over_terms
 from gdpipe.stages.previous import Start
-from gdpipe.stages.published import files_to_predict
+from gdpipe.stages.published import check_target, files_to_predict
 from gdpipe.stages.scan.row_cells import ONE_CELL, Holdout, RowCells
 from gdpipe.stages.scan.row_sums import Account, Sums, by_column
 from gdpipe.stages.scan.sum_shard import SumShard, check_usable
@@ -115,6 +115,8 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     start = start or Start(config)
     source = start.take_source()
     columns, notices = choose_columns(config, source, Cache(place_at(config.output)) if keep else None)
+    if keep:
+        check_target(config, start)
     notices += notices_of(source.passed_over)
     few = len(columns.design.numbers) <= EXACT_FEATURES
     exact = few if config.arithmetic == "auto" else config.arithmetic == "exact"

@@ -76,6 +76,12 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
         "exclude": ["k", "w"],
         "max_levels": 100,
         "min_level_rows": 2,
+        "folds": 4,
+        "fold_by": ["k"],
+        "holdout": [["k", ">", 140]],
+        "penalty": "elastic_net",
+        "alpha": 0.001,
+        "l1_ratio": 0.25,
         "output": str(tmp_path / "out"),
         "key": ["k"],
         "weight": "w",
@@ -107,7 +113,7 @@ def test_every_option_reaches_the_manifest(tmp_path: Path) -> None:
         if isinstance(value, bool):
             assert value is False
             args.append(f"--no-{option}")
-        elif name == "filters":
+        elif name in {"filters", "holdout"}:
             args += [f"--{option}", json.dumps(value)]
         else:
             args += [f"--{option}", ",".join(value) if isinstance(value, list) else value]

@@ -137,8 +137,8 @@ def test_a_run_that_does_not_pass_the_gate_is_a_failed_flow_run_with_the_compari
         train, **settings, features=FEATURES, filters=[["month", "=", 6]], run_id="rough", max_rmse_increase="5%"
     )
     assert state.is_failed()
-    assert str(state.message).startswith("QualityError: the run did not pass the gate: RMSE ")
-    assert "more than 5% above run calm's published RMSE" in str(state.message)
+    assert str(state.message).startswith("QualityError: the run did not pass the gate: cross-validated RMSE ")
+    assert "more than 5% above run calm's published cross-validated RMSE" in str(state.message)
     assert gdpipe.open_run(output).run_id == "calm"
     assert (tmp_path / "runs" / "rejected" / "rough" / "drift.parquet").is_file()
 

@@ -25,30 +25,30 @@ GIVEN = {"source": "data", "target": "y"}
 class Grown(TrainingConfig):
     """The settings of a run, and one more."""
 
-    folds: Annotated[int, Bounds(ge=2, le=20)] = setting(5, "Parts of the rows, for the cross-validated error.")
+    parts: Annotated[int, Bounds(ge=2, le=20)] = setting(5, "Parts of the rows, for the cross-validated error.")
 
 
 def test_python_checks_it() -> None:
-    assert Grown.of(GIVEN).folds == 5
-    assert Grown.of({**GIVEN, "folds": 10}).as_dict()["folds"] == 10
-    with pytest.raises(ConfigError, match=r"^folds 1: must be a whole number from 2 up to 20$"):
-        Grown.of({**GIVEN, "folds": 1})
-    with pytest.raises(ConfigError, match=r"unknown setting 'fold'.*'folds'"):
-        Grown.of({**GIVEN, "fold": 1})
+    assert Grown.of(GIVEN).parts == 5
+    assert Grown.of({**GIVEN, "parts": 10}).as_dict()["parts"] == 10
+    with pytest.raises(ConfigError, match=r"^parts 1: must be a whole number from 2 up to 20$"):
+        Grown.of({**GIVEN, "parts": 1})
+    with pytest.raises(ConfigError, match=r"unknown setting 'part'.*'parts'"):
+        Grown.of({**GIVEN, "part": 1})
 
 
 def test_the_command_line_has_it_with_its_sentence_and_default() -> None:
     @click.command(context_settings={"show_default": True})
     @options_of(Grown)
     def command(**settings: Any) -> None:
-        click.echo(Grown.of(settings).folds)
+        click.echo(Grown.of(settings).parts)
 
     help_text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
-    assert f"--folds VALUE {SENTENCE} [default: 5]" in help_text
+    assert f"--parts VALUE {SENTENCE} [default: 5]" in help_text
     assert CliRunner().invoke(command, ["data", "--target", "y"]).output == "5\n"
-    assert CliRunner().invoke(command, ["data", "--target", "y", "--folds", "7"]).output == "7\n"
-    refused = CliRunner().invoke(command, ["data", "--target", "y", "--folds", "7.5"]).output
-    assert "Invalid value for '--folds': folds '7.5': must be a whole number from 2 up to 20" in refused
+    assert CliRunner().invoke(command, ["data", "--target", "y", "--parts", "7"]).output == "7\n"
+    refused = CliRunner().invoke(command, ["data", "--target", "y", "--parts", "7.5"]).output
+    assert "Invalid value for '--parts': parts '7.5': must be a whole number from 2 up to 20" in refused
 
 
 def test_the_form_has_it_with_its_bounds() -> None:
@@ -59,9 +59,9 @@ def test_the_form_has_it_with_its_bounds() -> None:
         raise NotImplementedError
 
     fields = grown.parameters.model_dump()["properties"]
-    assert list(fields)[-3:] == ["run_id", "folds", "credentials"]
-    assert fields["folds"] == {
-        "title": "folds",
+    assert list(fields)[-3:] == ["run_id", "parts", "credentials"]
+    assert fields["parts"] == {
+        "title": "parts",
         "type": "integer",
         "minimum": 2,
         "maximum": 20,
@@ -69,14 +69,14 @@ def test_the_form_has_it_with_its_bounds() -> None:
         "description": SENTENCE,
         "position": len(fields) - 2,
     }
-    assert grown.validate_parameters({**GIVEN, "folds": 7})["folds"] == 7
-    with pytest.raises(ParameterTypeError, match="folds"):
-        grown.validate_parameters({**GIVEN, "folds": 1})
+    assert grown.validate_parameters({**GIVEN, "parts": 7})["parts"] == 7
+    with pytest.raises(ParameterTypeError, match="parts"):
+        grown.validate_parameters({**GIVEN, "parts": 1})
 
 
 def test_the_docs_lack_it_until_its_row_is_there() -> None:
     assert undocumented(Grown) == [
-        "| `folds` | 5 | a whole number from 2 up to 20 | Parts of the rows, for the cross-validated error |"
+        "| `parts` | 5 | a whole number from 2 up to 20 | Parts of the rows, for the cross-validated error |"
     ]
 
 

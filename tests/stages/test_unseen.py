@@ -77,11 +77,11 @@ def test_rows_with_unseen_levels_are_counted_by_category(run: gdpipe.Run, tmp_pa
     assert about["metrics"]["n_samples"] == 2
     assert about["settings"]["unseen"] == "null"
     assert about["notices"] == [
-        "C(hour): levels that the fit has not seen in 1 rows, without a prediction (99 1); "
+        "C(hour): levels that the fit has not seen in 1 row, without a prediction (99 1); "
         "12% of all rows: train again with such rows",
         "carrier: levels that the fit has not seen in 3 rows, without a prediction (ZZ 2, YY 1); "
         "38% of all rows: train again with such rows",
-        "carrier:C(hour): levels that the fit has not seen in 1 rows, without a prediction (B6:17 1); "
+        "carrier:C(hour): levels that the fit has not seen in 1 row, without a prediction (B6:17 1); "
         "12% of all rows: train again with such rows",
     ]
     shown = gdpipe_cli("show", tmp_path / "scores").out
