@@ -1,9 +1,7 @@
 """The fit for arrays and data frames, as an estimator of scikit-learn."""
 
-import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, check_X_y, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from gdpipe import kinds
@@ -22,13 +20,10 @@ from gdpipe.errors import ConfigError, DataError
 from gdpipe.fit import fit
 from gdpipe.frames import Frame, has_text, unseen_levels
 from gdpipe.model import Model
-from gdpipe.numerics.array_types import why_not_numbers
 from gdpipe.numerics.rows import linear
 from gdpipe.numerics.sums.unrounded import UnroundedSums
+from gdpipe.regressor.rows import check_numbers, checked_weights, names_of, rows_of_features, rows_of_numbers
 from gdpipe.terms import Terms
-
-# types whose precision counts: a combination of float32 columns is constant to float32's rounding
-FLOATS = (np.float64, np.float32, np.float16)
 
 
 class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -168,13 +163,13 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         """
         check_is_fitted(self)
         if self._columns_alone:
-            _check_numbers(X=X)
+            check_numbers(X=X)
             X = validate_data(self, X, reset=False, dtype=np.float64)
             return linear.predict(X.T, self.coef_, self.intercept_)
         validate_data(self, X, reset=False, skip_check_array=True)
         unseen = kinds.checked("unseen", Unseen, self.unseen)
         model = Model(self.design_, self.coef_, self.intercept_, unseen_as_reference=unseen == "reference")
-        values = Frame.of(X, self._names, self.design_).values(self.design_)
+        values = Frame.of(X, names_of(self), self.design_).values(self.design_)
         for found in unseen_levels(model, values) if unseen != "reference" else ():
             if unseen == "fail":
                 raise DataError(f"{found}; fit again with such rows, or set unseen to null or reference")
@@ -206,7 +201,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             ValueError: The arrays cannot be used.
             NotFittedError: Nothing was fitted.
         """
-        _check_numbers(y=y, sample_weight=sample_weight)
+        check_numbers(y=y, sample_weight=sample_weight)
         predictions = self.predict(X)
         if (unknown := np.isnan(predictions)).any():
             raise DataError(
@@ -217,9 +212,9 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
 
     def _learn(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Self:
         config, features = self._config(), self._chosen()
-        _check_numbers(y=y, sample_weight=sample_weight)
+        check_numbers(y=y, sample_weight=sample_weight)
         rows = self._rows(X, y, config, features, reset=reset)
-        weights = None if sample_weight is None else _checked_weights(sample_weight, len(rows.y))
+        weights = None if sample_weight is None else checked_weights(sample_weight, len(rows.y))
         exact = len(rows.numbers) <= EXACT_FEATURES if config.arithmetic == "auto" else config.arithmetic == "exact"
         # one thread for BLAS, so that the descent does not depend on how BLAS splits its sums
         with threadpool_limits(1, user_api="blas"):
@@ -242,28 +237,14 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         return self
 
     def _rows(self, X: Any, y: Any, config: TrainingConfig, features: tuple[str, ...] | None, *, reset: bool) -> Batch:
-        """Rows, checked: by scikit-learn as one array, where every feature is a column of numbers."""
+        """Rows, checked."""
         if not reset and features != self._features:
             raise ConfigError(f"features {self.features!r}: the rows before were summed by others; fit anew")
         numbers_alone = features is None if reset else self._columns_alone
         # text is a category in a fit anew; after one of numbers it is refused
         if numbers_alone and not (has_text(X) and reset):
-            _check_numbers(X=X)
-            X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
-            design = Design.of_numbers(self._names, fit_intercept=config.fit_intercept)
-            eps = float(np.finfo(X.dtype).eps)
-            return Batch(design, X.T, (), y, dict.fromkeys(self._names, eps), columns_alone=True)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        frame = Frame.of(X, self._names, None if reset else self._design)
-        design = frame.design(features) if reset else self._design
-        design = dataclasses.replace(design, fit_intercept=config.fit_intercept)
-        values = frame.values(design)
-        numbers, categories = design.number_values(values), design.category_values(values)
-        # scikit-learn's words for y, and for numbers that are infinite
-        matrix = np.column_stack(numbers) if numbers else np.zeros((len(categories[0].codes), 1))
-        matrix, y = check_X_y(matrix, y, dtype=np.float64, y_numeric=True)
-        resolution = {name: frame.columns[name].resolution for name in design.columns}
-        return Batch(design, matrix.T[: len(numbers)], categories, y, resolution, columns_alone=False)
+            return rows_of_numbers(self, X, y, fit_intercept=config.fit_intercept, reset=reset)
+        return rows_of_features(self, X, y, features if reset else self._design, fit_intercept=config.fit_intercept)
 
     def _solve(
         self,
@@ -312,26 +293,3 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         if features == ():
             raise ConfigError("features (): must name a column; None takes all")
         return features
-
-    @property
-    def _names(self) -> Sequence[str]:
-        names: Sequence[str] = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
-        return names
-
-
-def _check_numbers(**arrays: Any) -> None:
-    for name, values in arrays.items():
-        if reason := why_not_numbers(name, values):
-            raise ValueError(reason)
-
-
-def _checked_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
-    one_each = np.full(n, sample_weight) if isinstance(sample_weight, Real) else sample_weight
-    weights: NDArray[np.float64] = check_array(one_each, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if weights.ndim > 1:
-        raise ValueError(f"sample_weight has {weights.ndim} dimensions; it must have one number a row")
-    check_consistent_length(weights, np.empty(n))
-    if (weights < 0).any():
-        at = int(np.argmax(weights < 0))
-        raise ValueError(f"Negative values in sample_weight: {weights[at]:g} in row {at}; weights must be 0 or more")
-    return weights
