@@ -129,7 +129,7 @@ class Design:
                 if category.reference is not None and category.reference not in known:
                     raise ConfigError(
                         f"features: {category.reference!r}, the reference of {category.name}, is no level of it; "
-                        f"its levels are {listed(known)}"
+                        f"name one of {listed(known)}"
                     )
         return replace(self, levels=levels)
 

@@ -144,14 +144,16 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     terms = Terms.of(config, columns.design, sums.levels, source.location)
     columns = dataclasses.replace(columns, design=terms.design)
     if terms.single:
-        notices += (f"without a term, as there is one level: {', '.join(terms.single)}",)
+        notices += (f"without a term, as all rows have one level: {', '.join(terms.single)}",)
     if config.weight and exact and not terms.exact:
         check_products(columns, source, sums.largest)
     if not no_folds and (no_folds := _too_many(len(terms.design.terms), cells.folds)):
         cells = dataclasses.replace(cells, folds=0)
     notices += no_folds
     if cells.holdout and not sums.account.held_out:
-        notices += (f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used",)
+        notices += (
+            f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used; correct it",
+        )
     of_terms, to_predict, unpredicted = (
         over_terms(terms, part) for part in (sums, gathering.cells[True], gathering.cells[False])
     )

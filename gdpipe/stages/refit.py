@@ -20,7 +20,7 @@ from gdpipe.fit import Fit, conclude, descend, planned, standardize
 from gdpipe.layout import MOMENTS, REJECTED, RUNS
 from gdpipe.numerics.sums.folds import VERSION as FOLDS_VERSION
 from gdpipe.penalty_path import PenaltyPath, penalty_path
-from gdpipe.printable import printable
+from gdpipe.printable import counted, printable
 from gdpipe.report.summary import MOST_TERMS, SHOWN, SHOWN_PENALIZED, penalty_in_words, table_lines
 from gdpipe.source.arrays import to_table
 from gdpipe.source.files import first_line
@@ -97,7 +97,7 @@ class Refit:
         shown = SHOWN_PENALIZED if penalty else SHOWN
         terms = [{name: term[name] for name in shown} for term in self.tables()[catalog.PARAMETERS].to_pylist()]
         lines = [
-            f"rows        {self.n_samples:,} used, of {len(self.files):,} files, from the sums kept",
+            f"rows        {self.n_samples:,} used, of {counted(len(self.files), 'file')}, from the sums kept",
             f"verdict     {'PASSED' if fit.certificate.passed else 'NOT PASSED'}: {fit.certificate.reason}",
             *([f"penalty     {penalty}"] if penalty else []),
             f"fit         R² {fit.statistics.r2:.7g}, RMSE {fit.statistics.rmse:.7g}",
@@ -123,7 +123,9 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
     inputs = [entry for entry in manifest["inputs"] if entry["sums"]]
     wanted = [entry for entry in inputs if files is None or fnmatch.fnmatchcase(entry["file"], files)]
     if not wanted:
-        raise ConfigError(f"files {files!r}: none of the {len(inputs):,} files of {run} has such a name")
+        raise ConfigError(
+            f"files {files!r}: none of {counted(len(inputs), 'file')} of {run} has such a name; correct the pattern"
+        )
     kept, types = _kept(run, manifest, plain, config, wanted)
     where = str(run)
     terms = Terms.of(config, plain, kept.levels, where)
@@ -149,7 +151,9 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
 def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> TrainingConfig:
     """The run's settings with others in their places."""
     if other := [name for name in settings if name in OTHER_SUMS]:
-        raise ConfigError(f"{', '.join(other)}: the sums kept are those of the run; train again")
+        raise ConfigError(
+            f"{', '.join(other)}: changes the sums, of which the run has kept its own; train again with it"
+        )
     # a strength is that of its penalty
     forgotten = ("alpha", "l1_ratio") if "penalty" in settings else ()
     before = {name: value for name, value in manifest["settings"].items() if name not in forgotten}

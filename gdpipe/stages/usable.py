@@ -36,8 +36,8 @@ def check_rows(config: TrainingConfig, columns: Columns, source: Source, sums: S
         )
     if not sums.moments.n_samples and sums.account.held_out:
         raise DataError(
-            f"{source.location}: holdout {config.holdout!r} matches all {sums.account.held_out:,} rows that can be "
-            "used; hold fewer out, so that some are left to fit"
+            f"{source.location}: holdout {config.holdout!r} matches every row that can be used "
+            f"({counted(sums.account.held_out, 'row')}); hold fewer out, so that some are left to fit"
         )
     if not sums.moments.n_samples:
         missing = by_column([of.column for of in columns.asked], sums.account.missing)

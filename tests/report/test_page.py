@@ -234,7 +234,7 @@ def test_rows_that_were_not_read_again_are_said_not_to_be_shown() -> None:
     counter = DensityAccumulator(DensityGrid(0.0, 1.0, 1.0))
     counter.add(np.zeros(3), np.ones(3), np.ones(3))
     some = about_fit(counter.counts(), {"used": 9}, "y", weighted=False)
-    assert "The 3 rows that were predicted, of 9 used." in some
+    assert "Predicted rows alone, 3 of 9 used." in some
 
 
 # any data

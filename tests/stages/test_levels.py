@@ -150,7 +150,7 @@ def test_a_category_with_one_level_has_no_term(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", {**some_rows(1), "shop": ["a"] * 400})
     found = ingested(tmp_path / "a.parquet", features=("x", "shop"))
     assert found.columns.design.names == ("x",)
-    assert "without a term, as there is one level: shop" in found.notices
+    assert "without a term, as all rows have one level: shop" in found.notices
     with pytest.raises(DataError, match="no feature has a term"):
         ingested(tmp_path / "a.parquet", features=("shop",))
 

@@ -75,9 +75,11 @@ def test_what_the_sums_do_not_hold_is_said(run: gdpipe.Run, tmp_path: Path) -> N
         run.refit(features=["x1", "x3"])
     with pytest.raises(ConfigError, match=r"have other terms, such as x1:kind\[a\]"):
         run.refit(features=["x2", "x1:kind"])
-    with pytest.raises(ConfigError, match=r"^filters: the sums kept are those of the run; train again"):
+    with pytest.raises(
+        ConfigError, match=r"^filters: changes the sums, of which the run has kept its own; train again"
+    ):
         run.refit(filters="x1 > 0")
-    with pytest.raises(ConfigError, match=r"files 'b\*': none of the 3 files of .* has such a name"):
+    with pytest.raises(ConfigError, match=r"files 'b\*': none of 3 files of .* has such a name"):
         run.refit(files="b*")
     entry = sorted((tmp_path / "runs" / "moments").glob("*.json"))[0]
     entry.write_bytes(entry.read_bytes()[:-10])
