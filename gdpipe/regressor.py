@@ -1,6 +1,9 @@
 """The fit for arrays and data frames, as an estimator of scikit-learn."""
 
 import dataclasses
+import functools
+import math
+import operator
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -17,15 +20,18 @@ from threadpoolctl import threadpool_limits
 from gdpipe import kinds
 from gdpipe.batch import Batch
 from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, PenaltySetting, TrainingConfig, Unseen
-from gdpipe.design import Design
+from gdpipe.cross_validation import why_no_folds
+from gdpipe.design import Design, Input
 from gdpipe.errors import ConfigError, DataError
-from gdpipe.fit import fit
 from gdpipe.frames import Frame, has_text, unseen_levels
 from gdpipe.model import Model
 from gdpipe.numerics.array_types import why_not_numbers
 from gdpipe.numerics.rows import linear
+from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.unrounded import UnroundedSums
 from gdpipe.terms import Terms
+from gdpipe.validated_fit import validated_fit
 
 # types whose precision counts: a combination of float32 columns is constant to float32's rounding
 FLOATS = (np.float64, np.float32, np.float16)
@@ -53,9 +59,11 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         collinear: The treatment of dependent features: `min_norm`, `drop` or `fail`.
         penalty: `none`, `ridge`, `lasso` or `elastic_net`, on standardized coefficients. On standardized columns the
             fits are those of scikit-learn's Ridge(alpha=n_samples·alpha), Lasso(alpha) and ElasticNet(alpha, l1_ratio).
-        alpha: Its strength, a number above 0; `auto` is for runs, which have folds: here a grid search chooses.
-            Ignored without a penalty.
+        alpha: Its strength: a number above 0; `auto`, the one with the least error on unseen rows, by the folds;
+            `auto_1se`, the largest whose error is within one standard error of it. Ignored without a penalty.
         l1_ratio: The lasso's part of `elastic_net`; ignored with another penalty.
+        folds: Parts of the rows that are left out of the fit in turn, for the cross-validated error; 0 for none. A
+            row's fold comes from its values, as in a run: rows in another order, or in batches, are in the same folds.
         arithmetic: `exact`, `float64`, or `auto`: exact up to 256 features. With `float64`, the last digits of
             `partial_fit` depend on the batches.
 
@@ -72,6 +80,13 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         ols_intercept_: The exact least-squares intercept, rounded once.
         rank_: The number of independent terms, without constants.
         dependencies_: A line for each constant or dependent feature, such as `surface = wall + 2 roof`.
+        cv_rmse_: The root mean squared error on unseen rows, in target units: that of each fold, by a fit of the
+            others; NaN where there is none.
+        cross_validation_: That error with its standard error, `r2`, each fold's fit, and the reason where it is NaN;
+            None without folds, and where the terms are so many that it would take long.
+        alpha_: The strength of the penalty; None without a penalty.
+        alphas_: Those tried, shape (n_alphas,), the largest first; None without a penalty or without folds.
+        cv_rmse_path_: `cv_rmse_` of each, shape (n_alphas,); None where there are none.
         terms_: The names of the terms, shape (n_terms,): those of the columns, where all are numbers.
         levels_: The levels of each category, in order, by its name; the first has no term, unless the features say so.
         design_: The features and what their terms are made of.
@@ -81,7 +96,11 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     """
 
     moments_: Any  # Moments or Float64Moments
-    _sums: Any  # UnroundedSums or Float64Moments; partial_fit adds the same kind
+    cross_validation_: Any  # CrossValidation or None
+    alpha_: Any  # a float or None; the next two an array or None
+    alphas_: Any
+    cv_rmse_path_: Any
+    _sums: tuple[Any, ...]  # by fold, of UnroundedSums or Float64Moments; partial_fit adds the same kind
     _resolution: Mapping[str, float]
     _design: Design  # without levels
     _features: tuple[str, ...] | None  # the setting
@@ -102,8 +121,9 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         fit_intercept: bool = True,
         collinear: Collinear = "min_norm",
         penalty: PenaltySetting = "none",
-        alpha: float | Literal["auto"] = "auto",
+        alpha: float | Literal["auto", "auto_1se"] = "auto",
         l1_ratio: float = 0.5,
+        folds: int = 5,
         arithmetic: Arithmetic = "auto",
     ) -> None:
         self.features = features
@@ -120,6 +140,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.folds = folds
         self.arithmetic = arithmetic
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -135,7 +156,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         Raises:
             ConfigError: A setting is out of range, a feature cannot be made, or the learning rate would diverge.
             DataError: A column is too large or too small to compute with, a category has too many levels, a function is
-                not defined in a row, or `collinear` is `fail` and a term is dependent.
+                not defined in a row, `collinear` is `fail` and a term is dependent, or `alpha` is to be chosen and
+                there is no error on unseen rows to choose by.
             ValueError: The arrays cannot be used; the message is scikit-learn's.
         """
         return self._learn(X, y, sample_weight, reset=True)
@@ -147,7 +169,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         those of `fit`.
 
         Raises:
-            ConfigError: The arithmetic or `features` are not those of the earlier rows.
+            ConfigError: The arithmetic, `features` or `folds` are not those of the earlier rows.
         """
         return self._learn(X, y, sample_weight, reset=not hasattr(self, "moments_"))
 
@@ -223,16 +245,20 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         exact = len(rows.numbers) <= EXACT_FEATURES if config.arithmetic == "auto" else config.arithmetic == "exact"
         # one thread for BLAS, so that the descent does not depend on how BLAS splits its sums
         with threadpool_limits(1, user_api="blas"):
-            sums: Any = rows.sums(weights, exact=exact or bool(rows.categories))  # by level they are exact anyway
+            folds = 0 if why_no_folds(len(rows.numbers), config.folds) else config.folds
+            # by level they are exact anyway
+            sums: tuple[Any, ...] = rows.sums_by_fold(weights, folds, exact=exact or bool(rows.categories))
             resolution = rows.resolution
             if not reset:
-                if type(sums) is not type(self._sums):
+                if type(sums[0]) is not type(self._sums[0]):
                     raise ConfigError(
                         f"arithmetic {self.arithmetic!r}: the rows before were summed otherwise; fit anew"
                     )
-                sums = self._sums + sums
+                if len(sums) != len(self._sums):
+                    raise ConfigError(f"folds {self.folds}: the rows before were summed by others; fit anew")
+                sums = tuple(map(operator.add, self._sums, sums))
                 resolution = {name: max(size, self._resolution[name]) for name, size in resolution.items()}
-            if not (sums.moments if isinstance(sums, UnroundedSums) else sums).weight:
+            if not any(_moments(of_fold).weight for of_fold in sums):
                 raise ValueError("sample_weight is zero on every row; give at least one row a weight")
             self._solve(config, rows, weights, sums, resolution)
         self._sums, self._resolution, self._design = sums, resolution, rows.design
@@ -252,7 +278,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
             design = Design.of_numbers(self._names, fit_intercept=config.fit_intercept)
             eps = float(np.finfo(X.dtype).eps)
-            return Batch(design, X.T, (), y, dict.fromkeys(self._names, eps), columns_alone=True)
+            inputs = [(Input(name), column) for name, column in zip(self._names, X.T, strict=True)]
+            return Batch(design, inputs, X.T, (), y, dict.fromkeys(self._names, eps), columns_alone=True)
         validate_data(self, X, reset=reset, skip_check_array=True)
         frame = Frame.of(X, self._names, None if reset else self._design)
         design = frame.design(features) if reset else self._design
@@ -263,24 +290,35 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         matrix = np.column_stack(numbers) if numbers else np.zeros((len(categories[0].codes), 1))
         matrix, y = check_X_y(matrix, y, dtype=np.float64, y_numeric=True)
         resolution = {name: frame.columns[name].resolution for name in design.columns}
-        return Batch(design, matrix.T[: len(numbers)], categories, y, resolution, columns_alone=False)
+        inputs = list(zip(design.inputs, values, strict=True))
+        return Batch(design, inputs, matrix.T[: len(numbers)], categories, y, resolution, columns_alone=False)
 
     def _solve(
         self,
         config: TrainingConfig,
         rows: Batch,
         weights: NDArray[np.float64] | None,
-        sums: Any,
+        by_fold: tuple[Any, ...],
         resolution: Mapping[str, float],
     ) -> None:
-        design = rows.design
+        design, sums = rows.design, functools.reduce(operator.add, by_fold)
         if design.categories:
             terms = Terms.of(config, design, sums.levels, "X")
             if not terms.exact:
                 rows.check_products(weights)
             sums, design = terms.over_terms(sums), terms.design
-        moments = sums.moments if isinstance(sums, UnroundedSums) else sums
-        found = fit(moments, design, config, design.resolution(resolution))
+            by_fold = tuple(terms.over_terms(fold) for fold in by_fold)
+        moments = _moments(sums)
+        folds = [_moments(fold) for fold in by_fold]
+        if not config.folds or why_no_folds(len(design.terms), config.folds):
+            folds = []
+        validated = validated_fit(moments, folds, design, config, design.resolution(resolution), "X")
+        found, path, of_folds = validated.fit, validated.path, validated.cross_validation
+        errors = path and path.errors
+        self.cross_validation_, self.cv_rmse_ = of_folds, of_folds.rmse if of_folds else math.nan
+        self.alpha_ = path and path.penalty and path.penalty.alpha
+        self.alphas_ = path and path.optima.alphas
+        self.cv_rmse_path_ = errors and np.sqrt(errors.mse)
         dependencies = found.regression.dependencies
         self.certificate_ = found.certificate
         self.coef_, self.intercept_ = found.model.coef, found.model.intercept
@@ -317,6 +355,10 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     def _names(self) -> Sequence[str]:
         names: Sequence[str] = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
         return names
+
+
+def _moments(sums: UnroundedSums | Float64Moments) -> Moments | Float64Moments:
+    return sums.moments if isinstance(sums, UnroundedSums) else sums
 
 
 def _check_numbers(**arrays: Any) -> None:

@@ -38,15 +38,7 @@ class HeldOut:
 
     def metrics(self) -> dict[str, Any]:
         """The columns of `metrics`; NaN where there is no such error."""
-        of_folds, of_rows = self.cross_validation, self.holdout
-        return {
-            "cv_rmse": of_folds.rmse if of_folds else math.nan,
-            "cv_rmse_se": of_folds.rmse_se if of_folds else math.nan,
-            "cv_r2": of_folds.r2 if of_folds else math.nan,
-            "holdout_rmse": of_rows.rmse if of_rows else math.nan,
-            "holdout_r2": of_rows.r2 if of_rows else math.nan,
-            "holdout_rows": of_rows.n_samples if of_rows else 0,
-        }
+        return error_columns(self.cross_validation, self.holdout)
 
     def fold_columns(self, fit: Fit) -> dict[str, Any]:
         """The columns of `folds`: one row a fold."""
@@ -67,6 +59,18 @@ class HeldOut:
             "largest_shift_term": [term for _, term in largest],
             "estimate": np.array([fold.estimate[first:] for fold in folds]),
         }
+
+
+def error_columns(of_folds: CrossValidation | None, of_rows: HeldOutError | None) -> dict[str, Any]:
+    """The columns of `metrics` for the error by cross-validation and that on the rows held out; NaN without one."""
+    return {
+        "cv_rmse": of_folds.rmse if of_folds else math.nan,
+        "cv_rmse_se": of_folds.rmse_se if of_folds else math.nan,
+        "cv_r2": of_folds.r2 if of_folds else math.nan,
+        "holdout_rmse": of_rows.rmse if of_rows else math.nan,
+        "holdout_r2": of_rows.r2 if of_rows else math.nan,
+        "holdout_rows": of_rows.n_samples if of_rows else 0,
+    }
 
 
 def held_out(config: TrainingConfig, ingested: Ingested, fit: Fit, path: PenaltyPath | None = None) -> HeldOut:
