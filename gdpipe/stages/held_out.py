@@ -28,7 +28,7 @@ class HeldOut:
         cross_validation: Fits without each fold in turn; None without folds.
         holdout: The error of the fit on the rows held out; None where there are none.
         leakage: Why the fit looks too good, one line each; empty where it does not.
-        notices: Why there is no such error, one line each.
+        notices: Why there is no such error, or that alpha lies at an end of its path, one line each.
     """
 
     cross_validation: CrossValidation | None
@@ -80,7 +80,8 @@ def held_out(config: TrainingConfig, ingested: Ingested, fit: Fit, path: Penalty
     """
     design = fit.design
     resolution = resolution_of(design, ingested.source)
-    notices: tuple[str, ...] = ()
+    at_end = None if path is None else path.notice(config)
+    notices: tuple[str, ...] = () if at_end is None else (at_end,)
     of_folds = of_rows = None
     if ingested.by_fold:
         at_alpha = None if path is None else path.of_folds

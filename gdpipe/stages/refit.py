@@ -104,6 +104,7 @@ class Refit:
         fit, verdict = self.fit, self.tables()[catalog.CONVERGENCE].to_pylist()[0]
         penalty = penalty_in_words(self.config.as_dict(), verdict)
         shown = SHOWN_PENALIZED if penalty else SHOWN
+        notice = self.path and self.path.notice(self.config)
         unseen = unseen_rows(error_columns(self.cross_validation, self.holdout), self.config.folds)
         terms = [{name: term[name] for name in shown} for term in self.tables()[catalog.PARAMETERS].to_pylist()]
         lines = [
@@ -113,6 +114,7 @@ class Refit:
             f"fit         R² {fit.statistics.r2:.7g}, RMSE {fit.statistics.rmse:.7g}",
             *([f"unseen rows {unseen}"] if unseen else []),
             *(f"dependent   {line}" for line in fit.dependencies),
+            *([f"notice      {notice}"] if notice else []),
         ]
         return "\n".join([*map(printable, lines), *table_lines(terms[:MOST_TERMS])])
 
