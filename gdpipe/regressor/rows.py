@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_consistent_length, check_X_y, validate_data
 
 from gdpipe.batch import Batch
-from gdpipe.design import Design
+from gdpipe.design import Design, Input
 from gdpipe.frames import Frame
 from gdpipe.numerics.array_types import why_not_numbers
 
@@ -34,7 +34,8 @@ def rows_of_numbers(estimator: BaseEstimator, X: Any, y: Any, *, fit_intercept: 
     names = names_of(estimator)
     design = Design.of_numbers(names, fit_intercept=fit_intercept)
     eps = float(np.finfo(X.dtype).eps)
-    return Batch(design, X.T, (), y, dict.fromkeys(names, eps), columns_alone=True)
+    inputs = [(Input(name), column) for name, column in zip(names, X.T, strict=True)]
+    return Batch(design, inputs, X.T, (), y, dict.fromkeys(names, eps), columns_alone=True)
 
 
 def rows_of_features(
@@ -65,7 +66,8 @@ def rows_of_features(
     matrix = np.column_stack(numbers) if numbers else np.zeros((len(categories[0].codes), 1))
     matrix, y = check_X_y(matrix, y, dtype=np.float64, y_numeric=True)
     resolution = {name: frame.columns[name].resolution for name in design.columns}
-    return Batch(design, matrix.T[: len(numbers)], categories, y, resolution, columns_alone=False)
+    inputs = list(zip(design.inputs, values, strict=True))
+    return Batch(design, inputs, matrix.T[: len(numbers)], categories, y, resolution, columns_alone=False)
 
 
 def check_numbers(**arrays: Any) -> None:

@@ -1,7 +1,6 @@
 """Ingest: from Parquet files to exact sums."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
+from gdpipe.cross_validation import why_no_folds
 from gdpipe.engine import worker_count
 from gdpipe.errors import DataError, SchemaError
 from gdpipe.filters import filter_columns
@@ -39,8 +39,6 @@ from gdpipe.terms import Terms, refusal
 
 logger = logger_named(__name__)
 
-# the most products of two terms, in all folds together: 1,000 terms in 5 folds take three seconds
-MOST_FOLD_PRODUCTS = 5_000_000
 # largest step of the grid, in standard deviations of the column
 COARSEST_STEP = 2.0**-32
 
@@ -96,6 +94,13 @@ class Ingested:
         if not self.source.files[file].wanted_groups:
             return None
         return "read" if file in self.scanned else "kept"
+
+    def held_out_of(self, file: int) -> str:
+        """Which rows of a file are held out: `none`, `some`, or `all`."""
+        holdout = self.cells.holdout
+        if holdout is None or file not in holdout.some | holdout.all:
+            return "none"
+        return "some" if file in holdout.some else "all"
 
 
 def ingest(config: TrainingConfig, executor: Executor, start: Start | None = None, *, keep: bool = True) -> Ingested:
@@ -201,13 +206,8 @@ def _cells(config: TrainingConfig, source: Source, n_numbers: int) -> tuple[RowC
 
 def _too_many(n_terms: int, folds: int) -> tuple[str, ...]:
     """Why so many terms have no cross-validated error; empty where they have."""
-    if n_terms**2 * folds <= MOST_FOLD_PRODUCTS:
-        return ()
-    most = math.isqrt(MOST_FOLD_PRODUCTS // folds)
-    return (
-        f"no cross-validated error: {n_terms:,} terms in {folds} folds would take long, and the limit is {most:,}; "
-        "ask for fewer folds or features, or hold rows out by holdout",
-    )
+    reason = why_no_folds(n_terms, folds)
+    return (f"no cross-validated error: {reason}",) if reason else ()
 
 
 @dataclass(slots=True, eq=False)

@@ -14,12 +14,13 @@ from sklearn.linear_model import LinearRegression
 
 import gdpipe
 from gdpipe.config import TrainingConfig
+from gdpipe.cross_validation import MOST_FOLD_PRODUCTS
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, SchemaError
 from gdpipe.numerics.rows.row_checks import LineGaps
 from gdpipe.numerics.sums.folds import fold_of_rows, label_hashes
 from gdpipe.run import summary
 from gdpipe.source.columns import key_values
-from gdpipe.stages.ingest import MOST_FOLD_PRODUCTS, ingest
+from gdpipe.stages.ingest import ingest
 from tests.conftest import FLIGHTS, write_parquet
 from tests.numerics.build import Floats
 from tests.runs import train, train_on
@@ -287,7 +288,7 @@ def test_there_may_be_no_folds(tmp_path: Path) -> None:
 
 def test_more_terms_than_folds_can_take_have_a_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_FOLD_PRODUCTS == 5 * 1000**2
-    monkeypatch.setattr("gdpipe.stages.ingest.MOST_FOLD_PRODUCTS", 5 * 3**2)
+    monkeypatch.setattr("gdpipe.cross_validation.MOST_FOLD_PRODUCTS", 5 * 3**2)
     config = TrainingConfig(
         source=str(
             write_parquet(tmp_path / "d.parquet", {name: np.arange(9.0) % p for p, name in enumerate("abcdy", 2)})
