@@ -2,16 +2,17 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.design import Coded, Design
+from gdpipe.design import Coded, Design, Input, Values
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, beyond_float64
+from gdpipe.numerics.sums.folds import fold_of_rows, label_hashes
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.unrounded import UnroundedSums, unrounded_sums
 from gdpipe.terms import refusal
@@ -23,6 +24,7 @@ class Batch:
 
     Attributes:
         design: The features; levels are known once all rows are.
+        inputs: What the features are made of, each with its values, shape (m,).
         numbers: The values of the design's numbers, shape (k, m).
         categories: Those of its categories.
         y: The target, shape (m,).
@@ -31,6 +33,7 @@ class Batch:
     """
 
     design: Design
+    inputs: Sequence[tuple[Input, Values]]
     numbers: NDArray[np.floating[Any]]
     categories: Sequence[Coded]
     y: NDArray[np.float64]
@@ -43,6 +46,28 @@ class Batch:
         if self.columns_alone:  # of which two may have one name
             return [*self.design.names, "y"]
         return [*(":".join(factor.name for factor in factors) for factors in self.design.numbers), "y"]
+
+    def sums_by_fold(
+        self, weights: NDArray[np.float64] | None, folds: int, *, exact: bool
+    ) -> tuple[UnroundedSums | Float64Moments, ...]:
+        """The sums of the rows of each fold, which are those that a run has; of all rows where there are no folds.
+
+        Raises:
+            DataError: As in `sums`.
+        """
+        if not folds:
+            return (self.sums(weights, exact=exact),)
+        of_all = sorted([*self.inputs, (Input("y"), self.y)], key=lambda each: fold_order(each[0]))
+        of_rows = fold_of_rows([hashable(values) for _, values in of_all], folds)
+        return tuple(
+            self._some(of_rows == fold).sums(None if weights is None else weights[of_rows == fold], exact=exact)
+            for fold in range(folds)
+        )
+
+    def _some(self, rows: NDArray[np.bool_]) -> "Batch":
+        """Some of the rows, to be summed."""
+        categories = [coded.rows(rows) for coded in self.categories]
+        return replace(self, inputs=(), numbers=self.numbers[:, rows], categories=categories, y=self.y[rows])
 
     def sums(self, weights: NDArray[np.float64] | None, *, exact: bool) -> UnroundedSums | Float64Moments:
         """The sums of these rows.
@@ -74,7 +99,7 @@ class Batch:
         Raises:
             DataError: It does not.
         """
-        weight = 0.0 if weights is None else float(weights.max())
+        weight = 0.0 if weights is None else float(weights.max(initial=0.0))
         for j in beyond_float64(self.largest, weight) if weight else ():
             raise DataError(
                 f"column {self.names[j]!r} reaches {self.largest[j]:g} with weights up to {weight:g}; "
@@ -84,7 +109,17 @@ class Batch:
     @functools.cached_property
     def largest(self) -> NDArray[np.float64]:
         """The largest magnitude of each number and of the target, shape (k + 1,)."""
-        return np.array([np.abs(column).max() for column in (*self.numbers, self.y)], np.float64)
+        return np.array([np.abs(column).max(initial=0.0) for column in (*self.numbers, self.y)], np.float64)
+
+
+def fold_order(of: Input) -> tuple[str, str, str]:
+    """The place of what is read in the order in which a row's values are hashed: the same for features in any order."""
+    return of.column, of.part or "", of.levels or ""
+
+
+def hashable(values: Values) -> NDArray[np.float64] | NDArray[np.uint64]:
+    """The values as `fold_of_rows` takes them, shape (m,): numbers as they are, hashes of labels."""
+    return label_hashes(values.labels)[values.codes] if isinstance(values, Coded) else values
 
 
 def _float64_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Float64Moments:

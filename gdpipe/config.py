@@ -193,7 +193,9 @@ class TrainingConfig(Settings):
         if self.features == ():
             raise ConfigError("features (): must name a column; leave the setting out for all that can be used")
         if self.fold_by and not self.folds:
-            raise ConfigError(f"fold_by {','.join(self.fold_by)}: there are no folds with folds=0; ask for some")
+            raise ConfigError(
+                f"fold_by {','.join(self.fold_by)}: decides folds, and folds is 0; set folds to 5, say, or leave it out"
+            )
         for name in self.exclude:
             if name in features:
                 raise ConfigError(f"exclude: {name!r} is named as a feature too")
@@ -205,10 +207,12 @@ class TrainingConfig(Settings):
         if self.penalty == "none" and self.alpha != _default("alpha"):
             raise ConfigError(f"alpha {self.alpha}: there is no penalty; set penalty to ridge, lasso or elastic_net")
         if self.penalty != "elastic_net" and self.l1_ratio != _default("l1_ratio"):
-            raise ConfigError(f"l1_ratio {self.l1_ratio:g}: is a setting of elastic_net, and penalty is {self.penalty}")
+            raise ConfigError(
+                f"l1_ratio {self.l1_ratio:g}: is for elastic_net, and penalty is {self.penalty}; leave it out"
+            )
         if self.penalty != "none" and isinstance(self.alpha, str) and not self.folds:
             raise ConfigError(
-                f"alpha {self.alpha}: is chosen by the error on unseen rows, and folds is 0; set folds to 5, say, or "
+                f"alpha {self.alpha}: needs the error on unseen rows, and folds is 0; set folds to 5, say, or "
                 "give alpha as a number"
             )
 

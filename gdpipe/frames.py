@@ -13,6 +13,7 @@ from gdpipe.errors import ConfigError, DataError
 from gdpipe.frame_columns import Column
 from gdpipe.model import Model
 from gdpipe.numerics.array_types import frame_columns, why_not_numbers
+from gdpipe.printable import abridged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +85,7 @@ class Frame:
     def _kind(self, name: str) -> ColumnKind:
         if name not in self.columns:
             near = difflib.get_close_matches(name, self.columns, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {len(self.columns)} others"
+            hint = f"did you mean {near[0]!r}?" if near else f"its columns are {abridged(list(self.columns), 10)}"
             raise ConfigError(f"features: X has no column {name!r}; {hint}")
         return self.columns[name].kind
 

@@ -64,7 +64,7 @@ def history(output: Place) -> list[PastRun]:
     with output_errors(f"cannot read {output}"):
         folders = [output.below(f"{kind}/{run_id}") for kind in (RUNS, REJECTED) for run_id in output.folders(kind)]
     if not folders:
-        raise PublishError(f"{output}: no run there, neither published nor rejected")
+        raise PublishError(f"{output}: no run there, neither published nor rejected; give the output of a run")
     with ThreadPoolExecutor(READ_AT_ONCE) as pool:
         found = list(pool.map(lambda folder: _past_run(folder, latest), folders))
     return sorted(found, key=lambda run: (run.created or "", run.run_id), reverse=True)

@@ -44,6 +44,18 @@ class PenaltyPath:
         """The penalty that is taken."""
         return None if self.place is None else Penalty(float(self.optima.alphas[self.place]), self.l1_ratio)
 
+    def notice(self, settings: TrainingConfig) -> str | None:
+        """What a person should know where the alpha that was chosen lies at an end of the path."""
+        if not isinstance(settings.alpha, str) or self.place not in (0, len(self.optima.alphas) - 1):
+            return None
+        said = f"alpha {settings.alpha} is {self.optima.alphas[self.place]:.6g}, the"
+        if self.place:
+            return f"{said} least of the path: unseen rows ask for less of a penalty, or for none; set penalty to none"
+        return (
+            f"{said} largest of the path: on unseen rows the target's mean does as well; other features, or "
+            "more rows, may tell more"
+        )
+
     def refusal(self, settings: TrainingConfig) -> str:
         """Why no alpha is taken, and what to do."""
         return f"alpha {settings.alpha} is chosen by the error on unseen rows: {self.reason}; or give alpha as a number"

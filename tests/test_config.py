@@ -167,7 +167,7 @@ def test_features_in_one_text_are_split_outside_of_them() -> None:
     [
         ({"alpha": 0.1}, r"alpha 0\.1: there is no penalty; set penalty to ridge, lasso or elastic_net"),
         ({"alpha": "auto_1se"}, "alpha auto_1se: there is no penalty"),
-        ({"l1_ratio": 0.2}, r"l1_ratio 0\.2: is a setting of elastic_net, and penalty is none"),
+        ({"l1_ratio": 0.2}, r"l1_ratio 0\.2: is for elastic_net, and penalty is none"),
         ({"penalty": "ridge", "l1_ratio": 0.2}, r"l1_ratio 0\.2: .* penalty is ridge"),
         ({"penalty": "lasso", "l1_ratio": 1}, "l1_ratio 1: .* penalty is lasso"),
     ],

@@ -83,7 +83,8 @@ def test_scores_are_listed_too(data: Path, output: Path, tmp_path: Path) -> None
 def test_an_output_without_a_run_is_4(tmp_path: Path) -> None:
     done = gdpipe_cli("runs", tmp_path / "nothing")
     assert done.code == 4
-    assert done.err == f"gdpipe: {tmp_path / 'nothing'}: no run there, neither published nor rejected\n"
+    said = "no run there, neither published nor rejected; give the output of a run"
+    assert done.err == f"gdpipe: {tmp_path / 'nothing'}: {said}\n"
 
 
 def test_no_name_leaves_its_line(tmp_path: Path) -> None:

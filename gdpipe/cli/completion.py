@@ -12,7 +12,7 @@ import click
 import pyarrow.parquet as pq
 from click.shell_completion import CompletionItem
 
-from gdpipe.design.formula import typed
+from gdpipe.design.names import typed
 from gdpipe.kinds import Column, Columns, Features, Location, alternatives, pieces
 from gdpipe.location import is_uri
 from gdpipe.source.files import partitions_of

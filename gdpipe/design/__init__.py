@@ -1,9 +1,13 @@
 """The design: the columns of a source that are read, and the terms of the regression made from them."""
 
 from gdpipe.design.coded import Coded, Values, combined
-from gdpipe.design.design import OTHER, Design, Term, applied
+from gdpipe.design.coding import Term
+from gdpipe.design.design import Design
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number
-from gdpipe.design.formula import ColumnKind, features_of, number_label, quoted
+from gdpipe.design.formula import ColumnKind, features_of
+from gdpipe.design.functions import applied
+from gdpipe.design.levels import OTHER
+from gdpipe.design.names import number_label, quoted
 
 __all__ = [
     "FUNCTIONS",

@@ -1,9 +1,4 @@
-"""The design: features, and the terms that they come to once the levels of the categories are known.
-
-Treatment coding, as in R and patsy: a category stands for the difference of each level from the reference, which has no
-term of its own. In a product a category is coded so if the product without it is in the design, too; otherwise each of
-its levels has a term. Without an intercept the first category has a term for each level.
-"""
+"""The design: features, and the terms that they come to once the levels of the categories are known."""
 
 import functools
 import itertools
@@ -15,27 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.design.coded import Coded, Values
+from gdpipe.design.coding import Term, compared_categories
 from gdpipe.design.features import Category, Feature, Input, Number, factor_from_json, factor_to_json
+from gdpipe.design.functions import product_of
+from gdpipe.design.levels import OTHER, listed, ordered
 from gdpipe.errors import ConfigError
 from gdpipe.numerics.sums.levels import Key, Labels, TermBlock
-
-OTHER = "(other)"
-_FUNCTIONS = {"log": np.log, "sqrt": np.sqrt, "abs": np.abs}
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A column of the regression besides the intercept.
-
-    Attributes:
-        name: The name, such as `distance`, `carrier[AA]` or `distance:carrier[AA]`.
-        feature: The name of the feature that it is a part of.
-        level: The level's label (those of a product of categories with ':' between them); None for a number.
-    """
-
-    name: str
-    feature: str
-    level: str | None
 
 
 @dataclass(frozen=True)
@@ -102,7 +82,10 @@ class Design:
         return {key: found[key] for key in sorted(found) if key}
 
     def _key(self, feature: Feature) -> Key:
-        return tuple(sorted(self.categories.index(category.input) for category in feature.categories))
+        return tuple(sorted(map(self._place, feature.categories)))
+
+    def _place(self, category: Category) -> int:
+        return self.categories.index(category.input)
 
     def without(self, columns: Collection[str]) -> "Design":
         """The design without the features that are made from any of these columns; levels are forgotten."""
@@ -130,7 +113,7 @@ class Design:
             ConfigError: A reference is not among the levels of its category.
         """
         ranks = [
-            {label: rank for rank, label in enumerate(_ordered({label for (label,) in found[(c,)]}, of))}
+            {label: rank for rank, label in enumerate(ordered({label for (label,) in found[(c,)]}, of))}
             for c, of in enumerate(self.categories)
         ]
         wanted = {(c,) for c in range(len(ranks))} | {self._key(feature) for feature in self.features}
@@ -142,11 +125,11 @@ class Design:
         }
         for feature in self.features:
             for category in feature.categories:
-                known = ranks[self.categories.index(category.input)]
+                known = ranks[self._place(category)]
                 if category.reference is not None and category.reference not in known:
                     raise ConfigError(
                         f"features: {category.reference!r}, the reference of {category.name}, is no level of it; "
-                        f"its levels are {_listed(known)}"
+                        f"name one of {listed(known)}"
                     )
         return replace(self, levels=levels)
 
@@ -177,37 +160,33 @@ class Design:
 
     def reference(self, category: Category) -> str:
         """The label of a category's reference."""
-        return category.reference or self.levels[self._key(Feature((category,)))][0][0]
+        return category.reference or self.levels[(self._place(category),)][0][0]
 
     @functools.cached_property
     def references(self) -> tuple[str, ...]:
         """The label of the reference of each of `categories`, in the first feature that has it."""
-        factors = [category for feature in self.features for category in feature.categories]
-        return tuple(self.reference(next(f for f in factors if f.input == of)) for of in self.categories)
+        return tuple(map(self.reference, self._factors))
 
     @functools.cached_property
     def category_names(self) -> tuple[str, ...]:
         """The names of `categories`, as in the features."""
+        return tuple(factor.name for factor in self._factors)
+
+    @functools.cached_property
+    def _factors(self) -> tuple[Category, ...]:
+        """The factor of each of `categories`, in the first feature that has it."""
         factors = [category for feature in self.features for category in feature.categories]
-        return tuple(next(f.name for f in factors if f.input == of) for of in self.categories)
+        return tuple(next(factor for factor in factors if factor.input == of) for of in self.categories)
 
     @functools.cached_property
     def blocks(self) -> tuple[TermBlock, ...]:
         """The terms of each feature: the column of dense sums that they hold, and the levels of each."""
-        asked = {_margin(feature.factors) for feature in self.features}
-        if self.fit_intercept:
-            asked.add(frozenset())
+        compared = compared_categories(self.features, fit_intercept=self.fit_intercept)
         blocks = []
-        for feature in self.features:
+        for feature, categories in zip(self.features, compared, strict=True):
             number = self.numbers.index(feature.numbers) if feature.numbers else None
-            compared = []  # the categories of which the reference has no term
-            for category in feature.categories:
-                if _margin(f for f in feature.factors if f != category) in asked:
-                    compared.append(category)
-            if feature.categories and not feature.numbers:
-                asked.add(frozenset())  # the levels together stand for an intercept
             key = self._key(feature)
-            left_out = {key.index(self._key(Feature((c,)))[0]): self.reference(c) for c in compared}
+            left_out = {key.index(self._place(c)): self.reference(c) for c in categories}
             labels = tuple(
                 labels
                 for labels in (self.levels[key] if key else ((),))
@@ -221,12 +200,9 @@ class Design:
         """The terms, feature by feature."""
         found = []
         for feature, block in zip(self.features, self.blocks, strict=True):
-            places = {self._key(Feature((c,)))[0]: c for c in feature.categories}
-            for labels in block.labels:
-                of = {places[c]: label for c, label in zip(block.key, labels, strict=True)}
-                names = [f"{f.name}[{of[f]}]" if isinstance(f, Category) else f.name for f in feature.factors]
-                level = ":".join(of[c] for c in feature.categories) if labels else None
-                found.append(Term(":".join(names), feature.name, level))
+            # labels stand in the order of the key
+            order = [block.key.index(self._place(category)) for category in feature.categories]
+            found += [Term.of(feature, [labels[at] for at in order]) for labels in block.labels]
         return tuple(found)
 
     @functools.cached_property
@@ -264,19 +240,7 @@ class Design:
             is not defined.
         """
         by_input = dict(zip(self.inputs, columns, strict=True))
-        found = []
-        for factors in self.numbers:
-            product = None
-            for factor in factors:
-                values = by_input[factor.input]
-                assert isinstance(values, np.ndarray)
-                with np.errstate(all="ignore"):
-                    for function in factor.functions:
-                        values = applied(function, values)
-                    product = values if product is None else product * values
-            assert product is not None
-            found.append(product)
-        return found
+        return [product_of(factors, by_input) for factors in self.numbers]
 
     def category_values(self, columns: Iterable[Values]) -> list[Coded]:
         """The values of `categories` for some rows; arguments as in `number_values`."""
@@ -312,39 +276,3 @@ class Design:
             frozenset(manifest["boolean_features"]),
             dict(design.get("zones", {})),
         )
-
-
-def applied(function: str | int, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A function of numbers, or their power if it is an exponent; NaN or infinite where it is not defined."""
-    with np.errstate(all="ignore"):
-        found: NDArray[np.float64] = (
-            _power(values, function) if isinstance(function, int) else _FUNCTIONS[function](values)
-        )
-    return found
-
-
-def _power(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
-    """The power by multiplications, which are rounded alike on every machine and in SQL."""
-    power = values
-    for _ in range(exponent - 1):
-        power = power * values
-    return power
-
-
-def _margin(factors: Iterable[Number | Category]) -> frozenset[Any]:
-    """What a product is made of, whatever the references of its categories."""
-    return frozenset((f.input, f.functions if isinstance(f, Number) else ()) for f in factors)
-
-
-def _ordered(labels: Iterable[str], of: Input) -> list[str]:
-    """Labels in the order of their level: numbers by size, texts by their characters; `(other)` is the last."""
-    return sorted(labels, key=lambda label: (label == OTHER, _size(label, of), label))
-
-
-def _size(label: str, of: Input) -> float:
-    return float(label) if of.levels == "number" and label != OTHER else 0.0
-
-
-def _listed(labels: Iterable[str]) -> str:
-    some = list(labels)[:11]
-    return ", ".join(some[:10]) + (", …" if len(some) > 10 else "")

@@ -7,16 +7,14 @@ too, but would bring pandas and SciPy into every run for it; Python's own parser
 import ast
 import dataclasses
 import difflib
-import keyword
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Literal
 
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number
+from gdpipe.design.names import number_label, quoted, typed
 from gdpipe.errors import ConfigError
 from gdpipe.kinds import pieces
 
@@ -294,23 +292,3 @@ class _Expression:
         near = [name] if name in known else difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
         return self.parser.error(f"unknown function {said}; {hint}")
-
-
-def quoted(column: str) -> str:
-    """A column's name inside a feature: in backticks unless it could be a name in Python."""
-    if column.isidentifier() and not keyword.iskeyword(column):
-        return column
-    return f"`{column.replace('`', '``')}`"
-
-
-def typed(column: str) -> str:
-    """A column's name as a person types it for a feature: in backticks where blanks or a comma would cut it."""
-    return column if pieces(column, ",") == [column] else quoted(column)
-
-
-def number_label(value: float | Decimal | Fraction) -> str:
-    """The label of a level that is a number: the same for 5, 5.0 and -0.0 + 5, whatever the type was."""
-    if isinstance(value, Decimal | Fraction):  # exact; Python divides whole numbers to the nearest float64
-        numerator, denominator = value.as_integer_ratio()
-        value = numerator if denominator == 1 else numerator / denominator
-    return repr(int(value)) if value % 1 == 0 else repr(float(value))

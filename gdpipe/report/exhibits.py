@@ -63,11 +63,7 @@ def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, wei
     """The pictures of predictions and residuals, after that of the fitted line if there is one."""
     if density is None or not density.rows:
         return '<p class="soft">No rows were read again after the fit: there are no pictures of them.</p>'
-    some = (
-        f"The {density.rows:,} rows that were predicted, of {rows['used']:,} used. "
-        if density.rows != rows["used"]
-        else ""
-    )
+    some = f"Predicted rows alone, {density.rows:,} of {rows['used']:,} used. " if density.rows != rows["used"] else ""
     colour = "The stronger the colour, the more rows; what lies beyond the picture is counted at its edge."
     return pictures(
         line,

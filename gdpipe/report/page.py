@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from gdpipe.numerics.descent.landscape import Landscape
 from gdpipe.numerics.rows.density import Density
-from gdpipe.printable import markup
+from gdpipe.printable import counted, markup
 from gdpipe.report.advice import advise
 from gdpipe.report.categories import Grouped, grouped, without_levels
 from gdpipe.report.drift import in_words
@@ -174,7 +174,7 @@ def _verdict(
 def _worst(rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return ""
-    said = f"The {len(rows)} rows with the largest residuals: wrong data, or what the features do not know."
+    said = f"The {counted(len(rows), 'row')} with the largest residuals: wrong data, or what the features do not know."
     return f'<h3>The worst rows</h3><p class="soft">{said}</p>{_table(list(rows))}'
 
 
@@ -197,7 +197,7 @@ def _folded(categories: Sequence[Grouped], *, passed: bool) -> Iterator[str]:
     left = MOST_LEVELS
     for category in categories:
         line, rows = category.line(), headed(category.rows(), passed=passed)
-        said = [f"{line['levels']:,} levels", *([f"reference {line['reference']}"] if line["reference"] else [])]
+        said = [counted(line["levels"], "level"), *([f"reference {line['reference']}"] if line["reference"] else [])]
         said += [f"F {cell(line['F'])}", f"p {cell(line['p_value'])}", f"from {line['lowest']} to {line['highest']}"]
         head = f"<summary><b>{markup(category.name)}</b>: {markup(', '.join(said))}</summary>"
         is_open = " open" if len(rows) <= SHORT_TABLE else ""

@@ -105,9 +105,9 @@ def _unseen_rows(planned: RunPlan, about: str) -> list[str]:
     if planned.folds:
         by = " and ".join(planned.fold_by) or "the rows' values"
         sizes = min(planned.rows_by_fold, default=0), max(planned.rows_by_fold, default=0)
-        found.append(f"{planned.folds} folds by {by}, of {about}{sizes[0]:,} to {sizes[1]:,} rows")
+        found.append(f"{planned.folds} folds by {by}, of {about}{sizes[0]:,} to {counted(sizes[1], 'row')}")
     if planned.rows_held_out is not None:
-        found.append(f"{about}{planned.rows_held_out:,} rows held out")
+        found.append(f"{about}{counted(planned.rows_held_out, 'row')} held out")
     return [f"unseen rows {'; '.join(found)}"] if found else []
 
 

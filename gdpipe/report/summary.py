@@ -59,7 +59,7 @@ def summarize(
     rows, terms = manifest["rows"], parameters.to_pylist()
     categories = [] if features is None else grouped({"features": features}, terms)
     n_terms = sum(len(category.terms) for category in categories)
-    of_terms = f" ({parameters.num_rows - (terms[0].get('feature') is None):,} terms)" if n_terms else ""
+    of_terms = f" ({counted(parameters.num_rows - (terms[0].get('feature') is None), 'term')})" if n_terms else ""
     reasons = [f"{name} null {count:,}" for name, count in rows["null"].items()]
     if rows["zero_weight"]:
         reasons.append(f"weight zero {rows['zero_weight']:,}")
@@ -120,14 +120,17 @@ def penalty_in_words(settings: dict[str, Any], verdict: dict[str, Any]) -> str:
     given = settings["alpha"]
     chosen = f" ({given})" if isinstance(given, str) else ""
     ratio = f", l1_ratio {verdict['l1_ratio']:g}" if name == "elastic_net" else ""
-    return f"{name}, alpha {verdict['alpha']:.6g}{chosen}{ratio}: {verdict['nonzero']:,} terms; {verdict['proof']}"
+    left = counted(verdict["nonzero"], "term")
+    return f"{name}, alpha {verdict['alpha']:.6g}{chosen}{ratio}: {left}; {verdict['proof']}"
 
 
 def unseen_rows(metrics: dict[str, Any], folds: int | None) -> str:
     """The error on rows that the fit has not seen, from the row of `metrics`; empty where there is none."""
     found = []
     if (rows := metrics.get("holdout_rows") or 0) > 0:
-        found.append(f"holdout R² {cell(metrics['holdout_r2'])}, RMSE {metrics['holdout_rmse']:.7g} ({rows:,} rows)")
+        found.append(
+            f"holdout R² {cell(metrics['holdout_r2'])}, RMSE {metrics['holdout_rmse']:.7g} ({counted(rows, 'row')})"
+        )
     if math.isfinite(metrics.get("cv_rmse") or math.nan):
         error = f"CV R² {cell(metrics['cv_r2'])}, RMSE {metrics['cv_rmse']:.7g} ± {metrics['cv_rmse_se']:.2g}"
         found.append(f"{error} ({folds} folds)")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from gdpipe.design.formula import typed
+from gdpipe.design.names import typed
 from gdpipe.errors import SchemaError
 from gdpipe.source.literals import STRINGS, UNITS, is_text, plain
 from gdpipe.source.source_file import SourceFile, times

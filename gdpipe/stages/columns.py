@@ -89,7 +89,9 @@ def choose_columns(
     found = features_of(features, frozenset(source.schema.names), kind_of, roles)
     check_key(config.key, source)
     if not found:
-        raise SchemaError(f"{source.location}: no column is left to be a feature besides {config.target!r}")
+        raise SchemaError(
+            f"{source.location}: no column besides {config.target!r} can be a feature; name some in features"
+        )
     design = Design(found, fit_intercept=config.fit_intercept)
     design = replace(design, zones=_zones(design, source))
     columns = Columns(design, config.target, config.weight, config.key)

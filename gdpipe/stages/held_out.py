@@ -28,7 +28,7 @@ class HeldOut:
         cross_validation: Fits without each fold in turn; None without folds.
         holdout: The error of the fit on the rows held out; None where there are none.
         leakage: Why the fit looks too good, one line each; empty where it does not.
-        notices: Why there is no such error, one line each.
+        notices: Why there is no such error, or that alpha lies at an end of its path, one line each.
     """
 
     cross_validation: CrossValidation | None
@@ -38,15 +38,7 @@ class HeldOut:
 
     def metrics(self) -> dict[str, Any]:
         """The columns of `metrics`; NaN where there is no such error."""
-        of_folds, of_rows = self.cross_validation, self.holdout
-        return {
-            "cv_rmse": of_folds.rmse if of_folds else math.nan,
-            "cv_rmse_se": of_folds.rmse_se if of_folds else math.nan,
-            "cv_r2": of_folds.r2 if of_folds else math.nan,
-            "holdout_rmse": of_rows.rmse if of_rows else math.nan,
-            "holdout_r2": of_rows.r2 if of_rows else math.nan,
-            "holdout_rows": of_rows.n_samples if of_rows else 0,
-        }
+        return error_columns(self.cross_validation, self.holdout)
 
     def fold_columns(self, fit: Fit) -> dict[str, Any]:
         """The columns of `folds`: one row a fold."""
@@ -69,6 +61,18 @@ class HeldOut:
         }
 
 
+def error_columns(of_folds: CrossValidation | None, of_rows: HeldOutError | None) -> dict[str, Any]:
+    """The columns of `metrics` for the error by cross-validation and that on the rows held out; NaN without one."""
+    return {
+        "cv_rmse": of_folds.rmse if of_folds else math.nan,
+        "cv_rmse_se": of_folds.rmse_se if of_folds else math.nan,
+        "cv_r2": of_folds.r2 if of_folds else math.nan,
+        "holdout_rmse": of_rows.rmse if of_rows else math.nan,
+        "holdout_r2": of_rows.r2 if of_rows else math.nan,
+        "holdout_rows": of_rows.n_samples if of_rows else 0,
+    }
+
+
 def held_out(config: TrainingConfig, ingested: Ingested, fit: Fit, path: PenaltyPath | None = None) -> HeldOut:
     """The error on rows that the fit has not seen, from their sums; no row is read.
 
@@ -76,7 +80,8 @@ def held_out(config: TrainingConfig, ingested: Ingested, fit: Fit, path: Penalty
     """
     design = fit.design
     resolution = resolution_of(design, ingested.source)
-    notices: tuple[str, ...] = ()
+    at_end = None if path is None else path.notice(config)
+    notices: tuple[str, ...] = () if at_end is None else (at_end,)
     of_folds = of_rows = None
     if ingested.by_fold:
         at_alpha = None if path is None else path.of_folds

@@ -1,26 +1,24 @@
 """Ingest: from Parquet files to exact sums."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
-from gdpipe.design import Number
+from gdpipe.cross_validation import why_no_folds
 from gdpipe.engine import worker_count
 from gdpipe.errors import DataError, SchemaError
 from gdpipe.filters import filter_columns
-from gdpipe.numerics.problem.covariance import LARGEST_SCALE, CrossProducts, square_root
-from gdpipe.numerics.sums.float_moments import Float64Moments, beyond_float64
+from gdpipe.numerics.problem.covariance import CrossProducts, square_root
+from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments, grid_exponents
-from gdpipe.printable import counted, logger_named
+from gdpipe.printable import logger_named
 from gdpipe.source.budget import Budget
 from gdpipe.source.listing import notices_of
 from gdpipe.source.scan import Shard, budget_for, shards
@@ -34,16 +32,13 @@ from gdpipe.stages.published import check_target, files_to_predict
 from gdpipe.stages.scan.row_cells import ONE_CELL, Holdout, RowCells
 from gdpipe.stages.scan.row_sums import Account, Sums, by_column
 from gdpipe.stages.scan.sum_shard import SumShard, check_usable
+from gdpipe.stages.usable import check_products, check_rows, check_weights, notices_of_rounding
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
 from gdpipe.terms import Terms, refusal
 
 logger = logger_named(__name__)
 
-# largest ratio of two weights; with a larger one the smaller weights lose digits on the common grid
-WEIGHT_RANGE = 1e9
-# the most products of two terms, in all folds together: 1,000 terms in 5 folds take three seconds
-MOST_FOLD_PRODUCTS = 5_000_000
 # largest step of the grid, in standard deviations of the column
 COARSEST_STEP = 2.0**-32
 
@@ -100,6 +95,13 @@ class Ingested:
             return None
         return "read" if file in self.scanned else "kept"
 
+    def held_out_of(self, file: int) -> str:
+        """Which rows of a file are held out: `none`, `some`, or `all`."""
+        holdout = self.cells.holdout
+        if holdout is None or file not in holdout.some | holdout.all:
+            return "none"
+        return "some" if file in holdout.some else "all"
+
 
 def ingest(config: TrainingConfig, executor: Executor, start: Start | None = None, *, keep: bool = True) -> Ingested:
     """The sums over a source; a file whose sums are cached is not read.
@@ -133,30 +135,32 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     work = SumShard(source, columns, budget, largest, exact, cells)
     check_usable(work, bound)
     if config.weight and not exact:
-        _check_products(columns, source, largest)
+        check_products(columns, source, largest)
     predicted = files_to_predict(config, source, start)
     gathering = _Gathering(parts, cache, predicted, executor)
     work, sums, left_out = _gathered(config, work, gathering)
     columns, notices = work.columns, notices + left_out
-    _check(config, columns, source, sums)
+    check_rows(config, columns, source, sums)
     if exact and _is_coarse(work, sums):
         # rows that are left out, by filters or for a null, have far larger values than those that are used
         work = dataclasses.replace(work, largest=sums.largest)
         sums = gathering.total(work)
     if config.weight:
-        notices += _check_weights(config.weight, source, sums)
-    notices += _notices_of_rounding(columns, source, sums.largest)
+        notices += check_weights(config.weight, source, sums)
+    notices += notices_of_rounding(columns, source, sums.largest)
     terms = Terms.of(config, columns.design, sums.levels, source.location)
     columns = dataclasses.replace(columns, design=terms.design)
     if terms.single:
-        notices += (f"without a term, as there is one level: {', '.join(terms.single)}",)
+        notices += (f"without a term, as all rows have one level: {', '.join(terms.single)}",)
     if config.weight and exact and not terms.exact:
-        _check_products(columns, source, sums.largest)
+        check_products(columns, source, sums.largest)
     if not no_folds and (no_folds := _too_many(len(terms.design.terms), cells.folds)):
         cells = dataclasses.replace(cells, folds=0)
     notices += no_folds
     if cells.holdout and not sums.account.held_out:
-        notices += (f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used",)
+        notices += (
+            f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used; correct it",
+        )
     of_terms, to_predict, unpredicted = (
         over_terms(terms, part) for part in (sums, gathering.cells[True], gathering.cells[False])
     )
@@ -204,13 +208,8 @@ def _cells(config: TrainingConfig, source: Source, n_numbers: int) -> tuple[RowC
 
 def _too_many(n_terms: int, folds: int) -> tuple[str, ...]:
     """Why so many terms have no cross-validated error; empty where they have."""
-    if n_terms**2 * folds <= MOST_FOLD_PRODUCTS:
-        return ()
-    most = math.isqrt(MOST_FOLD_PRODUCTS // folds)
-    return (
-        f"no cross-validated error: {n_terms:,} terms in {folds} folds would take long, and the limit is {most:,}; "
-        "ask for fewer folds or features, or hold rows out by holdout",
-    )
+    reason = why_no_folds(n_terms, folds)
+    return (f"no cross-validated error: {reason}",) if reason else ()
 
 
 @dataclass(slots=True, eq=False)
@@ -267,67 +266,3 @@ def _is_coarse(work: SumShard, sums: Sums) -> bool:
     if work.columns.weight:
         scales.append(sums.least_weight)
     return bool((moved & (np.ldexp(1.0, work.exponents) > COARSEST_STEP * np.array(scales))).any())
-
-
-def _check(config: TrainingConfig, columns: Columns, source: Source, sums: Sums) -> None:
-    if not sums.account.read:
-        found = f"filters {config.filters!r} match nothing" if config.filters else "the files hold no row"
-        raise DataError(f"{source.location}: {found}")
-    if config.null_policy == "fail" and sums.first_missing is not None:
-        first = sums.first_missing
-        count = by_column([of.column for of in columns.asked], sums.account.missing)[first.column]
-        raise DataError(
-            f"{first.path}: column {first.column!r} is null or NaN in {counted(count, 'row')}, first in row {first.row}"
-            "; null_policy='drop' leaves such rows out"
-        )
-    if not sums.moments.n_samples and sums.account.held_out:
-        raise DataError(
-            f"{source.location}: holdout {config.holdout!r} matches all {sums.account.held_out:,} rows that can be "
-            "used; hold fewer out, so that some are left to fit"
-        )
-    if not sums.moments.n_samples:
-        missing = by_column([of.column for of in columns.asked], sums.account.missing)
-        gaps = ", ".join(f"{name} {count:,}" for name, count in missing.items())
-        reason = (
-            f"all weights are zero or rows incomplete ({gaps or 'no nulls'})" if columns.weight else f"null in: {gaps}"
-        )
-        raise DataError(f"{source.location}: none of {counted(sums.account.read, 'row')} can be used; {reason}")
-
-
-def _check_products(columns: Columns, source: Source, largest: NDArray[np.float64]) -> None:
-    """Check that float64 holds the products of weights and values, for sums in float64."""
-    weight = float(largest[-1])
-    for j in beyond_float64(largest[:-1], weight) if weight else ():
-        raise DataError(
-            f"{source.location}: column {columns.summed[j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
-            "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
-        )
-
-
-def _check_weights(name: str, source: Source, sums: Sums) -> tuple[str, ...]:
-    """Notices about the weights, after a check that the least has enough digits on the weights' common grid."""
-    largest = float(sums.largest[-1])
-    if not 1 / LARGEST_SCALE <= largest <= LARGEST_SCALE or largest > sums.least_weight * WEIGHT_RANGE:
-        raise DataError(
-            f"{source.location}: weight column {name!r} ranges from {sums.least_weight:g} to {largest:g}; "
-            f"weights must lie within a factor of {WEIGHT_RANGE:g} of each other, and of 1e-150 and 1e150; rescale them"
-        )
-    if sums.whole_weights:
-        return ()
-    return (f"weights are not whole numbers: standard errors take them as counts of rows all the same ({name})",)
-
-
-def _notices_of_rounding(columns: Columns, source: Source, largest: NDArray[np.float64]) -> tuple[str, ...]:
-    plain = [factors[0].input.column if _is_column(factors) else None for factors in columns.design.numbers]
-    names = [*plain, columns.target, *([columns.weight] if columns.weight else [])]
-    beyond = [
-        name
-        for name, size in zip(names, largest.tolist(), strict=True)
-        if name and size > 2**53 and pa.types.is_integer(source.schema.field(name).type)
-    ]
-    return (f"integers beyond 2^53 are rounded to float64: {', '.join(beyond)}",) if beyond else ()
-
-
-def _is_column(factors: tuple[Number, ...]) -> bool:
-    """Whether a product of numbers is a column as it is."""
-    return len(factors) == 1 and not (factors[0].functions or factors[0].input.part)

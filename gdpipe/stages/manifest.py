@@ -38,7 +38,12 @@ def manifest(
         "notices": [*held_out.leakage, *ingested.notices, *fit.rows.notices, *held_out.notices, *comparison.notices],
         "dependencies": list(fit.dependencies),
         "inputs": [
-            {**entry, "sums": ingested.sums_of(f), "predicted": f in ingested.predicted}
+            {
+                **entry,
+                "sums": ingested.sums_of(f),
+                "held_out": ingested.held_out_of(f),
+                "predicted": f in ingested.predicted,
+            }
             for f, entry in enumerate(inputs(ingested.source))
         ],
         "passed_over": list(ingested.source.passed_over),

@@ -57,7 +57,7 @@ def _notices(predicted: Predicted) -> tuple[str, ...]:
         return ()
     return (
         f"no std_error_hc1: the levels of categories combine to more than {MOST_SUMS:,} sums of squared residuals; "
-        "it needs a category with many levels to be left out, or made coarser",
+        "leave out a category with many levels, or make it coarser",
     )
 
 

@@ -14,18 +14,22 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig
+from gdpipe.cross_validation import CrossValidation
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
-from gdpipe.fit import Fit, conclude, descend, planned, standardize
+from gdpipe.fit import Fit
 from gdpipe.layout import MOMENTS, REJECTED, RUNS
+from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.rows.held_out import HeldOutError
 from gdpipe.numerics.sums.folds import VERSION as FOLDS_VERSION
-from gdpipe.penalty_path import PenaltyPath, penalty_path
-from gdpipe.printable import printable
-from gdpipe.report.summary import MOST_TERMS, SHOWN, SHOWN_PENALIZED, penalty_in_words, table_lines
+from gdpipe.penalty_path import PenaltyPath
+from gdpipe.printable import counted, printable
+from gdpipe.report.summary import MOST_TERMS, SHOWN, SHOWN_PENALIZED, penalty_in_words, table_lines, unseen_rows
 from gdpipe.source.arrays import to_table
 from gdpipe.source.files import first_line
 from gdpipe.stages.cached_sums import plain_filters, summed
 from gdpipe.stages.fit_tables import convergence_columns, parameter_columns, path_columns
+from gdpipe.stages.held_out import error_columns
 from gdpipe.stages.of_terms import over_terms
 from gdpipe.stages.published import FINGERPRINT
 from gdpipe.stages.scan.row_sums import VERSION, Sums
@@ -33,6 +37,7 @@ from gdpipe.store import catalog
 from gdpipe.store.cache import Cache
 from gdpipe.store.place import Place
 from gdpipe.terms import Terms
+from gdpipe.validated_fit import validated_fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +71,8 @@ class Refit:
         n_samples: Rows fitted.
         fit: The fit, with its certificate.
         path: The path of its penalty; None without one.
+        cross_validation: The error on unseen rows; None where there are no folds.
+        holdout: The error on the rows held out; None where there are none.
     """
 
     config: TrainingConfig
@@ -73,6 +80,8 @@ class Refit:
     n_samples: int
     fit: Fit
     path: PenaltyPath | None
+    cross_validation: CrossValidation | None
+    holdout: HeldOutError | None
 
     def tables(self) -> dict[str, pa.Table]:
         """The artifacts `parameters`, `convergence` and, with a penalty, `path`, as a run has them."""
@@ -95,13 +104,17 @@ class Refit:
         fit, verdict = self.fit, self.tables()[catalog.CONVERGENCE].to_pylist()[0]
         penalty = penalty_in_words(self.config.as_dict(), verdict)
         shown = SHOWN_PENALIZED if penalty else SHOWN
+        notice = self.path and self.path.notice(self.config)
+        unseen = unseen_rows(error_columns(self.cross_validation, self.holdout), self.config.folds)
         terms = [{name: term[name] for name in shown} for term in self.tables()[catalog.PARAMETERS].to_pylist()]
         lines = [
-            f"rows        {self.n_samples:,} used, of {len(self.files):,} files, from the sums kept",
+            f"rows        {self.n_samples:,} used, of {counted(len(self.files), 'file')}, from the sums kept",
             f"verdict     {'PASSED' if fit.certificate.passed else 'NOT PASSED'}: {fit.certificate.reason}",
             *([f"penalty     {penalty}"] if penalty else []),
             f"fit         R² {fit.statistics.r2:.7g}, RMSE {fit.statistics.rmse:.7g}",
+            *([f"unseen rows {unseen}"] if unseen else []),
             *(f"dependent   {line}" for line in fit.dependencies),
+            *([f"notice      {notice}"] if notice else []),
         ]
         return "\n".join([*map(printable, lines), *table_lines(terms[:MOST_TERMS])])
 
@@ -123,33 +136,40 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
     inputs = [entry for entry in manifest["inputs"] if entry["sums"]]
     wanted = [entry for entry in inputs if files is None or fnmatch.fnmatchcase(entry["file"], files)]
     if not wanted:
-        raise ConfigError(f"files {files!r}: none of the {len(inputs):,} files of {run} has such a name")
+        raise ConfigError(
+            f"files {files!r}: none of {counted(len(inputs), 'file')} of {run} has such a name; correct the pattern"
+        )
     kept, types = _kept(run, manifest, plain, config, wanted)
     where = str(run)
+    if not kept.moments.n_samples:
+        raise ConfigError(f"files {files!r}: all their rows are held out of {where}; take others too")
     terms = Terms.of(config, plain, kept.levels, where)
     design = _with_features(
         terms.design, manifest["settings"].get("features"), settings.get("features") and config.features, where
     )
     names = [*terms.design.names, None]
     places = [names.index(name) for name in [*design.names, None]]
-    moments = over_terms(terms, kept).moments.select(places)
+    of_terms = over_terms(terms, kept)
+    moments = of_terms.moments.select(places)
     by_fold = [terms.over_terms(fold).moments.select(places) for fold in kept.folds]
     resolution = _resolution(design, types)
     with threadpool_limits(1, user_api="blas"):
-        regression, path = standardize(moments, design, config, resolution), None
-        if config.penalty != "none":
-            path = penalty_path(regression, by_fold, design, config, resolution)
-            if path.penalty is None:
-                raise DataError(f"{where}: {path.refusal(config)}")
-            regression = replace(regression, penalty=path.penalty)
-        fit = conclude(design, regression, descend(regression, planned(regression, config)))
-    return Refit(config, tuple(entry["file"] for entry in wanted), moments.n_samples, fit, path)
+        found = validated_fit(moments, by_fold, design, config, resolution, where)
+        holdout = None
+        if of_terms.held_out is not None and of_terms.held_out.moments.n_samples:
+            cross = CrossProducts.of(of_terms.held_out.moments, centred=config.fit_intercept)
+            held_out = cross.select(places)
+            holdout = HeldOutError.of(held_out, found.fit.model.coef.tolist(), found.fit.model.intercept)
+    files_used = tuple(entry["file"] for entry in wanted if entry.get("held_out") != "all")
+    return Refit(config, files_used, moments.n_samples, found.fit, found.path, found.cross_validation, holdout)
 
 
 def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> TrainingConfig:
     """The run's settings with others in their places."""
     if other := [name for name in settings if name in OTHER_SUMS]:
-        raise ConfigError(f"{', '.join(other)}: the sums kept are those of the run; train again")
+        raise ConfigError(
+            f"{', '.join(other)}: changes the sums, of which the run has kept its own; train again with it"
+        )
     # a strength is that of its penalty
     forgotten = ("alpha", "l1_ratio") if "penalty" in settings else ()
     before = {name: value for name, value in manifest["settings"].items() if name not in forgotten}
@@ -193,12 +213,16 @@ def _kept(
     """The sums over the rows of these files, and the types of the columns."""
     output = output_of(run, manifest["run_id"])
     filters = plain_filters(config.filters) if config.filters else None
+    if config.holdout and not all("held_out" in entry for entry in wanted):
+        raise ConfigError(
+            f"{run}: its manifest does not say which files are held out, as it is of an earlier version; train again"
+        )
+    holdout = {entry["file"]: None for entry in wanted}
     if config.holdout:
-        raise ConfigError(f"{run}: rows are held out, and the sums kept do not say from which files; train again")
+        some = plain_filters(config.holdout)
+        holdout |= {entry["file"]: some for entry in wanted if entry["held_out"] == "some"}
     columns = [*design.columns, config.target, *([config.weight] if config.weight else [])]
-    same = json.loads(
-        json.dumps({"version": VERSION, "weighted": bool(config.weight), **summed(design), "holdout": None})
-    )
+    same = json.loads(json.dumps({"version": VERSION, "weighted": bool(config.weight), **summed(design)}))
     # by folds and grid, as only such sums can be added; of a file filtered in part there may be those of all rows, too
     found: dict[str, dict[str, dict[str, Any]]] = {}
     prints = {_fingerprint(entry): entry["file"] for entry in wanted}
@@ -207,8 +231,10 @@ def _kept(
         file = prints.get(_fingerprint(of.get("file", {})))
         names = sorted(name for name, *_ in of.get("columns", ()))
         fits = file is not None and names == sorted(columns) and all(of.get(name) == same[name] for name in same)
+        fits = fits and of["holdout"] == holdout[file]
         # a run of very many terms has no folds
         fits = fits and of["folds"][0] == FOLDS_VERSION and of["folds"][1] in (config.folds, 0)
+        fits = fits and [name for name, *_ in of["folds"][2]] == list(config.fold_by)
         if fits and of["filters"] in (None, filters):
             on_grid = found.setdefault(json.dumps([of["folds"][1], *of["grid"]]), {})
             if of["filters"] == filters or file not in on_grid:
@@ -240,7 +266,17 @@ def _kept(
             f"{output.below(MOMENTS)}: damaged ({first_line(error)}); remove it, and train again"
         ) from error
     types = {str(name): str(kind) for entry in finest.values() for name, kind, *_ in entry["of"]["columns"]}
+    if config.holdout:
+        sums = [_in_cells(of_file, entry["held_out"]) for of_file, entry in zip(sums, wanted, strict=True)]
     return functools.reduce(operator.add, sums), types
+
+
+def _in_cells(sums: Sums, held_out: str) -> Sums:
+    """The sums of a file in the cells of the run, where all, none or some of its rows are held out."""
+    nothing = sums.of_cells - sums.of_cells
+    if held_out == "all":
+        return sums.as_held_out(nothing)
+    return sums if held_out == "some" else replace(sums, held_out=nothing)
 
 
 def _fingerprint(entry: Mapping[str, Any]) -> tuple[Any, ...]:

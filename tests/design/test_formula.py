@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gdpipe.design import Category, Feature, Input, Number
-from gdpipe.design.formula import ColumnKind, feature_of, features_of, number_label
+from gdpipe.design.formula import ColumnKind, feature_of, features_of
+from gdpipe.design.names import number_label
 from gdpipe.errors import ConfigError, SchemaError
 
 COLUMNS: dict[str, ColumnKind] = {

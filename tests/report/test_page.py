@@ -234,7 +234,7 @@ def test_rows_that_were_not_read_again_are_said_not_to_be_shown() -> None:
     counter = DensityAccumulator(DensityGrid(0.0, 1.0, 1.0))
     counter.add(np.zeros(3), np.ones(3), np.ones(3))
     some = about_fit(counter.counts(), {"used": 9}, "y", weighted=False)
-    assert "The 3 rows that were predicted, of 9 used." in some
+    assert "Predicted rows alone, 3 of 9 used." in some
 
 
 # any data
@@ -284,7 +284,7 @@ def test_a_page_of_256_features_is_small(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 256))
     columns = {f"a_feature_with_a_long_name_{j:03}": X[:, j] for j in range(256)}
-    page = train(tmp_path, {**columns, "y": X @ rng.normal(size=256) + rng.normal(size=600)})
+    page = train(tmp_path, {**columns, "y": X @ rng.normal(size=256) + rng.normal(size=600)}, "--folds=0")
     assert page.stat().st_size < 3_000_000
     assert "The 232 smallest are not drawn." in "".join(body(page).itertext())
 

@@ -14,12 +14,13 @@ from sklearn.linear_model import LinearRegression
 
 import gdpipe
 from gdpipe.config import TrainingConfig
+from gdpipe.cross_validation import MOST_FOLD_PRODUCTS
 from gdpipe.errors import ConfigError, ConvergenceError, DataError, SchemaError
 from gdpipe.numerics.rows.row_checks import LineGaps
 from gdpipe.numerics.sums.folds import fold_of_rows, label_hashes
 from gdpipe.run import summary
 from gdpipe.source.columns import key_values
-from gdpipe.stages.ingest import MOST_FOLD_PRODUCTS, ingest
+from gdpipe.stages.ingest import ingest
 from tests.conftest import FLIGHTS, write_parquet
 from tests.numerics.build import Floats
 from tests.runs import train, train_on
@@ -287,7 +288,7 @@ def test_there_may_be_no_folds(tmp_path: Path) -> None:
 
 def test_more_terms_than_folds_can_take_have_a_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_FOLD_PRODUCTS == 5 * 1000**2
-    monkeypatch.setattr("gdpipe.stages.ingest.MOST_FOLD_PRODUCTS", 5 * 3**2)
+    monkeypatch.setattr("gdpipe.cross_validation.MOST_FOLD_PRODUCTS", 5 * 3**2)
     config = TrainingConfig(
         source=str(
             write_parquet(tmp_path / "d.parquet", {name: np.arange(9.0) % p for p, name in enumerate("abcdy", 2)})
@@ -303,7 +304,7 @@ def test_more_terms_than_folds_can_take_have_a_notice(tmp_path: Path, monkeypatc
 
 def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     columns: dict[str, Any] = {"x": np.arange(9.0), "y": np.arange(9.0) % 2, "l": pa.array([[1]] * 9), "t": ["a"] * 9}
-    with pytest.raises(DataError, match=r"holdout .* matches all 9 rows that can be used; hold fewer out"):
+    with pytest.raises(DataError, match=r"holdout .* matches every row that can be used \(9 rows\); hold fewer out"):
         train_on(tmp_path, columns, features=["x"], holdout="x >= 0")
     with pytest.raises(ConfigError, match=r"holdout .*: column 't' is string"):
         train_on(tmp_path, columns, features=["x"], holdout="t > 5")
@@ -311,7 +312,7 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
         train_on(tmp_path, columns, features=["x"], holdout="z > 5")
     with pytest.raises(SchemaError, match=r"column 'l' is list.*cannot decide a fold"):
         train_on(tmp_path, columns, features=["x"], fold_by="l")
-    with pytest.raises(ConfigError, match="fold_by t: there are no folds with folds=0"):
+    with pytest.raises(ConfigError, match="fold_by t: decides folds, and folds is 0"):
         train_on(tmp_path, columns, features=["x"], fold_by="t", folds=0)
     run = train_on(tmp_path, columns, features=["x"], holdout="x > 100")
     assert any(line.startswith("no error on held-out rows: holdout") for line in run.manifest["notices"])

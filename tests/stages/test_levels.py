@@ -58,10 +58,12 @@ def test_flights_are_those_of_statsmodels(tmp_path: Path) -> None:
         target="arr_delay",
         features=("dep_delay", "distance", "carrier", "origin", "C(month)", "air_time:origin"),
         output=str(tmp_path),
+        filters="month <= 3",  # of all months statsmodels would take five times as long
+        folds=0,
     )
     with open_executor() as executor:
         found = ingest(config, executor)
-    rows = pq.read_table(REPO / "data" / "flights").to_pandas()
+    rows = pq.read_table(REPO / "data" / "flights", filters=[("month", "<=", 3)]).to_pandas()
     rows["month"] = rows["month"].astype(int)
     formula = "arr_delay ~ dep_delay + distance + C(carrier) + C(origin) + C(month) + air_time:C(origin)"
     expected = smf.ols(formula, rows).fit()
@@ -150,7 +152,7 @@ def test_a_category_with_one_level_has_no_term(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", {**some_rows(1), "shop": ["a"] * 400})
     found = ingested(tmp_path / "a.parquet", features=("x", "shop"))
     assert found.columns.design.names == ("x",)
-    assert "without a term, as there is one level: shop" in found.notices
+    assert "without a term, as all rows have one level: shop" in found.notices
     with pytest.raises(DataError, match="no feature has a term"):
         ingested(tmp_path / "a.parquet", features=("shop",))
 

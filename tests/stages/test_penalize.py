@@ -110,7 +110,7 @@ def test_the_alphas_that_folds_choose_are_those_of_refits_on_rows(tmp_path: Path
 
 
 def test_without_folds_there_is_nothing_to_choose_by(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"alpha auto: is chosen by the error on unseen rows, and folds is 0"):
+    with pytest.raises(ConfigError, match=r"alpha auto: needs the error on unseen rows, and folds is 0"):
         TrainingConfig(source="X", target="y", penalty="ridge", folds=0)
     stages = Stages(tmp_path, settings={"penalty": "ridge"})
     ingested, regression = stages.posed()
@@ -138,6 +138,28 @@ def test_a_run_chooses_by_its_folds_and_says_their_error(tmp_path: Path) -> None
     np.testing.assert_array_equal(again.tables()["path"]["cv_rmse"], path["cv_rmse"])
 
 
+@pytest.mark.parametrize("penalty", ["lasso", "ridge"])
+def test_an_alpha_at_an_end_of_the_path_has_a_notice(tmp_path: Path, penalty: Any) -> None:
+    rng = np.random.default_rng(2)
+    columns: dict[str, Any] = {"x": rng.normal(size=400), "z": rng.normal(size=400)}
+    exact = {**columns, "y": columns["x"] + columns["z"]}
+    least = trained(tmp_path, exact, penalty=penalty)
+    assert least.path["chosen"].iloc[-1]
+    assert any(
+        line.startswith("alpha auto is ") and "the least of the path" in line for line in least.manifest["notices"]
+    )
+    assert "the least of the path" in least.refit(alpha="auto").summary()
+    assert not any(
+        "of the path" in line for line in trained(tmp_path, exact, penalty=penalty, alpha=0.1).manifest["notices"]
+    )
+    noise = {**columns, "y": rng.normal(size=400)}
+    largest = trained(tmp_path / "noise", noise, penalty=penalty, alpha="auto_1se")
+    assert largest.path["chosen"].iloc[0]
+    assert any(
+        "alpha auto_1se is" in line and "the largest of the path" in line for line in largest.manifest["notices"]
+    )
+
+
 def test_a_descent_that_is_cut_short_does_not_pass(tmp_path: Path) -> None:
     with pytest.raises(ConvergenceError, match=r"stopped after 2 steps"):
         trained(tmp_path, sparse_columns(), penalty="lasso", alpha=0.01, method="gd", max_iterations=2, run_id="r1")
@@ -163,15 +185,64 @@ def test_the_bits_do_not_depend_on_how_the_rows_are_cut(tmp_path: Path) -> None:
     assert repr(found[0]) == repr(found[1]) == repr(found[2])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"penalty": "lasso", "alpha": "auto", "weight": "w"},
+        {"penalty": "elastic_net", "alpha": "auto_1se", "fit_intercept": False},
+        {"penalty": "ridge", "alpha": 0.1, "weight": "w", "fit_intercept": False},
+    ],
+    ids=lambda settings: settings["penalty"],
+)
+def test_weights_and_no_intercept_have_the_same_bits_in_any_layout_and_in_processes(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    columns = sparse_columns(p=4)
+    columns = {"w": np.random.default_rng(9).integers(1, 4, 400), **columns}
+    found, weight = [], settings.get("weight")
+    layouts: tuple[tuple[list[int], Any], ...] = (([400], 1), ([150, 250], 2), ([1, 99, 300], 1))
+    for part, (cuts, workers) in enumerate(layouts):
+        folder, start = tmp_path / str(part), 0
+        for n in cuts:
+            some = {name: values[start : start + n] for name, values in columns.items()}
+            write_parquet(folder / "data" / f"{start:03}.parquet", some, row_group_size=70)
+            start += n
+        run = gdpipe.train(
+            source=folder / "data",
+            target="y",
+            features=[f"x{j}" for j in range(4)],
+            output=folder / "runs",
+            workers=workers,
+            **settings,
+        )
+        tables = ("parameters", "path", "convergence", "folds", "metrics")
+        found.append([pq.read_table(run.folder / f"{name}.parquet").to_pylist() for name in tables])
+    assert repr(found[0]) == repr(found[1]) == repr(found[2])
+    # scikit-learn's, with the scales of the run: about the mean, or about zero without an intercept
+    [verdict], weights = run.convergence.to_dict("records"), columns["w"] if weight else np.ones(400)
+    assert verdict["passed"]
+    rows = np.array([columns[name] for name in (*(f"x{j}" for j in range(4)), "y")])
+    if settings.get("fit_intercept", True):
+        rows = rows - np.average(rows, axis=1, weights=weights)[:, None]
+    rows /= np.sqrt(np.average(rows**2, axis=1, weights=weights))[:, None]
+    alpha, exact = verdict["alpha"], {"fit_intercept": False, "tol": 1e-14}
+    theirs: Any = Ridge(alpha * weights.sum(), **exact)
+    if settings["penalty"] != "ridge":
+        theirs = ElasticNet(alpha, l1_ratio=verdict["l1_ratio"], max_iter=10**6, **exact)
+    theirs.fit(rows[:-1].T, rows[-1], sample_weight=weights)
+    w = run.parameters.set_index("term")["estimate_scaled"][[f"x{j}" for j in range(4)]]
+    np.testing.assert_allclose(w, theirs.coef_, rtol=0, atol=1e-8)
+
+
 def test_a_hundred_terms_and_two_that_are_alike_are_proven(tmp_path: Path) -> None:
     columns = sparse_columns(600, 100)
-    run = trained(tmp_path, {"twin": columns["x0"], **columns}, penalty="lasso", alpha=0.05)
+    run = trained(tmp_path, {"twin": columns["x0"], **columns}, penalty="lasso", alpha=0.05, folds=0)
     [verdict] = run.convergence.to_dict("records")
     assert verdict["proof"] == "KKT conditions hold in rational arithmetic"
     assert "other coefficients of dependent terms are as good" in run.manifest["verdict"]["reason"]
     assert np.isnan(verdict["coef_gap"])
     assert verdict["fit_gap"] < 1e-7
-    run = trained(tmp_path, {"twin": columns["x0"], **columns}, penalty="ridge", alpha=0.05)
+    run = trained(tmp_path, {"twin": columns["x0"], **columns}, penalty="ridge", alpha=0.05, folds=0)
     terms = run.parameters.set_index("term")["estimate"]
     assert terms["twin"] == pytest.approx(terms["x0"], rel=1e-6)
 

@@ -75,9 +75,11 @@ def test_what_the_sums_do_not_hold_is_said(run: gdpipe.Run, tmp_path: Path) -> N
         run.refit(features=["x1", "x3"])
     with pytest.raises(ConfigError, match=r"have other terms, such as x1:kind\[a\]"):
         run.refit(features=["x2", "x1:kind"])
-    with pytest.raises(ConfigError, match=r"^filters: the sums kept are those of the run; train again"):
+    with pytest.raises(
+        ConfigError, match=r"^filters: changes the sums, of which the run has kept its own; train again"
+    ):
         run.refit(filters="x1 > 0")
-    with pytest.raises(ConfigError, match=r"files 'b\*': none of the 3 files of .* has such a name"):
+    with pytest.raises(ConfigError, match=r"files 'b\*': none of 3 files of .* has such a name"):
         run.refit(files="b*")
     entry = sorted((tmp_path / "runs" / "moments").glob("*.json"))[0]
     entry.write_bytes(entry.read_bytes()[:-10])
@@ -111,3 +113,44 @@ def test_features_in_another_order_have_the_levels_of_theirs(tmp_path: Path) -> 
     # sums with folds are preferred where an earlier run left some without
     later = gdpipe.train(source=source, target="y", features=["a", "b", "a:b"], output=output, report=False)
     assert later.refit(penalty="lasso").path is not None
+
+
+@pytest.mark.parametrize(
+    "holdout",
+    ["part = 2", "part >= 1 AND x1 > 0", 'part = 2 OR kind = "c"'.replace('"', "'")],
+    ids=["a file whole", "some rows of two", "one whole and some of the others"],
+)
+def test_rows_held_out_stay_so(tmp_path: Path, holdout: str) -> None:
+    for part, n in enumerate((120, 90, 150)):
+        columns: dict[str, Any] = line_columns(n, seed=part)
+        columns["kind"] = [("a", "b", "c")[i % (2 + part // 2)] for i in range(n)]
+        write_parquet(tmp_path / "data" / f"part={part}" / "d.parquet", columns)
+    settings: dict[str, Any] = {"features": FEATURES, "holdout": holdout, "predict": "none", "report": False}
+    run = gdpipe.train(source=tmp_path / "data", target="y", output=tmp_path / "runs", **settings)
+    # sums of the same files with other folds, and with other rows held out
+    for other in ({"fold_by": "kind"}, {"holdout": "x1 > 0.5"}, {"holdout": None}):
+        gdpipe.train(source=tmp_path / "data", target="y", output=tmp_path / "runs", **{**settings, **other})
+    shutil.move(tmp_path / "data", tmp_path / "elsewhere")
+    found = run.refit(penalty="lasso")
+    again = gdpipe.train(
+        source=tmp_path / "elsewhere", target="y", output=tmp_path / "other", **settings, penalty="lasso"
+    )
+    [errors] = again.metrics.to_dict("records")
+    np.testing.assert_array_equal(found.parameters["estimate"], again.parameters["estimate"])
+    assert found.n_samples == errors["n_samples"]
+    assert found.holdout is not None
+    assert found.cross_validation is not None
+    assert (found.holdout.rmse, found.cross_validation.rmse) == (errors["holdout_rmse"], errors["cv_rmse"])
+    assert f"holdout R² {errors['holdout_r2']:.6g}"[:14] in found.summary()
+    if holdout == "part = 2":
+        assert found.files == ("part=0/d.parquet", "part=1/d.parquet")
+        with pytest.raises(ConfigError, match=r"files 'part=2/\*': all their rows are held out of .*; take others too"):
+            run.refit(files="part=2/*")
+
+
+def test_a_manifest_that_does_not_say_what_is_held_out_does_not_suffice(source: Path, tmp_path: Path) -> None:
+    run = gdpipe.train(source=source, target="y", features=FEATURES, holdout="x1 > 0", output=tmp_path / "runs")
+    for entry in run.manifest["inputs"]:
+        del entry["held_out"]
+    with pytest.raises(ConfigError, match="its manifest does not say which files are held out"):
+        run.refit(penalty="lasso")

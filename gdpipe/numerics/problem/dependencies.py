@@ -108,7 +108,7 @@ def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Rel
             relations.append(_relation(cross, {**weights, varying[column]: Fraction(1)}))
         return relations, [varying[c] for c in free]
     # no matrix is known for which three such primes fail
-    raise ArithmeticError("every prime divides a minor of the matrix")  # pragma: no cover
+    raise ArithmeticError("every prime divides a minor of the matrix")
 
 
 def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relation:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.landscape import Landscape
+from gdpipe.printable import counted
 from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Axis, Frame, picture, text
 from gdpipe.report.pictures.letters import text_width
 from gdpipe.report.pictures.ticks import number
@@ -45,7 +46,9 @@ def loss_curve(
         *_ends(frame, steps, heights),
     ]
     ends = f"From {number(losses[0])} to {number(losses[-1])}"
-    return picture(body, "Loss at each step", f"{ends} in {iterations[-1]:,} steps; {optimum}: {number(least)}")
+    return picture(
+        body, "Loss at each step", f"{ends} in {counted(iterations[-1], 'step')}; {optimum}: {number(least)}"
+    )
 
 
 def excess_curve(seen: Landscape, forecast: int | None, unit: str, optimum: str = "OLS") -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.rows.density import Density
+from gdpipe.printable import counted
 from gdpipe.report.pictures.axes import WIDTH, Axis, Frame, picture
 from gdpipe.report.pictures.shades import SCALE_HEIGHT, cells, scale
 from gdpipe.report.pictures.ticks import number
@@ -33,7 +34,7 @@ def predicted_and_actual(density: Density, target: str) -> str:
         *scale(frame, int(density.targets.max())),
     ]
     on_line = int(np.trace(density.targets))
-    said = f"{density.rows:,} rows, {on_line:,} of them in cells on the line where both are the same"
+    said = f"{counted(density.rows, 'row')}, {on_line:,} of them in cells on the line where both are the same"
     return picture(body, "Predicted against actual", said, WIDTH + SCALE_HEIGHT)
 
 
@@ -55,7 +56,7 @@ def residuals_and_predictions(density: Density, target: str) -> str:
         *_dotted(frame, binned_means(_centres(low, high, density.grid.cells), density.residuals, (below, above))),
         *scale(frame, int(density.residuals.max())),
     ]
-    said = f"{density.rows:,} rows; the residual's cells end at ±{density.grid.residuals:g} RMSE"
+    said = f"{counted(density.rows, 'row')}; the residual's cells end at ±{density.grid.residuals:g} RMSE"
     return picture(body, "Residuals against predictions", said, WIDTH + SCALE_HEIGHT)
 
 
@@ -80,9 +81,8 @@ def residual_histogram(density: Density, target: str) -> str:
         frame.line(zip(at.tolist(), normal.tolist(), strict=True), "dash"),
     ]
     middle = int(counts[np.abs((np.arange(len(counts)) + 0.5) * step + low) < sigma].sum())
-    said = (
-        f"{middle / max(density.rows, 1):.0%} of {density.rows:,} rows within one RMSE, {number(sigma)}; 68 % if normal"
-    )
+    share, rows = middle / max(density.rows, 1), counted(density.rows, "row")
+    said = f"{share:.0%} of {rows} within one RMSE, {number(sigma)}; 68 % if normal"
     return picture(body, "Residuals and the normal curve", said, WIDTH)
 
 
@@ -133,7 +133,7 @@ def fitted_line(density: Density, feature: str, target: str, coef: tuple[float, 
         frame.line([(at, intercept + slope * at) for at in ends], "fitted"),
         *scale(frame, int(density.line.max())),
     ]
-    said = f"{density.rows:,} rows; {target} = {number(intercept)} + {number(slope)} · {feature}"
+    said = f"{counted(density.rows, 'row')}; {target} = {number(intercept)} + {number(slope)} · {feature}"
     return picture(body, "Data and the fitted line", said, WIDTH + SCALE_HEIGHT)
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.design import Coded, Values
+from gdpipe.batch import hashable
+from gdpipe.design import Values
 from gdpipe.errors import DataError
 from gdpipe.filters import Filters, filter_columns
 from gdpipe.numerics.sums.cells import Cells
-from gdpipe.numerics.sums.folds import fold_of_rows, label_hashes
+from gdpipe.numerics.sums.folds import fold_of_rows
 from gdpipe.source.arrays import values_of
 from gdpipe.source.columns import NOT_UTF8, key_values
 from gdpipe.source.source import Source
@@ -134,7 +135,7 @@ class RowCells:
         """
         cells: Cells = 0
         if self.folds:
-            keys = [self._key(batch, name, used) for name in self.fold_by] or [_hashable(of) for of in values]
+            keys = [self._key(batch, name, used) for name in self.fold_by] or [hashable(of) for of in values]
             cells = fold_of_rows(keys, self.folds)
         if held_out is not None:
             cells = np.where(held_out if used is None else held_out[used], np.uint8(self.fitted), cells)
@@ -147,14 +148,10 @@ class RowCells:
             values, missing = key_values(batch.column(name))
         except UnicodeDecodeError as error:
             raise DataError(f"column {name!r}: {NOT_UTF8}") from error
-        hashed = _hashable(values)
+        hashed = hashable(values)
         if missing is not None:
             hashed = np.where(missing, NO_KEY, hashed) if hashed.dtype == np.uint64 else hashed
         return hashed if used is None else hashed[used]
-
-
-def _hashable(values: Values) -> NDArray[np.float64] | NDArray[np.uint64]:
-    return label_hashes(values.labels)[values.codes] if isinstance(values, Coded) else values
 
 
 # all rows together

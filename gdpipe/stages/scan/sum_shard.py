@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gdpipe.batch import fold_order
 from gdpipe.design import Coded, Input, Values
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
@@ -60,9 +61,7 @@ class SumShard:
         cells, source, f = self.cells_of(shard.file), self.source, shard.file
         levels = LevelAccumulators(design.orders, self.exponents[: self._k], self._weight_exponent, cells.count)
         told_apart = cells.holdout.rows(source, f) if cells.holdout else None
-        hashed = sorted(
-            range(len(asked) - weighted), key=lambda j: (asked[j].column, asked[j].part or "", asked[j].levels or "")
-        )
+        hashed = sorted(range(len(asked) - weighted), key=lambda j: fold_order(asked[j]))
         account, largest, first_missing = found.account, found.largest, None
         least_weight, whole_weights = found.least_weight, True
         file = source.files[f]

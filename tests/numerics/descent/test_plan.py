@@ -88,7 +88,7 @@ def test_auto_is_plain_descent_where_nobody_waits_for_it_or_nothing_is_gained(
     least = 2 / (condition_number + 1)
     loss = replace(
         problem(*random_data(0)).loss,
-        linear=np.eye(features)[0] + np.eye(features)[1],
+        linear=np.eye(features, 2).sum(axis=1),
         eigenvalues=np.array([least, condition_number * least]),
         modes=np.eye(features, 2),
     )

@@ -1,9 +1,8 @@
 """The fit for arrays and data frames, as an estimator of scikit-learn."""
 
-import dataclasses
+import math
 import warnings
-from collections.abc import Mapping, Sequence
-from numbers import Real
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,24 +10,20 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, check_X_y, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from gdpipe import kinds
 from gdpipe.batch import Batch
-from gdpipe.config import EXACT_FEATURES, Arithmetic, Collinear, MethodSetting, PenaltySetting, TrainingConfig, Unseen
+from gdpipe.config import Arithmetic, Collinear, MethodSetting, PenaltySetting, TrainingConfig, Unseen
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
-from gdpipe.fit import fit
 from gdpipe.frames import Frame, has_text, unseen_levels
 from gdpipe.model import Model
-from gdpipe.numerics.array_types import why_not_numbers
 from gdpipe.numerics.rows import linear
-from gdpipe.numerics.sums.unrounded import UnroundedSums
-from gdpipe.terms import Terms
-
-# types whose precision counts: a combination of float32 columns is constant to float32's rounding
-FLOATS = (np.float64, np.float32, np.float16)
+from gdpipe.regressor.rows import check_numbers, checked_weights, names_of, rows_of_features, rows_of_numbers
+from gdpipe.regressor.summed import Summed
+from gdpipe.validated_fit import validated_fit
 
 
 class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -53,9 +48,11 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         collinear: The treatment of dependent features: `min_norm`, `drop` or `fail`.
         penalty: `none`, `ridge`, `lasso` or `elastic_net`, on standardized coefficients. On standardized columns the
             fits are those of scikit-learn's Ridge(alpha=n_samples·alpha), Lasso(alpha) and ElasticNet(alpha, l1_ratio).
-        alpha: Its strength, a number above 0; `auto` is for runs, which have folds: here a grid search chooses.
-            Ignored without a penalty.
+        alpha: Its strength: a number above 0; `auto`, the one with the least error on unseen rows, by the folds;
+            `auto_1se`, the largest whose error is within one standard error of it. Ignored without a penalty.
         l1_ratio: The lasso's part of `elastic_net`; ignored with another penalty.
+        folds: Parts of the rows that are left out of the fit in turn, for the cross-validated error; 0 for none. A
+            row's fold comes from its values, as in a run: rows in another order, or in batches, are in the same folds.
         arithmetic: `exact`, `float64`, or `auto`: exact up to 256 features. With `float64`, the last digits of
             `partial_fit` depend on the batches.
 
@@ -72,6 +69,13 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         ols_intercept_: The exact least-squares intercept, rounded once.
         rank_: The number of independent terms, without constants.
         dependencies_: A line for each constant or dependent feature, such as `surface = wall + 2 roof`.
+        cv_rmse_: The root mean squared error on unseen rows, in target units: that of each fold, by a fit of the
+            others; NaN where there is none.
+        cross_validation_: That error with its standard error, `r2`, each fold's fit, and the reason where it is NaN;
+            None without folds, and where the terms are so many that it would take long.
+        alpha_: The strength of the penalty; None without a penalty.
+        alphas_: Those tried, shape (n_alphas,), the largest first; None without a penalty or without folds.
+        cv_rmse_path_: `cv_rmse_` of each, shape (n_alphas,); None where there are none.
         terms_: The names of the terms, shape (n_terms,): those of the columns, where all are numbers.
         levels_: The levels of each category, in order, by its name; the first has no term, unless the features say so.
         design_: The features and what their terms are made of.
@@ -81,8 +85,11 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     """
 
     moments_: Any  # Moments or Float64Moments
-    _sums: Any  # UnroundedSums or Float64Moments; partial_fit adds the same kind
-    _resolution: Mapping[str, float]
+    cross_validation_: Any  # CrossValidation or None
+    alpha_: Any  # a float or None; the next two an array or None
+    alphas_: Any
+    cv_rmse_path_: Any
+    _sums: Summed
     _design: Design  # without levels
     _features: tuple[str, ...] | None  # the setting
     _columns_alone: bool
@@ -102,8 +109,9 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         fit_intercept: bool = True,
         collinear: Collinear = "min_norm",
         penalty: PenaltySetting = "none",
-        alpha: float | Literal["auto"] = "auto",
+        alpha: float | Literal["auto", "auto_1se"] = "auto",
         l1_ratio: float = 0.5,
+        folds: int = 5,
         arithmetic: Arithmetic = "auto",
     ) -> None:
         self.features = features
@@ -120,6 +128,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.folds = folds
         self.arithmetic = arithmetic
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -135,7 +144,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         Raises:
             ConfigError: A setting is out of range, a feature cannot be made, or the learning rate would diverge.
             DataError: A column is too large or too small to compute with, a category has too many levels, a function is
-                not defined in a row, or `collinear` is `fail` and a term is dependent.
+                not defined in a row, `collinear` is `fail` and a term is dependent, or `alpha` is to be chosen and
+                there is no error on unseen rows to choose by.
             ValueError: The arrays cannot be used; the message is scikit-learn's.
         """
         return self._learn(X, y, sample_weight, reset=True)
@@ -147,7 +157,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         those of `fit`.
 
         Raises:
-            ConfigError: The arithmetic or `features` are not those of the earlier rows.
+            ConfigError: The arithmetic, `features` or `folds` are not those of the earlier rows.
         """
         return self._learn(X, y, sample_weight, reset=not hasattr(self, "moments_"))
 
@@ -168,13 +178,13 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         """
         check_is_fitted(self)
         if self._columns_alone:
-            _check_numbers(X=X)
+            check_numbers(X=X)
             X = validate_data(self, X, reset=False, dtype=np.float64)
             return linear.predict(X.T, self.coef_, self.intercept_)
         validate_data(self, X, reset=False, skip_check_array=True)
         unseen = kinds.checked("unseen", Unseen, self.unseen)
         model = Model(self.design_, self.coef_, self.intercept_, unseen_as_reference=unseen == "reference")
-        values = Frame.of(X, self._names, self.design_).values(self.design_)
+        values = Frame.of(X, names_of(self), self.design_).values(self.design_)
         for found in unseen_levels(model, values) if unseen != "reference" else ():
             if unseen == "fail":
                 raise DataError(f"{found}; fit again with such rows, or set unseen to null or reference")
@@ -206,7 +216,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             ValueError: The arrays cannot be used.
             NotFittedError: Nothing was fitted.
         """
-        _check_numbers(y=y, sample_weight=sample_weight)
+        check_numbers(y=y, sample_weight=sample_weight)
         predictions = self.predict(X)
         if (unknown := np.isnan(predictions)).any():
             raise DataError(
@@ -217,70 +227,42 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
 
     def _learn(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Self:
         config, features = self._config(), self._chosen()
-        _check_numbers(y=y, sample_weight=sample_weight)
+        check_numbers(y=y, sample_weight=sample_weight)
         rows = self._rows(X, y, config, features, reset=reset)
-        weights = None if sample_weight is None else _checked_weights(sample_weight, len(rows.y))
-        exact = len(rows.numbers) <= EXACT_FEATURES if config.arithmetic == "auto" else config.arithmetic == "exact"
+        weights = None if sample_weight is None else checked_weights(sample_weight, len(rows.y))
         # one thread for BLAS, so that the descent does not depend on how BLAS splits its sums
         with threadpool_limits(1, user_api="blas"):
-            sums: Any = rows.sums(weights, exact=exact or bool(rows.categories))  # by level they are exact anyway
-            resolution = rows.resolution
+            sums = Summed.of(config, rows, weights)
             if not reset:
-                if type(sums) is not type(self._sums):
-                    raise ConfigError(
-                        f"arithmetic {self.arithmetic!r}: the rows before were summed otherwise; fit anew"
-                    )
-                sums = self._sums + sums
-                resolution = {name: max(size, self._resolution[name]) for name, size in resolution.items()}
-            if not (sums.moments if isinstance(sums, UnroundedSums) else sums).weight:
+                sums = self._sums.with_more(config, sums)
+            if not sums.has_weight:
                 raise ValueError("sample_weight is zero on every row; give at least one row a weight")
-            self._solve(config, rows, weights, sums, resolution)
-        self._sums, self._resolution, self._design = sums, resolution, rows.design
+            self._solve(config, rows, weights, sums)
+        self._sums, self._design = sums, rows.design
         self._features, self._columns_alone = features, rows.columns_alone
         if not self.certificate_.passed:
             warnings.warn(self.certificate_.reason, ConvergenceWarning, stacklevel=3)
         return self
 
     def _rows(self, X: Any, y: Any, config: TrainingConfig, features: tuple[str, ...] | None, *, reset: bool) -> Batch:
-        """Rows, checked: by scikit-learn as one array, where every feature is a column of numbers."""
+        """Rows, checked."""
         if not reset and features != self._features:
             raise ConfigError(f"features {self.features!r}: the rows before were summed by others; fit anew")
         numbers_alone = features is None if reset else self._columns_alone
         # text is a category in a fit anew; after one of numbers it is refused
         if numbers_alone and not (has_text(X) and reset):
-            _check_numbers(X=X)
-            X, y = validate_data(self, X, y, reset=reset, dtype=FLOATS, y_numeric=True)
-            design = Design.of_numbers(self._names, fit_intercept=config.fit_intercept)
-            eps = float(np.finfo(X.dtype).eps)
-            return Batch(design, X.T, (), y, dict.fromkeys(self._names, eps), columns_alone=True)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        frame = Frame.of(X, self._names, None if reset else self._design)
-        design = frame.design(features) if reset else self._design
-        design = dataclasses.replace(design, fit_intercept=config.fit_intercept)
-        values = frame.values(design)
-        numbers, categories = design.number_values(values), design.category_values(values)
-        # scikit-learn's words for y, and for numbers that are infinite
-        matrix = np.column_stack(numbers) if numbers else np.zeros((len(categories[0].codes), 1))
-        matrix, y = check_X_y(matrix, y, dtype=np.float64, y_numeric=True)
-        resolution = {name: frame.columns[name].resolution for name in design.columns}
-        return Batch(design, matrix.T[: len(numbers)], categories, y, resolution, columns_alone=False)
+            return rows_of_numbers(self, X, y, fit_intercept=config.fit_intercept, reset=reset)
+        return rows_of_features(self, X, y, features if reset else self._design, fit_intercept=config.fit_intercept)
 
-    def _solve(
-        self,
-        config: TrainingConfig,
-        rows: Batch,
-        weights: NDArray[np.float64] | None,
-        sums: Any,
-        resolution: Mapping[str, float],
-    ) -> None:
-        design = rows.design
-        if design.categories:
-            terms = Terms.of(config, design, sums.levels, "X")
-            if not terms.exact:
-                rows.check_products(weights)
-            sums, design = terms.over_terms(sums), terms.design
-        moments = sums.moments if isinstance(sums, UnroundedSums) else sums
-        found = fit(moments, design, config, design.resolution(resolution))
+    def _solve(self, config: TrainingConfig, rows: Batch, weights: NDArray[np.float64] | None, sums: Summed) -> None:
+        design, moments, folds = sums.over_terms(config, rows, weights)
+        validated = validated_fit(moments, folds, design, config, design.resolution(sums.resolution), "X")
+        found, path, of_folds = validated.fit, validated.path, validated.cross_validation
+        errors = path and path.errors
+        self.cross_validation_, self.cv_rmse_ = of_folds, of_folds.rmse if of_folds else math.nan
+        self.alpha_ = path and path.penalty and path.penalty.alpha
+        self.alphas_ = path and path.optima.alphas
+        self.cv_rmse_path_ = errors and np.sqrt(errors.mse)
         dependencies = found.regression.dependencies
         self.certificate_ = found.certificate
         self.coef_, self.intercept_ = found.model.coef, found.model.intercept
@@ -312,26 +294,3 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         if features == ():
             raise ConfigError("features (): must name a column; None takes all")
         return features
-
-    @property
-    def _names(self) -> Sequence[str]:
-        names: Sequence[str] = getattr(self, "feature_names_in_", [f"x{j}" for j in range(self.n_features_in_)])
-        return names
-
-
-def _check_numbers(**arrays: Any) -> None:
-    for name, values in arrays.items():
-        if reason := why_not_numbers(name, values):
-            raise ValueError(reason)
-
-
-def _checked_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
-    one_each = np.full(n, sample_weight) if isinstance(sample_weight, Real) else sample_weight
-    weights: NDArray[np.float64] = check_array(one_each, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if weights.ndim > 1:
-        raise ValueError(f"sample_weight has {weights.ndim} dimensions; it must have one number a row")
-    check_consistent_length(weights, np.empty(n))
-    if (weights < 0).any():
-        at = int(np.argmax(weights < 0))
-        raise ValueError(f"Negative values in sample_weight: {weights[at]:g} in row {at}; weights must be 0 or more")
-    return weights

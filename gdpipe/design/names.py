@@ -1,0 +1,27 @@
+"""How columns are written in features, and levels that are numbers in labels."""
+
+import keyword
+from decimal import Decimal
+from fractions import Fraction
+
+from gdpipe.kinds import pieces
+
+
+def quoted(column: str) -> str:
+    """A column's name inside a feature: in backticks unless it could be a name in Python."""
+    if column.isidentifier() and not keyword.iskeyword(column):
+        return column
+    return f"`{column.replace('`', '``')}`"
+
+
+def typed(column: str) -> str:
+    """A column's name as a person types it for a feature: in backticks where blanks or a comma would cut it."""
+    return column if pieces(column, ",") == [column] else quoted(column)
+
+
+def number_label(value: float | Decimal | Fraction) -> str:
+    """The label of a level that is a number: the same for 5, 5.0 and -0.0 + 5, whatever the type was."""
+    if isinstance(value, Decimal | Fraction):  # exact; Python divides whole numbers to the nearest float64
+        numerator, denominator = value.as_integer_ratio()
+        value = numerator if denominator == 1 else numerator / denominator
+    return repr(int(value)) if value % 1 == 0 else repr(float(value))

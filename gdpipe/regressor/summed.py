@@ -1,0 +1,94 @@
+"""Sums of the rows of one call or several, by fold."""
+
+import functools
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.batch import Batch
+from gdpipe.config import EXACT_FEATURES, TrainingConfig
+from gdpipe.cross_validation import why_no_folds
+from gdpipe.design import Design
+from gdpipe.errors import ConfigError
+from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.moments import Moments
+from gdpipe.numerics.sums.unrounded import UnroundedSums
+from gdpipe.terms import Terms
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summed:
+    """Sums of rows over the numbers of a design and the target, and by the levels of its categories.
+
+    Attributes:
+        by_fold: Those of each fold, or of all rows: `UnroundedSums` or `Float64Moments`, all of one kind.
+        resolution: The relative rounding of each column's values.
+    """
+
+    by_fold: tuple[Any, ...]
+    resolution: Mapping[str, float]
+
+    @classmethod
+    def of(cls, config: TrainingConfig, rows: Batch, weights: NDArray[np.float64] | None) -> "Summed":
+        """The sums of some rows.
+
+        Raises:
+            DataError: A category has too many levels to sum rows by, or values are too large.
+        """
+        n = len(rows.numbers)
+        exact = n <= EXACT_FEATURES if config.arithmetic == "auto" else config.arithmetic == "exact"
+        folds = 0 if why_no_folds(n, config.folds) else config.folds
+        # by level they are exact anyway
+        by_fold = rows.sums_by_fold(weights, folds, exact=exact or bool(rows.categories))
+        return cls(tuple(by_fold), rows.resolution)
+
+    def with_more(self, config: TrainingConfig, more: "Summed") -> "Summed":
+        """The sums of these rows and more.
+
+        Raises:
+            ConfigError: The arithmetic or the folds are others.
+        """
+        if type(more.by_fold[0]) is not type(self.by_fold[0]):
+            raise ConfigError(f"arithmetic {config.arithmetic!r}: the rows before were summed otherwise; fit anew")
+        if len(more.by_fold) != len(self.by_fold):
+            raise ConfigError(f"folds {config.folds}: the rows before were summed by others; fit anew")
+        resolution = {name: max(size, self.resolution[name]) for name, size in more.resolution.items()}
+        return Summed(tuple(map(operator.add, self.by_fold, more.by_fold)), resolution)
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether any row has a weight above 0."""
+        return any(_moments(sums).weight for sums in self.by_fold)
+
+    def over_terms(
+        self, config: TrainingConfig, rows: Batch, weights: NDArray[np.float64] | None
+    ) -> tuple[Design, Moments | Float64Moments, list[Moments | Float64Moments]]:
+        """The design with its levels, and sums over its terms and the target: of all rows, and of each fold.
+
+        Args:
+            config: The settings.
+            rows: The last rows, whose design has no levels yet.
+            weights: Their weights.
+
+        Raises:
+            ConfigError: A reference is not among the levels of its category.
+            DataError: A category has more levels than `max_levels`, no feature has a term, or float64 does not hold
+                the products of weights and values.
+        """
+        design, by_fold, total = rows.design, self.by_fold, functools.reduce(operator.add, self.by_fold)
+        if design.categories:
+            terms = Terms.of(config, design, total.levels, "X")
+            if not terms.exact:
+                rows.check_products(weights)
+            design, total = terms.design, terms.over_terms(total)
+            by_fold = tuple(map(terms.over_terms, by_fold))
+        has_folds = config.folds and not why_no_folds(len(design.terms), config.folds)
+        return design, _moments(total), [_moments(fold) for fold in by_fold] if has_folds else []
+
+
+def _moments(sums: UnroundedSums | Float64Moments) -> Moments | Float64Moments:
+    return sums.moments if isinstance(sums, UnroundedSums) else sums
