@@ -155,7 +155,7 @@ def standardize(
             )
     if resolution is None:
         resolution = np.full(len(design.terms), np.finfo(np.float64).eps)
-    regression = Regression.of(cross, resolution, drop=settings.collinear == "drop")
+    regression = Regression.of(cross, resolution, drop=settings.collinear == "drop", scaling=scaling)
     if settings.collinear == "fail" and (found := describe(regression, design)):
         raise DataError(f"{'; '.join(found)}; leave such features out, or set collinear to min_norm or drop")
     return regression

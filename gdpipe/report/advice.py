@@ -14,6 +14,10 @@ from gdpipe.printable import abridged, counted
 LARGEST_OFFSET = 1e4
 # largest distance to the optimum for which a larger tolerance is advised
 LARGEST_DISTANCE = 1e-2
+# levels with fewer rows than this part of a category's mean level are rare: the term of each hardly varies
+RARE = 0.1
+# a reference with fewer rows than this part of those of the most common level makes all terms of a category alike
+UNCOMMON = 0.5
 
 
 def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -27,6 +31,7 @@ def advise(manifest: dict[str, Any], verdict: dict[str, Any], terms: list[dict[s
     lines: list[str] = []
     if status in {"max_iterations", "max_seconds"}:
         lines += [_forecast(row, manifest) for row in _worth_saying(manifest.get("forecasts", []), settings)]
+        lines += _fewer_steps_by_level(manifest, terms)
     if manifest["dependencies"] and settings["collinear"] == "min_norm":
         dependent = abridged(manifest["dependencies"], between="; ")
         lines.append(f"--collinear drop  # or leave out what is dependent: {dependent}")
@@ -72,6 +77,31 @@ def _forecast(row: dict[str, Any], manifest: dict[str, Any]) -> str:
         else:
             options.append(f"--features {_listed([name for name in manifest['features'] if name != without])}")
     return f"{' '.join(options)}  # {why}{counted(steps, 'step')} (forecast)"
+
+
+def _fewer_steps_by_level(manifest: dict[str, Any], terms: list[dict[str, Any]]) -> list[str]:
+    """Advice on categories, whose rare levels and uncommon references make the condition number large."""
+    used, lines, rare, fewest = manifest["rows"]["used"], [], 0, 0
+    by_feature: dict[str, dict[str, int]] = {}
+    for term in terms:
+        if term.get("level") is not None and ":" not in term["feature"]:  # the mean of the term is the level's share
+            by_feature.setdefault(term["feature"], {})[term["level"]] = round(term["mean"] * used)
+    for feature, rows in by_feature.items():
+        of_reference = used - sum(rows.values())
+        level = max(rows, key=lambda level: rows[level])
+        if of_reference < UNCOMMON * rows[level]:
+            lines.append(
+                f"take a common level of {feature} as its reference, C(..., ref=...): {level} has "
+                f"{counted(rows[level], 'row')}, that of now {of_reference:,}"
+            )
+        least = math.ceil(RARE * used / (len(rows) + 1))
+        if few := sum(n < least for n in rows.values()):
+            rare, fewest = rare + few, max(fewest, least)
+    if rare:
+        lines.append(f"--min-level-rows {fewest}  # joins {counted(rare, 'rare level')} to others: fewer steps")
+    if by_feature and manifest["settings"].get("penalty", "none") == "none":
+        lines.append("--penalty ridge  # fewer steps, with alpha chosen on unseen rows; no standard errors")
+    return lines
 
 
 def _listed(names: Sequence[str]) -> str:

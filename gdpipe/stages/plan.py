@@ -42,6 +42,11 @@ INTERPRETER_BYTES = 110 * 2**20
 WORKER_BYTES = 70 * 2**20
 # memory for each file, in a run and in its manifest, measured (docs/settings.md#memory)
 FILE_BYTES = 6 * 2**10
+# matrices of all terms that are held at once, most of them while standard errors are computed; measured at 4,019 terms
+# (docs/features.md#what-it-costs)
+TERM_MATRICES = 9
+# lines of int64 of a column's sums by level: one for each pair of digits of weights and values, and one to carry to
+LINES_OF_COLUMN = 4
 # of a footer that stays parsed, for each of its bytes, measured
 FOOTER_TIMES = 10
 
@@ -135,7 +140,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
         first_scan_seconds=first_scan,
         descent_seconds=min(descent_seconds, config.max_seconds or math.inf),
         second_scan_seconds=first_scan * (SECOND_SCAN_SUMS + SECOND_SCAN_WRITING / len(columns.fitted)),
-        memory_bytes=_memory(ingested, readers, processes),
+        memory_bytes=_memory(config, ingested, readers, processes),
         workers=readers,
         processes=processes,
         batch_rows=ingested.budget.batch_rows,
@@ -191,18 +196,24 @@ def _spread(counts: list[int], sample_rows: int) -> list[int]:
     return sorted(set(np.searchsorted(np.cumsum(counts), at, side="right").tolist()))
 
 
-def _memory(ingested: Ingested, readers: int, processes: int) -> int:
+def _memory(config: TrainingConfig, ingested: Ingested, readers: int, processes: int) -> int:
     """The memory of a run in bytes, of all its processes together."""
     largest_shard = max(sum(ingested.source.files[s.file].group_rows[g] for g in s.row_groups) for s in ingested.shards)
     # key (or file and row), target, prediction, residual; twice, as they are gathered and then encoded
     across = (max(len(ingested.columns.key), 2) + 3) * BYTES_PER_NUMBER * 2
     waiting = min(ROW_GROUP_ROWS + ingested.budget.batch_rows, largest_shard) * across
     files = FILE_BYTES * len(ingested.source.files) + FOOTER_TIMES * ingested.source.opened.kept_bytes
+    design = ingested.columns.design
+    cells = max(config.folds, 1) + bool(config.holdout)
+    lines = (len(design.numbers) + 1) * LINES_OF_COLUMN
+    # products by level are those of each two lines
+    by_level: int = sum(len(of.labels) * 8 * cells * lines**of.order for of in ingested.levels.values())
     return (
         INTERPRETER_BYTES
         + WORKER_BYTES * processes
         + files * (1 + processes)
-        + readers * (ingested.budget.needed + waiting)
+        + readers * (ingested.budget.needed + waiting + by_level)
+        + TERM_MATRICES * 8 * len(design.terms) ** 2
     )
 
 

@@ -75,6 +75,36 @@ def test_dependent_columns_are_named(tmp_path: Path) -> None:
     assert not any("without" in line for line in lines)
 
 
+def test_categories_with_rare_levels_take_fewer_steps_as_advised(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    # the first level, which is the reference, has 4 rows, and the last ten 3 each
+    counts = [4, *[250] * 10, *[3] * 10]
+    codes = np.repeat(np.arange(len(counts)), counts)
+    columns = {"x": rng.normal(size=len(codes)), "y": rng.normal(size=len(codes)) + codes}
+    texts = np.array([f"level {code:02d}" for code in codes])
+    source, lines = rejected(tmp_path, {**columns, "c": texts}, max_iterations=2)
+    reference, rare, ridge = lines[-3:]
+    assert reference == (
+        "take a common level of c as its reference, C(..., ref=...): level 01 has 250 rows, that of now 4"
+    )
+    assert rare.startswith("--min-level-rows 13  # joins 10 rare levels")
+    assert ridge.startswith("--penalty ridge  # ")
+    steps = []
+    for n, options in enumerate(
+        (
+            [],
+            ["--features", 'x,C(c, ref="level 01")'],
+            shlex.split(rare, comments=True),
+            shlex.split(ridge, comments=True),
+        )
+    ):
+        output = tmp_path / f"again{n}"
+        done = gdpipe_cli("train", source, "--target", "y", "--output", output, "--method", "gd", *options)
+        assert done.code == 0, done.err
+        steps.append(gdpipe.open_run(output).convergence["iterations"][0])
+    assert max(steps[1:]) < steps[0], steps
+
+
 def test_a_tolerance_that_float64_cannot_reach_is_answered_with_one_that_it_can(tmp_path: Path) -> None:
     verdict = {"passed": False, "status": "stalled", "distance_bound": 3.1e-17}
     manifest: dict[str, Any] = {"settings": {"collinear": "min_norm"}, "dependencies": []}

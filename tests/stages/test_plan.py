@@ -17,7 +17,7 @@ from gdpipe.errors import ConfigError, DataError, SchemaError
 from gdpipe.report.plan import RunPlan, describe
 from gdpipe.source.budget import PAGE_BYTES
 from gdpipe.source.scan import read
-from gdpipe.stages.plan import WORKER_BYTES, plan
+from gdpipe.stages.plan import LINES_OF_COLUMN, TERM_MATRICES, WORKER_BYTES, plan
 from tests.conftest import FEATURES, FLIGHTS, gdpipe_cli, line_columns, snapshot, write_parquet
 
 ALL_ROWS = 10**9
@@ -143,6 +143,27 @@ def test_dictionaries_take_memory(tmp_path: Path) -> None:
     assert plain.workers == coded.workers == 1
     # of each column a dictionary, as it is stored and as values, is held beside the page
     assert coded.memory_bytes - plain.memory_bytes == pytest.approx(3 * 2 * PAGE_BYTES, rel=0.01)
+
+
+def test_levels_take_memory(tmp_path: Path) -> None:
+    codes = np.tile(np.arange(900), 4)
+    rng = np.random.default_rng(0)
+    columns = {"x": rng.normal(size=3_600), "y": rng.normal(size=3_600)}
+    few, many = (
+        planned(
+            in_groups(tmp_path / str(n), {**columns, "c": np.array([f"{c % n:03d}" for c in codes])}, 3_600),
+            features="x,c",
+            folds=0,
+        )
+        for n in (2, 900)
+    )
+    assert (few.terms, many.terms, few.workers) == (2, 900, 1)
+    matrices, sums = TERM_MATRICES * 8 * (900**2 - 2**2), (900 - 2) * 8 * 2 * LINES_OF_COLUMN
+    # footers differ, too
+    assert many.memory_bytes - few.memory_bytes == pytest.approx(matrices + sums, rel=0.02)
+    products = planned(tmp_path / "900" / "d", features="x:c", folds=0)
+    more = 900 * 8 * ((2 * LINES_OF_COLUMN) ** 2 - 2 * LINES_OF_COLUMN)
+    assert products.memory_bytes - many.memory_bytes == pytest.approx(more, rel=0.02)
 
 
 def test_processes_are_forecast_with_their_memory(tmp_path: Path) -> None:

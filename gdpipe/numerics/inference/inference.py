@@ -18,6 +18,7 @@ from gdpipe.numerics.inference.distributions import chi2_upper, f_upper, t_criti
 from gdpipe.numerics.problem.dependencies import integer_matrix
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.rational import RATIONAL_FEATURES
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.sums.float_moments import mirror
@@ -134,11 +135,12 @@ def infer_terms(
         meat = residuals.meat[np.ix_(independent, independent)]
         if not _holds_in_float64(problem):
             meat = np.full_like(meat, np.nan)
-        robust = inverse @ meat @ inverse / df
-        places = [independent.index(j) for j in identified]
+        robust = _diagonal(inverse @ meat, inverse) / df
+        place = {j: at for at, j in enumerate(independent)}
+        places = [place[j] for j in identified]
         variance = ols_loss / df  # s²/n
         scaled[identified] = _root(variance * inverse.diagonal()[places]) / scaling.target_scale
-        hc1_scaled[identified] = _root(robust.diagonal()[places]) * (residuals.unit / scaling.target_scale)
+        hc1_scaled[identified] = _root(robust[places]) * (residuals.unit / scaling.target_scale)
         vif[identified] = inverse.diagonal()[places]
         if cross.centred and not any(relation.constant for relation in regression.relations):
             shift = (np.array([float(m) for m in scaling.means]) / scaling.scales)[independent]
@@ -213,6 +215,14 @@ def fit_statistics(regression: Regression, residuals: ResidualStatistics, loss: 
 def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """√values; NaN where rounding on ill-conditioned data has made a value negative."""
     return np.sqrt(np.where(values >= 0, values, np.nan))
+
+
+def _diagonal(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The diagonal of left · right, where right is symmetric; of many terms without the rest of the product."""
+    if len(left) > RATIONAL_FEATURES:
+        diagonal: NDArray[np.float64] = np.einsum("ij,ij->i", left, right)
+        return diagonal
+    return (left @ right).diagonal()
 
 
 def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,11 +13,9 @@ import numpy as np
 from gdpipe.numerics.problem.covariance import ExactProducts, Scaling
 from gdpipe.numerics.problem.dependencies import solve_exactly
 from gdpipe.numerics.problem.objective import LeastSquares
-from gdpipe.numerics.problem.rational import dot
+from gdpipe.numerics.problem.rational import RATIONAL_FEATURES, dot
 from gdpipe.numerics.problem.relations import Relation
 
-# with more features the rational solution takes more than seconds
-RATIONAL_FEATURES = 300
 REFINEMENTS = 10
 # refinement stops after a step this small
 SETTLED = 1e-24

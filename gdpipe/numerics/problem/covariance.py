@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.rational import dot, over_one_denominator
+from gdpipe.numerics.problem.rational import RATIONAL_FEATURES, dot, over_one_denominator, shortened
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 
@@ -52,6 +52,10 @@ class CrossProducts(ABC):
     @abstractmethod
     def variances(self) -> tuple[Fraction, ...]:
         """Each column's variance (mean square where not centred); shape (k,)."""
+
+    @abstractmethod
+    def scales(self) -> NDArray[np.float64]:
+        """The root of each column's variance, rounded once; 1 where it is 0; shape (k,)."""
 
     @abstractmethod
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
@@ -107,6 +111,10 @@ class ExactProducts(CrossProducts):
             for square, e in zip(self.products.diagonal(), self.exponents.tolist(), strict=True)
         )
 
+    def scales(self) -> NDArray[np.float64]:
+        """The roots of the exact variances."""
+        return np.array([square_root(variance) if variance else 1.0 for variance in self.variances()])
+
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """The covariances with the combination, exact."""
         units = [Fraction(2) ** e for e in self.exponents.tolist()]
@@ -155,10 +163,18 @@ class Float64Products(CrossProducts):
 
     def variances(self) -> tuple[Fraction, ...]:
         """The variances, rounded; 0 where they are no more than the rounding of the mean (a constant column)."""
-        variances = self.comoments.diagonal() / self.total_weight
+        return tuple(map(Fraction, self._variances().tolist()))
+
+    def scales(self) -> NDArray[np.float64]:
+        """The roots of the rounded variances."""
+        variances = self._variances()
+        return np.where(variances == 0, 1.0, np.sqrt(variances))
+
+    def _variances(self) -> NDArray[np.float64]:
+        variances: NDArray[np.float64] = self.comoments.diagonal() / self.total_weight
         if self.centred:
             variances = np.where(np.abs(self.average) * self.noise >= np.sqrt(variances), 0.0, variances)
-        return tuple(map(Fraction, variances.tolist()))
+        return variances
 
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """The covariances with the combination, rounded."""
@@ -198,16 +214,25 @@ class Scaling:
         means = cross.means()
         if not cross.centred:
             means = (Fraction(0),) * len(means)
-        scales = np.array([square_root(variance) if variance else 1.0 for variance in cross.variances()])
+        scales = cross.scales()
         return cls(means[:-1], scales[:-1], means[-1], float(scales[-1]))
+
+    def select(self, features: Sequence[int]) -> "Scaling":
+        """The scaling of some of the features, and of the target."""
+        return replace(self, means=tuple(self.means[j] for j in features), scales=self.scales[list(features)])
 
     def to_original(self, coef_scaled: Sequence[float | Fraction]) -> tuple[list[Fraction], Fraction]:
         """The coefficients (target unit per feature unit) and the intercept (target unit), exact.
 
         coefᵢ = coef_scaledᵢ · target_scale / scaleᵢ,   intercept = target_mean - Σ coefᵢ·meanᵢ
+
+        The coefficients of many features keep 256 significant bits: no two scales divide each other, and the exact
+        intercept would be a fraction of tens of thousands of bits.
         """
         ratio = Fraction(self.target_scale)
         coef = [Fraction(w) * ratio / Fraction(s) for w, s in zip(coef_scaled, self.scales.tolist(), strict=True)]
+        if len(coef) > RATIONAL_FEATURES:
+            coef = [shortened(c) if c else c for c in coef]
         return coef, self.target_mean - dot(coef, self.means)
 
 

@@ -47,7 +47,11 @@ class Dependencies:
 
     @classmethod
     def of(
-        cls, cross: CrossProducts, problem: LeastSquares, resolution: NDArray[np.float64] | None = None
+        cls,
+        cross: CrossProducts,
+        problem: LeastSquares,
+        resolution: NDArray[np.float64] | None = None,
+        scaling: Scaling | None = None,
     ) -> "Dependencies":
         """All dependencies; the exact ones are found first.
 
@@ -55,11 +59,12 @@ class Dependencies:
             cross: Covariances of [features..., target].
             problem: The loss over the features that vary.
             resolution: Relative rounding of each feature's values, shape (p,); that of float64 if not given.
+            scaling: That of the covariances, if known.
         """
         variances = cross.variances()[:-1]
         constant = [j for j, variance in enumerate(variances) if not variance]
         varying = [j for j, variance in enumerate(variances) if variance]
-        scaling = Scaling.of(cross)
+        scaling = scaling or Scaling.of(cross)
         rounding = Rounding(cross, scaling, resolution)
         if not isinstance(cross, ExactProducts):
             relations, redundant, null_space = _float64_relations(cross, scaling, problem, rounding, varying)

@@ -52,9 +52,9 @@ class LeastSquares:
     modes: NDArray[np.float64]
 
     @classmethod
-    def of(cls, cross: CrossProducts) -> "LeastSquares":
-        """The loss from covariances of [features..., target]; no feature may be constant."""
-        scaling = Scaling.of(cross)
+    def of(cls, cross: CrossProducts, scaling: Scaling | None = None) -> "LeastSquares":
+        """The loss from covariances of [features..., target], and their scaling if known; none may be constant."""
+        scaling = scaling or Scaling.of(cross)
         scales = [*scaling.scales.tolist(), scaling.target_scale]
         exact_hessian: NDArray[np.object_] | GridMatrix
         if isinstance(cross, ExactProducts):
@@ -110,7 +110,7 @@ class LeastSquares:
 
         Nothing is projected out: a penalty itself chooses between the optima of dependent terms.
         """
-        whole = LeastSquares.of(self.cross) if self.null_space.size else self
+        whole = LeastSquares.of(self.cross, self.scaling) if self.null_space.size else self
         if not l2:
             return whole
         [diagonal], identity = to_fixed([l2]), np.eye(self.n_features)

@@ -6,12 +6,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.baseline import RATIONAL_FEATURES, refined
+from gdpipe.numerics.problem.baseline import refined
 from gdpipe.numerics.problem.covariance import ExactProducts
 from gdpipe.numerics.problem.dependencies import TRUSTED_EIGENVALUE, independent_columns, solve_exactly
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.penalty import Penalty, duality_gap
-from gdpipe.numerics.problem.rational import over_one_denominator
+from gdpipe.numerics.problem.rational import RATIONAL_FEATURES, over_one_denominator
 
 # changes of the signs after which no proof is looked for any more: a descent that converged has them all or nearly so
 CORRECTIONS = 10

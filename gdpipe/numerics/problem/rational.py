@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+# with more features the rational solution takes more than seconds
+RATIONAL_FEATURES = 300
+
 
 def dot(left: Iterable[Fraction], right: Iterable[Fraction]) -> Fraction:
     """Σ leftᵢ·rightᵢ, exact: integers over common denominators are added, and only the sum is put in lowest terms."""

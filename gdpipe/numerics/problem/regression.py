@@ -35,18 +35,22 @@ class Regression:
     penalty: Penalty | None = None
 
     @classmethod
-    def of(cls, cross: CrossProducts, resolution: NDArray[np.float64], *, drop: bool) -> "Regression":
+    def of(
+        cls, cross: CrossProducts, resolution: NDArray[np.float64], *, drop: bool, scaling: Scaling | None = None
+    ) -> "Regression":
         """The problem without constant features, its dependencies found.
 
         Args:
             cross: Covariances of [features..., target].
             resolution: Relative rounding of each feature's values, shape (p,).
             drop: Whether one feature of each relation is left out; otherwise the relations are projected out.
+            scaling: That of the covariances, if known.
         """
+        scaling = scaling or Scaling.of(cross)
         p = len(resolution)
         varying = [j for j, variance in enumerate(cross.variances()[:p]) if variance]
-        problem = LeastSquares.of(cross.select([*varying, p]))
-        found = Dependencies.of(cross, problem, resolution)
+        problem = LeastSquares.of(cross.select([*varying, p]), scaling.select(varying))
+        found = Dependencies.of(cross, problem, resolution, scaling)
         left_out = {*found.constant, *(found.redundant if drop else [])}
         included = [j for j in range(p) if j not in left_out]
         relations: tuple[Relation, ...] = ()
@@ -56,7 +60,7 @@ class Regression:
                 for relation in found.relations
             )
         if included != varying:
-            problem = LeastSquares.of(cross.select([*included, p]))
+            problem = LeastSquares.of(cross.select([*included, p]), scaling.select(included))
         directions = found.null_space if relations else None
         if directions is None:
             directions = null_directions(relations, problem.scaling)
@@ -70,7 +74,7 @@ class Regression:
             eigenvalues = np.maximum(problem.eigenvalues, smallest)
             eigenvalues[:1] = smallest
             problem = replace(problem, eigenvalues=eigenvalues)
-        return cls(Scaling.of(cross), found, included, relations, problem)
+        return cls(scaling, found, included, relations, problem)
 
     @property
     def quadratic(self) -> LeastSquares:

@@ -1,6 +1,7 @@
 """Linear relations among features in lowest terms, and the precision with which they hold."""
 
 import enum
+import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -55,17 +56,23 @@ class Rounding:
 
     def __init__(self, cross: CrossProducts, scaling: Scaling, resolution: NDArray[np.float64] | None) -> None:
         p = len(scaling.scales)
-        squares = [
-            (m**2 if cross.centred else 0) + v for m, v in zip(cross.means()[:p], cross.variances()[:p], strict=True)
-        ]
-        magnitudes = np.array([square_root(Fraction(s)) for s in squares])
         units = np.full(p, np.finfo(np.float64).eps) if resolution is None else resolution
         self.of_coefficients = max(1e-9, 100 * float(units.max(initial=0.0)))
         self.of_values = ROUNDINGS * float(units.max(initial=0.0)) + DECIMAL_ROUNDING
-        self._sizes = magnitudes / scaling.scales
         self._units = units
         self._scales = scaling.scales
         self._noise = cross.noise * p
+        self._cross = cross
+
+    @functools.cached_property  # most runs have no combination to explain
+    def _sizes(self) -> NDArray[np.float64]:
+        """The root mean square of each feature, in its standard deviations; shape (p,)."""
+        cross, p = self._cross, len(self._scales)
+        squares = [
+            (m**2 if cross.centred else 0) + v for m, v in zip(cross.means()[:p], cross.variances()[:p], strict=True)
+        ]
+        sizes: NDArray[np.float64] = np.array([square_root(Fraction(s)) for s in squares]) / self._scales
+        return sizes
 
     def explains(self, eigenvalue: float, mode: NDArray[np.float64], features: list[int]) -> Holds | None:
         """How exactly a combination with this variance is constant; None where rounding cannot explain the variance."""

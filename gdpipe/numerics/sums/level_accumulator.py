@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.sums.cells import Cells, Rows, stretches_of
+from gdpipe.numerics.sums.cells import Rows, Stretches, stretches_of
 from gdpipe.numerics.sums.digits import BLOCK_ROWS, DIGIT_BITS, DIGITS, ROWS_BEFORE_FOLD, DigitSums, compose, used_lines
 from gdpipe.numerics.sums.level_index import LevelCodes, LevelIndex
 from gdpipe.numerics.sums.levels import Key, LevelSums
@@ -14,6 +14,8 @@ from gdpipe.numerics.sums.levels import Key, LevelSums
 # within 2^53, even where all of them have one level
 JOINED = 2
 assert BLOCK_ROWS * (2**41 + 2**20) <= 2**53
+# with more levels for each row, most would be added to in vain
+MOST_LEVELS_A_ROW = 2
 
 
 class LevelAccumulators:
@@ -35,54 +37,57 @@ class LevelAccumulators:
         weight_exponent: int | None = None,
         cells: int = 1,
     ) -> None:
-        self._cells = cells
         self._exponents = exponents
         self._weight_exponent = weight_exponent
         self._orders = dict(orders)
         self._index = LevelIndex(orders)
         k, weighted = len(exponents), weight_exponent is not None
         self._totals = {
-            key: _Products(k, weighted=weighted) if order == 2 else _Sums(k * order, weighted=weighted)
+            key: [
+                _Products(k, weighted=weighted) if order == 2 else _Sums(k * order, weighted=weighted)
+                for _ in range(cells)
+            ]
             for key, order in orders.items()
         }
 
-    def rows(self, categories: Sequence[LevelCodes], cells: Cells = 0) -> "LevelRows":
-        """The levels of some rows, for `MomentsAccumulator.add`.
-
-        Args:
-            categories: The categories that keys refer to, in these rows.
-            cells: The cell of all rows, or of each, shape (m,).
-        """
-        codes = self._index.codes(categories)
-        if self._cells > 1:
-            # the rows of a level are those of a level for each cell
-            codes = {key: of_rows * self._cells + cells for key, of_rows in codes.items()}
-        return LevelRows(self, codes)
+    def rows(self, categories: Sequence[LevelCodes]) -> "LevelRows":
+        """The levels of some rows, for `MomentsAccumulator.add`, by the categories that keys refer to."""
+        return LevelRows(self, self._index.codes(categories))
 
     def add(
-        self, codes: Mapping[Key, NDArray[np.intp]], lines: NDArray[np.float64], weighted: NDArray[np.float64] | None
+        self,
+        codes: Mapping[Key, NDArray[np.intp]],
+        stretches: Stretches,
+        lines: NDArray[np.float64],
+        weighted: NDArray[np.float64] | None,
     ) -> None:
-        """Add a block of rows: their levels by key, shape (m,), and digits, as for `DigitSums.add`."""
-        joined = _joined(lines, weighted) if 1 in self._orders.values() else None
-        weights = None if weighted is None else weighted[-DIGITS:]
+        """Add a block of rows: their levels by key, shape (m,), their cells, and digits, as for `DigitSums.add`."""
+        joined, used = None, []
+        if 1 in self._orders.values():
+            joined = _joined(lines, weighted)
+            used = used_lines(joined).tolist()
+        # a cell after the other: the sums of one are few enough to stay in cache, which those of all cells may not be
         for key, of_rows in codes.items():
-            total, size = self._totals[key], self._index.size(key) * self._cells
-            if isinstance(total, _Products):
-                total.add(of_rows, lines, weighted)
-            else:
-                total.add(of_rows, size, joined if self._orders[key] else None, weights)
+            size = self._index.size(key)
+            for cell, rows in stretches:
+                total, of_weights = self._totals[key][cell], None if weighted is None else weighted[:, rows]
+                if isinstance(total, _Products):
+                    total.add(of_rows[rows], lines[:, rows], of_weights)
+                    continue
+                total.count(of_rows[rows], size, None if of_weights is None else of_weights[-DIGITS:])
+                if joined is not None and self._orders[key]:
+                    total.add(of_rows[rows], size, joined[:, rows], used)
 
     def sums(self, cell: int = 0) -> dict[Key, LevelSums]:
         """The sums of a cell so far."""
         return {key: self._sums_of(key, cell) for key in self._orders}
 
     def _sums_of(self, key: Key, cell: int) -> LevelSums:
-        labels, total, cells = self._index.labels(key), self._totals[key], self._cells
-        of_cell = (level for level in total.levels() if level % cells == cell)
-        levels = sorted(of_cell, key=lambda level: labels[level // cells])
+        labels, total = self._index.labels(key), self._totals[key][cell]
+        levels = sorted(total.levels(), key=labels.__getitem__)
         n_samples, weight, sums, products = total.sums(levels)
         return LevelSums(
-            tuple(labels[level // cells] for level in levels),
+            tuple(labels[level] for level in levels),
             n_samples,
             weight,
             sums,
@@ -99,9 +104,11 @@ class LevelRows:
         self._into = into
         self._codes = codes
 
-    def add(self, rows: Rows, lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) -> None:
-        """Add some of the rows: their digits, as for `DigitSums.add`."""
-        self._into.add({key: codes[rows] for key, codes in self._codes.items()}, lines, weighted)
+    def add(
+        self, rows: Rows, stretches: Stretches, lines: NDArray[np.float64], weighted: NDArray[np.float64] | None
+    ) -> None:
+        """Add some of the rows: the stretches of their cells, and their digits, as for `DigitSums.add`."""
+        self._into.add({key: codes[rows] for key, codes in self._codes.items()}, stretches, lines, weighted)
 
 
 _Arrays = tuple[NDArray[np.int64], NDArray[np.object_], NDArray[np.object_], NDArray[np.object_]]
@@ -121,30 +128,23 @@ class _Sums:
         self._sums = np.zeros((((DIGITS if weighted else JOINED) + 1) * k, 0), np.int64)
         self._gathered = 0
 
-    def add(
-        self,
-        codes: NDArray[np.intp],
-        size: int,
-        joined: NDArray[np.float64] | None,
-        weights: NDArray[np.float64] | None,
-    ) -> None:
+    def count(self, codes: NDArray[np.intp], size: int, weights: NDArray[np.float64] | None) -> None:
         if size > len(self._n_samples):
             more = max(size, 2 * len(self._n_samples)) - len(self._n_samples)
             self._n_samples = np.pad(self._n_samples, (0, more))
             self._weight, self._sums = (np.pad(array, ((0, 0), (0, more))) for array in (self._weight, self._sums))
-        m = len(codes)
-        if size > m:
+        if size > MOST_LEVELS_A_ROW * len(codes):
             np.add.at(self._n_samples, codes, 1)
         else:
             self._n_samples[:size] += np.bincount(codes, minlength=size)
         for total, line in zip(self._weight, () if weights is None else weights, strict=True):
             _add_by_level(total, codes, line, size)
-        if joined is None:
-            return
-        if self._gathered + m > ROWS_BEFORE_FOLD:
+
+    def add(self, codes: NDArray[np.intp], size: int, joined: NDArray[np.float64], used: list[int]) -> None:
+        if self._gathered + len(codes) > ROWS_BEFORE_FOLD:
             self._carry()
-        self._gathered += m
-        for at in used_lines(joined).tolist():
+        self._gathered += len(codes)
+        for at in used:
             _add_by_level(self._sums[at], codes, joined[at], size)
 
     def _carry(self) -> None:
@@ -212,7 +212,7 @@ def _joined(lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) ->
 
 
 def _add_by_level(total: NDArray[np.int64], codes: NDArray[np.intp], line: NDArray[np.float64], size: int) -> None:
-    if size > len(codes):
+    if size > MOST_LEVELS_A_ROW * len(codes):
         np.add.at(total, codes, line.astype(np.int64))
     else:
         total[:size] += np.bincount(codes, line, size).astype(np.int64)

@@ -79,10 +79,16 @@ class LevelSums:
         exponents = np.minimum(self.exponents, other.exponents)
         weight_exponent = min(self.weight_exponent, other.weight_exponent)
         both = [each.on_grid(exponents, weight_exponent) for each in (self, other)]
-        labels = self.labels
-        if labels != other.labels:
-            labels = tuple(sorted({*labels, *other.labels}))
-        return _summed(labels, both, lambda label: label)
+        if self.labels != other.labels:
+            return _summed(tuple(sorted({*self.labels, *other.labels})), both, lambda label: label)
+        a, b = both
+        return replace(
+            a,
+            n_samples=a.n_samples + b.n_samples,
+            weight=a.weight + b.weight,
+            sums=a.sums + b.sums,
+            products=a.products + b.products,
+        )._with_rows()
 
     def __neg__(self) -> "LevelSums":
         return replace(self, n_samples=-self.n_samples, weight=-self.weight, sums=-self.sums, products=-self.products)
@@ -123,6 +129,18 @@ class LevelSums:
         """
         return _summed(tuple(sorted({into(label) for label in self.labels})), [self], into)
 
+    def _with_rows(self) -> "LevelSums":
+        """The same sums without levels of no row."""
+        there = self.n_samples != 0
+        for level in np.flatnonzero(~there).tolist():
+            there[level] = bool(self.weight[level] or self.sums[level].any() or self.products[level].any())
+        if there.all():
+            return self
+        arrays = (self.n_samples, self.weight, self.sums, self.products)
+        n_samples, weight, sums, products = (array[there] for array in arrays)
+        labels = tuple(label for label, is_there in zip(self.labels, there.tolist(), strict=True) if is_there)
+        return LevelSums(labels, n_samples, weight, sums, products, self.exponents, self.weight_exponent)
+
 
 def _summed(labels: tuple[Labels, ...], parts: Sequence[LevelSums], into: Callable[[Labels], Labels]) -> LevelSums:
     """The sums of parts on one grid, by the level that each of their levels goes into; without levels of no row."""
@@ -138,10 +156,4 @@ def _summed(labels: tuple[Labels, ...], parts: Sequence[LevelSums], into: Callab
             else:
                 np.add.at(total, at, of_part)
     weight, sums, products = totals
-    there = n_samples != 0
-    for level in np.flatnonzero(~there).tolist():
-        there[level] = bool(weight[level] or sums[level].any() or products[level].any())
-    if not there.all():
-        labels = tuple(label for label, is_there in zip(labels, there.tolist(), strict=True) if is_there)
-        n_samples, weight, sums, products = n_samples[there], weight[there], sums[there], products[there]
-    return LevelSums(labels, n_samples, weight, sums, products, first.exponents, first.weight_exponent)
+    return LevelSums(labels, n_samples, weight, sums, products, first.exponents, first.weight_exponent)._with_rows()

@@ -177,7 +177,7 @@ class MomentsAccumulator:
             for cell, rows in stretches:
                 self._totals[cell].add(lines[:, rows], None if weighted is None else weighted[:, rows])
             if levels is not None:
-                levels.add(of_rows, lines, weighted)
+                levels.add(of_rows, stretches, lines, weighted)
 
     @property
     def cells(self) -> tuple[int, ...]:

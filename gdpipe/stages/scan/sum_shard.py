@@ -97,7 +97,7 @@ class SumShard:
                 else:
                     categories = design.category_values(inputs[: len(design.inputs)])
                     by_level = [(each.labels, each.codes) for each in categories]
-                    rows = levels.rows(by_level, of_rows) if categories else None
+                    rows = levels.rows(by_level) if categories else None
                     accumulator.add(values, weights, of_rows, rows)
             except GridOverflow as overflow:
                 raise DataError(f"{file.path}: {self._beyond(overflow.column)}") from overflow

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, nearest_float, square_root
+from gdpipe.numerics.problem import covariance as covariance_module
+from gdpipe.numerics.problem.covariance import (
+    CrossProducts,
+    ExactProducts,
+    Float64Products,
+    Scaling,
+    nearest_float,
+    square_root,
+)
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from tests.numerics.build import moments, random_data
 
@@ -59,6 +67,38 @@ def test_float64_sums_agree_with_exact_ones(centred: bool, weighted: bool) -> No
     np.testing.assert_allclose(np.array(covariance(rounded), float), np.array(covariance(exact), float), rtol=1e-9)
     np.testing.assert_allclose(np.array(rounded.means(), float), np.array(exact.means(), float), rtol=1e-12)
     assert rounded.total_weight == pytest.approx(exact.total_weight, rel=1e-14)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_scales_are_roots_of_the_variances_rounded_once(centred: bool) -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(40, 300)) * 2.0 ** rng.integers(-300, 300, (40, 1))
+    rows[7] = 5.0
+    accumulator = Float64Accumulator(40)
+    accumulator.add(rows)
+    for cross in (
+        CrossProducts.of(accumulator.moments(), centred=centred),
+        CrossProducts.of(moments(rows[:8]), centred=centred),
+    ):
+        assert cross.scales().tolist() == [square_root(variance) or 1.0 for variance in cross.variances()]
+        assert (cross.scales()[7] == 1.0) == centred
+        scaling, chosen = Scaling.of(cross), Scaling.of(cross).select([4, 2])
+        assert chosen.means == (scaling.means[4], scaling.means[2])
+        assert chosen.scales.tolist() == [scaling.scales[4], scaling.scales[2]]
+        assert (chosen.target_mean, chosen.target_scale) == (scaling.target_mean, scaling.target_scale)
+
+
+def test_coefficients_of_many_features_are_the_exact_ones_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = random_data(5, n=200, p=9)
+    scaling = Scaling.of(CrossProducts.of(moments(np.vstack([X.T + 3, y])), centred=True))
+    coef_scaled = [Fraction(j, 7) for j in range(9)]
+    exact, exact_intercept = scaling.to_original(coef_scaled)
+    monkeypatch.setattr(covariance_module, "RATIONAL_FEATURES", 5)
+    coef, intercept = scaling.to_original(coef_scaled)
+    assert list(map(float, coef)) == list(map(float, exact))
+    assert intercept != exact_intercept
+    assert abs(intercept - exact_intercept) < Fraction(2) ** -240
+    assert intercept.denominator.bit_length() < exact_intercept.denominator.bit_length()
 
 
 def test_float64_sums_stay_as_they_were_handed_out() -> None:

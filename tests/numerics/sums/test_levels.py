@@ -116,6 +116,27 @@ def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
     assert levels.sums()[(0,)].sums.tolist() == [[weight * (n * 2**20 - 1)]]
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("most_levels", [0, 1000])
+def test_levels_of_a_cell_are_those_of_its_rows_alone(
+    weighted: bool, most_levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # rows are added one by one, or counted for each level
+    monkeypatch.setattr(level_accumulator, "MOST_LEVELS_A_ROW", most_levels)
+    n, rows = 12_000, Rows(12_000, weighted=weighted)
+    cells = np.random.default_rng(2).integers(0, 3, n).astype(np.uint8)
+    levels = LevelAccumulators(ORDERS, rows.grid, rows.weight_exponent, cells=4)
+    categories = [np.unique(text, return_inverse=True) for text in rows.texts]
+    of_rows = levels.rows([(tuple(labels.tolist()), codes) for labels, codes in categories])
+    accumulator = MomentsAccumulator(rows.grid, rows.weight_exponent)
+    accumulator.add(rows.columns, rows.weights, cells, of_rows)
+    for cell in range(4):
+        alone = rows.sums(np.flatnonzero(cells == cell))
+        for key, sums in levels.sums(cell).items():
+            assert _same(sums, alone[key])
+    assert not levels.sums(3)[(0,)].labels
+
+
 def test_levels_are_merged() -> None:
     rows = Rows(9_000, weighted=True)
     sums = rows.sums(np.arange(9_000))[(0, 2)]
