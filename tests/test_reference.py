@@ -73,7 +73,7 @@ def test_the_page_on_files_has_every_column_as_the_files_say_it(artifact: str) -
 
 
 def test_the_page_on_files_lists_every_file_and_key_of_the_manifest(data: Path, output: Path) -> None:
-    run = gdpipe.train(source=str(data), target="y", output=str(output), min_r2=0.1)
+    run = gdpipe.train(source=str(data), target="y", output=str(output), min_r2=0.1, holdout="x1 > 1")
     page = FILES.read_text(encoding="utf-8")
     for file in (*run.folder.iterdir(), output / "latest.json"):
         assert file.name in page, file.name
