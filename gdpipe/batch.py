@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gdpipe.design import Coded, Design, Input, Values
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
-from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, beyond_float64
+from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, why_beyond_float64
 from gdpipe.numerics.sums.folds import fold_of_rows, label_hashes
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.unrounded import UnroundedSums, unrounded_sums
@@ -100,11 +100,8 @@ class Batch:
             DataError: It does not.
         """
         weight = 0.0 if weights is None else float(weights.max(initial=0.0))
-        for j in beyond_float64(self.largest, weight) if weight else ():
-            raise DataError(
-                f"column {self.names[j]!r} reaches {self.largest[j]:g} with weights up to {weight:g}; "
-                "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
-            )
+        if reason := why_beyond_float64(self.names, self.largest, weight):
+            raise DataError(reason)
 
     @functools.cached_property
     def largest(self) -> NDArray[np.float64]:

@@ -212,7 +212,7 @@ class TrainingConfig(Settings):
             )
         if self.penalty != "none" and isinstance(self.alpha, str) and not self.folds:
             raise ConfigError(
-                f"alpha {self.alpha}: needs the error on unseen rows, and folds is 0; set folds to 5, say, or "
+                f"alpha {self.alpha}: is chosen by the error on unseen rows, and folds is 0; set folds to 5, say, or "
                 "give alpha as a number"
             )
 

@@ -13,9 +13,10 @@ from gdpipe.design.coded import Coded, Values
 from gdpipe.design.coding import Term, compared_categories
 from gdpipe.design.features import Category, Feature, Input, Number, factor_from_json, factor_to_json
 from gdpipe.design.functions import product_of
-from gdpipe.design.levels import OTHER, listed, ordered
+from gdpipe.design.levels import OTHER, ordered
 from gdpipe.errors import ConfigError
 from gdpipe.numerics.sums.levels import Key, Labels, TermBlock
+from gdpipe.printable import abridged
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Design:
                 if category.reference is not None and category.reference not in known:
                     raise ConfigError(
                         f"features: {category.reference!r}, the reference of {category.name}, is no level of it; "
-                        f"name one of {listed(known)}"
+                        f"name one of {abridged(list(known), 10)}"
                     )
         return replace(self, levels=levels)
 

@@ -15,9 +15,3 @@ def ordered(labels: Iterable[str], of: Input) -> list[str]:
 
 def _size(label: str, of: Input) -> float:
     return float(label) if of.levels == "number" and label != OTHER else 0.0
-
-
-def listed(labels: Iterable[str]) -> str:
-    """The first ten labels, for a message."""
-    some = list(labels)[:11]
-    return ", ".join(some[:10]) + (", …" if len(some) > 10 else "")

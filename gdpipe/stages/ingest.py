@@ -26,7 +26,6 @@ from gdpipe.source.source import Source
 from gdpipe.stages.bounds import bounds_of
 from gdpipe.stages.cached_sums import sums_by_file
 from gdpipe.stages.columns import Columns, choose_columns
-from gdpipe.stages.of_terms import over_terms
 from gdpipe.stages.previous import Start
 from gdpipe.stages.published import check_target, files_to_predict
 from gdpipe.stages.scan.row_cells import ONE_CELL, Holdout, RowCells
@@ -162,7 +161,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
             f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used; correct it",
         )
     of_terms, to_predict, unpredicted = (
-        over_terms(terms, part) for part in (sums, gathering.cells[True], gathering.cells[False])
+        part.over_terms(terms) for part in (sums, gathering.cells[True], gathering.cells[False])
     )
     if budget.needed > config.memory_bytes:
         needed = f"{budget.needed / 2**20:,.0f} MiB"

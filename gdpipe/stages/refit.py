@@ -30,7 +30,6 @@ from gdpipe.source.files import first_line
 from gdpipe.stages.cached_sums import plain_filters, summed
 from gdpipe.stages.fit_tables import convergence_columns, parameter_columns, path_columns
 from gdpipe.stages.held_out import error_columns
-from gdpipe.stages.of_terms import over_terms
 from gdpipe.stages.published import FINGERPRINT
 from gdpipe.stages.scan.row_sums import VERSION, Sums
 from gdpipe.store import catalog
@@ -149,7 +148,7 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
     )
     names = [*terms.design.names, None]
     places = [names.index(name) for name in [*design.names, None]]
-    of_terms = over_terms(terms, kept)
+    of_terms = kept.over_terms(terms)
     moments = of_terms.moments.select(places)
     by_fold = [terms.over_terms(fold).moments.select(places) for fold in kept.folds]
     resolution = _resolution(design, types)

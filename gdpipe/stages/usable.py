@@ -8,7 +8,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.design import Number
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_SCALE
-from gdpipe.numerics.sums.float_moments import beyond_float64
+from gdpipe.numerics.sums.float_moments import why_beyond_float64
 from gdpipe.printable import counted
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
@@ -59,12 +59,8 @@ def check_products(columns: Columns, source: Source, largest: NDArray[np.float64
     Raises:
         DataError: It does not.
     """
-    weight = float(largest[-1])
-    for j in beyond_float64(largest[:-1], weight) if weight else ():
-        raise DataError(
-            f"{source.location}: column {columns.summed[j]!r} reaches {largest[j]:g} with weights up to {weight:g}; "
-            "float64 does not hold the products: divide all weights by one number, or set arithmetic to exact"
-        )
+    if reason := why_beyond_float64(columns.summed, largest[:-1], float(largest[-1])):
+        raise DataError(f"{source.location}: {reason}")
 
 
 def check_weights(name: str, source: Source, sums: Sums) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ def test_the_alphas_that_folds_choose_are_those_of_refits_on_rows(tmp_path: Path
 
 
 def test_without_folds_there_is_nothing_to_choose_by(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"alpha auto: needs the error on unseen rows, and folds is 0"):
+    with pytest.raises(ConfigError, match=r"alpha auto: is chosen by the error on unseen rows, and folds is 0"):
         TrainingConfig(source="X", target="y", penalty="ridge", folds=0)
     stages = Stages(tmp_path, settings={"penalty": "ridge"})
     ingested, regression = stages.posed()

@@ -136,15 +136,23 @@ def mirror(matrix: NDArray[np.float64]) -> None:
         matrix[start:stop, stop:] = matrix[stop:, start:stop].T
 
 
-def beyond_float64(largest: NDArray[np.float64], weight: float) -> NDArray[np.intp]:
-    """The columns whose squares, times a weight, may overflow or underflow; shape (number of them,).
+def why_beyond_float64(names: Sequence[str], largest: NDArray[np.float64], weight: float) -> str | None:
+    """Why float64 does not hold the squares of a column times a weight, which overflow or underflow; None if it does.
 
     A spread of 1e-14 of the column's size is the least that is not taken for a constant: its square must not underflow.
 
     Args:
+        names: The columns' names.
         largest: Largest magnitude of each column, shape (k,).
-        weight: The largest weight.
+        weight: The largest weight; 0 where rows are unweighted.
     """
+    if not weight:
+        return None
     with np.errstate(divide="ignore"):
         powers = np.log10(weight) + 2 * np.log10(largest)
-    return np.flatnonzero((largest > 0) & ((powers < LEAST_POWER) | (powers > MOST_POWER)))
+    for j in np.flatnonzero((largest > 0) & ((powers < LEAST_POWER) | (powers > MOST_POWER))).tolist():
+        return (
+            f"column {names[j]!r} reaches {largest[j]:g} with weights up to {weight:g}; float64 does not hold the "
+            "products: divide all weights by one number, or set arithmetic to exact"
+        )
+    return None

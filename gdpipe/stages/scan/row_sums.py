@@ -15,6 +15,7 @@ from gdpipe.numerics.sums.moments import Moments
 from gdpipe.source.columns import Block
 from gdpipe.stages.scan.cell_sums import CellSums, count
 from gdpipe.stages.scan.levels_json import integers
+from gdpipe.terms import Terms
 
 # the version of a cache entry: it changes when a number in the entry means something else
 VERSION = 7
@@ -140,6 +141,13 @@ class Sums:
         return replace(
             self, account=account, moments=nothing.moments, levels=nothing.levels, folds=folds, held_out=held_out
         )
+
+    def over_terms(self, terms: Terms) -> "Sums":
+        """The sums over terms and the target, in place of those over numbers; folds stay as they are."""
+        fitted, held_out = terms.over_terms(self.of_cells), self.held_out
+        if held_out and terms.design.categories:
+            held_out = terms.over_terms(replace(held_out, levels=terms.as_known(held_out.levels)))
+        return replace(self, moments=fitted.moments, levels=fitted.levels, held_out=held_out)
 
     def __add__(self, other: "Sums") -> "Sums":
         places = [place for place in (self.first_missing, other.first_missing) if place is not None]
