@@ -44,7 +44,7 @@ WORKER_BYTES = 70 * 2**20
 FILE_BYTES = 6 * 2**10
 # matrices of all terms that are held at once, most of them while standard errors are computed; measured at 4,019 terms
 # (docs/features.md#what-it-costs)
-TERM_MATRICES = 9
+TERM_MATRICES = 10
 # lines of int64 of a column's sums by level: one for each pair of digits of weights and values, and one to carry to
 LINES_OF_COLUMN = 4
 # of a footer that stays parsed, for each of its bytes, measured
