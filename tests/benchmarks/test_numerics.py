@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from gdpipe.config import TrainingConfig
+from gdpipe.config import PenaltySetting, TrainingConfig
 from gdpipe.design import Design
 from gdpipe.fit import fit, standardize
 from gdpipe.numerics.descent.agreement import Agreement
@@ -72,7 +72,7 @@ def test_folds_beside_one_cell() -> None:
 
 
 @pytest.mark.parametrize("penalty", ["ridge", "lasso"])
-def test_the_path_and_the_proof(penalty: str) -> None:
+def test_the_path_and_the_proof(penalty: PenaltySetting) -> None:
     p, folds, rng = 100, 5, np.random.default_rng(0)
     X = rng.normal(size=(2_000, p)) + 0.5 * rng.normal(size=(2_000, 1))
     y = X[:, :20] @ rng.normal(size=20) + rng.normal(0.0, 5.0, 2_000)
@@ -91,9 +91,7 @@ def test_the_path_and_the_proof(penalty: str) -> None:
     along, proven = medians(
         lambda: penalty_path(regression, by_fold, design, settings), lambda: fit(sums, design, chosen), runs=3
     )
-    print(
-        f"\n{penalty}, p = {p}: {len(found.optima.alphas)} alphas x {folds} folds {along:.2f} s, proven fit {proven:.2f} s"
-    )
+    print(f"\n{penalty}, p = {p}: 100 alphas x {folds} folds {along:.2f} s, proven fit {proven:.2f} s")
 
 
 @pytest.mark.parametrize("p", [20, 100, 300])
