@@ -74,8 +74,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         cross_validation_: That error with its standard error, `r2`, each fold's fit, and the reason where it is NaN;
             None without folds, and where the terms are so many that it would take long.
         alpha_: The strength of the penalty; None without a penalty.
-        alphas_: Those tried, shape (n_alphas,), the largest first; None without a penalty or without folds.
-        cv_rmse_path_: `cv_rmse_` of each, shape (n_alphas,); None where there are none.
+        alphas_: Those tried, shape (n_alphas,), the largest first; None without a penalty.
+        cv_rmse_path_: `cv_rmse_` of each, shape (n_alphas,); None without a penalty or where there is no such error.
         terms_: The names of the terms, shape (n_terms,): those of the columns, where all are numbers.
         levels_: The levels of each category, in order, by its name; the first has no term, unless the features say so.
         design_: The features and what their terms are made of.

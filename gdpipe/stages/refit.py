@@ -141,7 +141,7 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
     kept, types = _kept(run, manifest, plain, config, wanted)
     where = str(run)
     if not kept.moments.n_samples:
-        raise ConfigError(f"files {files!r}: all their rows are held out of {where}; take others too")
+        raise ConfigError(f"files {files!r}: all their rows are held out, or left out, in {where}; take others too")
     terms = Terms.of(config, plain, kept.levels, where)
     design = _with_features(
         terms.design, manifest["settings"].get("features"), settings.get("features") and config.features, where

@@ -217,7 +217,11 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("largest_shift_se", _F, "standard errors", "largest change of a coefficient without the fold", True),
         Column("largest_shift_term", _S, "text", "the term whose coefficient that is; null where there is none", True),
         Column(
-            "estimate", pa.list_(_F), "target/feature", "least squares without the fold, in the order of parameters"
+            "estimate",
+            pa.list_(_F),
+            "target/feature",
+            "coefficients without the fold (least squares; with a penalty those at the run's alpha), in the order of "
+            "parameters",
         ),
     ),
     PREDICTIONS: (
