@@ -66,7 +66,7 @@ def _show_training(run: Run) -> None:
     create_markdown_artifact(
         f"{fenced(summary(run))}\n\n{_path(run)}{more}",
         key=f"{name}-summary",
-        description=escaped(str(run.manifest["verdict"]["reason"])),
+        description=escaped(_reason(run.manifest)),
     )
     # as in the summary, a category is a line, however many levels it has: thousands of rows are no page
     terms = run.table(catalog.PARAMETERS).to_pylist()
@@ -83,6 +83,12 @@ def _show_training(run: Run) -> None:
     runs = listed(history(place_at(run.manifest["settings"]["output"])))
     said = f"The runs in the output, the newest first; {counted(len(runs), 'run')} in all"
     _show_table(runs[:MOST_RUNS], f"{name}-runs", said)
+
+
+def _reason(manifest: dict[str, Any]) -> str:
+    """Why the run was published or not: that of the gate where it held the run back."""
+    verdict, gate = manifest["verdict"], manifest.get("gate")
+    return str(gate["reason"] if verdict["passed"] and gate and not gate["passed"] else verdict["reason"])
 
 
 def _cells(row: dict[str, Any]) -> dict[str, str]:

@@ -59,6 +59,8 @@ def _post(activity: Activity, over: threading.Event) -> None:
     try:
         while not ended:
             ended = over.wait(SECONDS_BETWEEN_UPDATES)
+            if not activity.total:  # every file's sums are kept: there is nothing to read
+                continue
             percent, text = 100 * activity.share, str(activity)
             if artifact is None:
                 artifact = create_progress_artifact(percent, f"gdpipe-{activity.doing}", text)

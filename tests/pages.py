@@ -9,7 +9,8 @@
 | `text` | lines that the block run before must have printed, in this order |
 
 In shown lines `...` stands for anything, and any run_id for any other. A block after `<!-- not run: reason -->` is not
-run; after `<!-- run instead: command -->`, the command is. `<!-- this page is not run: reason -->` is for a whole page.
+run; after `<!-- run instead: command -->`, the command is. `<!-- this page is run by ...: tests/... -->` is for a page
+that needs more than a shell, and names the test that reads it.
 """
 
 import contextlib
@@ -33,7 +34,7 @@ REPO = Path(__file__).parents[1]
 NOT_IN_A_CLONE = ("runs", "scores", "backfill", "demo", "demo_runs", "site", "bench")
 RUN = ("sh", "console", "python", "sql")
 MARK = re.compile(r"<!-- (not run|run instead): (.+) -->")
-WHOLE_PAGE = re.compile(r"^<!-- this page is not run: .+ -->$", re.MULTILINE)
+ELSEWHERE = re.compile(r"^<!-- this page is run by .+: (\S+) -->$", re.MULTILINE)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"((?:[^\n]*\\\n)*[^\n]*\n)(.*)", re.DOTALL)
 RUN_ID = re.compile(r"\d{8}-\d{6}-\d{6}-[0-9a-f]{8}")
@@ -60,10 +61,8 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """The blocks of a page, in order; none where the whole page is marked."""
+    """The blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
-    if WHOLE_PAGE.search(text):
-        return []
     found = []
     for fence in FENCE.finditer(text):
         before = text[: fence.start()].rstrip().rpartition("\n")[2]
@@ -73,6 +72,12 @@ def blocks(page: Path) -> list[Block]:
     fences = len(re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE))
     assert fences == 2 * len(found), f"{page.name}: a fence is indented, not closed, or of another kind"
     return found
+
+
+def read_elsewhere(page: Path) -> str | None:
+    """The test that runs the page, where it needs more than a shell; None where it does not."""
+    found = ELSEWHERE.search(page.read_text(encoding="utf-8"))
+    return found[1] if found else None
 
 
 def prose(page: Path) -> str:
@@ -87,6 +92,7 @@ class Reader:
     Attributes:
         folder: Where the commands are run: the working folder of this process too.
         scripts: A folder that comes first on the PATH of shells.
+        environment: The variables of shells; those of this process where nothing is said.
         printed: By the block run before; None where there is none.
         names: Those of the page's Python.
         database: The page's.
@@ -94,6 +100,7 @@ class Reader:
 
     folder: Path
     scripts: str
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     printed: str | None = None
     names: dict[str, Any] = field(default_factory=dict)
     database: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
@@ -111,16 +118,16 @@ class Reader:
             assert block.language in RUN, f"{block.where}: {block.language or 'no language'}: neither run nor marked"
             {"sh": self._sh, "console": self._console, "python": self._python, "sql": self._sql}[block.language](block)
 
+    def paths(self) -> dict[str, str]:
+        """The variables with which a shell finds gdpipe, and the clone's packages."""
+        path = os.pathsep.join([self.scripts, sysconfig.get_path("scripts"), os.environ["PATH"]])
+        return {"PATH": path, "PYTHONPATH": self.environment.get("PYTHONPATH", str(REPO))}
+
     def _bash(self, commands: str, options: str) -> tuple[int, str]:
-        environment = {
-            **os.environ,
-            "PATH": os.pathsep.join([self.scripts, sysconfig.get_path("scripts"), os.environ["PATH"]]),
-            "PYTHONPATH": str(REPO),
-        }
         done = subprocess.run(
             ["bash", options, "pipefail", "-c", commands],
             cwd=self.folder,
-            env=environment,
+            env={**self.environment, **self.paths()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPO
-from tests.pages import DECIMAL, Block, Reader, blocks, prose
+from tests.pages import DECIMAL, Block, Reader, blocks, prose, read_elsewhere
 
 Reading = Future["subprocess.CompletedProcess[str]"]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
@@ -37,7 +37,21 @@ def readings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield {page: pool.submit(read, page, tmp_path_factory.mktemp(page.stem)) for page in pages}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
+def test_what_is_read_elsewhere_is_read_there() -> None:
+    for page in PAGES:
+        if test := read_elsewhere(page):
+            assert f'"{page.name}"' in (REPO / test).read_text(encoding="utf-8")
+
+
+def test_every_page_is_in_the_tree_of_the_site_once_and_has_a_name_of_its_own() -> None:
+    listed = re.findall(r"(?:root|file): (\S+)", (REPO / "docs" / "toc.yml").read_text(encoding="utf-8"))
+    pages = [*PAGES, *(REPO / path for path in ("data/README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
+    assert sorted(listed) == sorted(name(page).removesuffix(".md") for page in pages)
+    titles = [page.read_text(encoding="utf-8").partition("\n")[0] for page in pages]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and not read_elsewhere(page)], ids=name)
 def test_every_block_of_the_page_works_as_printed(page: Path, readings: dict[Path, Reading]) -> None:
     done = readings[page].result()
     assert done.returncode == 0, done.stderr

@@ -112,6 +112,9 @@ def about_features_and_rows(
         interval = ends if all(math.isfinite(end) for end in ends) else None
         said = "constant" if term["status"] == "constant" else number(float(f"{term['estimate_scaled']:.3g}"))
         shown.append(Bar(term["term"], term["estimate_scaled"], said, interval))
+    # a penalized fit has none
+    intervals = any(bar.interval for bar in shown)
+    title = f"Standardized coefficients{' with 95 % intervals' if intervals else ''}"
     found = verdict["dependencies"]
     lines = "".join(f"<li>{markup(line)}</li>" for line in found[:MOST_BARS])
     more = f"<li>and {len(found) - MOST_BARS:,} more, in convergence.parquet</li>" if len(found) > MOST_BARS else ""
@@ -119,9 +122,9 @@ def about_features_and_rows(
     return dependent + pictures(
         figure(
             "Standardized coefficients",
-            f"How many of its SDs {markup(target)} changes with one SD of a feature, the others held; with "
-            f"95 % intervals of the exact answer.{_left_out(len(scaled))}",
-            bars(shown, "Standardized coefficients with 95 % intervals", "target SDs per feature SD") if shown else "",
+            f"How many of its SDs {markup(target)} changes with one SD of a feature, the others held"
+            f"{'; with 95 % intervals of the exact answer' if intervals else ''}.{_left_out(len(scaled))}",
+            bars(shown, title, "target SDs per feature SD") if shown else "",
         ),
         figure(
             "The condition of the problem",
@@ -146,7 +149,8 @@ def about_categories(categories: Sequence[Grouped], target: str) -> str:
         )
         n = len(category.levels)
         some = f" Of {n:,} levels the {MOST_BARS} with most rows are drawn." if n > MOST_BARS else ""
-        said = f"{effect}, the other features held; with 95 % intervals."
+        intervals = "; with 95 % intervals" if any(bar.interval for bar in shown) else ""
+        said = f"{effect}, the other features held{intervals}."
         title = f"Levels of {category.name}"
         figures.append(
             figure(title, f"{said} On the right the rows of each level.{some}", bars(shown, title, f"{target}, units"))

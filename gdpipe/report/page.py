@@ -198,9 +198,12 @@ def _folded(categories: Sequence[Grouped], *, passed: bool) -> Iterator[str]:
     for category in categories:
         line, rows = category.line(), headed(category.rows(), passed=passed)
         said = [counted(line["levels"], "level"), *([f"reference {line['reference']}"] if line["reference"] else [])]
-        said += [f"F {cell(line['F'])}", f"p {cell(line['p_value'])}", f"from {line['lowest']} to {line['highest']}"]
+        # a penalized fit has no test
+        tests = {"F": cell(line["F"]), "p": cell(line["p_value"])}
+        said += [f"{name} {value}" for name, value in tests.items() if value != "-"]
+        said += [f"from {line['lowest']} to {line['highest']}"]
         head = f"<summary><b>{markup(category.name)}</b>: {markup(', '.join(said))}</summary>"
-        is_open = " open" if len(rows) <= SHORT_TABLE else ""
+        is_open = ' open=""' if len(rows) <= SHORT_TABLE else ""
         shown = rows[: min(left, LONGEST_TABLE)]
         cut = len(rows) - len(shown)
         more = f'<p class="soft">{cut:,} more are in parameters.parquet.</p>' if cut else ""

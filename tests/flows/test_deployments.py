@@ -56,9 +56,10 @@ def test_a_deployment_runs_from_wherever_the_clone_stands_and_shows_itself(machi
     assert "descent: gd" in until(lambda: logs(machine, run["id"]))
     shown = {artifact["key"]: artifact for artifact in machine.find("artifacts")}
     progress = {f"gdpipe-{doing}" for doing in ("read", "descended", "predicted")}
-    assert shown.keys() - progress == {f"train-arr-delay-{part}" for part in ("summary", "parameters", "loss")}
+    parts = ("summary", "parameters", "categories", "predicted", "residuals", "loss", "runs")
+    assert shown.keys() - progress == {f"train-arr-delay-{part}" for part in parts}
     assert "PASSED" in shown["train-arr-delay-summary"]["data"]
-    assert r"report\.html](file:///" in shown["train-arr-delay-summary"]["data"]
+    assert "/report.html`" in shown["train-arr-delay-summary"]["data"]
     assert shown["train-arr-delay-loss"]["data"].startswith("![loss](data:image/svg+xml;base64,")
     table = json.loads(shown["train-arr-delay-parameters"]["data"])
     assert [row["term"] for row in table][:2] == ["intercept", "dep_delay"]

@@ -113,7 +113,7 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     assert "stopped after 50 steps" in str(shown["train-arr-delay-summary"].data)
 
 
-def test_the_eight_tasks_on_a_cluster_give_the_bits_of_threads(tmp_path: Path) -> None:
+def test_the_tasks_on_a_cluster_give_the_bits_of_threads(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"source": FLIGHTS, "target": "arr_delay", "features": FEATURES, "report": False}
     cluster = Cluster(tmp_path)
     try:
@@ -141,6 +141,8 @@ def test_a_run_that_does_not_pass_the_gate_is_a_failed_flow_run_with_the_compari
     assert "more than 5% above run calm's published cross-validated RMSE" in str(state.message)
     assert gdpipe.open_run(output).run_id == "calm"
     assert (tmp_path / "runs" / "rejected" / "rough" / "drift.parquet").is_file()
+    shown = artifacts(state)["train-arr-delay-summary"]
+    assert "5% above run calm" in str(shown.description).replace("\\", "")
 
 
 def test_a_missing_source_fails_at_once_and_names_the_path(tmp_path: Path) -> None:

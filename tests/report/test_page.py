@@ -20,6 +20,7 @@ from gdpipe.printable import printable
 from gdpipe.report.exhibits import about_fit
 from gdpipe.report.pictures.axes import picture, text
 from gdpipe.report.pictures.bars import Bar, bars
+from gdpipe.report.pictures.paths import coefficient_paths
 from gdpipe.report.pictures.ticks import number
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 from tests.report.browser import CHROMIUM, QUIET
@@ -330,3 +331,22 @@ def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> Non
         e["params"] for e in events if e.get("params", {}).get("initiator", "not an origin") != "not an origin"
     ]
     assert not [params for params in initiated if str(params.get("url", "")).startswith(("http", "ws", "//"))]
+
+
+def test_a_penalized_run_is_shown_without_intervals_and_tests(tmp_path: Path) -> None:
+    columns = {**line_columns(), "who": ["a", "b", "c", "d"] * (len(line_columns()["y"]) // 4)}
+    page = train(tmp_path, columns, "--penalty=lasso", "--alpha=0.01")
+    drawn = pictures(page)
+    assert {"Standardized coefficients", "Levels of who"} <= drawn.keys()
+    text = "".join(body(page).itertext())
+    assert "95 %" not in text
+    assert "reference a, from " in text
+    assert not [node for svg in drawn.values() for node in svg.iter() if node.get("class") == "whisker"]
+
+
+def test_names_of_paths_do_not_lie_on_each_other() -> None:
+    paths = {"small": [0.0, 0.01], "large": [0.0, 1.0], "least": [0.0, 0.001]}
+    drawn = coefficient_paths([1.0, 0.1], paths, 0.5)
+    assert "large" in drawn
+    assert "small" in drawn
+    assert "least" not in drawn

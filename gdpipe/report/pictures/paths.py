@@ -7,6 +7,8 @@ from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, TOP, WIDTH, Axis, Frame,
 from gdpipe.report.pictures.ticks import number
 
 ALPHA = "alpha, logarithmic"
+# what the name of a line takes, in the picture's units
+NAME_HEIGHT = 12.0
 
 
 def coefficient_paths(alphas: Sequence[float], paths: Mapping[str, Sequence[float]], chosen: float) -> str:
@@ -18,9 +20,13 @@ def coefficient_paths(alphas: Sequence[float], paths: Mapping[str, Sequence[floa
     body = [*frame.background(), frame.line([(frame.x.low, 0.0), (frame.x.high, 0.0)], "dash thin")]
     body += [frame.line(zip(alphas, path, strict=True), "line") for path in paths.values()]
     weakest = min(range(len(alphas)), key=lambda i: alphas[i])
-    for name, path in paths.items():
+    # the largest first: where names would lie on each other, the smaller one has none
+    named: list[float] = []
+    for name, path in sorted(paths.items(), key=lambda item: -abs(item[1][weakest])):
         x, y = frame.at(alphas[weakest], path[weakest])
-        body.append(text(x + 4, y - 3, name, "halo"))
+        if all(abs(y - other) >= NAME_HEIGHT for other in named):
+            body.append(text(x + 4, y - 3, name, "halo"))
+            named.append(y)
     body.append(_upright(frame, chosen, f"alpha {number(chosen)}"))
     said = f"{len(paths)} coefficients, alpha from {number(min(alphas))} to {number(max(alphas))}"
     return picture(body, "Coefficients along the path", said)
