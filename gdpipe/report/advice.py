@@ -81,12 +81,15 @@ def _forecast(row: dict[str, Any], manifest: dict[str, Any]) -> str:
 
 def _fewer_steps_by_level(manifest: dict[str, Any], terms: list[dict[str, Any]]) -> list[str]:
     """Advice on categories, whose rare levels and uncommon references make the condition number large."""
-    used, lines, rare, fewest = manifest["rows"]["used"], [], 0, 0
+    settings, lines, rare, fewest = manifest["settings"], [], 0, 0
     by_feature: dict[str, dict[str, int]] = {}
+    # with weights a mean is no share of the rows, and without an intercept none is known
+    counted_rows = settings.get("fit_intercept", True) and not settings.get("weight")
+    used = manifest.get("rows", {}).get("used", 0) if counted_rows else 0
     for term in terms:
         if term.get("level") is not None and ":" not in term["feature"]:  # the mean of the term is the level's share
             by_feature.setdefault(term["feature"], {})[term["level"]] = round(term["mean"] * used)
-    for feature, rows in by_feature.items():
+    for feature, rows in by_feature.items() if used else ():
         of_reference = used - sum(rows.values())
         level = max(rows, key=lambda level: rows[level])
         if of_reference < UNCOMMON * rows[level]:
@@ -99,7 +102,7 @@ def _fewer_steps_by_level(manifest: dict[str, Any], terms: list[dict[str, Any]])
             rare, fewest = rare + few, max(fewest, least)
     if rare:
         lines.append(f"--min-level-rows {fewest}  # joins {counted(rare, 'rare level')} to others: fewer steps")
-    if by_feature and manifest["settings"].get("penalty", "none") == "none":
+    if by_feature and settings.get("penalty", "none") == "none":
         lines.append("--penalty ridge  # fewer steps, with alpha chosen on unseen rows; no standard errors")
     return lines
 
