@@ -160,8 +160,11 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         notices += (
             f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used; correct it",
         )
-    of_terms, to_predict, unpredicted = (
-        part.over_terms(terms) for part in (sums, gathering.cells[True], gathering.cells[False])
+    of_terms = sums.over_terms(terms)
+    # as a rule all rows are in one of the two parts
+    to_predict, unpredicted = (
+        of_terms if part.account.read == sums.account.read else part.over_terms(terms)
+        for part in (gathering.cells[True], gathering.cells[False])
     )
     if budget.needed > config.memory_bytes:
         needed = f"{budget.needed / 2**20:,.0f} MiB"

@@ -59,6 +59,8 @@ def infer_features(
         ols_loss: The loss at the optimum, in the target's unit squared.
         optimum: The standardized coefficients at the optimum, shape (p,).
     """
+    from scipy.linalg.lapack import dtrtrs
+
     independent, problem = regression.independent, regression.problem
     place = {j: i for i, j in enumerate(regression.included)}
     row, identified = {i: r for r, i in enumerate(independent)}, set(regression.identified)
@@ -79,7 +81,7 @@ def infer_features(
         factor, log_determinant = _factored(inverse[np.ix_(rows, rows)])
         if factor is None:
             continue
-        explained = float(np.sum(np.linalg.solve(factor, optimum[at]) ** 2)) * problem.variance
+        explained = float(np.sum(dtrtrs(factor, optimum[at], lower=1)[0] ** 2)) * problem.variance
         error = ols_loss / df
         statistic = explained / q / error if error else math.inf if explained else math.nan
         log_gvif = log_determinant + _factored(problem.correlations(at))[1]
