@@ -412,7 +412,7 @@ def test_no_column_can_be_replaced_between_the_scans_into_a_wrong_result(
             run = between_scans(replaced, data, output, **options)
         except (gdpipe.ConvergenceError, gdpipe.DataError):
             return
-        assert_not_refuted(run, train(data, Path(folder) / "anew", **options))
+        assert_not_refuted(run, runs.train(data, Path(folder) / "anew", force=True, **options))
 
 
 def test_a_message_of_the_checks_is_one_line_on_a_terminal(tmp_path: Path) -> None:

@@ -120,8 +120,8 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         check_target(config, start)
     notices += notices_of(source.passed_over)
     few = len(columns.design.numbers) <= EXACT_FEATURES
-    exact = few if config.arithmetic == "auto" else config.arithmetic == "exact"
-    exact = exact or bool(columns.design.categories)  # sums by level are
+    # sums by level are exact
+    exact = bool(columns.design.categories) or (few if config.arithmetic == "auto" else config.arithmetic == "exact")
     cache = Cache(place_at(config.output)) if keep and exact else None
     bound = source.largest(columns.measured, cache)
     parts = tuple(shards(source, len(columns.fitted)))

@@ -87,7 +87,7 @@ def test_the_page_draws_levels_in_their_order_with_the_reference(run: Run) -> No
     names = re.findall(r'class="name">([^<]*)<', picture)
     assert names == ["A (reference)", "B", "C", "D"]
     assert "A (reference) 121 rows" in picture
-    [folded] = re.findall(r"<details open=" "><summary>.*?</details>", page)
+    [folded] = re.findall(r'<details open=""><summary>.*?</details>', page)
     assert "<b>carrier</b>: 4 levels, reference A, F 152" in folded
     assert folded.count("<tr>") == 5
     assert len(page) < 100_000
