@@ -75,6 +75,7 @@ def test_a_run_from_bucket_to_bucket_is_the_local_run_to_the_bit(
             f"runs/r1/{name}"
             for name in (
                 "convergence.parquet",
+                "folds.parquet",
                 "loss_history.parquet",
                 "manifest.json",
                 "metrics.parquet",
@@ -139,7 +140,7 @@ def test_the_manifest_comes_last_and_the_pointer_after_it(s3: Server, bucket: st
     staging = [path.startswith(".staging") for path in written]
     assert staging == sorted(staging, reverse=True)
     assert written[-2:] == ["runs/r2/manifest.json", "latest.json"]
-    assert len([path for path in written if path.startswith("runs/r2/")]) == 8
+    assert len([path for path in written if path.startswith("runs/r2/")]) == 9
 
 
 def test_a_lost_connection_is_tried_again(s3: Server, bucket: str, data: str, line: Line) -> None:
@@ -264,7 +265,7 @@ def test_prune_in_a_bucket(s3: Server, bucket: str) -> None:
     assert gdpipe.open_run(output).run_id == "alive"
 
 
-def test_patterns_in_a_bucket(s3: Server, bucket: str, data: str) -> None:
+def test_patterns_in_a_bucket(s3: Server, bucket: str, data: str, tmp_path: Path) -> None:
     for pattern, files in (
         ("größe*/month=1", 1),
         ("größe und mehr/month=[12]/*.parquet", 2),
@@ -272,7 +273,8 @@ def test_patterns_in_a_bucket(s3: Server, bucket: str, data: str) -> None:
         ("größe und mehr/*/*.pq", 0),
     ):
         if files:
-            config = gdpipe.TrainingConfig(source=s3.uri(f"{bucket}/{pattern}"), target="y", features=("x1",))
+            source, output = s3.uri(f"{bucket}/{pattern}"), str(tmp_path / "runs")
+            config = gdpipe.TrainingConfig(source=source, output=output, target="y", features=("x1",))
             with open_executor() as executor:
                 assert len(ingest(config, executor).source.files) == files
         else:
@@ -302,7 +304,7 @@ def test_no_credential_is_printed_or_kept(s3: Server, bucket: str, data: str, tm
         (3, ("train", source.replace("mehr", "weniger"), "--target", "y", "--output", runs)),
         (3, ("train", source, "--target", "nothing", "--output", runs)),
         (3, ("plan", source, "--target", "y", "--filters", '[["month", ">", 9]]')),
-        (3, ("train", source, "--target", "month", "--filters", '[["month", "=", 1]]', "--output", runs)),
+        (3, ("train", source, "--target", "month", "--filters", '[["month", "=", 1]]', "--output", runs, "--force")),
         (4, ("train", source, "--target", "y", "--output", s3.uri("no-such-bucket/runs", user=user))),
         (4, ("show", s3.uri(f"{bucket}/nothing", user=user))),
         (4, ("verify", s3.uri("no-such-bucket/runs", user=user))),

@@ -77,7 +77,8 @@ class CellSums:
         moments = self.moments
         assert isinstance(moments, Moments)
         n, weight, squares = moments.n_samples, moments.weight, moments.products.diagonal()
-        if n < 0 or (weight <= 0) != (n == 0) or (not n and (moments.sums.any() or moments.products.any())):
+        # on a coarse grid weights may be rounded to nothing
+        if n < 0 or weight < 0 or (not n and (weight or moments.sums.any() or moments.products.any())):
             yield f"{n:,} rows of a cell weigh {weight:,}"
         elif (squares * weight < moments.sums * moments.sums).any():
             yield "a variance in a cell is negative"
