@@ -14,8 +14,9 @@ from gdpipe.report.pictures.ticks import number
 
 # characters of a level's label in the summary
 LONGEST_LABEL = 16
-# columns of the table of levels, as far as there are rows of `levels`
+# those that a penalty leaves empty
 TESTS = ("std_error", "t_value", "p_value")
+# columns of the table of levels, as far as there are rows of `levels`
 SHOWN = ("level", "rows", "share", "estimate", "std_error", "t_value", "p_value", "status")
 
 
