@@ -13,11 +13,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from gdpipe.history import history, listed
 from gdpipe.location import is_uri
 from gdpipe.printable import counted, logger_named, printable
-from gdpipe.report.categories import grouped, without_levels
+from gdpipe.report.categories import grouped
+from gdpipe.report.one_fit import fit_shown
 from gdpipe.report.page import drawn
 from gdpipe.report.pictures.curves import loss_curve
 from gdpipe.report.style import STYLE
-from gdpipe.report.summary import SHOWN, cell
+from gdpipe.report.summary import cell, fit_tables, penalty_in_words
 from gdpipe.run import Run, summary
 from gdpipe.store import catalog
 from gdpipe.store.runs import place_at
@@ -69,12 +70,16 @@ def _show_training(run: Run) -> None:
         description=escaped(_reason(run.manifest)),
     )
     # as in the summary, a category is a line, however many levels it has: thousands of rows are no page
-    terms = run.table(catalog.PARAMETERS).to_pylist()
-    numbers = [{name: term[name] for name in SHOWN} for term in without_levels(terms)]
-    _show_table(numbers, f"{name}-parameters", f"The fitted parameters of run {escaped(run.run_id)}")
-    if run.has(catalog.FEATURES):
-        categories = grouped({catalog.FEATURES: run.table(catalog.FEATURES)}, terms)
-        lines = [category.line() for category in categories]
+    [verdict], [quality] = run.table(catalog.CONVERGENCE).to_pylist(), run.table(catalog.METRICS).to_pylist()
+    terms, of_descent = fit_shown(run.table(catalog.PARAMETERS).to_pylist(), verdict, quality["target_scale"])
+    categories = grouped({catalog.FEATURES: run.table(catalog.FEATURES)} if run.has(catalog.FEATURES) else {}, terms)
+    penalized = bool(penalty_in_words(run.manifest["settings"], verdict))
+    numbers, lines = fit_tables(terms, categories, penalized=penalized, of_descent=of_descent)
+    which = (
+        "fitted parameters" if of_descent else "parameters of the exact least-squares answer, beside the unfinished,"
+    )
+    _show_table(numbers, f"{name}-parameters", f"The {which} of run {escaped(run.run_id)}")
+    if categories:
         _show_table(lines, f"{name}-categories", f"The categories of run {escaped(run.run_id)}")
     for key, title in PICTURES.items():
         if svg := drawn(report, title):

@@ -69,7 +69,9 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
     start = Start(config)
     unchanged = nothing_to_do(config, start)
     if unchanged is not None:
-        logger.info("nothing to do: inputs, settings and versions are those of %s (use --force)", unchanged)
+        logger.info(
+            "nothing to do: inputs, settings and versions are those of %s; set force to train all the same", unchanged
+        )
         return Run(unchanged, start.manifest, is_new=False)
     config = config.with_run_id()
     assert config.run_id is not None

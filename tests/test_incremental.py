@@ -330,7 +330,7 @@ def test_nothing_is_done_where_nothing_has_changed(tmp_path: Path, opened: list[
         done = gdpipe_cli(*command, *again)
         assert done.code == 0, done.err
         assert "nothing to do" in done.out
-        assert "--force" in done.out
+        assert "set force to train all the same" in done.out
         assert str(output / "runs" / "first") in done.out
         assert opened == []
         assert (output / "latest.json").stat().st_mtime_ns == before

@@ -14,6 +14,8 @@ from gdpipe.report.pictures.ticks import number
 
 # characters of a level's label in the summary
 LONGEST_LABEL = 16
+# those that a penalty leaves empty
+TESTS = ("std_error", "t_value", "p_value")
 # columns of the table of levels, as far as there are rows of `levels`
 SHOWN = ("level", "rows", "share", "estimate", "std_error", "t_value", "p_value", "status")
 
@@ -54,9 +56,11 @@ class Grouped:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """The table of its levels, in their order; of a product its terms."""
+        """The table of its levels, in their order; of a product its terms. A penalized fit has no tests."""
         by_level = {term["level"]: term for term in self.terms}
-        shown = (*SHOWN, UNFINISHED) if any(UNFINISHED in term for term in self.terms) else SHOWN
+        tested = any(_is_number(term.get(name)) for term in self.terms for name in TESTS)
+        shown = [name for name in SHOWN if tested or name not in TESTS]
+        shown += [UNFINISHED] if any(UNFINISHED in term for term in self.terms) else []
         if not self.levels:
             return [{name: term[name] for name in shown if name in term} for term in self.terms]
         of_reference = {**dict.fromkeys(shown), "status": "reference"}
@@ -112,6 +116,10 @@ def grouped(tables: Mapping[str, pa.Table], terms: Iterable[dict[str, Any]]) -> 
 def without_levels(terms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The terms that are no levels: the intercept and numbers; all those of a run of an earlier version."""
     return [term for term in terms if term.get("level") is None]
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
 
 
 def _short(label: str) -> str:

@@ -51,7 +51,8 @@ def about_residuals_by_feature(density: Density | None, included: Sequence[str],
     drawn = [
         figure(
             f"Residuals by {included[feature.term]}",
-            "Means (line with dots) about zero at every value: a straight line suits this feature.",
+            "Means (line with dots) about zero at every value: a straight line suits this feature. "
+            "The stronger the colour, the more rows.",
             residuals_by_feature(density, place, included[feature.term], target),
         )
         for place, feature in enumerate(density.grid.features)
@@ -90,6 +91,7 @@ def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, wei
             "tails, or outliers; one end alone is skewness.",
             quantiles(density, target),
         ),
+        two=True,
     )
 
 
@@ -249,9 +251,9 @@ def _left_out(n: int) -> str:
     return f" The {n - MOST_BARS:,} smallest are not drawn." if n > MOST_BARS else ""
 
 
-def pictures(*figures: str) -> str:
-    """Figures beside each other."""
-    return f'<div class="pictures">{"".join(figures)}</div>'
+def pictures(*figures: str, two: bool = False) -> str:
+    """Figures beside each other; with `two` at most two in a line, and larger."""
+    return f'<div class="pictures{" two" if two else ""}">{"".join(figures)}</div>'
 
 
 def figure(title: str, said: str, drawn: str) -> str:

@@ -33,6 +33,23 @@ def of_one_fit(terms: Sequence[dict[str, Any]], target_scale: float, *, passed: 
     ]
 
 
+def fit_shown(
+    terms: Sequence[dict[str, Any]], verdict: dict[str, Any], target_scale: float
+) -> tuple[list[dict[str, Any]], bool]:
+    """The rows of `parameters` as summary and pages show them, and whether they are of the descent.
+
+    With a penalty they always are: the exact optimum has no standard errors, which could be taken for those of the
+    estimate.
+
+    Args:
+        terms: Rows of `parameters`.
+        verdict: The row of `convergence`.
+        target_scale: The target's scale, of `metrics`.
+    """
+    of_descent = verdict["passed"] or (verdict.get("penalty") or "none") != "none"  # earlier versions have no penalty
+    return of_one_fit(terms, target_scale, passed=of_descent), of_descent
+
+
 def headed(rows: Sequence[dict[str, Any]], *, passed: bool) -> list[dict[str, Any]]:
     """Rows of a table under the names of the fit they are of."""
     return list(rows) if passed else [{OF_OLS.get(name, name): value for name, value in row.items()} for row in rows]

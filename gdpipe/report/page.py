@@ -22,7 +22,7 @@ from gdpipe.report.exhibits import (
     about_the_descent,
     the_line,
 )
-from gdpipe.report.one_fit import UNFINISHED, headed, of_one_fit
+from gdpipe.report.one_fit import UNFINISHED, fit_shown, headed
 from gdpipe.report.penalty import about_penalty
 from gdpipe.report.since import SinceThen, since_then
 from gdpipe.report.style import STYLE
@@ -57,12 +57,10 @@ def page(
     no rows were read again. `worst` are the rows with the largest |residual|, the largest first.
     """
     verdict, quality = tables["convergence"].to_pylist()[0], tables["metrics"].to_pylist()[0]
-    passed = verdict["passed"]
     published = tables["parameters"].to_pylist()
     penalty = penalty_in_words(manifest["settings"], verdict)
-    # with a penalty the exact optimum has no standard errors, which could be taken for those of the estimate
-    terms = published if penalty else of_one_fit(published, quality["target_scale"], passed=passed)
-    shown = SHOWN_PENALIZED if penalty else SHOWN if passed else (*SHOWN, UNFINISHED)
+    terms, of_descent = fit_shown(published, verdict, quality["target_scale"])
+    shown = SHOWN_PENALIZED if penalty else SHOWN if of_descent else (*SHOWN, UNFINISHED)
     since = since_then(manifest, quality, tables.get("drift"), published)
     categories = grouped(tables, terms)
     settings, target = manifest["settings"], manifest["target"]
@@ -87,14 +85,10 @@ def page(
         _worst(worst),
         "<h2>Features and rows</h2>",
         about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
-        "" if passed or penalty else f'<p class="soft">{OTHER_FIT}</p>',
-        _table(
-            headed(
-                [{name: term[name] for name in shown} for term in without_levels(terms)], passed=passed or bool(penalty)
-            )
-        ),
+        "" if of_descent else f'<p class="soft">{OTHER_FIT}</p>',
+        _table(headed([{name: term[name] for name in shown} for term in without_levels(terms)], passed=of_descent)),
         about_categories(categories, target),
-        *_folded(categories, passed=passed or bool(penalty)),
+        *_folded(categories, passed=of_descent),
         about_penalty(tables["path"], verdict, terms, target) if "path" in tables else "",
         "<h2>The descent</h2>",
         about_the_descent(landscape, verdict, included, target),

@@ -35,6 +35,7 @@ p {{ margin: .5rem 0; max-width: 46rem; }} .soft {{ color: var(--soft); font-siz
 .tiles div {{ background: var(--panel); border-radius: .25rem; padding: .5rem .75rem; }} .tiles dt {{ color: var(--soft); font-size: .8rem; }}
 .tiles dd {{ margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }}
 .pictures {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18.5rem), 1fr)); gap: 1.5rem 2rem; align-items: start; margin: 1rem 0; }}
+.pictures.two {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }}
 figure {{ margin: 0; max-width: 30rem; }} figcaption {{ font-size: .875rem; color: var(--soft); margin-bottom: .35rem; }} figcaption b {{ display: block; color: var(--ink); font-size: .95rem; }}
 .scroll {{ overflow-x: auto; margin: .75rem 0; {_HINT} }} table {{ border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }}
 th, td {{ white-space: nowrap; text-align: right; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--rule); }}
@@ -47,10 +48,10 @@ svg .halo {{ fill: var(--ink); paint-order: stroke; stroke: var(--paper); stroke
 .line {{ fill: none; stroke: var(--mark); stroke-width: 2; stroke-linejoin: round; }} .bar {{ fill: var(--mark); opacity: .45; }} .stem {{ stroke: var(--mark); opacity: .45; }}
 .dash {{ fill: none; stroke: var(--second); stroke-width: 1.6; stroke-dasharray: 5 4; }} .thin {{ stroke-width: 1; }}
 .dot {{ fill: var(--mark); }} .cell {{ shape-rendering: crispEdges; }} .fitted {{ fill: none; stroke: var(--second); stroke-width: 2.2; }} h3 {{ font-size: .95rem; margin: 1.5rem 0 .25rem; }} .mean {{ fill: none; stroke: var(--second); stroke-width: 1.6; }} .ring {{ stroke: var(--mark); stroke-width: .6; stroke-opacity: .5; }}
-.true {{ fill: var(--paper); stroke: var(--ink); }} .path {{ fill: none; stroke: var(--second); stroke-width: 1.2; stroke-linejoin: round; }} .step {{ fill: var(--second); }}
+.true {{ fill: var(--paper); stroke: var(--ink); }} .path {{ fill: none; stroke: var(--second); stroke-width: 1.2; stroke-linejoin: round; }} .faint {{ stroke-width: .7; stroke-opacity: .35; }} .step {{ fill: var(--second); }}
 .start {{ fill: var(--paper); stroke: var(--second); stroke-width: 2; }} circle.end {{ fill: var(--second); stroke: var(--paper); stroke-width: 1.5; }}
 {_SHADES}@media print {{ :root {{ color-scheme: light; --ink: #000; --paper: #fff; --panel: #f4f4f4; --soft: #444; --rule: #ccc; --mark: #0b5cad;
   --second: #b8500b; --good: #1a7f37; --bad: #c0262d; }}
   body {{ max-width: none; padding: 0; font-size: 10pt; }} figure, .verdict, tr {{ break-inside: avoid; }} h2 {{ break-after: avoid; }}
-  .pictures {{ grid-template-columns: 1fr 1fr 1fr; }} .scroll {{ overflow: visible; background: none; }} table {{ font-size: 7.5pt; }} * {{ print-color-adjust: exact; }} }}
+  .pictures, .pictures.two {{ grid-template-columns: 1fr 1fr 1fr; }} .scroll {{ overflow: visible; background: none; }} table {{ font-size: 7.5pt; }} * {{ print-color-adjust: exact; }} }}
 """

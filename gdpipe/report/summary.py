@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from gdpipe.printable import counted, printable
 from gdpipe.report.advice import advise
-from gdpipe.report.categories import grouped, without_levels
+from gdpipe.report.categories import Grouped, grouped, without_levels
+from gdpipe.report.one_fit import UNFINISHED, fit_shown, headed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,6 +35,10 @@ FIRST_TO_GO = (
     "made (UTC)",
 )
 MOST_TERMS = 60
+# above the table of a run that did not pass
+OTHER_FIT = (
+    "of the exact least-squares answer, as the standard errors are; the last column says where the descent stopped"
+)
 INDENT = " " * 12
 # characters of a line where there is no terminal
 UNLIMITED = 1_000_000
@@ -57,7 +62,8 @@ def summarize(
     """
     verdict, quality = convergence.to_pylist()[0], metrics.to_pylist()[0]
     rows, terms = manifest["rows"], parameters.to_pylist()
-    categories = [] if features is None else grouped({"features": features}, terms)
+    one_fit, of_descent = fit_shown(terms, verdict, quality["target_scale"])
+    categories = [] if features is None else grouped({"features": features}, one_fit)
     n_terms = sum(len(category.terms) for category in categories)
     of_terms = f" ({counted(parameters.num_rows - (terms[0].get('feature') is None), 'term')})" if n_terms else ""
     reasons = [f"{name} null {count:,}" for name, count in rows["null"].items()]
@@ -95,14 +101,11 @@ def summarize(
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"] if line not in leakage]
     lines += [f"try         {line}" for line in advise(manifest, verdict, terms)]
+    if not of_descent:
+        lines.append(f"table       {OTHER_FIT}")
     lines = [part for line in lines for part in _wrapped(printable(line), width)]
-    of_numbers = [
-        {name: term[name] for name in (SHOWN_PENALIZED if penalty else SHOWN)} for term in without_levels(terms)
-    ]
-    for table, what, where in (
-        (of_numbers, "terms", "parameters"),
-        ([category.line() for category in categories], "features", "features"),
-    ):
+    of_numbers, of_categories = fit_tables(one_fit, categories, penalized=bool(penalty), of_descent=of_descent)
+    for table, what, where in ((of_numbers, "terms", "parameters"), (of_categories, "features", "features")):
         lines += table_lines(table[:MOST_TERMS], width)
         if more := max(0, len(table) - MOST_TERMS):
             lines.append(f"{INDENT}and {more:,} {what} more, in {where}.parquet")
@@ -110,6 +113,25 @@ def summarize(
         lines.append("latest      no: published with latest=false, which leaves latest.json as it was")
     lines.append(f"files       {printable(folder)}")
     return "\n".join(lines)
+
+
+def fit_tables(
+    terms: list[dict[str, Any]], categories: list[Grouped], *, penalized: bool, of_descent: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of a summary's two tables: the intercept and numbers, and a line for each category.
+
+    Args:
+        terms: Rows of `parameters`, of one fit.
+        categories: The features that have levels, of the same rows.
+        penalized: Whether the fit has a penalty, which leaves no standard errors.
+        of_descent: Whether the rows are of the descent.
+    """
+    shown = SHOWN_PENALIZED if penalized else SHOWN if of_descent else (*SHOWN, UNFINISHED)
+    numbers = [{name: term[name] for name in shown} for term in without_levels(terms)]
+    lines = [category.line() for category in categories]
+    if penalized:
+        lines = [{name: value for name, value in line.items() if name not in ("F", "p_value")} for line in lines]
+    return headed(numbers, passed=of_descent), lines
 
 
 def penalty_in_words(settings: dict[str, Any], verdict: dict[str, Any]) -> str:
@@ -132,7 +154,8 @@ def unseen_rows(metrics: dict[str, Any], folds: int | None) -> str:
             f"holdout R² {cell(metrics['holdout_r2'])}, RMSE {metrics['holdout_rmse']:.7g} ({counted(rows, 'row')})"
         )
     if math.isfinite(metrics.get("cv_rmse") or math.nan):
-        error = f"CV R² {cell(metrics['cv_r2'])}, RMSE {metrics['cv_rmse']:.7g} ± {metrics['cv_rmse_se']:.2g}"
+        spread = float(f"{metrics['cv_rmse_se']:.2g}")
+        error = f"CV R² {cell(metrics['cv_r2'])}, RMSE {metrics['cv_rmse']:.7g} ± {spread:g}"
         found.append(f"{error} ({folds} folds)")
     return "; ".join(found)
 

@@ -24,10 +24,13 @@ from gdpipe.numerics.rows.held_out import HeldOutError
 from gdpipe.numerics.sums.folds import VERSION as FOLDS_VERSION
 from gdpipe.penalty_path import PenaltyPath
 from gdpipe.printable import counted, printable
-from gdpipe.report.summary import MOST_TERMS, SHOWN, SHOWN_PENALIZED, penalty_in_words, table_lines, unseen_rows
+from gdpipe.report.categories import grouped
+from gdpipe.report.one_fit import fit_shown
+from gdpipe.report.summary import MOST_TERMS, OTHER_FIT, fit_tables, penalty_in_words, table_lines, unseen_rows
 from gdpipe.source.arrays import to_table
 from gdpipe.source.files import first_line
 from gdpipe.stages.cached_sums import plain_filters, summed
+from gdpipe.stages.feature_tables import feature_columns
 from gdpipe.stages.fit_tables import convergence_columns, parameter_columns, path_columns
 from gdpipe.stages.held_out import error_columns
 from gdpipe.stages.published import FINGERPRINT
@@ -83,11 +86,13 @@ class Refit:
     holdout: HeldOutError | None
 
     def tables(self) -> dict[str, pa.Table]:
-        """The artifacts `parameters`, `convergence` and, with a penalty, `path`, as a run has them."""
+        """The artifacts `parameters`, `convergence` and, where a run has them, `path` and `features`."""
         columns = {
             catalog.PARAMETERS: parameter_columns(self.config, self.fit),
             catalog.CONVERGENCE: convergence_columns(self.config, self.fit),
         }
+        if self.fit.design.categories:
+            columns[catalog.FEATURES] = feature_columns(self.fit)
         if self.path is not None:
             columns[catalog.PATH] = path_columns(self.fit, self.path)
         return {name: to_table(values, catalog.schema(name, "")) for name, values in columns.items()}
@@ -100,12 +105,15 @@ class Refit:
 
     def summary(self) -> str:
         """The fit in a dozen lines."""
-        fit, verdict = self.fit, self.tables()[catalog.CONVERGENCE].to_pylist()[0]
+        fit, tables = self.fit, self.tables()
+        verdict = tables[catalog.CONVERGENCE].to_pylist()[0]
         penalty = penalty_in_words(self.config.as_dict(), verdict)
-        shown = SHOWN_PENALIZED if penalty else SHOWN
+        rows = tables[catalog.PARAMETERS].to_pylist()
+        terms, of_descent = fit_shown(rows, verdict, fit.regression.scaling.target_scale)
+        categories = grouped(tables, terms)
         notice = self.path and self.path.notice(self.config)
         unseen = unseen_rows(error_columns(self.cross_validation, self.holdout), self.config.folds)
-        terms = [{name: term[name] for name in shown} for term in self.tables()[catalog.PARAMETERS].to_pylist()]
+        shown = fit_tables(terms, categories, penalized=bool(penalty), of_descent=of_descent)
         lines = [
             f"rows        {self.n_samples:,} used, of {counted(len(self.files), 'file')}, from the sums kept",
             f"verdict     {'PASSED' if fit.certificate.passed else 'NOT PASSED'}: {fit.certificate.reason}",
@@ -114,8 +122,10 @@ class Refit:
             *([f"unseen rows {unseen}"] if unseen else []),
             *(f"dependent   {line}" for line in fit.dependencies),
             *([f"notice      {notice}"] if notice else []),
+            *([] if of_descent else [f"table       {OTHER_FIT}"]),
         ]
-        return "\n".join([*map(printable, lines), *table_lines(terms[:MOST_TERMS])])
+        tables_in_lines = (line for table in shown for line in table_lines(table[:MOST_TERMS]))
+        return "\n".join([*map(printable, lines), *tables_in_lines])
 
 
 def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **settings: Any) -> Refit:

@@ -111,6 +111,11 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     shown = artifacts(state)
     assert {f"train-arr-delay-{what}" for what in ("summary", "parameters", "loss")} <= shown.keys()
     assert "stopped after 50 steps" in str(shown["train-arr-delay-summary"].data)
+    # estimates are those that the standard errors belong to
+    for row in json.loads(str(shown["train-arr-delay-parameters"].data)):
+        t = float(row["t_value"])
+        assert abs(float(row["ols_estimate"]) / float(row["std_error"]) - t) <= 1e-4 * abs(t)
+        assert row["unfinished estimate"] != row["ols_estimate"]
 
 
 def test_the_tasks_on_a_cluster_give_the_bits_of_threads(tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ frame.onload = () => {
       const box = text.getBoundingClientRect(), said = `${title}: ${text.textContent}`;
       const off = Math.max(edge.left - box.left, box.right - edge.right, edge.top - box.top, box.bottom - edge.bottom);
       if (off > 0.5) cut.push(said);
-      if (text.classList.contains('halo')) continue;
+      const deep = 0.3 * box.height;
       for (const [other, name] of seen)
         if (Math.min(box.right, other.right) - Math.max(box.left, other.left) > 1
-            && Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top) > 4) over.push(`${said} on ${name}`);
+            && Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top) > deep)
+          over.push(`${said} on ${name}`);
       seen.push([box, text.textContent]);
     }
   }

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs whose numbers are large, tiny, of one feature, of categories with drift, and not published."""
+    """Runs whose numbers are large, tiny, of one feature, of categories with drift, penalized, and not published."""
     folder, rng = tmp_path_factory.mktemp("pages"), np.random.default_rng(0)
     x, z = rng.normal(size=(2, 800))
     noise = rng.normal(size=800)
@@ -33,6 +33,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         found[name] = folder / "runs" / name / "runs" / name / "report.html"
     rejected = ("--output", folder / "short", "--max-iterations=1", "--method=gd", "--run-id=short")
     gdpipe_cli("train", folder / "large", "--target=y", *rejected)
+    lasso = ("--output", folder / "lasso", "--penalty=lasso", "--alpha=auto", "--run-id=lasso")
+    gdpipe_cli("train", folder / "levels", "--target=y", *lasso)
+    found["penalized"] = folder / "lasso" / "runs" / "lasso" / "report.html"
     return {**found, "rejected": folder / "short" / "rejected" / "short" / "report.html"}
 
 
@@ -43,7 +46,7 @@ def light(colour: str) -> float:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)], ids=["phone, dark", "desk, light"])
-@pytest.mark.parametrize("name", ["large", "tiny", "single", "levels", "rejected"])
+@pytest.mark.parametrize("name", ["large", "tiny", "single", "levels", "penalized", "rejected"])
 def test_every_text_can_be_read(pages: dict[str, Path], name: str, width: int, dark: bool, tmp_path: Path) -> None:
     found = measured(pages[name], width, dark=dark, folder=tmp_path)
     assert found["cut"] == []

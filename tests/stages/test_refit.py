@@ -70,6 +70,18 @@ def test_it_is_the_fit_that_a_run_of_the_same_rows_finds(
         np.testing.assert_array_equal(found.path.optima.alphas, again.path["alpha"])
 
 
+def test_its_summary_has_a_line_for_each_category(run: gdpipe.Run) -> None:
+    lines = run.refit(features=["x2", "C(kind)"]).summary().splitlines()
+    [head] = [place for place, line in enumerate(lines) if line.startswith("feature ")]
+    assert [line.split()[:3] for line in lines[head + 1 :]] == [["kind", "3", "a"]]
+    assert not any(line.startswith("kind[") for line in lines)
+    # a penalty leaves no tests
+    assert " F " in lines[head]
+    lines = run.refit(features=["x2", "C(kind)"], penalty="ridge", alpha=0.1).summary().splitlines()
+    [names] = [line for line in lines if line.startswith("feature ")]
+    assert names.split() == ["feature", "levels", "reference", "gvif_root", "lowest", "highest"]
+
+
 def test_what_the_sums_do_not_hold_is_said(run: gdpipe.Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no sums of x3 are kept in .*, only of x1, x2, kind, x1:kind; train again"):
         run.refit(features=["x1", "x3"])

@@ -14,6 +14,8 @@ from gdpipe.report.pictures.ticks import number
 RINGS, RIM = 8, 1.15
 # units between points of the descent that are drawn, and between those with a dot
 APART, DOTS_APART = 2.0, 7.0
+# steps drawn with dots; thousands that go to and fro would be a blob, so the later ones are a faint line
+CLEAR_STEPS = 24
 # side of the small picture of the true shape, in units; stretched by less than this factor a picture needs none
 TRUE_SIDE, LEAST_STRETCH = 76.0, 1.2
 
@@ -80,16 +82,19 @@ def _true_shape(plane: Plane, angles: NDArray[np.float64]) -> list[str]:
 
 
 def _path(steps: NDArray[np.float64]) -> str:
-    """The descent: a line through the steps that can be told apart, dots on some, the start hollow and the end full."""
+    """The descent: a line through steps told apart, dots on the first, the start hollow, the end full."""
     along = _spaced(steps, APART)
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in along.tolist())
+    parts = (along[:CLEAR_STEPS], along[CLEAR_STEPS - 1 :])
+    first, later = (" ".join(f"{x:.1f},{y:.1f}" for x, y in part.tolist()) for part in parts)
+    faint = f'<polyline class="path faint" points="{later}"/>' if len(along) > CLEAR_STEPS else ""
     dots = "".join(
         f'<circle class="step" cx="{x:.1f}" cy="{y:.1f}" r="1.8"/>'
-        for x, y in _spaced(along, DOTS_APART)[1:-1].tolist()
+        for x, y in _spaced(along[:CLEAR_STEPS], DOTS_APART)[1:-1].tolist()
     )
     (x0, y0), (x1, y1) = steps[0].tolist(), steps[-1].tolist()
     return (
-        f'<polyline class="path" points="{line}"/>{dots}<circle class="start" cx="{x0:.1f}" cy="{y0:.1f}" r="4.5"/>'
+        f'{faint}<polyline class="path" points="{first}"/>{dots}'
+        f'<circle class="start" cx="{x0:.1f}" cy="{y0:.1f}" r="4.5"/>'
         f'<circle class="end" cx="{x1:.1f}" cy="{y1:.1f}" r="4.5"/>'
     )
 

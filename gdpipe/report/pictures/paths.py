@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, TOP, WIDTH, Axis, Frame, picture, text
+from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Axis, Frame, picture, text
+from gdpipe.report.pictures.letters import text_width
 from gdpipe.report.pictures.ticks import number
 
 ALPHA = "alpha, logarithmic"
@@ -27,7 +28,7 @@ def coefficient_paths(alphas: Sequence[float], paths: Mapping[str, Sequence[floa
         if all(abs(y - other) >= NAME_HEIGHT for other in named):
             body.append(text(x + 4, y - 3, name, "halo"))
             named.append(y)
-    body.append(_upright(frame, chosen, f"alpha {number(chosen)}"))
+    body.append(_upright(frame, chosen, f"alpha {number(chosen)}", names_on_the_left=True))
     said = f"{len(paths)} coefficients, alpha from {number(min(alphas))} to {number(max(alphas))}"
     return picture(body, "Coefficients along the path", said)
 
@@ -72,8 +73,13 @@ def _axis(alphas: Sequence[float]) -> Axis:
     return Axis.around(alphas, ALPHA, logarithmic=True)
 
 
-def _upright(frame: Frame, alpha: float, said: str) -> str:
+def _upright(frame: Frame, alpha: float, said: str, *, names_on_the_left: bool = False) -> str:
+    """A dashed line at an alpha, with words beside it, or at the right end where names stand on the left."""
     x = frame.across(alpha)
+    if names_on_the_left and x < (end := WIDTH - RIGHT - 2) - text_width(said) - 5:
+        return f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>' + text(
+            end, TOP + 12, said, "end second"
+        )
     style = "second" if x < WIDTH / 2 else "end second"
     line = f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
     return line + text(x + (5 if x < WIDTH / 2 else -5), TOP + 12, said, style)
