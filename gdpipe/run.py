@@ -15,6 +15,7 @@ from gdpipe.config import Unseen
 from gdpipe.design import Design
 from gdpipe.errors import DataError, PublishError
 from gdpipe.kinds import checked
+from gdpipe.layout import MANIFEST
 from gdpipe.model import Model
 from gdpipe.report.card import card
 from gdpipe.report.summary import summarize, summarize_scores
@@ -185,7 +186,11 @@ class Run:
         if self.manifest["kind"] != "training":
             raise PublishError(f"{self.location} holds {self.manifest['kind']}, not a model; name a training run")
         table = self.table(catalog.PARAMETERS)
-        design = Design.from_manifest(self.manifest)
+        try:
+            design = Design.from_manifest(self.manifest)
+            names = list(design.names)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise PublishError(f"{self.place.below(MANIFEST)}: its design is damaged; {REMEDY}") from error
         terms: list[str] = table["term"].to_pylist()
         estimates = table["estimate"].to_numpy()
         # the manifest knows whether the first row is the intercept: a feature may have that name too
@@ -193,8 +198,8 @@ class Run:
         damage = (
             f"estimate is {estimates[unknown[0]]:g} in row {unknown[0]}"
             if (unknown := np.flatnonzero(~np.isfinite(estimates))).size
-            else f"its terms are not the {len(design.names):,} features of manifest.json"
-            if terms[start:] != list(design.names)
+            else f"its terms are not the {len(names):,} features of manifest.json"
+            if terms[start:] != names
             else None
         )
         if damage:

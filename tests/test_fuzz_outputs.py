@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdpipe.errors import GdpipeError
+from gdpipe.errors import GdpipeError, PublishError
 from gdpipe.run import Run
 from tests.conftest import Outcome, gdpipe_cli, line_columns, write_parquet
 from tests.runs import gdpipe_train
@@ -246,3 +246,11 @@ def test_damaged_kept_sums(damage: Callable[[bytes], bytes], which: int, good: P
         return False
 
     tried(good, apply, "runs", "train")
+
+
+@pytest.mark.parametrize("design", [{}, {"features": None, "levels": [], "fit_intercept": True}, [], 1])
+def test_a_damaged_design_is_named(design: object, good: Path, tmp_path: Path) -> None:
+    run = Run.at(good / "runs")
+    damaged = Run(run.place, {**run.manifest, "design": design})
+    with pytest.raises(PublishError, match=r"manifest\.json: its design is damaged"):
+        _ = damaged.model

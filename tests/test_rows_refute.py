@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import gdpipe
@@ -384,6 +384,7 @@ def test_a_file_that_changes_during_the_second_scan_is_named(tmp_path: Path) -> 
     weighted=st.booleans(),
     arithmetic=st.sampled_from(["exact", "float64"]),
 )
+@example(name="w", how="scale", size=-1.0, seed=0, weighted=True, arithmetic="float64")  # no row has a weight
 def test_no_column_can_be_replaced_between_the_scans_into_a_wrong_result(
     name: str, how: str, size: float, seed: int, weighted: bool, arithmetic: str
 ) -> None:

@@ -115,7 +115,7 @@ def rounding_of_sums(moments: Moments | Float64Moments, rows: Moments) -> float:
     if isinstance(moments, Moments):
         return 0.0
     # half a step of the weights' grid, twice: in the sum of weights, and in the weighted sums
-    of_grid = moments.n_samples / rows.weight if rows.weight_exponent else 0.0
+    of_grid = moments.n_samples / rows.weight if rows.weight_exponent and rows.weight else 0.0
     return 4 * moments.n_samples * EPSILON + of_grid
 
 
