@@ -1,4 +1,4 @@
-"""Where the numbers of a design are not defined, or too large to be squared."""
+"""Checks that the numbers of a design are defined, and not too large to be squared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

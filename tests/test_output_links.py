@@ -50,7 +50,7 @@ def test_a_file_system_that_cannot_is_told_before_any_work(
 
 def test_a_real_file_system_that_cannot_flush_its_folders() -> None:
     if not Path("/proc/self").is_dir():
-        pytest.skip("this system has none")
+        pytest.skip("no /proc here, whose folders cannot be flushed")
     with pytest.raises(
         OSError, match=r"cannot force a folder to the disk \(fsync\): Invalid argument; take an output on"
     ):

@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[\w.+%@-]+")
 
 
 def completion_of(kind: Any) -> Complete | None:
-    """What completes a setting of this type; None where click knows, as of choices, or nobody does."""
+    """The completion of a setting of this type; None where click has one, as for choices, or where there is none."""
     kinds = alternatives(kind)
     if Location in kinds:
         return files

@@ -55,5 +55,5 @@ def compared_categories(features: Iterable[Feature], *, fit_intercept: bool) -> 
 
 
 def _margin(factors: Iterable[Number | Category]) -> frozenset[Any]:
-    """What a product is made of, whatever the references of its categories."""
+    """The factors of a product, whatever the references of its categories."""
     return frozenset((f.input, f.functions if isinstance(f, Number) else ()) for f in factors)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from gdpipe.design import quoted
 from gdpipe.kinds import pieces
 from gdpipe.printable import abridged, counted
 
@@ -94,8 +95,8 @@ def _fewer_steps_by_level(manifest: dict[str, Any], terms: list[dict[str, Any]])
         level = max(rows, key=lambda level: rows[level])
         if of_reference < UNCOMMON * rows[level]:
             lines.append(
-                f"take a common level of {feature} as its reference, C(..., ref=...): {level} has "
-                f"{counted(rows[level], 'row')}, that of now {of_reference:,}"
+                f"--features {_listed(_with_reference(manifest, feature, level))}  # {level} as the reference of {feature} "
+                f"has {counted(rows[level], 'row')}, that of now {of_reference:,}: fewer steps"
             )
         least = math.ceil(RARE * used / (len(rows) + 1))
         if few := sum(n < least for n in rows.values()):
@@ -105,6 +106,16 @@ def _fewer_steps_by_level(manifest: dict[str, Any], terms: list[dict[str, Any]])
     if by_feature and settings.get("penalty", "none") == "none":
         lines.append("--penalty ridge  # fewer steps, with alpha chosen on unseen rows; no standard errors")
     return lines
+
+
+def _with_reference(manifest: dict[str, Any], feature: str, level: str) -> list[str]:
+    """The features of the run, with a level as the reference of one that is a category."""
+    factors = [factor for factors in manifest["design"]["features"] for factor in factors]
+    kind = next(factor["levels"] for factor in factors if factor["name"] == feature)
+    value = json.dumps(level, ensure_ascii=False) if kind == "text" else level.title() if kind == "boolean" else level
+    inside = feature[2:-1] if feature.startswith("C(") else quoted(feature)
+    referring = f"C({inside}, ref={value})"
+    return [referring if name == feature else name for name in manifest["features"]]
 
 
 def _listed(names: Sequence[str]) -> str:

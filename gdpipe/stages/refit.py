@@ -1,9 +1,6 @@
 """Refit: other questions to a run, answered from the sums that its output keeps; no file of the source is opened."""
 
 import fnmatch
-import functools
-import json
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,27 +13,21 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import TrainingConfig
 from gdpipe.cross_validation import CrossValidation
 from gdpipe.design import Design
-from gdpipe.errors import ConfigError, DataError
+from gdpipe.errors import ConfigError
 from gdpipe.fit import Fit
-from gdpipe.layout import MOMENTS, REJECTED, RUNS
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.rows.held_out import HeldOutError
-from gdpipe.numerics.sums.folds import VERSION as FOLDS_VERSION
 from gdpipe.penalty_path import PenaltyPath
 from gdpipe.printable import counted, printable
 from gdpipe.report.categories import grouped
 from gdpipe.report.one_fit import fit_shown
 from gdpipe.report.summary import MOST_TERMS, OTHER_FIT, fit_tables, penalty_in_words, table_lines, unseen_rows
 from gdpipe.source.arrays import to_table
-from gdpipe.source.files import first_line
-from gdpipe.stages.cached_sums import plain_filters, summed
 from gdpipe.stages.feature_tables import feature_columns
 from gdpipe.stages.fit_tables import convergence_columns, parameter_columns, path_columns
 from gdpipe.stages.held_out import error_columns
-from gdpipe.stages.published import FINGERPRINT
-from gdpipe.stages.scan.row_sums import VERSION, Sums
+from gdpipe.stages.kept_sums import kept_sums
 from gdpipe.store import catalog
-from gdpipe.store.cache import Cache
 from gdpipe.store.place import Place
 from gdpipe.terms import Terms
 from gdpipe.validated_fit import validated_fit
@@ -59,8 +50,6 @@ OTHER_SUMS = (
 )
 # the relative rounding of a column's values, where it is not that of float64
 RESOLUTION = {"float": float(np.finfo(np.float32).eps), "halffloat": float(np.finfo(np.float16).eps)}
-# files that a message names
-FILES_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +137,7 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
         raise ConfigError(
             f"files {files!r}: none of {counted(len(inputs), 'file')} of {run} has such a name; correct the pattern"
         )
-    kept, types = _kept(run, manifest, plain, config, wanted)
+    kept, types = kept_sums(run, manifest, plain, config, wanted)
     where = str(run)
     if not kept.moments.n_samples:
         raise ConfigError(f"files {files!r}: all their rows are held out, or left out, in {where}; take others too")
@@ -214,93 +203,3 @@ def _resolution(design: Design, types: Mapping[str, str]) -> NDArray[np.float64]
         rounding = [RESOLUTION.get(types[factor.input.column], exact) for factor in feature.numbers]
         found += [max(rounding, default=exact)] * len(block.labels)
     return np.array(found)
-
-
-def _kept(
-    run: Place, manifest: Mapping[str, Any], design: Design, config: TrainingConfig, wanted: Sequence[Mapping[str, Any]]
-) -> tuple[Sums, dict[str, str]]:
-    """The sums over the rows of these files, and the types of the columns."""
-    output = output_of(run, manifest["run_id"])
-    filters = plain_filters(config.filters) if config.filters else None
-    if config.holdout and not all("held_out" in entry for entry in wanted):
-        raise ConfigError(
-            f"{run}: its manifest does not say which files are held out, as it is of an earlier version; train again"
-        )
-    holdout = {entry["file"]: None for entry in wanted}
-    if config.holdout:
-        some = plain_filters(config.holdout)
-        holdout |= {entry["file"]: some for entry in wanted if entry["held_out"] == "some"}
-    columns = [*design.columns, config.target, *([config.weight] if config.weight else [])]
-    same = json.loads(json.dumps({"version": VERSION, "weighted": bool(config.weight), **summed(design)}))
-    # by folds and grid, as only such sums can be added; of a file filtered in part there may be those of all rows, too
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    prints = {_fingerprint(entry): entry["file"] for entry in wanted}
-    for entry in Cache(output).entries():
-        of = entry["of"]
-        file = prints.get(_fingerprint(of.get("file", {})))
-        names = sorted(name for name, *_ in of.get("columns", ()))
-        fits = file is not None and names == sorted(columns) and all(of.get(name) == same[name] for name in same)
-        fits = fits and of["holdout"] == holdout[file]
-        # a run of very many terms has no folds
-        fits = fits and of["folds"][0] == FOLDS_VERSION and of["folds"][1] in (config.folds, 0)
-        fits = fits and [name for name, *_ in of["folds"][2]] == list(config.fold_by)
-        if fits and of["filters"] in (None, filters):
-            on_grid = found.setdefault(json.dumps([of["folds"][1], *of["grid"]]), {})
-            if of["filters"] == filters or file not in on_grid:
-                on_grid[str(file)] = entry
-    most = max(found.values(), key=len, default={})
-    if lacking := [entry["file"] for entry in wanted if entry["file"] not in most]:
-        more = f" and {len(lacking) - FILES_NAMED:,} more" if len(lacking) > FILES_NAMED else ""
-        raise DataError(
-            f"{output.below(MOMENTS)}: no sums of {', '.join(lacking[:FILES_NAMED])}{more} as run {manifest['run_id']} "
-            "made them; train again, which reads such files"
-        )
-    # several may have all files: the finest grid is that of the rows used
-    complete = [grid for grid, entries in found.items() if len(entries) == len(wanted)]
-    finest = found[min(complete, key=lambda of: (not json.loads(of)[0], sum(json.loads(of)[1:])))]
-    try:
-        sums = [
-            Sums.from_json(
-                finest[entry["file"]],
-                len(design.numbers) + 1,
-                weighted=config.weight is not None,
-                n_read=len(finest[entry["file"]]["missing"]),
-                orders=design.orders,
-                folds=finest[entry["file"]]["of"]["folds"][1],
-            )
-            for entry in wanted
-        ]
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{output.below(MOMENTS)}: damaged ({first_line(error)}); remove it, and train again"
-        ) from error
-    types = {str(name): str(kind) for entry in finest.values() for name, kind, *_ in entry["of"]["columns"]}
-    if config.holdout:
-        sums = [_in_cells(of_file, entry["held_out"]) for of_file, entry in zip(sums, wanted, strict=True)]
-    return functools.reduce(operator.add, sums), types
-
-
-def _in_cells(sums: Sums, held_out: str) -> Sums:
-    """The sums of a file in the cells of the run, where all, none or some of its rows are held out."""
-    nothing = sums.of_cells - sums.of_cells
-    if held_out == "all":
-        return sums.as_held_out(nothing)
-    return sums if held_out == "some" else replace(sums, held_out=nothing)
-
-
-def _fingerprint(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(entry.get(name) for name in FINGERPRINT)
-
-
-def output_of(run: Place, run_id: str) -> Place:
-    """The output that a run's folder is in."""
-    for kind in (RUNS, REJECTED):
-        path = f"{kind}/{run_id}"
-        if run.inside == path:
-            return replace(run, inside="")
-        if not run.inside and run.top.endswith(f"/{path}"):
-            top = run.top.removesuffix(f"/{path}")
-            return replace(
-                run, top=top, location=run.location.removesuffix(f"/{path}") if path in run.location else top
-            )
-    raise DataError(f"{run}: is not in the output of its run, where {MOMENTS}/ is; name the run there")

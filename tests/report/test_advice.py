@@ -85,18 +85,13 @@ def test_categories_with_rare_levels_take_fewer_steps_as_advised(tmp_path: Path)
     source, lines = rejected(tmp_path, {**columns, "c": texts}, max_iterations=2)
     reference, rare, ridge = lines[-3:]
     assert reference == (
-        "take a common level of c as its reference, C(..., ref=...): level 01 has 250 rows, that of now 4"
+        """--features 'x,C(c, ref="level 01")'  # level 01 as the reference of c has 250 rows, that of now 4: fewer steps"""
     )
     assert rare.startswith("--min-level-rows 13  # joins 10 rare levels")
     assert ridge.startswith("--penalty ridge  # ")
     steps = []
     for n, options in enumerate(
-        (
-            [],
-            ["--features", 'x,C(c, ref="level 01")'],
-            shlex.split(rare, comments=True),
-            shlex.split(ridge, comments=True),
-        )
+        ([], shlex.split(reference, comments=True), shlex.split(rare, comments=True), shlex.split(ridge, comments=True))
     ):
         output = tmp_path / f"again{n}"
         done = gdpipe_cli("train", source, "--target", "y", "--output", output, "--method", "gd", *options)
