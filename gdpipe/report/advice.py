@@ -94,9 +94,10 @@ def _fewer_steps_by_level(manifest: dict[str, Any], terms: list[dict[str, Any]])
         of_reference = used - sum(rows.values())
         level = max(rows, key=lambda level: rows[level])
         if of_reference < UNCOMMON * rows[level]:
+            options = f"--features {_listed(_with_reference(manifest, feature, level))}"
             lines.append(
-                f"--features {_listed(_with_reference(manifest, feature, level))}  # {level} as the reference of {feature} "
-                f"has {counted(rows[level], 'row')}, that of now {of_reference:,}: fewer steps"
+                f"{options}  # {level} has {counted(rows[level], 'row')}, the reference of {feature} now "
+                f"{of_reference:,}: fewer steps"
             )
         least = math.ceil(RARE * used / (len(rows) + 1))
         if few := sum(n < least for n in rows.values()):

@@ -43,7 +43,7 @@ WORKER_BYTES = 70 * 2**20
 # memory for each file, in a run and in its manifest, measured (docs/settings.md#memory)
 FILE_BYTES = 6 * 2**10
 # matrices of all terms that are held at once, most of them while standard errors are computed; measured at 4,019 terms
-# (docs/features.md#what-it-costs)
+# (docs/features.md#cost-of-a-category)
 TERM_MATRICES = 10
 # lines of int64 of a column's sums by level: one for each pair of digits of weights and values, and one to carry to
 LINES_OF_COLUMN = 4

@@ -85,7 +85,7 @@ def test_categories_with_rare_levels_take_fewer_steps_as_advised(tmp_path: Path)
     source, lines = rejected(tmp_path, {**columns, "c": texts}, max_iterations=2)
     reference, rare, ridge = lines[-3:]
     assert reference == (
-        """--features 'x,C(c, ref="level 01")'  # level 01 as the reference of c has 250 rows, that of now 4: fewer steps"""
+        """--features 'x,C(c, ref="level 01")'  # level 01 has 250 rows, the reference of c now 4: fewer steps"""
     )
     assert rare.startswith("--min-level-rows 13  # joins 10 rare levels")
     assert ridge.startswith("--penalty ridge  # ")
