@@ -1,4 +1,4 @@
-"""A flow of eight tasks that do nothing, with the options of the training flow's: what Prefect itself costs."""
+"""A flow of nine tasks that do nothing, with the options of the training flow's: what Prefect itself costs."""
 
 from prefect import flow
 
@@ -10,6 +10,9 @@ def ingest() -> None: ...
 
 
 def standardize() -> None: ...
+
+
+def penalize() -> None: ...
 
 
 def fit() -> None: ...
@@ -33,6 +36,7 @@ def publish() -> None: ...
 TASKS = [
     retried_task(ingest),
     plain_task(standardize),
+    plain_task(penalize),
     plain_task(fit),
     retried_task(predict),
     plain_task(measure),

@@ -77,7 +77,7 @@ def layouts(rows: int) -> list[Layout]:
 def test_peak_memory_by_layout(tmp_path: Path) -> None:
     rows = processes.settings().rows
     runs = [(layout, layout.measured(tmp_path)) for layout in layouts(rows)]
-    first = runs[0][1]["peak"]
+    first = runs[0][1]["tree_peak"]
     lines = [
         f"`gdpipe train --no-report`, {FEATURES} features, float64, zstd; one run each.",
         "",

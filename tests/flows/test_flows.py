@@ -33,7 +33,7 @@ FEATURES = list(conftest.FEATURES)  # as a form sends them
 ARTIFACTS = ("summary", "parameters", "loss", "predicted", "residuals", "runs")
 
 
-def test_the_flights_are_trained_in_eight_tasks_and_then_scored(tmp_path: Path) -> None:
+def test_the_flights_are_trained_in_nine_tasks_and_then_scored(tmp_path: Path) -> None:
     output = str(tmp_path / "runs")
     state = run_flow(train, source=FLIGHTS, target="arr_delay", features=FEATURES, output=output)
     assert state.is_completed()
