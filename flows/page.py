@@ -128,9 +128,12 @@ def _report(run: Run) -> str:
 def _loss(run: Run) -> str:
     """The loss history as a picture, also of a run without a report."""
     steps = run.table(catalog.LOSS_HISTORY)
-    floor = run.table(catalog.CONVERGENCE)["ols_loss"][0].as_py()
+    [verdict] = run.table(catalog.CONVERGENCE).to_pylist()
+    losses, floor, optimum = steps["loss"].to_pylist(), verdict["ols_loss"], "OLS"
+    if verdict["penalty"] != "none":  # the penalty is part of these losses
+        floor, optimum = losses[-1] - verdict["excess_loss"], "optimum"
     unit = f"{run.manifest['target']}²"
-    return _image(loss_curve(steps["iteration"].to_pylist(), steps["loss"].to_pylist(), floor, unit), "loss")
+    return _image(loss_curve(steps["iteration"].to_pylist(), losses, floor, unit, optimum), "loss")
 
 
 def _image(svg: str, name: str) -> str:

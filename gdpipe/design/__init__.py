@@ -3,7 +3,7 @@
 from gdpipe.design.coded import Coded, Values, combined
 from gdpipe.design.coding import Term
 from gdpipe.design.design import Design
-from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number
+from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number, margin
 from gdpipe.design.formula import ColumnKind, features_of
 from gdpipe.design.functions import applied
 from gdpipe.design.levels import OTHER
@@ -26,6 +26,7 @@ __all__ = [
     "applied",
     "combined",
     "features_of",
+    "margin",
     "number_label",
     "quoted",
 ]

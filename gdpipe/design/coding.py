@@ -7,9 +7,8 @@ an intercept the first category has a term for each level.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from gdpipe.design.features import Category, Feature, Number
+from gdpipe.design.features import Category, Feature, margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Term:
 def compared_categories(features: Iterable[Feature], *, fit_intercept: bool) -> list[tuple[Category, ...]]:
     """The categories of each feature of which the reference has no term."""
     features = tuple(features)
-    in_design = {_margin(feature.factors) for feature in features}
+    in_design = {margin(feature.factors) for feature in features}
     if fit_intercept:
         in_design.add(frozenset())
     found = []
@@ -46,14 +45,9 @@ def compared_categories(features: Iterable[Feature], *, fit_intercept: bool) -> 
             tuple(
                 category
                 for category in feature.categories
-                if _margin(f for f in feature.factors if f != category) in in_design
+                if margin(f for f in feature.factors if f != category) in in_design
             )
         )
         if feature.categories and not feature.numbers:
             in_design.add(frozenset())  # the levels together stand for an intercept
     return found
-
-
-def _margin(factors: Iterable[Number | Category]) -> frozenset[Any]:
-    """The factors of a product, whatever the references of its categories."""
-    return frozenset((f.input, f.functions if isinstance(f, Number) else ()) for f in factors)

@@ -1,6 +1,6 @@
 """Features, as a person asks for them: numbers, categories, and their products."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -56,6 +56,16 @@ class Category:
     name: str = field(compare=False)
     input: Input
     reference: str | None = None
+
+
+def made_of(factor: Number | Category) -> tuple[Input, tuple[str | int, ...]]:
+    """The column of a factor and what is applied to it, whatever the reference of a category."""
+    return factor.input, factor.functions if isinstance(factor, Number) else ()
+
+
+def margin(factors: Iterable[Number | Category]) -> frozenset[tuple[Input, tuple[str | int, ...]]]:
+    """The factors of a product, whatever the references of its categories."""
+    return frozenset(map(made_of, factors))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number
+from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number, made_of, margin
 from gdpipe.design.names import number_label, quoted, typed
 from gdpipe.errors import ConfigError
 from gdpipe.kinds import pieces
@@ -58,7 +58,7 @@ def features_of(
         for column in feature.columns:
             if column in roles:
                 raise ConfigError(f"features: {text!r} uses {column!r}, which is the {roles[column]}; leave it out")
-        same = frozenset((f.input, getattr(f, "functions", ())) for f in feature.factors)
+        same = margin(feature.factors)
         if same in found:
             raise ConfigError(f"features: {text!r} is the same as {found[same][0]!r}; name it once")
         found[same] = text, feature
@@ -87,8 +87,8 @@ def feature_of(text: str, names: Collection[str], kind_of: Callable[[str], Colum
     if len(parts) == 1:
         return Feature((parser.factor(text, alone=True),))
     factors = tuple(parser.factor(part, alone=False) for part in parts)
-    for factor in factors:
-        if factors.count(factor) > 1:
+    for place, factor in enumerate(factors):
+        if made_of(factor) in map(made_of, factors[:place]):
             hint = "; write its power, such as x**2" if isinstance(factor, Number) else ""
             raise parser.error(f"{factor.name} is in the product twice{hint}")
     return Feature(factors)

@@ -26,7 +26,15 @@ from gdpipe.report.one_fit import UNFINISHED, fit_shown, headed
 from gdpipe.report.penalty import about_penalty
 from gdpipe.report.since import SinceThen, since_then
 from gdpipe.report.style import STYLE
-from gdpipe.report.summary import SHOWN, SHOWN_PENALIZED, cell, is_beside_the_latest, penalty_in_words, unseen_rows
+from gdpipe.report.summary import (
+    SHOWN,
+    SHOWN_PENALIZED,
+    cell,
+    gap_shown,
+    is_beside_the_latest,
+    penalty_in_words,
+    unseen_rows,
+)
 
 # rows of a table and characters of a cell that are shown; the Parquet files and the manifest have all
 LONGEST_TABLE, LONGEST_CELL = 300, 300
@@ -179,7 +187,7 @@ def _tiles(verdict: dict[str, Any], quality: dict[str, Any], rows: dict[str, Any
         "RMSE": shown_value(quality["rmse"]),
         "rows used": f"{rows['used']:,}",
         "steps": f"{verdict['iterations']:,}",
-        f"gap to {'OLS' if verdict.get('penalty', 'none') == 'none' else 'the optimum'}": f"{verdict['coef_gap']:.2g}",
+        f"gap to {'OLS' if verdict.get('penalty', 'none') == 'none' else 'the optimum'}": gap_shown(verdict),
         "condition number": _rounded(verdict["condition_number"]),
     }
     tiles = "".join(f"<div><dt>{name}</dt><dd>{said}</dd></div>" for name, said in shown.items())

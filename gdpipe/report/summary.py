@@ -83,7 +83,7 @@ def summarize(
         f"(forecast {'never' if forecast is None else f'{forecast:,}'}), learning rate {verdict['learning_rate']:.6g}, "
         f"condition number {verdict['condition_number']:.6g}",
         f"verdict     {'PASSED' if verdict['passed'] else 'NOT PASSED'}: {manifest['verdict']['reason']} "
-        f"(gap to {optimum} {verdict['coef_gap']:.2g}, tolerance {verdict['tolerance']:g})",
+        f"(gap to {optimum} {gap_shown(verdict)}, tolerance {verdict['tolerance']:g})",
         f"fit         R² {quality['r2']:.7g}{' (uncentred)' if quality['r2_kind'] != 'centred' else ''}, "
         f"RMSE {quality['rmse']:.7g}" + (f", MAE {quality['mae']:.7g}" if math.isfinite(quality["mae"]) else ""),
     ]
@@ -146,6 +146,12 @@ def penalty_in_words(settings: dict[str, Any], verdict: dict[str, Any]) -> str:
     return f"{name}, alpha {verdict['alpha']:.6g}{chosen}{ratio}: {left}; {verdict['proof']}"
 
 
+def gap_shown(verdict: dict[str, Any]) -> str:
+    """The gap to the optimum; where other coefficients are as good, that of the predictions in target SDs."""
+    gap = verdict["coef_gap"]
+    return f"{gap:.2g}" if gap == gap else f"{verdict['fit_gap']:.2g} in predictions"  # noqa: PLR0124  # only NaN differs
+
+
 def unseen_rows(metrics: dict[str, Any], folds: int | None) -> str:
     """The error on rows that the fit has not seen, from the row of `metrics`; empty where there is none."""
     found = []
@@ -153,7 +159,7 @@ def unseen_rows(metrics: dict[str, Any], folds: int | None) -> str:
         found.append(
             f"holdout R² {cell(metrics['holdout_r2'])}, RMSE {metrics['holdout_rmse']:.7g} ({counted(rows, 'row')})"
         )
-    if math.isfinite(metrics.get("cv_rmse") or math.nan):
+    if math.isfinite(metrics.get("cv_rmse", math.nan)):
         spread = float(f"{metrics['cv_rmse_se']:.2g}")
         error = f"CV R² {cell(metrics['cv_r2'])}, RMSE {metrics['cv_rmse']:.7g} ± {spread:g}"
         found.append(f"{error} ({folds} folds)")

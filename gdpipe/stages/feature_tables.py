@@ -8,23 +8,24 @@ import numpy as np
 from gdpipe.design import OTHER, Category, Design
 from gdpipe.fit import Fit
 from gdpipe.numerics.sums.levels import Key, LevelSums
+from gdpipe.stages.other_levels import reference_of, references
 
 
 def feature_columns(fit: Fit) -> dict[str, Any]:
     """The columns of `features`: one row a feature, in the order asked for."""
     design, tests = fit.design, fit.features
-    kinds, levels, references = [], [], []
-    for feature, block in zip(design.features, design.blocks, strict=True):
+    kinds, levels, of_references = [], [], []
+    for place, (feature, block) in enumerate(zip(design.features, design.blocks, strict=True)):
         [first, *others] = feature.factors
         of_category = isinstance(first, Category) and not others
         kinds.append("product" if others else "category" if of_category else "number")
         levels.append(len(design.levels[block.key]) if block.key else None)
-        references.append(_reference(design, feature.categories[0], block.labels) if of_category else None)
+        of_references.append(reference_of(design, place))
     return {
         "feature": [feature.name for feature in design.features],
         "kind": kinds,
         "levels": levels,
-        "reference": references,
+        "reference": of_references,
         "terms": [len(block.labels) for block in design.blocks],
         "df": tests.df,
         "f_statistic": tests.f_statistic,
@@ -32,12 +33,6 @@ def feature_columns(fit: Fit) -> dict[str, Any]:
         "gvif": tests.gvif,
         "gvif_root": tests.gvif_root,
     }
-
-
-def _reference(design: Design, category: Category, with_term: tuple[tuple[str, ...], ...]) -> str | None:
-    """The label of a category's reference; None where each level has a term."""
-    label = design.reference(category)
-    return None if (label,) in with_term else label
 
 
 def level_columns(design: Design, sums: Mapping[Key, LevelSums]) -> dict[str, Any]:
@@ -51,11 +46,7 @@ def level_columns(design: Design, sums: Mapping[Key, LevelSums]) -> dict[str, An
     columns |= {"reference": [], "other": []}
     # a category in several features is listed once
     categories = {category.name: category for feature in design.features for category in feature.categories}
-    compared = {
-        name
-        for feature, block in zip(design.features, design.blocks, strict=True)
-        if (name := feature.name) in categories and len(block.labels) < len(design.levels[block.key])
-    }
+    compared = references(design)
     for name, category in categories.items():
         place = design.categories.index(category.input)
         of_levels = sums[(place,)]
@@ -72,7 +63,7 @@ def level_columns(design: Design, sums: Mapping[Key, LevelSums]) -> dict[str, An
         columns["rows"] += rows.values()
         columns["weight"] += [_scaled(weight, of_levels.weight_exponent) for weight in weights.values()]
         columns["share"] += [weight / total for weight in weights.values()]
-        columns["reference"] += [name in compared and label == design.reference(category) for label in rows]
+        columns["reference"] += [label == compared.get(name) for label in rows]
         columns["other"] += [label == OTHER for label in rows]
     return columns
 

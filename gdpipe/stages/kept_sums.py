@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from gdpipe.config import TrainingConfig
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
@@ -19,14 +21,16 @@ from gdpipe.stages.scan.row_sums import VERSION, Sums
 from gdpipe.store.cache import Cache
 from gdpipe.store.place import Place
 
+# the relative rounding of a type's values, where it is not that of float64
+RESOLUTION = {"float": float(np.finfo(np.float32).eps), "halffloat": float(np.finfo(np.float16).eps)}
 # files that a message names
 FILES_NAMED = 3
 
 
 def kept_sums(
     run: Place, manifest: Mapping[str, Any], design: Design, config: TrainingConfig, wanted: Sequence[Mapping[str, Any]]
-) -> tuple[Sums, dict[str, str]]:
-    """The sums over the rows of these files, and the types of the columns."""
+) -> tuple[Sums, dict[str, float]]:
+    """The sums over the rows of these files, and the coarsest relative rounding of each column's values."""
     output = output_of(run, manifest["run_id"])
     if config.holdout and not all("held_out" in entry for entry in wanted):
         raise ConfigError(
@@ -63,10 +67,12 @@ def kept_sums(
         raise DataError(
             f"{output.below(MOMENTS)}: damaged ({first_line(error)}); remove it, and train again"
         ) from error
-    types = {str(name): str(kind) for entry in finest.values() for name, kind, *_ in entry["of"]["columns"]}
+    roundings: dict[str, float] = {}
+    for name, kind, *_ in (column for entry in wanted for column in finest[entry["file"]]["of"]["columns"]):
+        roundings[name] = max(roundings.get(name, 0.0), RESOLUTION.get(kind, float(np.finfo(np.float64).eps)))
     if config.holdout:
         sums = [_in_cells(of_file, entry["held_out"]) for of_file, entry in zip(sums, wanted, strict=True)]
-    return functools.reduce(operator.add, sums), types
+    return functools.reduce(operator.add, sums), roundings
 
 
 def _entries_on_grids(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gdpipe.design import Design, Feature, Number
+from gdpipe.design import Design, Feature, margin
 from gdpipe.numerics.sums.levels import Key, Labels
 from gdpipe.printable import abridged
 
@@ -120,14 +120,14 @@ def carried_over(before: Design, coef: Mapping[str, float], intercept: float, no
     found: dict[int, float] = {}
     missing: list[str] = []
     unknown: list[str] = []
-    ours = {_identity(feature): place for place, feature in enumerate(now.features)}
+    ours = {margin(feature.factors): place for place, feature in enumerate(now.features)}
     for feature, block, of_block in zip(before.features, before.blocks, before.slices, strict=True):
         values = {
             labels: coef.get(name, 0.0) for labels, name in zip(block.labels, before.names[of_block], strict=True)
         }
         if not any(values.values()):
             continue
-        place = ours.get(_identity(feature))
+        place = ours.get(margin(feature.factors))
         if place is None:
             missing.append(feature.name)
             continue
@@ -150,13 +150,6 @@ def carried_over(before: Design, coef: Mapping[str, float], intercept: float, no
             missing += [f"{feature.name}[{':'.join(labels)}]" for labels in left_out]
         found |= {terms[labels]: value for labels, value in today.items() if labels in terms and value}
     return Line(found, intercept, tuple(missing), tuple(unknown))
-
-
-def _identity(feature: Feature) -> frozenset[object]:
-    """What a feature is made of, whatever its references."""
-    return frozenset(
-        (factor.input, factor.functions if isinstance(factor, Number) else None) for factor in feature.factors
-    )
 
 
 def _as_before(before: Design, then: Key, now: Design, key: Key, labels: Labels) -> Labels | None:

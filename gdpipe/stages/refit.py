@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig
-from gdpipe.cross_validation import CrossValidation
+from gdpipe.cross_validation import CrossValidation, why_no_folds
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError
 from gdpipe.fit import Fit
@@ -48,8 +46,6 @@ OTHER_SUMS = (
     "fold_by",
     "holdout",
 )
-# the relative rounding of a column's values, where it is not that of float64
-RESOLUTION = {"float": float(np.finfo(np.float32).eps), "halffloat": float(np.finfo(np.float16).eps)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,14 +126,15 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
         ConfigError: A setting is wrong, or asks for what the sums do not hold.
         DataError: Sums of a file are missing, or as in `gdpipe.fit.standardize`.
     """
-    config, plain = _config(manifest, settings), replace(Design.from_manifest(manifest), levels={})
+    config = _config(manifest, settings)
+    plain = replace(Design.from_manifest(manifest), levels={}, fit_intercept=config.fit_intercept)
     inputs = [entry for entry in manifest["inputs"] if entry["sums"]]
     wanted = [entry for entry in inputs if files is None or fnmatch.fnmatchcase(entry["file"], files)]
     if not wanted:
         raise ConfigError(
             f"files {files!r}: none of {counted(len(inputs), 'file')} of {run} has such a name; correct the pattern"
         )
-    kept, types = kept_sums(run, manifest, plain, config, wanted)
+    kept, roundings = kept_sums(run, manifest, plain, config, wanted)
     where = str(run)
     if not kept.moments.n_samples:
         raise ConfigError(f"files {files!r}: all their rows are held out, or left out, in {where}; take others too")
@@ -149,8 +146,9 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
     places = [names.index(name) for name in [*design.names, None]]
     of_terms = kept.over_terms(terms)
     moments = of_terms.moments.select(places)
-    by_fold = [terms.over_terms(fold).moments.select(places) for fold in kept.folds]
-    resolution = _resolution(design, types)
+    folds = () if why_no_folds(len(design.terms), len(kept.folds)) else kept.folds
+    by_fold = [terms.over_terms(fold).moments.select(places) for fold in folds]
+    resolution = design.resolution(roundings)
     with threadpool_limits(1, user_api="blas"):
         found = validated_fit(moments, by_fold, design, config, resolution, where)
         holdout = None
@@ -194,12 +192,3 @@ def _with_features(design: Design, before: Sequence[str] | None, wanted: Sequenc
             f"{where} has no sums; train again"
         )
     return some
-
-
-def _resolution(design: Design, types: Mapping[str, str]) -> NDArray[np.float64]:
-    """The relative rounding of each term's values, shape (p,), by the types of the columns."""
-    exact, found = float(np.finfo(np.float64).eps), []
-    for feature, block in zip(design.features, design.blocks, strict=True):
-        rounding = [RESOLUTION.get(types[factor.input.column], exact) for factor in feature.numbers]
-        found += [max(rounding, default=exact)] * len(block.labels)
-    return np.array(found)

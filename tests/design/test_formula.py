@@ -132,6 +132,7 @@ WRONG = {
     "5": "'5' is neither a column nor a feature",
     "x:x": "x is in the product twice; write its power, such as x**2",
     "carrier:C(carrier)": "carrier is in the product twice",
+    "carrier:C(carrier, ref='AA')": "carrier is in the product twice",
     "(" * 300 + "x" + ")" * 300: "neither a column nor a feature",
     "x if z else hour": "neither a column nor a feature",
     "lambda: x": "neither a column nor a feature",

@@ -18,6 +18,11 @@ def test_the_standard_error_of_an_error_has_two_digits() -> None:
     assert unseen_rows(metrics, 5) == "CV R² 0.5, RMSE 68753.91 ± 530 (5 folds)"
 
 
+def test_a_perfect_fit_has_an_error_of_zero_on_unseen_rows() -> None:
+    metrics = {"holdout_rows": 0, "cv_rmse": 0.0, "cv_rmse_se": 0.0, "cv_r2": 1.0}
+    assert unseen_rows(metrics, 5) == "CV R² 1, RMSE 0 ± 0 (5 folds)"
+
+
 def test_a_rejected_run_has_estimates_that_belong_to_their_standard_errors(tmp_path: Path) -> None:
     columns = {**line_columns(), "kind": ["a", "b", "c", "b"] * (len(line_columns()["y"]) // 4)}
     write_parquet(tmp_path / "data" / "line.parquet", columns)

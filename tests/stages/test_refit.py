@@ -43,6 +43,7 @@ def run(source: Path, tmp_path: Path) -> gdpipe.Run:
         ({"features": ["x2", "C(kind)"]}, None),
         ({"features": ["x2", "C(kind)"], "penalty": "elastic_net", "alpha": 0.01}, "part-2*"),
         ({}, "part-[01]*"),
+        ({"fit_intercept": False}, None),  # each level of the category has a term then
     ],
 )
 def test_it_is_the_fit_that_a_run_of_the_same_rows_finds(
