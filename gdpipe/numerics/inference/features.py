@@ -59,8 +59,6 @@ def infer_features(
         ols_loss: The loss at the optimum, in the target's unit squared.
         optimum: The standardized coefficients at the optimum, shape (p,).
     """
-    from scipy.linalg.lapack import dtrtrs
-
     independent, problem = regression.independent, regression.problem
     place = {j: i for i, j in enumerate(regression.included)}
     row, identified = {i: r for r, i in enumerate(independent)}, set(regression.identified)
@@ -81,7 +79,7 @@ def infer_features(
         factor, log_determinant = _factored(inverse[np.ix_(rows, rows)])
         if factor is None:
             continue
-        explained = float(np.sum(dtrtrs(factor, optimum[at], lower=1)[0] ** 2)) * problem.variance
+        explained = float(np.sum(_solved(factor, optimum[at]) ** 2)) * problem.variance
         error = ols_loss / df
         statistic = explained / q / error if error else math.inf if explained else math.nan
         log_gvif = log_determinant + _factored(problem.correlations(at))[1]
@@ -102,3 +100,11 @@ def _factored(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, 
     if size * np.finfo(np.float64).eps > LARGEST_ERROR * reciprocal:
         return None, math.nan
     return factor, 2 * float(np.sum(np.log(factor.diagonal())))
+
+
+def _solved(factor: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """factor⁻¹·right of a lower triangle."""
+    from scipy.linalg.lapack import dtrtrs
+
+    solved: NDArray[np.float64] = dtrtrs(factor, right, lower=1)[0]
+    return solved
