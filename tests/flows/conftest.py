@@ -1,9 +1,12 @@
 """A real Prefect server for the flows, in a folder of its own."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 
+if "prefect" in sys.modules:
+    raise RuntimeError("a test collected earlier imports Prefect at its top: import it in the test")
 # before Prefect is imported: it reads its home, its database and its settings once
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="gdpipe-prefect-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
