@@ -1,6 +1,7 @@
 """The end of a flow: a state with its reason or, where the API is gone, an exit code."""
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.exceptions import FailedRun
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Failed
 
@@ -25,6 +27,13 @@ logger = logger_named("gdpipe.flows")
 PATIENCE_SECONDS = float(os.environ.get("GDPIPE_API_PATIENCE_SECONDS", "25"))
 ATTEMPT_SECONDS = 2.0
 
+# the run page and the worker's terminal have the message of a Failed state; Prefect's engine, which raises it as an
+# exception once more, would add a traceback through Prefect alone
+for _engine in ("prefect.flow_runs", "prefect.engine"):
+    logging.getLogger(_engine).addFilter(
+        lambda record: not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+    )
+
 
 def settled(work: Callable[[], Run], block: str | None = None) -> State[Any]:
     """The state in which a flow ends, after its work is done and shown on the run page.
@@ -39,11 +48,13 @@ def settled(work: Callable[[], Run], block: str | None = None) -> State[Any]:
             stack.enter_context(credentials_of(block))
             run = work()
         except GdpipeError as error:
+            where = ""
             if isinstance(error, RejectedError):
+                where = f" (evidence: {printable(error.evidence)})"
                 with contextlib.suppress(GdpipeError):  # evidence that cannot be read is not shown
                     run = Run.at(error.evidence)
             # a state, not an exception: the run page then shows the reason, and --watch ends with exit code 1
-            state: State[Any] = Failed(message=f"{type(error).__name__}: {error}")
+            state: State[Any] = Failed(message=f"{type(error).__name__}: {error}{where}")
         else:
             state = Completed(message=_done(run), data=run.location)
         if not api_answers(PATIENCE_SECONDS):

@@ -29,6 +29,8 @@ SHOW_SECONDS = 8.0
 REPORT = "report.html"
 # the pictures of the report that people look at first: the end of the artifact's key -> the title
 PICTURES = {"predicted": "Predicted against actual", "residuals": "Residuals against predictions"}
+# characters of a line of code on a page 1,280 pixels wide
+PAGE_WIDTH = 86
 # runs in the list of an output
 MOST_RUNS = 50
 # every sign of ASCII that has a meaning in Markdown; '_' has one only at the edge of a word
@@ -65,7 +67,7 @@ def _show_training(run: Run) -> None:
     report = _report(run)
     more = f"\n\n{_path(run, REPORT)}" if report else ""
     create_markdown_artifact(
-        f"{fenced(summary(run))}\n\n{_path(run)}{more}",
+        f"{fenced(summary(run, PAGE_WIDTH))}\n\n{_path(run)}{more}",
         key=f"{name}-summary",
         description=escaped(_reason(run.manifest)),
     )
@@ -75,12 +77,13 @@ def _show_training(run: Run) -> None:
     categories = grouped({catalog.FEATURES: run.table(catalog.FEATURES)} if run.has(catalog.FEATURES) else {}, terms)
     penalized = bool(penalty_in_words(run.manifest["settings"], verdict))
     numbers, lines = fit_tables(terms, categories, penalized=penalized, of_descent=of_descent)
-    which = (
-        "fitted parameters" if of_descent else "parameters of the exact least-squares answer, beside the unfinished,"
-    )
-    _show_table(numbers, f"{name}-parameters", f"The {which} of run {escaped(run.run_id)}")
+    of_run = f"of run {escaped(run.run_id)}"
+    which = f"The fitted parameters {of_run}"
+    if not of_descent:
+        which = f"The exact least-squares estimates {of_run}; the last column says where its descent stopped"
+    _show_table(numbers, f"{name}-parameters", which)
     if categories:
-        _show_table(lines, f"{name}-categories", f"The categories of run {escaped(run.run_id)}")
+        _show_table(lines, f"{name}-categories", f"The categories {of_run}")
     for key, title in PICTURES.items():
         if svg := drawn(report, title):
             create_markdown_artifact(_image(svg, key), key=f"{name}-{key}", description=title)
@@ -108,7 +111,7 @@ def _show_table(rows: list[dict[str, Any]], key: str, description: str) -> None:
 
 
 def _show_scores(run: Run) -> None:
-    text = f"{fenced(summary(run))}\n\n{_path(run)}"
+    text = f"{fenced(summary(run, PAGE_WIDTH))}\n\n{_path(run)}"
     create_markdown_artifact(
         text, key="score-summary", description=f"Scored with {escaped(run.manifest['scored_with'])}"
     )

@@ -58,7 +58,7 @@ def summarize(
 
     Numbers have a line each, and so has a category, whatever its levels; `features` is None where there is none.
 
-    `width` is that of the terminal, in characters; None where there is no terminal.
+    `width` is that of the terminal or page, in characters; None where there is none.
     """
     verdict, quality = convergence.to_pylist()[0], metrics.to_pylist()[0]
     rows, terms = manifest["rows"], parameters.to_pylist()
@@ -100,10 +100,11 @@ def summarize(
         lines.append(f"drift       since {drift['since']}{used}: {'; '.join(moved) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"] if line not in leakage]
-    lines += [f"try         {line}" for line in advise(manifest, verdict, terms)]
-    if not of_descent:
-        lines.append(f"table       {OTHER_FIT}")
     lines = [part for line in lines for part in _wrapped(printable(line), width)]
+    # left to the terminal to wrap: a line break of ours would be pasted with them
+    lines += [printable(f"try         {line}") for line in advise(manifest, verdict, terms)]
+    if not of_descent:
+        lines += _wrapped(f"table       {OTHER_FIT}", width)
     of_numbers, of_categories = fit_tables(one_fit, categories, penalized=bool(penalty), of_descent=of_descent)
     for table, what, where in ((of_numbers, "terms", "parameters"), (of_categories, "features", "features")):
         lines += table_lines(table[:MOST_TERMS], width)
@@ -225,7 +226,7 @@ def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[st
     console.print(table)
     lines = [line.rstrip() for line in drawn.getvalue().splitlines()]
     if left_out:
-        lines += _wrapped(f"not shown   {', '.join(left_out)}: the terminal is {width} columns wide", width)
+        lines += _wrapped(f"not shown   {', '.join(left_out)}: a line has {width} characters", width)
     return lines
 
 

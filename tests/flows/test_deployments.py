@@ -97,6 +97,8 @@ def test_a_missing_source_fails_with_exit_code_1_and_the_path(machine: Machine) 
     assert done.returncode == 1, done.stdout
     (run,) = machine.find("flow_runs", flow_runs={"state": {"type": {"any_": ["FAILED"]}}})
     assert run["state"]["message"] == "DataError: /no/such/path: no such file or folder"
+    assert "DataError: /no/such/path" in until(lambda: logs(machine, run["id"]))
+    assert "Traceback" not in logs(machine, run["id"])
 
 
 @pytest.mark.parametrize(

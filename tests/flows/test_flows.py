@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,12 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import FailedRun
+from prefect.flow_engine import run_flow as run_engine
 from prefect.flow_engine import run_flow_sync
+from prefect.logging.loggers import flow_run_logger
 from prefect.utilities.names import generate_slug
 
 import gdpipe
 from flows import train as train_module
-from flows.page import PICTURES
+from flows.page import PAGE_WIDTH, PICTURES
 from flows.score import score
 from flows.tasks import retried_task
 from flows.train import train
@@ -104,6 +108,7 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     )
     assert state.is_failed()
     assert str(state.message).startswith("ConvergenceError: the run did not pass validation: stopped after 50 steps")
+    assert str(state.message).endswith(f" (evidence: {tmp_path}/runs/rejected/slow)")
     assert task_states(state)["decide"] == "Failed"
     assert (tmp_path / "runs" / "rejected" / "slow" / "loss_history.parquet").is_file()
     assert not (tmp_path / "runs" / "latest.json").exists()
@@ -111,11 +116,32 @@ def test_a_run_that_does_not_pass_is_a_failed_flow_run_with_its_reason(tmp_path:
     shown = artifacts(state)
     assert {f"train-arr-delay-{what}" for what in ("summary", "parameters", "loss")} <= shown.keys()
     assert "stopped after 50 steps" in str(shown["train-arr-delay-summary"].data)
+    assert "its descent stopped" in str(shown["train-arr-delay-parameters"].description)
+    summary = str(shown["train-arr-delay-summary"].data).split("```")[1].splitlines()
+    pasted = [line for line in summary if line.startswith("try ")]
+    assert max(len(line) for line in summary if not line.startswith(("try ", "files "))) <= PAGE_WIDTH
+    assert all(shlex.split(line, comments=True) for line in pasted)  # no quotation is broken
+    assert max(map(len, pasted)) > PAGE_WIDTH
     # estimates are those that the standard errors belong to
     for row in json.loads(str(shown["train-arr-delay-parameters"].data)):
         t = float(row["t_value"])
         assert abs(float(row["ols_estimate"]) / float(row["std_error"]) - t) <= 1e-4 * abs(t)
         assert row["unfinished estimate"] != row["ols_estimate"]
+
+
+def test_the_reason_of_a_failed_run_is_logged_without_prefects_own_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in the process that a worker starts, which logs what ends the engine."""
+    parameters = {"source": str(tmp_path / "nowhere"), "target": "y", "output": str(tmp_path / "runs")}
+    with get_client(sync_client=True) as client, caplog.at_level("INFO"):
+        assert isinstance(client, SyncPrefectClient)
+        made = client.create_flow_run(train, parameters=parameters)
+        with pytest.raises(FailedRun):
+            run_engine(train, flow_run=made, parameters=parameters, error_logger=flow_run_logger(made).logger)
+    said = [record for record in caplog.records if record.name == "prefect.flow_runs"]
+    assert "DataError: " in said[-1].getMessage()
+    assert [record for record in said if record.exc_info] == []
 
 
 def test_the_tasks_on_a_cluster_give_the_bits_of_threads(tmp_path: Path) -> None:
