@@ -274,6 +274,11 @@ def takes(declared: type[Settings]) -> Callable[[Given], Given]:
 
 # settings of a training run that change no published number; `output`, too, as a folder may have several names
 IMMATERIAL = tuple(item.name for item in dataclasses.fields(TrainingConfig) if item.metadata.get("immaterial"))
+# settings that change a fit of the same features to the same sums
+OF_THE_FIT = (
+    *("max_levels", "min_level_rows", "method", "learning_rate", "tolerance", "max_iterations", "max_seconds"),
+    *("fit_intercept", "collinear", "penalty", "alpha", "l1_ratio"),
+)
 
 
 def check_run_id(run_id: Any) -> None:

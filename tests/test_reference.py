@@ -72,6 +72,20 @@ def test_the_page_on_files_has_every_column_as_the_files_say_it(artifact: str) -
     assert found == expected, f"docs/files.md, {artifact}, should be\n{as_markdown(expected)}"
 
 
+def test_the_page_on_files_has_what_a_penalty_changes_as_the_files_say_it(data: Path, tmp_path: Path) -> None:
+    gdpipe.train(source=str(data), target="y", output=str(tmp_path / "runs"), penalty="ridge", alpha=0.1, report=False)
+    run = gdpipe.open_run(tmp_path / "runs")
+    changed = [
+        [f"`{name}.{field.name}`", field.metadata[b"meaning"].decode()]
+        for name in catalog.ARTIFACTS
+        if run.has(name) and name != catalog.PREDICTIONS
+        for field in run.table(name).schema
+        if field.metadata != catalog.schema(name, "").field(field.name).metadata
+    ]
+    page = FILES.read_text(encoding="utf-8")
+    assert rows(page[page.index("In a run with a [penalty]") :]) == changed
+
+
 def test_the_page_on_files_lists_every_file_and_key_of_the_manifest(data: Path, output: Path) -> None:
     run = gdpipe.train(source=str(data), target="y", output=str(output), min_r2=0.1, holdout="x1 > 1")
     page = FILES.read_text(encoding="utf-8")

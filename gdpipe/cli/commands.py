@@ -14,11 +14,11 @@ import numpy as np
 from gdpipe.cli.completion import completion_of, files
 from gdpipe.cli.ends import Commands
 from gdpipe.cli.terminal import answer, bar, can_draw, json_option, log_to, print_json, print_text, say, terminal_width
-from gdpipe.config import PenaltySetting, ScoringConfig, Settings, TrainingConfig, described
+from gdpipe.config import OF_THE_FIT, ScoringConfig, Settings, TrainingConfig, described
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
 from gdpipe.history import history, listed
-from gdpipe.kinds import Alpha, checked
+from gdpipe.kinds import checked
 from gdpipe.layout import REJECTED, RUNS
 from gdpipe.location import is_mistyped, is_uri, shown
 from gdpipe.pipeline import score_source, train
@@ -76,13 +76,22 @@ def options_of(declared: type[Settings]) -> Callable[[Command], Command]:
     return give
 
 
-def _option(item: "dataclasses.Field[Any]") -> Callable[[Command], Command]:
+def options_of_the_fit(command: Command) -> Command:
+    """Give a command an option for each setting of the fit, None where it is not given."""
+    for item in reversed(dataclasses.fields(TrainingConfig)):
+        if item.name in OF_THE_FIT:
+            command = _option(item, of_run=True)(command)
+    return command
+
+
+def _option(item: "dataclasses.Field[Any]", *, of_run: bool = False) -> Callable[[Command], Command]:
+    """The option of a setting; `of_run` leaves it None where it is not given, for the setting of a run."""
     name = item.name.replace("_", "-")
     more: dict[str, Any] = {"help": described(item)}
     if item.default is dataclasses.MISSING:
         more["required"] = True
     else:
-        more["default"] = None if item.default == () else item.default
+        more["default"] = None if of_run or item.default == () else item.default
     if complete := completion_of(item.type):
         more["shell_complete"] = complete
     if item.type is bool:
@@ -150,18 +159,17 @@ def plan_command(sample_rows: int, in_json: bool, **settings: Any) -> None:
 
 
 @main.command("refit")
-@click.argument("run", default="runs")
+@click.argument("run", default="runs", shell_complete=files)
 @click.option("--files", help="A pattern of the names of files whose rows are fitted; all of the run if not given.")
 @click.option("--features", help="Some of the run's features, such as a,log(b); all if not given.")
-@click.option("--penalty", type=click.Choice(get_args(PenaltySetting)), help="Another penalty; the run's if not given.")
-@click.option("--alpha", help="Its strength: a number, auto or auto_1se.")
-@click.option("--l1-ratio", type=float, help="The lasso's part of elastic_net, from 0 (ridge) to 1 (lasso).")
+@options_of_the_fit
 @json_option
 def refit_command(run: str, files: str | None, in_json: bool, **settings: Any) -> None:
-    """Fit RUN (an output folder, or one run's) with other settings, from the sums kept; no row is read."""
+    """Fit RUN (an output folder, or one run's) with other settings, from the sums kept; no row is read.
+
+    A setting that is not given is that of the run.
+    """
     given = {name: value for name, value in settings.items() if value is not None}
-    if "alpha" in given:
-        given["alpha"] = checked("alpha", Alpha, given["alpha"], of_text=True)
     found = open_run(run).refit(files, **given)
     if in_json:
         print_json({"files": list(found.files), **{n: table.to_pylist() for n, table in found.tables().items()}})

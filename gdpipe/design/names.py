@@ -1,6 +1,7 @@
 """How columns are written in features, and levels that are numbers in labels."""
 
 import keyword
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -12,6 +13,13 @@ def quoted(column: str) -> str:
     if column.isidentifier() and not keyword.iskeyword(column):
         return column
     return f"`{column.replace('`', '``')}`"
+
+
+def with_backticks(text: str, columns: Iterable[str]) -> list[str]:
+    """The feature that a text without backticks may mean: for each column in it whose name needs them, with them."""
+    if "`" in text:
+        return []
+    return [text.replace(column, quoted(column)) for column in columns if column in text and quoted(column) != column]
 
 
 def typed(column: str) -> str:

@@ -64,7 +64,10 @@ def evidence(
     }
     if path is not None:
         columns[catalog.PATH] = path_columns(fit, path)
-    tables = {name: to_table(values, catalog.schema(name, staging.run_id)) for name, values in columns.items()}
+    tables = {
+        name: to_table(values, catalog.schema(name, staging.run_id, penalized=path is not None))
+        for name, values in columns.items()
+    }
     comparison = compare(config, ingested, tables[catalog.PARAMETERS], tables[catalog.METRICS], _rmse_slack(fit))
     if unseen.cross_validation:
         values = unseen.fold_columns(fit)

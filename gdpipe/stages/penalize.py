@@ -38,5 +38,7 @@ def penalize(config: TrainingConfig, ingested: Ingested, regression: Regression)
     path = penalty_path(regression, ingested.by_fold, design, config, resolution_of(design, source))
     if path.penalty is None:
         raise DataError(f"{source.location}: {path.refusal(config)}")
-    logger.info("penalty: %s, alpha %.6g of %d", config.penalty, path.penalty.alpha, len(path.optima.alphas))
+    logger.info(
+        "penalty: %s, alpha %.6g; its path has %d alphas", config.penalty, path.penalty.alpha, len(path.optima.alphas)
+    )
     return Penalized(replace(regression, penalty=path.penalty), path)

@@ -80,7 +80,8 @@ class Refit:
             columns[catalog.FEATURES] = feature_columns(self.fit)
         if self.path is not None:
             columns[catalog.PATH] = path_columns(self.fit, self.path)
-        return {name: to_table(values, catalog.schema(name, "")) for name, values in columns.items()}
+        penalized = self.path is not None
+        return {name: to_table(columns[name], catalog.schema(name, "", penalized=penalized)) for name in columns}
 
     @property
     def parameters(self) -> "pd.DataFrame":

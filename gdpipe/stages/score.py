@@ -128,9 +128,9 @@ def _unseen_notices(sums: ScoreSums, unseen: Unseen) -> list[str]:
     for name, rows in sums.unseen.rows.items():
         levels = sums.unseen.levels[name]
         most = sorted(levels, key=lambda level: (-levels[level], level))[:SHOWN_LEVELS]
-        named = ", ".join(f"{level} {levels[level]:,}" for level in most)
+        named = ", ".join(f"{level} in {counted(levels[level], 'row')}" for level in most)
         if (rest := rows - sum(levels[level] for level in most)) > 0:
-            named += f", others {rest:,}"
+            named += f", others in {counted(rest, 'row')}"
         so = "predicted as the reference" if unseen == "reference" else "without a prediction"
         share = rows / sums.read
         many = f"; {share:.0%} of all rows: train again with such rows" if share > MANY else ""

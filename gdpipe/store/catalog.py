@@ -28,10 +28,12 @@ class Column:
     unit: str  # `target` and `feature` stand for the units of those columns, `1` for a pure number
     meaning: str  # in one line
     optional: bool = False  # it may be null, or missing in a run of an earlier version
+    penalized: str | None = None  # the meaning in a run with a penalty, where that is another
 
-    def field(self) -> pa.Field:
+    def field(self, *, penalized: bool = False) -> pa.Field:
         """The Arrow field, with unit and meaning as metadata."""
-        return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": self.meaning})
+        meaning = self.penalized if penalized and self.penalized else self.meaning
+        return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": meaning})
 
 
 _F, _S, _I, _B = pa.float64(), pa.string(), pa.int64(), pa.bool_()
@@ -64,7 +66,13 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     LOSS_HISTORY: (
         Column("iteration", _I, "steps", "0 is the start"),
-        Column("loss", _F, "target^2", "mean squared error"),
+        Column(
+            "loss",
+            _F,
+            "target^2",
+            "mean squared error",
+            penalized="mean squared error + 2 x variance of the target x penalty, which the descent lowers",
+        ),
         Column("gradient_norm", _F, "target SD", "length of half the gradient, on standardized columns"),
         Column("learning_rate", _F, "1", "factor of the gradient in each step"),
         Column(
@@ -85,12 +93,36 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("rank", _I, "columns", "independent features"),
         Column("gradient_norm", _F, "target SD", "length of half the gradient at the end"),
         Column("distance_bound", _F, "target SD/feature SD", "no coefficient is farther from the optimum than this"),
-        Column("coef_gap", _F, "target SD/feature SD", "largest gap between descent and OLS"),
+        Column(
+            "coef_gap",
+            _F,
+            "target SD/feature SD",
+            "largest gap between descent and OLS",
+            penalized="largest gap between the descent and the optimum with the penalty",
+        ),
         Column("coef_gap_se", _F, "standard errors", "the same in standard errors"),
-        Column("loss", _F, "target^2", "mean squared error of the descent"),
+        Column(
+            "loss",
+            _F,
+            "target^2",
+            "mean squared error of the descent",
+            penalized="mean squared error of the descent, without the penalty",
+        ),
         Column("ols_loss", _F, "target^2", "mean squared error of the baseline"),
-        Column("excess_loss", _F, "target^2", "their difference, evaluated without cancellation"),
-        Column("row_gradient", _F, "target SD", "largest |mean(residual x standardized feature)|, from the raw rows"),
+        Column(
+            "excess_loss",
+            _F,
+            "target^2",
+            "their difference, evaluated without cancellation",
+            penalized="bound of loss + 2 x variance of the target x penalty above its least value",
+        ),
+        Column(
+            "row_gradient",
+            _F,
+            "target SD",
+            "largest |mean(residual x standardized feature)|, from the raw rows",
+            penalized="largest violation of the optimum's (KKT) conditions, from the raw rows",
+        ),
         Column("tolerance", _F, "target SD/feature SD", "largest accepted coef_gap"),
         Column("dependencies", pa.list_(_S), "text", "relations among the features, one line each"),
         Column(
@@ -246,9 +278,12 @@ def optional(artifact: str) -> set[str]:
     return {column.name for column in _COLUMNS[artifact] if column.optional}
 
 
-def schema(artifact: str, run_id: str) -> pa.Schema:
-    """The Arrow schema of an artifact, with the metadata that every file carries."""
-    return described(pa.schema([c.field() for c in _COLUMNS[artifact]]), artifact, run_id)
+def schema(artifact: str, run_id: str, *, penalized: bool = False) -> pa.Schema:
+    """The Arrow schema of an artifact, with the metadata that every file carries.
+
+    `penalized` gives the columns the meaning that they have in a run with a penalty.
+    """
+    return described(pa.schema([c.field(penalized=penalized) for c in _COLUMNS[artifact]]), artifact, run_id)
 
 
 def predictions_schema(key: list[pa.Field], run_id: str) -> pa.Schema:

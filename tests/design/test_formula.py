@@ -126,6 +126,8 @@ WRONG = {
     "hour(d)": "'d' is a date, which has no hour",
     "log(x, 2)": "log takes one column, such as log(x)",
     "dep  delay": "'dep  delay' is neither a column nor a feature such as .*; did you mean 'dep delay'?",
+    "C(dep delay)": "neither a column .*; did you mean 'C(`dep delay`)'?",
+    "abs(dep delay)": "neither a column .*; did you mean 'abs(`dep delay`)'?",
     "C(carrier": "neither a column nor a feature",
     "abs(class)": "neither a column nor a feature such as .*backticks",
     "x:": "'' is neither a column nor a feature",

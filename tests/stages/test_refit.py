@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gdpipe
+from gdpipe.config import OF_THE_FIT
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.report.summary import cell
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
@@ -44,6 +45,7 @@ def run(source: Path, tmp_path: Path) -> gdpipe.Run:
         ({"features": ["x2", "C(kind)"], "penalty": "elastic_net", "alpha": 0.01}, "part-2*"),
         ({}, "part-[01]*"),
         ({"fit_intercept": False}, None),  # each level of the category has a term then
+        ({"min_level_rows": 60}, None),  # the level c is rarer
     ],
 )
 def test_it_is_the_fit_that_a_run_of_the_same_rows_finds(
@@ -112,6 +114,31 @@ def test_the_command_prints_it_and_another_penalty_forgets_the_strength_of_the_f
     assert (done.code, "there is no penalty" in done.err) == (2, True)
     done = gdpipe_cli("refit", run.location, "--json")
     assert '"ols_estimate"' in done.out
+
+
+def test_the_command_has_the_settings_of_the_fit_and_takes_those_of_the_run_for_the_others(
+    source: Path, tmp_path: Path
+) -> None:
+    output, rejected = tmp_path / "runs", "max_iterations was reached first"
+    gdpipe.train(
+        source=source,
+        target="y",
+        features=FEATURES,
+        output=output,
+        report=False,
+        fit_intercept=False,
+        penalty="ridge",
+        alpha=5.0,
+        max_iterations=40,
+    )
+    weak = ("refit", output, "--alpha", "1e-9")
+    assert rejected in gdpipe_cli(*weak).out
+    done = gdpipe_cli(*weak, "--max-iterations", "1000")  # as the message advises
+    assert "PASSED" in done.out
+    assert rejected not in done.out
+    assert "intercept" not in done.out
+    assert "intercept" in gdpipe_cli(*weak, "--fit-intercept").out
+    assert {f"--{name.replace('_', '-')}" for name in OF_THE_FIT} <= set(gdpipe_cli("refit", "--help").out.split())
 
 
 def test_features_in_another_order_have_the_levels_of_theirs(tmp_path: Path) -> None:

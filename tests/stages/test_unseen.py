@@ -77,11 +77,11 @@ def test_rows_with_unseen_levels_are_counted_by_category(run: gdpipe.Run, tmp_pa
     assert about["metrics"]["n_samples"] == 2
     assert about["settings"]["unseen"] == "null"
     assert about["notices"] == [
-        "C(hour): levels that the fit has not seen in 1 row, without a prediction (99 1); "
+        "C(hour): levels that the fit has not seen in 1 row, without a prediction (99 in 1 row); "
         "12% of all rows: train again with such rows",
-        "carrier: levels that the fit has not seen in 3 rows, without a prediction (ZZ 2, YY 1); "
+        "carrier: levels that the fit has not seen in 3 rows, without a prediction (ZZ in 2 rows, YY in 1 row); "
         "38% of all rows: train again with such rows",
-        "carrier:C(hour): levels that the fit has not seen in 1 row, without a prediction (B6:17 1); "
+        "carrier:C(hour): levels that the fit has not seen in 1 row, without a prediction (B6:17 in 1 row); "
         "12% of all rows: train again with such rows",
     ]
     shown = gdpipe_cli("show", tmp_path / "scores").out
@@ -94,7 +94,7 @@ def test_rows_with_unseen_levels_are_counted_by_category(run: gdpipe.Run, tmp_pa
 def test_few_rows_with_unseen_levels_are_no_reason_to_train_again(run: gdpipe.Run, tmp_path: Path) -> None:
     rows: dict[str, list[Any]] = {"x": [1.0] * 100, "carrier": ["AA"] * 95 + ["new"] * 5, "hour": [5] * 100}
     scores = scored(tmp_path, rows, unseen="reference")
-    says = "carrier: levels that the fit has not seen in 5 rows, predicted as the reference (new 5)"
+    says = "carrier: levels that the fit has not seen in 5 rows, predicted as the reference (new in 5 rows)"
     assert scores.manifest["notices"][0] == says
     assert "unseen" not in gdpipe_cli("show", tmp_path / "scores").out.splitlines()[0]
     assert "unseen" not in scored(tmp_path, {name: values[:95] for name, values in rows.items()}).manifest["rows"]
