@@ -21,7 +21,6 @@ from gdpipe.report.card import card
 from gdpipe.report.summary import summarize, summarize_scores
 from gdpipe.source.columns import read_columns
 from gdpipe.source.files import first_line
-from gdpipe.stages.refit import Refit, refit
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import REMEDY, read_artifact
 from gdpipe.store.disk import DiskPlace
@@ -31,6 +30,8 @@ from gdpipe.store.runs import damaged_files, latest_folder, place_at, read_manif
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from gdpipe.stages.refit import Refit
 
 
 class Run:
@@ -219,6 +220,8 @@ class Run:
             ConfigError: A setting is wrong, or asks for what the sums do not hold.
             DataError: Sums of a file are missing, or a column cannot be computed with.
         """
+        from gdpipe.stages.refit import refit
+
         return refit(self.place, self.manifest, files, **settings)
 
     def predict(self, frame: Any, unseen: Unseen = "null") -> pd.Series:

@@ -17,7 +17,6 @@ from gdpipe.cli.terminal import answer, bar, can_draw, json_option, log_to, prin
 from gdpipe.config import OF_THE_FIT, ScoringConfig, Settings, TrainingConfig, described
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, PublishError, RejectedError
-from gdpipe.history import history, listed
 from gdpipe.kinds import checked
 from gdpipe.layout import REJECTED, RUNS
 from gdpipe.location import is_mistyped, is_uri, shown
@@ -28,8 +27,6 @@ from gdpipe.report.summary import table_lines
 from gdpipe.run import Run, open_run
 from gdpipe.stages.plan import SAMPLE_ROWS, plan
 from gdpipe.stages.progress import listening, log_lines, silence
-from gdpipe.stages.simulate import Simulation, simulate
-from gdpipe.store.pruning import prune
 from gdpipe.store.runs import place_at
 
 EXAMPLES = """Parquet in, a linear regression that can be trusted out.
@@ -218,6 +215,8 @@ def show_command(output: str, in_json: bool) -> None:
 @json_option
 def runs_command(output: str, in_json: bool) -> None:
     """List the runs in OUTPUT, the newest first: published, rejected and damaged ones, and which is the latest."""
+    from gdpipe.history import history, listed
+
     found = history(place_at(output))
     if in_json:
         print_json({"output": shown(output), "runs": [run.as_dict() for run in found]})
@@ -247,6 +246,8 @@ def verify_command(output: str, in_json: bool) -> None:
 @click.option("--rejected", is_flag=True, help="Also keep only so many rejected runs.")
 def prune_command(output: str, keep: int, rejected: bool) -> None:
     """Remove the oldest runs in OUTPUT, never the latest, nor one that is being written."""
+    from gdpipe.store.pruning import prune
+
     place = place_at(output)
     for kind in (RUNS, REJECTED) if rejected else (RUNS,):
         removed = prune(place, keep, kind)
@@ -267,6 +268,8 @@ def prune_command(output: str, keep: int, rejected: bool) -> None:
 @click.option("--seed", default=0, help="The same seed makes the same data.")
 def simulate_command(folder: str, weights: str | None, features: int, **settings: Any) -> None:
     """Write the classic dummy data into FOLDER: y = bias + weights . x + noise, with the truth beside it."""
+    from gdpipe.stages.simulate import Simulation, simulate
+
     if is_uri(folder) or is_mistyped(folder):
         raise ConfigError(f"folder {shown(folder)!r}: simulate writes to disks only; name a folder on this machine")
     if settings["seed"] < 0:

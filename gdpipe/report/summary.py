@@ -1,19 +1,16 @@
 """The summary of a run in a dozen lines."""
 
-import io
 import math
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
+from rich.cells import cell_len, set_cell_size  # not rich's tables, whose import takes 20 ms
 
 from gdpipe.printable import counted, printable
 from gdpipe.report.advice import advise
 from gdpipe.report.categories import Grouped, grouped, without_levels
 from gdpipe.report.one_fit import UNFINISHED, fit_shown, headed
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 NOT_NUMBERS = ("term", "status", "feature", "reference", "lowest", "highest", "run", "made (UTC)", "target", "verdict")
 # what a penalty leaves of them
@@ -40,8 +37,8 @@ OTHER_FIT = (
     "of the exact least-squares answer, as the standard errors are; the last column says where the descent stopped"
 )
 INDENT = " " * 12
-# characters of a line where there is no terminal
-UNLIMITED = 1_000_000
+# two columns of a table
+BETWEEN = "  "
 
 
 def summarize(
@@ -210,37 +207,31 @@ def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[st
     """
     if not rows:
         return []
-    from rich.console import Console
+    columns = {name: [name, *(cell(row[name]) for row in rows)] for name in rows[0]}
+    widths = {name: max(map(cell_len, column)) for name, column in columns.items()}
+    first, left_out = next(iter(columns)), []
 
-    drawn = io.StringIO()  # rich would flush stdout even to capture text
-    console = Console(file=drawn, width=UNLIMITED, color_system=None, force_terminal=False, force_jupyter=False)
-    names, left_out = list(rows[0]), []
+    def excess() -> int:
+        return 0 if width is None else sum(widths.values()) + len(BETWEEN) * (len(widths) - 1) - width
+
     for name in FIRST_TO_GO:
-        if width is not None and name in names and console.measure(_table(rows, names)).maximum > width:
-            names.remove(name)
+        if name in widths and excess() > 0:
+            del widths[name]
             left_out.append(name)
-    table = _table(rows, names)
-    if width is not None and (too_long := console.measure(table).maximum - width) > 0:
-        first = console.measure(_table(rows, names[:1])).maximum
-        table.columns[0].max_width = max(1, first - too_long)
-    console.print(table)
-    lines = [line.rstrip() for line in drawn.getvalue().splitlines()]
+    widths[first] = max(1, widths[first] - max(0, excess()))
+    cells = ((_aligned(columns[name][at], widths[name], name) for name in widths) for at in range(len(rows) + 1))
+    lines = [BETWEEN.join(line).rstrip() for line in cells]
     if left_out:
         lines += _wrapped(f"not shown   {', '.join(left_out)}: a line has {width} characters", width)
     return lines
 
 
-def _table(rows: list[dict[str, Any]], names: list[str]) -> "Table":
-    """The rows as a table of rich, which knows the characters that are two columns wide."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="left" if name in NOT_NUMBERS else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell(row[name])) for name in names))  # a str would be read as markup
-    return table
+def _aligned(text: str, width: int, name: str) -> str:
+    """A cell of a column; its width is in columns of a terminal, of which some characters take two."""
+    if cell_len(text) > width:
+        text = set_cell_size(text, width - 1) + "…"
+    blanks = " " * (width - cell_len(text))
+    return text + blanks if name in NOT_NUMBERS else blanks + text
 
 
 def _wrapped(line: str, width: int | None) -> list[str]:

@@ -1,5 +1,6 @@
 """Comparison with the published run: whether anything has changed, and which files are new."""
 
+import functools
 import json
 import platform
 from importlib.metadata import version
@@ -19,6 +20,7 @@ PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
 FINGERPRINT = ("path", "bytes", "modified_ns", "footer_sha256")
 
 
+@functools.cache  # each reads a file of a hundred lines
 def versions() -> dict[str, str]:
     """The versions of Python, gdpipe and the packages that compute."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

@@ -250,4 +250,10 @@ def recorded_iterations(max_iterations: int, rows: int = HISTORY_ROWS) -> NDArra
     while dense + dense * math.log(max_iterations / dense) > most:
         dense -= 1 + dense // 100
     sparse = np.geomspace(dense, max_iterations, most - dense)
-    return np.unique(np.concatenate([np.arange(dense), np.rint(sparse).astype(np.int64)]))
+    return distinct(np.concatenate([np.arange(dense), np.rint(sparse).astype(np.int64)]))
+
+
+def distinct(steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The distinct values, ascending; `np.unique` would load numpy.ma, which takes as long as most descents."""
+    values: NDArray[np.int64] = np.unique_counts(steps).values
+    return values

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.descent.descent import Solution
+from gdpipe.numerics.descent.descent import Solution, distinct
 from gdpipe.numerics.descent.plan import expected_excess
 from gdpipe.numerics.problem.covariance import Scaling
 from gdpipe.numerics.problem.objective import LeastSquares
@@ -110,7 +110,7 @@ class Landscape:
             slack = np.maximum(l1 * np.abs(path) + slope * path, 0.0)
         away = path - optimum
         last = max(solution.plan.forecast_iterations or 0, solution.iterations)
-        ahead = np.unique(np.rint(np.geomspace(1, last + 1, EXPECTED_POINTS)).astype(np.int64)) - 1
+        ahead = distinct(np.rint(np.geomspace(1, last + 1, EXPECTED_POINTS)).astype(np.int64)) - 1
         return cls(
             iterations=solution.history_iterations[kept],
             loss=solution.history_loss[kept],
@@ -131,8 +131,7 @@ def _evenly_in_log(iterations: NDArray[np.int64], points: int) -> NDArray[np.int
     """Places of about so many steps, the first and the last among them; in pairs, since descent may zigzag."""
     wanted = np.geomspace(1, iterations[-1] + 1, points) - 1
     first = np.searchsorted(iterations, wanted - 0.5)
-    places: NDArray[np.intp] = np.unique(np.concatenate([first, first + 1]).clip(max=len(iterations) - 1))
-    return places
+    return distinct(np.concatenate([first, first + 1]).clip(max=len(iterations) - 1))
 
 
 def _weight_and_bias(path: NDArray[np.float64], optimum: NDArray[np.float64], floor: float, scaling: Scaling) -> Plane:

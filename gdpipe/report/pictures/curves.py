@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.descent.descent import distinct
 from gdpipe.numerics.descent.landscape import Landscape
 from gdpipe.printable import counted
 from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Axis, Frame, picture, text
@@ -90,7 +91,7 @@ def spectrum(eigenvalues: NDArray[np.float64]) -> str:
     if not sizes:
         return ""
     n = len(sizes)
-    drawn = np.unique(np.rint(np.linspace(0, n - 1, min(n, MOST_EIGENVALUES))).astype(int)).tolist()
+    drawn = distinct(np.rint(np.linspace(0, n - 1, min(n, MOST_EIGENVALUES))).astype(int)).tolist()
     frame = Frame(
         Axis(0.5, n + 0.5, "direction, the widest first", whole=True),
         Axis.around([1.0, *sizes], "eigenvalue", logarithmic=True),

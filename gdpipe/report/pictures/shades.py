@@ -1,6 +1,7 @@
 """Cells of a picture in shades of one colour, and the scale that says how many rows a shade stands for."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,10 @@ def cells(frame: Frame, counts: NDArray[np.int64]) -> list[str]:
     columns, lines = counts.shape
     width, height = (WIDTH - frame.left - RIGHT) / columns, (frame.height - TOP - BOTTOM) / lines
     shades = np.ceil(SHADES * np.log1p(counts) / max(math.log1p(int(counts.max(initial=0))), 1e-9)).astype(int)
-    paths = []
-    for k in range(1, SHADES + 1):
-        # a cell is a stroke as wide as the cell is high; neighbours of one shade are one stroke
-        strokes = "".join(
-            f"M{first} {line}h{n + OVERLAP:g}" for line in range(lines) for first, n in _runs(shades[:, line] == k)
-        )
-        if strokes:
-            paths.append(f'<path class="c{k - 1}" d="{strokes}"/>')
+    strokes: dict[int, list[str]] = {}
+    for line, first, n, shade in _runs(shades.T):  # a run is a stroke as wide as a cell is high
+        strokes.setdefault(shade, []).append(f"M{first} {line}h{n + OVERLAP:g}")
+    paths = [f'<path class="c{k - 1}" d="{"".join(strokes[k])}"/>' for k in range(1, SHADES + 1) if k in strokes]
     place = f"matrix({width:.4f} 0 0 {-height:.4f} {frame.left:g} {frame.height - BOTTOM - height / 2:.2f})"
     return [f'<g class="cell" stroke-width="{1 + OVERLAP}" transform="{place}">{"".join(paths)}</g>']
 
@@ -47,7 +44,11 @@ def scale(frame: Frame, most: int) -> list[str]:
     return [text(x - 6, top + 9, "1", "end"), *squares, text(WIDTH - EDGE, top + 9, last, "end")]
 
 
-def _runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Where neighbours are marked: the first of each run, and how many they are."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(np.int8), [0]])))
-    return [(int(first), int(end - first)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+def _runs(shades: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
+    """The runs of neighbours of one shade in a line: the line, the first of them, how many they are, the shade."""
+    begins = np.ones(shades.shape, dtype=bool)
+    begins[:, 1:] = shades[:, 1:] != shades[:, :-1]
+    at = np.flatnonzero(begins)
+    lengths = np.diff(at, append=shades.size)
+    line, first = np.divmod(at, shades.shape[1])
+    return zip(line.tolist(), first.tolist(), lengths.tolist(), shades.ravel()[at].tolist(), strict=True)
