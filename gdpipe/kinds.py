@@ -184,8 +184,10 @@ def alternatives(kind: Any) -> tuple[Any, ...]:
 
 
 def plain(kind: Any) -> Any:
-    """A type without bounds, as Python shows it in a signature."""
-    found = [parts(each)[0] for each in alternatives(kind)]
+    """A type without bounds, as Python shows it in a signature; what is read from text may be given as one, too."""
+    found = []
+    for base, bounds in map(parts, alternatives(kind)):
+        found += [base, str] if bounds.read else [base]
     return Union[tuple(found)] if len(found) > 1 else found[0]  # noqa: UP007  # the types are known at run time
 
 

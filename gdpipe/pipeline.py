@@ -103,6 +103,10 @@ def train_source(**settings: Any) -> Run:
     return train(TrainingConfig.of(settings))
 
 
+# the name by which it is called, in its help and its messages
+train_source.__name__ = train_source.__qualname__ = "train"
+
+
 def score_source(source: str, **settings: Any) -> Run:
     """Score new Parquet with a published run; predictions and a manifest are published like a run.
 

@@ -2,6 +2,11 @@
 
 import dataclasses
 import inspect
+from collections.abc import Sequence
+from types import NoneType
+from typing import Any, get_args
+
+import pytest
 
 import gdpipe
 
@@ -16,6 +21,9 @@ def test_the_settings_are_the_parameters_with_their_defaults() -> None:
         assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
     assert "max_iterations: int = 100000" in str(inspect.signature(gdpipe.train))
     assert "Bounds" not in str(inspect.signature(gdpipe.train))
+    assert get_args(parameters["filters"].annotation) == (Sequence[Sequence[Any]], str, NoneType)
+    with pytest.raises(TypeError, match=r"^train\(\) takes 0 positional arguments"):
+        gdpipe.train("data")  # type: ignore[call-arg]  # as people try first
 
 
 def test_the_help_has_each_sentence() -> None:

@@ -5,11 +5,14 @@ from typing import Any
 import pyarrow as pa
 
 from gdpipe.printable import counted, markup
+from gdpipe.report.one_fit import fit_shown, headed
 from gdpipe.report.summary import cell
 
 # terms that are shown
 MOST_TERMS = 8
 SHOWN = ("term", "estimate", "std_error", "p_value")
+# what a penalty leaves of them
+SHOWN_PENALIZED = ("term", "estimate")
 # the errors on rows that a fit did not see, by column of `metrics`; earlier runs have neither
 HELD_OUT = {"cv_rmse": "cross-validated RMSE", "holdout_rmse": "RMSE of the rows held out"}
 
@@ -34,19 +37,25 @@ def card(manifest: dict[str, Any], metrics: pa.Table | None = None, parameters: 
         "rows": f"{counted(rows['used'] if 'used' in rows else rows['read'], 'row')}",
         "R²": cell(quality.get("r2")),
         "RMSE": cell(quality.get("rmse")),
-        **{name: cell(quality[column]) for column, name in HELD_OUT.items() if quality.get(column) is not None},
+        **{name: cell(quality[column]) for column, name in HELD_OUT.items() if column in quality},
         "verdict": verdict_of(manifest),
     }
-    pairs = "".join(f"<tr><th>{name}</th><td>{markup(text)}</td></tr>" for name, text in said.items() if text)
-    return f"<div><table>{pairs}</table>{_terms(parameters) if parameters is not None else ''}</div>"
+    # without folds, a holdout, or a target that scores are held against, there is no such error
+    shown = ((name, text) for name, text in said.items() if text not in (None, "-"))
+    pairs = "".join(f"<tr><th>{name}</th><td>{markup(str(text))}</td></tr>" for name, text in shown)
+    terms = _terms(manifest, quality, parameters.to_pylist()) if parameters is not None else ""
+    return f"<div><table>{pairs}</table>{terms}</div>"
 
 
-def _terms(parameters: pa.Table) -> str:
-    head = "".join(f"<th>{name}</th>" for name in SHOWN)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{markup(cell(row[name]))}</td>' for name in SHOWN)}</tr>"
-        for row in parameters.slice(0, MOST_TERMS).select(list(SHOWN)).to_pylist()
-    )
-    more = parameters.num_rows - MOST_TERMS
+def _terms(manifest: dict[str, Any], quality: dict[str, Any], parameters: list[dict[str, Any]]) -> str:
+    """The first terms, of one fit: a run that did not pass has the estimates of its standard errors."""
+    penalty = manifest["settings"].get("penalty") or "none"  # earlier versions have none
+    verdict = {"passed": manifest["verdict"]["passed"], "penalty": penalty}
+    terms, of_descent = fit_shown(parameters, verdict, quality["target_scale"])
+    columns = SHOWN if penalty == "none" else SHOWN_PENALIZED
+    rows = headed([{name: term[name] for name in columns} for term in terms[:MOST_TERMS]], passed=of_descent)
+    head = "".join(f"<th>{name}</th>" for name in rows[0])
+    body = "".join(f"<tr>{''.join(f'<td>{markup(cell(value))}</td>' for value in row.values())}</tr>" for row in rows)
+    more = len(terms) - MOST_TERMS
     rest = f"<p>and {counted(more, 'more term')}, in <code>parameters</code></p>" if more > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"

@@ -41,7 +41,20 @@ def test_a_run_says_what_it_is(tmp_path: Path) -> None:
 def test_a_rejected_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(gdpipe.ConvergenceError) as caught:
         train_on(tmp_path, line_columns(), learning_rate=1e-9, max_iterations=3)
-    assert "not passed" in Table(gdpipe.Run.at(caught.value.evidence)._repr_html_()).said
+    run = gdpipe.Run.at(caught.value.evidence)
+    said = Table(run._repr_html_()).said
+    assert "not passed" in said
+    # estimates are those that the standard errors belong to
+    assert "ols_estimate" in said
+    assert f"{run.parameters['ols_estimate'][1]:.6g}" in said
+    assert f"{run.parameters['estimate'][1]:.6g}" not in said
+
+
+def test_only_what_there_is_has_a_place(tmp_path: Path) -> None:
+    said = Table(train_on(tmp_path, line_columns(), penalty="ridge", alpha=0.1)._repr_html_()).said
+    assert "cross-validated RMSE" in said
+    assert "-" not in said
+    assert not {"RMSE of the rows held out", "std_error", "p_value"} & set(said)
 
 
 def test_many_terms_are_cut_and_names_are_text(tmp_path: Path) -> None:
