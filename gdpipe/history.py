@@ -105,12 +105,12 @@ def listed(runs: list[PastRun]) -> list[dict[str, Any]]:
         {
             "run": run.run_id,
             "verdict": f"{run.verdict}, latest" if run.latest else run.verdict,
-            "made (UTC)": (run.created or "")[:16].replace("T", " ") or None,
-            "target": run.target,
             "rows": None if run.rows is None else f"{run.rows:,}",
             "R²": run.r2,
             "RMSE": run.rmse,
             **{name: getattr(run, name) for name in held_out},
+            "made (UTC)": (run.created or "")[:16].replace("T", " ") or None,
+            "target": run.target,
         }
         for run in runs
     ]

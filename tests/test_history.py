@@ -52,7 +52,7 @@ def test_the_table_and_the_document_say_the_same(past: Path) -> None:
     done = gdpipe_cli("runs", past)
     assert done.code == 0
     head, *lines = done.out.splitlines()
-    assert head.split() == ["run", "verdict", "made", "(UTC)", "target", "rows", "R²", "RMSE", "cv_rmse"]
+    assert head.split() == ["run", "verdict", "rows", "R²", "RMSE", "cv_rmse", "made", "(UTC)", "target"]
     assert [line.split()[0] for line in lines] == ["poor", "slow", "aside", "first", "broken"]
     assert [line[len("broken") :].strip().startswith("passed, latest") for line in lines] == [False] * 3 + [True, False]
     document = json.loads(gdpipe_cli("runs", past, "--json").out)
