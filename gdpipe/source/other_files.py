@@ -4,15 +4,16 @@ import re
 import shlex
 from pathlib import PurePosixPath
 
+# an empty text is a missing one, not a level of its own
+_CELLS = (
+    "import pyarrow.csv as c, pyarrow.parquet as p; p.write_table(c.read_csv({{path!r}}, {more}"
+    "convert_options=c.ConvertOptions(strings_can_be_null=True)), {{to!r}})"
+)
 _LINES = "import pyarrow.json as j, pyarrow.parquet as p; p.write_table(j.read_json({path!r}), {to!r})"
 # the ending of a name -> the format, and a program that writes the file as Parquet
 _FORMATS = {
-    ".csv": ("CSV", "import pyarrow.csv as c, pyarrow.parquet as p; p.write_table(c.read_csv({path!r}), {to!r})"),
-    ".tsv": (
-        "tab-separated text",
-        "import pyarrow.csv as c, pyarrow.parquet as p; "
-        "p.write_table(c.read_csv({path!r}, parse_options=c.ParseOptions(delimiter=chr(9))), {to!r})",
-    ),
+    ".csv": ("CSV", _CELLS.format(more="")),
+    ".tsv": ("tab-separated text", _CELLS.format(more="parse_options=c.ParseOptions(delimiter=chr(9)), ")),
     ".jsonl": ("lines of JSON", _LINES),
     ".ndjson": ("lines of JSON", _LINES),
     ".json": ("JSON", "import pandas; pandas.read_json({path!r}).to_parquet({to!r})"),

@@ -17,7 +17,7 @@ from gdpipe.errors import DataError
 from gdpipe.source.listing import find_files
 from gdpipe.source.source import Source
 
-TABLE = pa.table({"x": [1, 2, 3], "y": [1.5, 2.5, 4.0]})
+TABLE = pa.table({"x": [1, 2, 3], "y": [1.5, 2.5, 4.0], "kind": ["a", None, "b"]})
 
 
 def write(path: Path) -> None:
