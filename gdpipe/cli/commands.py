@@ -171,7 +171,7 @@ def refit_command(run: str, files: str | None, in_json: bool, **settings: Any) -
     if in_json:
         print_json({"files": list(found.files), **{n: table.to_pylist() for n, table in found.tables().items()}})
     else:
-        say(found.summary())
+        say(found.summary(terminal_width()))
 
 
 @main.command("predict")

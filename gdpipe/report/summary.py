@@ -97,16 +97,13 @@ def summarize(
         lines.append(f"drift       since {drift['since']}{used}: {'; '.join(moved) or 'nothing has moved'}")
     lines += [f"dependent   {line}" for line in verdict["dependencies"]]
     lines += [f"notice      {line}" for line in manifest["notices"] if line not in leakage]
-    lines = [part for line in lines for part in _wrapped(printable(line), width)]
+    lines = [part for line in lines for part in wrapped(printable(line), width)]
     # left to the terminal to wrap: a line break of ours would be pasted with them
     lines += [printable(f"try         {line}") for line in advise(manifest, verdict, terms)]
     if not of_descent:
-        lines += _wrapped(f"table       {OTHER_FIT}", width)
-    of_numbers, of_categories = fit_tables(one_fit, categories, penalized=bool(penalty), of_descent=of_descent)
-    for table, what, where in ((of_numbers, "terms", "parameters"), (of_categories, "features", "features")):
-        lines += table_lines(table[:MOST_TERMS], width)
-        if more := max(0, len(table) - MOST_TERMS):
-            lines.append(f"{INDENT}and {more:,} {what} more, in {where}.parquet")
+        lines += wrapped(f"table       {OTHER_FIT}", width)
+    tables = fit_tables(one_fit, categories, penalized=bool(penalty), of_descent=of_descent)
+    lines += lines_of_fit(tables, ("in parameters.parquet", "in features.parquet"), width)
     if is_beside_the_latest(manifest):
         lines.append("latest      no: published with latest=false, which leaves latest.json as it was")
     lines.append(f"files       {printable(folder)}")
@@ -130,6 +127,18 @@ def fit_tables(
     if penalized:
         lines = [{name: value for name, value in line.items() if name not in ("F", "p_value")} for line in lines]
     return headed(numbers, passed=of_descent), lines
+
+
+def lines_of_fit(
+    tables: tuple[list[dict[str, Any]], list[dict[str, Any]]], where: tuple[str, str], width: int | None
+) -> list[str]:
+    """The two tables of `fit_tables` as lines of text; of long ones the first rows, and where the others are."""
+    lines = []
+    for table, what, rest in zip(tables, ("term", "feature"), where, strict=True):
+        lines += table_lines(table[:MOST_TERMS], width)
+        if more := max(0, len(table) - MOST_TERMS):
+            lines.append(f"{INDENT}and {counted(more, what)} more, {rest}")
+    return lines
 
 
 def penalty_in_words(settings: dict[str, Any], verdict: dict[str, Any]) -> str:
@@ -185,7 +194,7 @@ def summarize_scores(folder: str, manifest: dict[str, Any], *, width: int | None
         lines.append(f"training    {_error(trained)}, on {counted(trained['n_samples'], 'row')}")
     lines += [f"notice      {line}" for line in manifest.get("notices", [])]
     lines.append(f"files       {folder}")
-    return "\n".join(part for line in lines for part in _wrapped(printable(line), width))
+    return "\n".join(part for line in lines for part in wrapped(printable(line), width))
 
 
 def _unseen(rows: dict[str, Any]) -> dict[str, int]:
@@ -222,7 +231,7 @@ def table_lines(rows: list[dict[str, Any]], width: int | None = None) -> list[st
     cells = ((_aligned(columns[name][at], widths[name], name) for name in widths) for at in range(len(rows) + 1))
     lines = [BETWEEN.join(line).rstrip() for line in cells]
     if left_out:
-        lines += _wrapped(f"not shown   {', '.join(left_out)}: a line has {width} characters", width)
+        lines += wrapped(f"not shown   {', '.join(left_out)}: a line has {width} characters", width)
     return lines
 
 
@@ -234,7 +243,8 @@ def _aligned(text: str, width: int, name: str) -> str:
     return text + blanks if name in NOT_NUMBERS else blanks + text
 
 
-def _wrapped(line: str, width: int | None) -> list[str]:
+def wrapped(line: str, width: int | None) -> list[str]:
+    """A line of the summary in lines of this width; None sets no limit."""
     if width is None:
         return [line]
     return textwrap.wrap(line, width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)

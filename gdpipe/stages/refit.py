@@ -19,7 +19,7 @@ from gdpipe.penalty_path import PenaltyPath
 from gdpipe.printable import counted, printable
 from gdpipe.report.categories import grouped
 from gdpipe.report.one_fit import fit_shown
-from gdpipe.report.summary import MOST_TERMS, OTHER_FIT, fit_tables, penalty_in_words, table_lines, unseen_rows
+from gdpipe.report.summary import OTHER_FIT, fit_tables, lines_of_fit, penalty_in_words, unseen_rows, wrapped
 from gdpipe.source.arrays import to_table
 from gdpipe.stages.feature_tables import feature_columns
 from gdpipe.stages.fit_tables import convergence_columns, parameter_columns, path_columns
@@ -89,8 +89,8 @@ class Refit:
         frame: pd.DataFrame = self.tables()[catalog.PARAMETERS].to_pandas()
         return frame
 
-    def summary(self) -> str:
-        """The fit in a dozen lines."""
+    def summary(self, width: int | None = None) -> str:
+        """The fit in a dozen lines, of this width in characters; None sets no limit."""
         fit, tables = self.fit, self.tables()
         verdict = tables[catalog.CONVERGENCE].to_pylist()[0]
         penalty = penalty_in_words(self.config.as_dict(), verdict)
@@ -110,8 +110,8 @@ class Refit:
             *([f"notice      {notice}"] if notice else []),
             *([] if of_descent else [f"table       {OTHER_FIT}"]),
         ]
-        tables_in_lines = (line for table in shown for line in table_lines(table[:MOST_TERMS]))
-        return "\n".join([*map(printable, lines), *tables_in_lines])
+        lines = [part for line in lines for part in wrapped(printable(line), width)]
+        return "\n".join([*lines, *lines_of_fit(shown, ("with --json",) * 2, width)])
 
 
 def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **settings: Any) -> Refit:

@@ -86,6 +86,17 @@ def test_its_summary_has_a_line_for_each_category(run: gdpipe.Run) -> None:
     assert names.split() == ["feature", "levels", "reference", "gvif_root", "lowest", "highest"]
 
 
+def test_its_summary_fits_a_terminal_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"x{j}": rng.normal(size=100) for j in range(70)}
+    source = write_parquet(tmp_path / "wide.parquet", {**columns, "y": rng.normal(size=100)})
+    run = gdpipe.train(source=source, target="y", output=tmp_path / "runs", report=False, folds=0)
+    lines = run.refit(fit_intercept=False).summary(60).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any(line.startswith("not shown   vif") for line in lines)
+    assert lines[-1].split() == ["and", "10", "terms", "more,", "with", "--json"]
+
+
 def test_what_the_sums_do_not_hold_is_said(run: gdpipe.Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no sums of x3 are kept in .*, only of x1, x2, kind, x1:kind; train again"):
         run.refit(features=["x1", "x3"])
