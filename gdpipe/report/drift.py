@@ -14,8 +14,9 @@ NEW_CONSTANT = "is constant, at another value"
 def largest_shifts(drift: pa.Table, shares: Collection[str] = ()) -> tuple[str, ...]:
     """The largest shift of a mean, of a scale and of a coefficient, and which columns were, or are now, constant.
 
-    Means are compared in standard deviations, scales by their ratio, coefficients in joint standard errors. Shifts that
-    are 0 or cannot be measured are left out. `shares` are the names of levels, whose mean is their share of the rows.
+    Means are compared in standard deviations, scales by their ratio, coefficients in joint standard errors. Shifts of
+    0, ratios that round to 1, and what cannot be measured are left out. `shares` are the names of levels, whose mean is
+    their share of the rows.
     """
     rows = drift.to_pylist()
     lines = [f"{row['term']} {said}" for row in rows if (said := constancy(row))]
@@ -25,11 +26,12 @@ def largest_shifts(drift: pa.Table, shares: Collection[str] = ()) -> tuple[str, 
     if row := _largest(varying, lambda row: row["mean_shift_sd"]):
         lines.append(f"{_of_mean(row, shares)} {row['mean_shift_sd']:+.3g} SD{_errors(row['mean_shift_se'])}")
     # the scale of a level follows from its share
-    if row := _largest(
+    row = _largest(
         [row for row in varying if row["term"] not in shares],
         lambda row: math.log(row["scale_ratio"]) if row["scale_ratio"] else math.nan,
-    ):
-        lines.append(f"{row['term']} scale x {row['scale_ratio']:.3g}{_errors(row['scale_shift_se'])}")
+    )
+    if row and (ratio := f"{row['scale_ratio']:.3g}") != "1":
+        lines.append(f"{row['term']} scale x {ratio}{_errors(row['scale_shift_se'])}")
     if row := _largest(rows, lambda row: row["estimate_shift_se"]):
         shift = row["estimate_shift_se"]
         moved = "has moved, with standard errors of 0" if math.isinf(shift) else f"{shift:+.3g} joint SE"

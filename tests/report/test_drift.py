@@ -45,6 +45,11 @@ def test_where_nothing_has_moved_nothing_is_said() -> None:
     assert largest(row("a"), row("b", (NAN,) * 5)) == ()
 
 
+def test_a_scale_that_rounds_to_what_it_was_is_not_named() -> None:
+    assert largest(row("a", (0.5, NAN, 1.0004, 0.17, NAN))) == ("a mean +0.5 SD",)
+    assert largest(row("a", (0.5, NAN, 1.01, 0.17, NAN)))[1] == "a scale x 1.01 (0.17 SE)"
+
+
 @pytest.mark.parametrize(
     ("shifts", "scale", "said"),
     [
