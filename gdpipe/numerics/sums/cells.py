@@ -52,7 +52,7 @@ def blocks_by_cell(
         places = order[start : start + size]
         block = room(len(columns), len(places))[: len(columns)]
         for column, line in zip(columns, block, strict=True):
-            np.take(column, places, out=line, mode="clip")  # the other modes copy once more
+            column.take(places, out=line, mode="clip")  # the other modes copy once more
         yield block, None if weights is None else weights[places], stretches_of(cells[places]), places
 
 
