@@ -207,7 +207,7 @@ def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[
     return products
 
 
-def used_lines(lines: NDArray[np.float64]) -> NDArray[np.intp]:
+def used_lines(lines: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.intp]:
     """Indices of the lines that are not all zero: integers and short decimals leave whole digits empty."""
     used: NDArray[np.bool_] = lines[:, 0] != 0  # for most lines the first value tells
     if not used.all():
