@@ -66,5 +66,7 @@ def blocks_by_cell(
 
 def stretches_of(cells: NDArray[np.integer[Any]]) -> Stretches:
     """The stretches of equal cells among rows that are sorted by cell."""
+    if not len(cells):
+        return []
     ends = [0, *(np.flatnonzero(np.diff(cells)) + 1).tolist(), len(cells)]
     return [(int(cells[start]), slice(start, stop)) for start, stop in itertools.pairwise(ends)]

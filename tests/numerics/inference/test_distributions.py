@@ -138,10 +138,11 @@ def test_scipy_loads_for_few_degrees_of_freedom_only() -> None:
 
 
 def test_a_run_with_categories_does_not_load_scipy(tmp_path: Path) -> None:
-    features = ["dep_delay", "carrier", "C(hour)", "dep_delay:C(hour)"]
-    script = f"import sys, gdpipe; run = gdpipe.train({str(FLIGHTS)!r}, target='arr_delay', features={features}, "
-    script += (
-        f"output={str(tmp_path / 'runs')!r}); print(run.passed, [m for m in sys.modules if m.startswith('scipy')])"
-    )
+    features, output = ["dep_delay", "carrier", "C(hour)", "dep_delay:carrier"], str(tmp_path / "runs")
+    script = f"""
+import sys, gdpipe
+run = gdpipe.train({str(FLIGHTS)!r}, target='arr_delay', features={features}, output={output!r})
+print(run.manifest['verdict']['passed'], [name for name in sys.modules if name.startswith('scipy')])
+"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "True []\n"
