@@ -41,9 +41,7 @@ class Grouped:
 
     def line(self) -> dict[str, Any]:
         """The feature in a line of the summary: its test, and its least and largest coefficient with their levels."""
-        fitted = sorted((t for t in self.terms if t["status"] != "constant"), key=lambda term: term["estimate"])
-        ends = [f"{term['estimate']:.4g} {_short(term['level'])}" for term in (*fitted[:1], *fitted[-1:])]
-        lowest, highest = ends or (None, None)
+        lowest, highest = [f"{estimate:.4g} {level}" for estimate, level in self.ends()] or (None, None)
         return {
             "feature": self.name,
             "levels": self.feature["levels"],
@@ -54,6 +52,11 @@ class Grouped:
             "lowest": lowest,
             "highest": highest,
         }
+
+    def ends(self) -> list[tuple[float, str]]:
+        """The least and the largest coefficient with their levels, which are cut where long; empty without a term."""
+        fitted = sorted((t for t in self.terms if t["status"] != "constant"), key=lambda term: term["estimate"])
+        return [(term["estimate"], _short(term["level"])) for term in (*fitted[:1], *fitted[-1:])]
 
     def rows(self) -> list[dict[str, Any]]:
         """The table of its levels, in their order; of a product its terms. A penalized fit has no tests."""
@@ -83,12 +86,12 @@ class Grouped:
 def _bar(level: dict[str, Any], term: dict[str, Any] | None) -> Bar:
     rows = counted(level["rows"], "row")
     if term is None:
-        return Bar(f"{level['level']} (reference)", 0.0, number(level["rows"]), more=rows)
+        return Bar(level["level"], 0.0, f"{level['rows']:,}", more=rows, note="reference")
     ends = (term["ci_lower"], term["ci_upper"])
     known = all(math.isfinite(end) for end in ends)
     between = f" ({number(ends[0])} to {number(ends[1])})" if known else ""
     more = f"{number(term['estimate'])}{between}, {rows}"
-    return Bar(level["level"], term["estimate"], number(level["rows"]), ends if known else None, more)
+    return Bar(level["level"], term["estimate"], f"{level['rows']:,}", ends if known else None, more)
 
 
 def grouped(tables: Mapping[str, pa.Table], terms: Iterable[dict[str, Any]]) -> list[Grouped]:

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from gdpipe.report.numbers import shown_value
 from gdpipe.report.one_fit import UNFINISHED, headed, of_one_fit
-from gdpipe.report.page import shown_value
 
 TERM = {"term": "x", "estimate": 1.0, "estimate_scaled": 0.5, "ols_estimate": 3.0, "scale": 4.0}
 

@@ -84,10 +84,10 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str, optimum: str 
 def spectrum(eigenvalues: NDArray[np.float64]) -> str:
     """A picture of the eigenvalues; the ratio of the largest and the least is the condition number.
 
-    The eigenvalues are those of the correlation matrix, ascending, shape (rank,).
+    The eigenvalues are those of the correlation matrix, ascending, shape (rank,); a single one is 1, and not drawn.
     """
     sizes = eigenvalues[eigenvalues > 0][::-1].tolist()
-    if not sizes:
+    if len(sizes) < 2:
         return ""
     n = len(sizes)
     drawn = np.unique(np.rint(np.linspace(0, n - 1, min(n, MOST_EIGENVALUES))).astype(int)).tolist()
