@@ -69,11 +69,14 @@ def page(
         f'<p class="soft">Run {markup(manifest["run_id"])}, {manifest["created"][:16].replace("T", " ")} UTC, '
         f"gdpipe {manifest['versions']['gdpipe']}"
         f"{', published beside the latest run' if is_beside_the_latest(manifest) else ''}</p>",
-        *(f'<p class="verdict rejected"><strong>Too good?</strong> {markup(_cut(sign))}.</p>' for sign in leakage),
+        *(
+            f'<p class="verdict rejected"><strong>Too good?</strong> {markup(_cut(_sentence(sign)))}.</p>'
+            for sign in leakage
+        ),
         _verdict(manifest, verdict, quality, terms, since),
         _tiles(verdict, quality, manifest["rows"]),
         f'<p class="soft">{unseen}</p>' if unseen else "",
-        *(f'<p class="soft">{markup(_cut(notice[:1].upper() + notice[1:]))}</p>' for notice in notices[:LONGEST_TABLE]),
+        *(f'<p class="soft">{markup(_cut(notice))}</p>' for notice in notices[:LONGEST_TABLE]),
         "<h2>How well it fits</h2>",
         "" if verdict["passed"] else f'<p class="soft">{OF_DESCENT}</p>',
         about_fit(density, manifest["rows"], target, weighted=settings["weight"] is not None, line=line),
@@ -143,7 +146,7 @@ def _verdict(
             else f"predictions are off by at most {verdict['fit_gap']:.2g} of the target's standard deviation (RMS)"
         )
         said = (
-            f"{markup(reason[:1].upper() + reason[1:])}: against the exact {answer} {off_by}. "
+            f"{markup(_sentence(reason))}: against the exact {answer} {off_by}. "
             f"{share} Whether a straight line suits the data is another question, for the pictures of the residuals."
         )
         more = f"<p>The gate was passed: {markup(gate['reason'])}.</p>" if gate else ""
@@ -153,7 +156,7 @@ def _verdict(
         more = ""
     else:
         head = "Not published: the descent did not reach the best line."
-        said, more = f"{markup(reason[:1].upper() + reason[1:])}.", ""
+        said, more = f"{markup(_sentence(reason))}.", ""
     tries = "".join(f"<li>{_tried(line)}</li>" for line in advise(manifest, verdict, terms))
     style = "verdict" if verdict["passed"] and held else "verdict rejected"
     tried = f"<p>What to try next:</p><ul>{tries}</ul>" if tries else ""
@@ -174,7 +177,10 @@ def _worst(rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return ""
     said = f"The {counted(len(rows), 'row')} with the largest residuals: their data may be wrong, or a feature missing."
-    return f'<h3>The worst rows</h3><p class="soft">{said}</p>{_table(list(rows))}'
+    # a phone shows the first columns
+    first = ("residual", "target", "prediction")
+    table = [{name: row[name] for name in (*first, *(name for name in row if name not in first))} for row in rows]
+    return f'<h3>The worst rows</h3><p class="soft">{said}</p>{_table(table, "scroll numbers")}'
 
 
 def _tiles(verdict: dict[str, Any], quality: dict[str, Any], rows: dict[str, Any]) -> str:
@@ -240,3 +246,7 @@ def _table(rows: list[dict[str, Any]], style: str = "scroll") -> str:
 
 def _cut(said: str) -> str:
     return said if len(said) <= LONGEST_CELL else f"{said[:LONGEST_CELL]}…"
+
+
+def _sentence(said: str) -> str:
+    return said[:1].upper() + said[1:]

@@ -29,7 +29,7 @@ body {{ margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 68rem; font: 16px/
   color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }}
 h1 {{ font-size: 1.35rem; line-height: 1.25; margin: 0 0 .25rem; }} h2 {{ font-size: 1.1rem; margin: 2.5rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--rule); }}
 p {{ margin: .5rem 0; max-width: 46rem; }} .soft {{ color: var(--soft); font-size: .875rem; }}
-.verdict {{ margin: 1rem 0; padding: .9rem 1rem; background: var(--panel); border-left: .35rem solid var(--good); border-radius: .25rem; }}
+.verdict {{ margin: 1rem 0; max-width: none; padding: .9rem 1rem; background: var(--panel); border-left: .35rem solid var(--good); border-radius: .25rem; }}
 .verdict.rejected {{ border-color: var(--bad); }} .verdict p {{ margin: .25rem 0; }} .verdict strong {{ font-size: 1.15rem; }}
 .verdict li {{ margin: .15rem 0; }}
 .tiles {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .5rem; margin: 1rem 0; padding: 0; }}
@@ -40,7 +40,7 @@ p {{ margin: .5rem 0; max-width: 46rem; }} .soft {{ color: var(--soft); font-siz
 figure {{ margin: 0; max-width: 30rem; display: grid; grid-template-rows: subgrid; grid-row: span 2; row-gap: 0; align-items: start; }} figcaption {{ font-size: .875rem; color: var(--soft); margin-bottom: .35rem; }} figcaption b {{ display: block; color: var(--ink); font-size: .95rem; }}
 .scroll {{ overflow-x: auto; margin: .75rem 0; {_HINT} }} table {{ border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }}
 th, td {{ white-space: nowrap; text-align: right; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--rule); }}
-th {{ color: var(--soft); font-weight: 600; }} th:first-child, td:first-child, .pairs td, .pairs th {{ text-align: left; }} .pairs td:last-child {{ white-space: normal; overflow-wrap: anywhere; }}
+th {{ color: var(--soft); font-weight: 600; }} th:first-child, td:first-child, .pairs td, .pairs th {{ text-align: left; }} .numbers th:first-child, .numbers td:first-child {{ text-align: right; }} .pairs td:last-child {{ white-space: normal; overflow-wrap: anywhere; }}
 code {{ font: .9em ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; display: inline-block; max-width: 100%; }}
 details {{ margin: .5rem 0; }} summary {{ cursor: pointer; font-size: .9rem; }}
 svg {{ display: block; width: 100%; height: auto; }} svg text {{ font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: var(--soft); font-variant-numeric: tabular-nums; }}

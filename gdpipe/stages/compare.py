@@ -92,7 +92,7 @@ def _errors(previous: PublishedFit, now: PublishedFit) -> str | None:
     if kind == "fit" or before == after:
         return None
     change = f" ({after / before - 1:+.2%})" if before else ""
-    return f"{PREFIXES[kind]}RMSE {written(before)} -> {written(after)}{change}"
+    return f"{PREFIXES[kind]}RMSE {written(before)} → {written(after)}{change}"
 
 
 def drift_columns(previous: PublishedFit, now: PublishedFit) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 import re
 
 import numpy as np
+import pytest
 
 from gdpipe.numerics.descent.landscape import Plane
 from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, TOP, WIDTH
 from gdpipe.report.pictures.contours import CLEAR_STEPS, contours
+from gdpipe.report.pictures.curves import loss_curve
 from gdpipe.report.pictures.letters import text_width
 from gdpipe.report.pictures.paths import NAME_HEIGHT, coefficient_paths, error_curve
 
@@ -75,3 +77,22 @@ def test_few_steps_are_drawn_one_by_one() -> None:
     path = np.array([[-1.0, 0.3], [-0.5, -0.3], [0.2, 0.2], [0.0, 0.0]])
     [line] = points(contours(Plane(np.zeros(2), np.eye(2), path, 1.0, None), np.arange(4), ("a", "b")), "path")
     assert len(line) == 4
+
+
+def test_a_stretched_slice_has_its_true_shape_beside_it() -> None:
+    path, across = np.array([[-1.0, 0.0], [0.0, 0.0]]), np.array([1.0, 0.0])
+    for axes, stretched in ((np.eye(2), False), (np.diag([1.0, 0.1]), True)):
+        svg = contours(Plane(np.zeros(2), axes, path, 1.0, across), np.arange(2), ("a", "b"))
+        assert ("true shape" in svg) == stretched
+    outline = re.findall(r'class="line" d="M([^"Z]*)Z"', svg)
+    drawn = np.array([pair.split() for pair in outline[0].split("L")], float)
+    wide, high = np.ptp(drawn, axis=0)
+    assert high / wide == pytest.approx(0.1, rel=0.05)
+
+
+def test_the_least_loss_is_written_below_its_line_which_no_loss_can_cross() -> None:
+    svg = loss_curve(list(range(50)), [4.0 * 0.9**t + 1.0 for t in range(50)], 1.0, "y²")
+    [floor], [curve] = points(svg, "dash"), points(svg, "line")
+    [y] = re.findall(r'<text x="[\d.]+" y="([\d.]+)" class="end second">OLS 1<', svg)
+    assert curve[:, 1].max() <= floor[0, 1] + 0.1
+    assert float(y) - 9 > floor[0, 1]

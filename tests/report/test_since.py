@@ -29,12 +29,12 @@ def test_what_moved_is_named_and_ordered() -> None:
 
 
 def test_large_numbers_have_thousands_and_the_error_on_unseen_rows_is_named() -> None:
-    before = {**DRIFT, "rmse": 68_635.11, "error": "cross-validated RMSE 68,753.9 -> 70,000 (+1.81%)"}
+    before = {**DRIFT, "rmse": 68_635.11, "error": "cross-validated RMSE 68,753.9 → 70,000 (+1.81%)"}
     found = since_then({"drift": before}, {"r2": 0.6, "rmse": 1_234_567.8}, drift([1.0]), [])
     assert found
     assert found.sentence == (
         "Since run before: R² 0.5 → 0.6, RMSE 68,635.1 → 1,234,568. What moved most: x mean +0.5 SD; "
-        "cross-validated RMSE 68,753.9 -> 70,000 (+1.81%)."
+        "cross-validated RMSE 68,753.9 → 70,000 (+1.81%)."
     )
 
 

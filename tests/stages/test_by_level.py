@@ -116,7 +116,7 @@ def test_drift_compares_shares_and_says_what_has_no_counterpart(run: Run, tmp_pa
         "carrier: the reference is C, was A; coefficients that depend on it are not compared",
         "carrier: E is new",
         "carrier: D is gone",
-        "carrier[A] share 0.302 -> 0.487, +0.403 SD (5.44 SE)",
+        "carrier[A] share 0.302 → 0.487, +0.403 SD (5.44 SE)",
     ]
 
 
