@@ -41,11 +41,11 @@ class Grouped:
 
     def line(self) -> dict[str, Any]:
         """The feature in a line of the summary: its test, and its least and largest coefficient with their levels."""
-        lowest, highest = [f"{estimate:.4g} {level}" for estimate, level in self.ends()] or (None, None)
+        lowest, highest = [f"{estimate:.4g} {short(level)}" for estimate, level in self.ends()] or (None, None)
         return {
             "feature": self.name,
             "levels": self.feature["levels"],
-            "reference": None if (label := self.feature["reference"]) is None else _short(label),
+            "reference": None if (label := self.feature["reference"]) is None else short(label),
             "F": self.feature["f_statistic"],
             "p_value": self.feature["f_p_value"],
             "gvif_root": self.feature["gvif_root"],
@@ -54,9 +54,9 @@ class Grouped:
         }
 
     def ends(self) -> list[tuple[float, str]]:
-        """The least and the largest coefficient with their levels, which are cut where long; empty without a term."""
+        """The least and the largest coefficient with their levels; empty without a term."""
         fitted = sorted((t for t in self.terms if t["status"] != "constant"), key=lambda term: term["estimate"])
-        return [(term["estimate"], _short(term["level"])) for term in (*fitted[:1], *fitted[-1:])]
+        return [(term["estimate"], term["level"]) for term in (*fitted[:1], *fitted[-1:])]
 
     def rows(self) -> list[dict[str, Any]]:
         """The table of its levels, in their order; of a product its terms. A penalized fit has no tests."""
@@ -125,5 +125,8 @@ def _is_number(value: float | None) -> bool:
     return value is not None and not math.isnan(value)
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+def short(label: str, longest: int = LONGEST_LABEL) -> str:
+    """The label, or both ends of it where it is longer: levels often differ only in the last letters."""
+    if len(label) <= longest:
+        return label
+    return f"{label[: longest // 2]}…{label[-((longest - 1) // 2) :]}"

@@ -16,6 +16,11 @@ def shown_value(value: Any) -> str:
     return written(value) if math.isfinite(value) else cell(value)
 
 
+def p_value(value: float | None) -> float | str | None:
+    """A p value; in words where it is less than float64 can hold."""
+    return "< 1e-300" if value == 0 else value
+
+
 def rounded(value: float) -> str:
     """A number of four digits; from 10,000 up without decimals."""
     return f"{value:,.0f}" if 1e4 <= abs(value) < LARGEST_WRITTEN else f"{value:,.4g}"

@@ -12,10 +12,10 @@ from gdpipe.numerics.descent.landscape import Landscape
 from gdpipe.numerics.rows.density import Density
 from gdpipe.printable import counted, markup
 from gdpipe.report.advice import advise
-from gdpipe.report.categories import Grouped, grouped, without_levels
+from gdpipe.report.categories import Grouped, grouped, short, without_levels
 from gdpipe.report.drift import in_words
 from gdpipe.report.exhibits import about_categories, about_drift, about_features_and_rows, about_the_descent
-from gdpipe.report.numbers import rounded, shown_value
+from gdpipe.report.numbers import p_value, rounded, shown_value
 from gdpipe.report.one_fit import UNFINISHED, fit_shown, headed
 from gdpipe.report.penalty import about_penalty
 from gdpipe.report.residuals import about_fit, about_partial_residuals, the_line
@@ -26,10 +26,13 @@ from gdpipe.report.unseen import about_unseen_rows
 
 # rows of a table and characters of a cell that are shown; the Parquet files and the manifest have all
 LONGEST_TABLE, LONGEST_CELL = 300, 300
+# characters of a level's label in a line
+LONGEST_LABEL = 40
 # levels in all tables together, and in one that is open at first
 MOST_LEVELS, SHORT_TABLE = 1000, 12
-# above the pictures, and above the table, of a run that did not pass
+# above the pictures, and above the table (with a penalty; without), of a run that did not pass
 OF_DESCENT = "Predictions, residuals and the rows below are those of the unfinished descent."
+STOPPED = "The descent did not end at the optimum: bars and tables are of the estimates where it stopped."
 OTHER_FIT = (
     "The descent did not end at the best line, so bars and tables are of the exact least-squares answer: estimates, "
     f"standard errors, t, p and intervals alike. The column {UNFINISHED} says where the descent stopped."
@@ -84,7 +87,7 @@ def page(
         _worst(worst),
         "<h2>Features and rows</h2>",
         about_features_and_rows(terms, quality, verdict, manifest["rows"], target, landscape),
-        "" if of_descent else f'<p class="soft">{OTHER_FIT}</p>',
+        *([] if of_descent and verdict["passed"] else [f'<p class="soft">{STOPPED if of_descent else OTHER_FIT}</p>']),
         _table(headed([{name: term[name] for name in shown} for term in without_levels(terms)], passed=of_descent)),
         about_categories(categories, target),
         *_folded(categories, passed=of_descent),
@@ -201,12 +204,13 @@ def _folded(categories: Sequence[Grouped], *, passed: bool) -> Iterator[str]:
     """The tables of levels, each under the line of its feature; a long one opens when it is asked for."""
     left = MOST_LEVELS
     for category in categories:
-        line, rows = category.line(), headed(category.rows(), passed=passed)
-        said = [counted(line["levels"], "level"), *([f"reference {line['reference']}"] if line["reference"] else [])]
+        of, rows = category.feature, headed(category.rows(), passed=passed)
+        said = [counted(of["levels"], "level")]
+        said += [f"reference {short(of['reference'], LONGEST_LABEL)}"] if of["reference"] is not None else []
         # a penalized fit has no test
-        tests = {"F": shown_value(line["F"]), "p": shown_value(line["p_value"])}
+        tests = {"F": shown_value(of["f_statistic"]), "p": shown_value(p_value(of["f_p_value"]))}
         said += [f"{name} {value}" for name, value in tests.items() if value != "-"]
-        ends = [f"{rounded(estimate)} ({level})" for estimate, level in category.ends()]
+        ends = [f"{rounded(estimate)} ({short(level, LONGEST_LABEL)})" for estimate, level in category.ends()]
         said += [f"from {' to '.join(ends)}"] if ends else []
         head = f"<summary><b>{markup(category.name)}</b>: {markup(', '.join(said))}</summary>"
         is_open = ' open=""' if len(rows) <= SHORT_TABLE else ""
@@ -218,7 +222,8 @@ def _folded(categories: Sequence[Grouped], *, passed: bool) -> Iterator[str]:
 
 
 def _pairs(title: str, row: dict[str, Any]) -> str:
-    return _table([{title: name, "": _in_words(value)} for name, value in row.items()], "scroll pairs")
+    shown = {name: p_value(value) if name.endswith("p_value") else _in_words(value) for name, value in row.items()}
+    return _table([{title: name, "": value} for name, value in shown.items()], "scroll pairs")
 
 
 def _in_words(value: Any) -> Any:
@@ -235,13 +240,17 @@ def _table(rows: list[dict[str, Any]], style: str = "scroll") -> str:
         return ""
     head = "".join(f"<th>{markup(name)}</th>" for name in rows[0])
     body = "".join(
-        f"<tr>{''.join(f'<td>{markup(_cut(shown_value(value)))}</td>' for value in row.values())}</tr>"
+        f"<tr>{''.join(f'<td>{markup(_cut(_cell(name, value)))}</td>' for name, value in row.items())}</tr>"
         for row in rows[:LONGEST_TABLE]
     )
     more = len(rows) - LONGEST_TABLE
     left = f'<p class="soft">{more:,} more are in the Parquet file.</p>' if more > 0 else ""
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="{style}" tabindex="0">{table}</div>{left}'
+
+
+def _cell(name: str, value: Any) -> str:
+    return shown_value(p_value(value) if name.endswith("p_value") else value)
 
 
 def _cut(said: str) -> str:

@@ -33,7 +33,7 @@ def test_a_line_has_both_ends_of_the_estimates() -> None:
     line = FOUND.line()
     assert (line["lowest"], line["highest"], line["levels"], line["reference"]) == ("-2 c", "3 b", 4, "a")
     long = category([term("b" * 40, 1.0)], {"a" * 40: 1, "b" * 40: 1}, reference="a" * 40).line()
-    assert (long["lowest"], long["reference"]) == (f"1 {'b' * 15}…", f"{'a' * 15}…")
+    assert (long["lowest"], long["reference"]) == (f"1 {'b' * 8}…{'b' * 7}", f"{'a' * 8}…{'a' * 7}")
 
 
 def test_a_feature_without_a_term_has_no_ends() -> None:

@@ -1,15 +1,18 @@
 """Pictures from counts: means of groups, quantiles, the fitted line and the cells, by hand."""
 
 import re
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGrid, FeatureGrid
 from gdpipe.report.pictures.axes import Axis, Frame
 from gdpipe.report.pictures.densities import binned_means, fitted_line, quantiles
-from gdpipe.report.pictures.partial import partial_residuals
+from gdpipe.report.pictures.partial import HEIGHT, partial_residuals
 from gdpipe.report.pictures.shades import cells
 
 
@@ -101,6 +104,22 @@ def test_cells_of_partial_residuals_are_lifted_by_the_coefficient() -> None:
     assert risen == pytest.approx((y0 - y1) / (x1 - x0) * (right - left) * float(group[0]), abs=float(group[1]))
 
 
+@given(st.floats(-1e6, 1e6), st.floats(1e-9, 1e3))
+def test_cells_of_partial_residuals_have_no_stripes(coef: float, typical: float) -> None:
+    grid = DensityGrid(0.0, 2.0, typical, features=(FeatureGrid(0, 0, 3.0, 1.0),))
+    alike = np.ones((1, grid.feature_cells, grid.cells), int)
+    svg = partial_residuals(replace(of(np.zeros(3), np.zeros(3)), grid=grid, by_feature=alike), 0, "x", "y", coef)
+    [full] = re.findall(r'class="c9" d="([^"]*)"', svg)
+    lines: dict[int, list[int]] = {}
+    for first, line, n in re.findall(r"M(\d+) (\d+)h(\d+)\.1", full):
+        for column in range(int(first), int(first) + int(n)):
+            lines.setdefault(column, []).append(int(line))
+    # as many rows in each line of a column, but at its ends, which may have fewer: no line between is missing
+    assert all(at == list(range(at[0], at[0] + len(at))) for at in lines.values())
+    fit = np.array(re.findall(r'<polyline class="dash" points="([^ ]*) ([^"]*)"', svg)[0][1].split(","), float)
+    assert 0 < fit[1] < HEIGHT
+
+
 def test_a_perfect_fit_has_partial_residuals_too() -> None:
     x = np.linspace(-2, 2, 100)
     grid = DensityGrid(0.0, 2.0, 2.0**-52, features=(FeatureGrid(0, 0, 0.0, 1.2),))
@@ -116,6 +135,13 @@ def test_the_fitted_line_stays_in_the_picture() -> None:
     [line] = re.findall(r'<polyline class="fitted" points="([\d.]+),([\d.]+) ([\d.]+),([\d.]+)"', drawn)
     assert all(0 <= float(v) <= 360 for v in line)
     assert "500 rows; y = 1 + 2 · x" in drawn
+
+
+def test_the_cell_with_the_most_rows_is_drawn_whatever_their_number() -> None:
+    frame = Frame(Axis(0, 1, ""), Axis(0, 1, ""))
+    for most in range(1, 3_000):
+        [drawn] = cells(frame, np.array([[most]]))
+        assert 'class="c9"' in drawn, most
 
 
 def test_neighbours_of_one_shade_are_one_stroke() -> None:

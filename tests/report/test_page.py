@@ -381,6 +381,27 @@ def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> Non
     assert not [params for params in initiated if str(params.get("url", "")).startswith(("http", "ws", "//"))]
 
 
+def test_of_a_penalized_run_that_did_not_pass_the_page_says_where_its_estimates_are_from(tmp_path: Path) -> None:
+    page = train(tmp_path, line_columns(), "--penalty=ridge", "--max-iterations=1", "--method=gd")
+    assert page.parent.parent.name == "rejected"
+    text = "".join(body(page).itertext())
+    assert "The descent did not end at the optimum: bars and tables are of the estimates where it stopped." in text
+
+
+def test_a_p_value_below_what_float64_holds_is_not_0(tmp_path: Path) -> None:
+    x, name = np.arange(2_000.0), "Ann of the first of the farms on the long lane"
+    columns = {"x": x, "who": [name, "Cy"] * 1_000}
+    page = train(tmp_path, {**columns, "y": x + 1e-3 * np.sin(x) + np.tile([0.0, 9.0], 1_000)})
+    tables = {cell.text for cell in body(page).iter("td")}
+    run = gdpipe.open_run(tmp_path / "runs")
+    assert 0 in run.parameters["p_value"].tolist()
+    assert "< 1e-300" in tables
+    text = "".join(body(page).itertext())
+    # long names of levels keep both ends
+    assert f"2 levels, reference {name[:20]}…{name[-19:]}, F " in text
+    assert "p < 1e-300, from " in text
+
+
 def test_a_penalized_run_is_shown_without_intervals_and_tests(tmp_path: Path) -> None:
     columns = {**line_columns(), "who": ["a", "b", "c", "d"] * (len(line_columns()["y"]) // 4)}
     page = train(tmp_path, columns, "--penalty=lasso", "--alpha=0.01")

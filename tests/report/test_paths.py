@@ -93,6 +93,6 @@ def test_a_stretched_slice_has_its_true_shape_beside_it() -> None:
 def test_the_least_loss_is_written_below_its_line_which_no_loss_can_cross() -> None:
     svg = loss_curve(list(range(50)), [4.0 * 0.9**t + 1.0 for t in range(50)], 1.0, "y²")
     [floor], [curve] = points(svg, "dash"), points(svg, "line")
-    [y] = re.findall(r'<text x="[\d.]+" y="([\d.]+)" class="end second">OLS 1<', svg)
+    [y] = re.findall(r'<text x="[\d.]+" y="([\d.]+)" class="end second halo">OLS 1<', svg)
     assert curve[:, 1].max() <= floor[0, 1] + 0.1
     assert float(y) - 9 > floor[0, 1]

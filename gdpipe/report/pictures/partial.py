@@ -44,31 +44,34 @@ def partial_residuals(density: Density, place: int, feature: str, target: str, c
     edges = np.linspace(low, high, grid.feature_cells + 1)
     left_out = round(grid.cells * (1 - SHOWN) / 2)
     shown = slice(left_out, grid.cells - left_out)
-    residuals = centres(below, above, grid.cells)[shown]
     fitted = coef * (centres(low, high, grid.feature_cells)[first:last] - of.centre)
-    # each column of cells is lifted by what the feature adds; lines take whole cells of the residual, so that none has
-    # more of them than its neighbours
-    bottom, top = (float(end) for end in (fitted.min() + residuals[0] - step, fitted.max() + residuals[-1] + step))
-    line = step * max(1, math.ceil((top - bottom) / step / MOST_LINES))
-    lines = math.ceil((top - bottom) / line)
+    # each column of cells is lifted by what the feature adds, in whole cells of the residual; a line takes as many of
+    # them in each column, as more in one would be stripes
+    lift = np.rint((fitted - fitted.min()) / step)
+    height = grid.cells - 2 * left_out
+    each = max(1, math.ceil((lift.max() + height) / MOST_LINES))
+    lines = math.ceil((lift.max() + height) / each)
+    at = np.minimum((lift[:, None] + np.arange(height)) // each, lines - 1).astype(int)
     lifted = np.zeros((last - first, lines), np.int64)
-    # residuals of a perfect fit are lost in the rounding of what is fitted, which may reach the end
-    at = np.minimum(((fitted[:, None] + residuals - bottom) / line).astype(int), lines - 1)
     np.add.at(lifted, (np.arange(last - first)[:, None], at), counts[first:last, shown])
+    bottom = float(fitted.min()) - height / 2 * step
+    top = bottom + lines * each * step
     means = binned_means(centres(low, high, grid.feature_cells), counts, (below, above))
     partial = [(x, min(max(y + coef * (x - of.centre), bottom), top)) for x, y in means]
     across = Axis(edges[first], edges[last], feature)
+    ends = [across.low, across.high]
+    if coef:  # the part of the line within the picture
+        crossings = sorted(of.centre + y / coef for y in (bottom, top))
+        ends = [max(ends[0], crossings[0]), min(ends[1], crossings[1])]
     # wiggles that are nothing beside the RMSE are drawn as such
     reach = _one_digit(max(LEAST_REACH * grid.typical_residual, *(abs(y) for _, y in means)))
     strip = Frame(across, Axis(-reach, reach, "mean residual", marks=(-reach, 0.0, reach)), STRIP)
-    frame = Frame(
-        across, Axis(bottom, bottom + lines * line, f"partial residual of {target}"), HEIGHT, least_left=strip.left
-    )
+    frame = Frame(across, Axis(bottom, top, f"partial residual of {target}"), HEIGHT, least_left=strip.left)
     strip = replace(strip, least_left=frame.left)
     body = [
         *frame.background(across=False),
         *cells(frame, lifted),
-        frame.line([(x, coef * (x - of.centre)) for x in (across.low, across.high)], "dash"),
+        frame.line([(x, coef * (x - of.centre)) for x in ends], "dash"),
         *dotted(frame, partial),
         f'<g transform="translate(0 {HEIGHT - BELOW})">',
         *strip.background(),
@@ -82,8 +85,7 @@ def partial_residuals(density: Density, place: int, feature: str, target: str, c
         f"Slope {number(coef)}; mean residuals from {number(least[1])} at {number(least[0])} "
         f"to {number(most[1])} at {number(most[0])}"
     )
-    height = HEIGHT - BELOW + STRIP + SCALE_HEIGHT
-    return picture(body, f"Partial residuals by {feature}", said, height)
+    return picture(body, f"Partial residuals by {feature}", said, HEIGHT - BELOW + STRIP + SCALE_HEIGHT)
 
 
 def _one_digit(value: float) -> float:
