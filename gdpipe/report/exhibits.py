@@ -116,6 +116,7 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], included: Sequen
     what, floor, short = "The mean squared error", "ordinary least squares", "OLS"
     if verdict.get("penalty", "none") != "none":
         what, floor, short = "The mean squared error and the penalty", "the exact optimum", "optimum"
+    surface = "" if seen.plane is None else _cost_surface(seen.plane, seen.iterations, included)
     drawn = pictures(
         figure(
             "Loss at each step",
@@ -127,9 +128,9 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], included: Sequen
             "Measured (line) and as it was forecast before the first step (dashed).",
             excess_curve(seen, forecast, unit, short),
         ),
-        "" if seen.plane is None else _cost_surface(seen.plane, seen.iterations, included),
+        surface,
     )
-    if seen.plane is None:
+    if seen.plane is None or not surface:
         return drawn
     return f'{drawn}<p class="soft">{_of_the_surface(seen.plane, verdict["condition_number"])}</p>'
 

@@ -252,6 +252,13 @@ def test_rows_that_were_not_read_again_are_said_not_to_be_shown() -> None:
     assert "Predicted rows alone, 3 of 9 used." in some
 
 
+def test_a_descent_that_starts_at_the_optimum_has_no_surface_and_nothing_is_said_of_one(tmp_path: Path) -> None:
+    a, b = np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
+    page = train(tmp_path, {"a": a, "b": b, "y": 5 + a * b})
+    assert "Cost contours from above" not in pictures(page)
+    assert "cost surface" not in "".join(body(page).itertext())
+
+
 # any data
 
 
