@@ -6,6 +6,9 @@ from typing import Any
 from gdpipe.printable import LARGEST_WRITTEN, written
 from gdpipe.report.summary import cell
 
+# a p value below this is not written with its digits
+LEAST_P = 1e-300
+
 
 def shown_value(value: Any) -> str:
     """A value as the page shows it: as in the summary, with thousands separators where a number is large."""
@@ -17,8 +20,8 @@ def shown_value(value: Any) -> str:
 
 
 def p_value(value: float | None) -> float | str | None:
-    """A p value; in words where it is less than float64 can hold."""
-    return "< 1e-300" if value == 0 else value
+    """A p value; in words where it is so small that float64 soon cannot hold it, and is 0."""
+    return f"< {LEAST_P:g}" if value is not None and value < LEAST_P else value
 
 
 def rounded(value: float) -> str:
