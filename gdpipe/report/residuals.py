@@ -27,12 +27,13 @@ def the_line(density: Density | None, included: Sequence[str], target: str, term
     """The picture of the rows with the fitted line; empty where there is more than one feature."""
     if density is None or not density.grid.alone or not density.rows:
         return ""
-    estimates = {term["term"]: term["estimate"] for term in terms}
     feature = included[0]
+    intercept, *others = terms  # a feature may have the intercept's name
+    slope = next(term["estimate"] for term in others if term["term"] == feature)
     return figure(
         "Data and the fitted line",
         f"How {markup(target)} goes with {markup(feature)}. Plain line: the fit; {MEANS}. {COLOUR}.",
-        fitted_line(density, feature, target, (estimates["intercept"], estimates[feature])),
+        fitted_line(density, feature, target, (intercept["estimate"], slope)),
     )
 
 
@@ -76,11 +77,13 @@ def about_partial_residuals(
 ) -> str:
     """The section of partial residuals by feature; empty for a single feature, which `the_line` shows.
 
-    `terms` are the rows of `parameters`, of the fit that the residuals are of.
+    `terms` are the rows of `parameters`, of the fit that the residuals are of; the first is the intercept, as without one
+    there are no counts by feature.
     """
     if density is None or not density.rows or density.grid.alone:
         return ""
-    grid, estimates = density.grid, {term["term"]: term["estimate"] for term in terms}
+    grid, numbers = density.grid, [term for term in without_levels(terms[1:]) if term["term"] in set(included)]
+    estimates = {term["term"]: term["estimate"] for term in numbers}
     names = [included[feature.term] for feature in grid.features]
     drawn = [
         figure(name, "", partial_residuals(density, place, name, target, estimates[name]))
@@ -88,11 +91,11 @@ def about_partial_residuals(
     ]
     if not any(drawn):
         return ""
-    n = len([term for term in without_levels(terms) if term["term"] in set(included)])
-    some = f" Of {n:,} terms that are numbers, the {len(names)} with the largest standardized coefficients are drawn."
+    largest = f"the {len(names)} with the largest standardized coefficients are drawn"
+    some = f" Of {len(numbers):,} terms that are numbers, {largest}." if len(numbers) > len(names) else ""
     return (
         f'<h3>Partial residuals by feature</h3><p class="soft">What the other features leave of {markup(target)}: the '
         f"residual plus coefficient · (value − mean). Dashed line: the fit; {MEANS}. Below, the means of the residuals "
         f"alone. {COLOUR}. Residuals beyond ±{SHOWN * grid.residuals:g} RMSE are in the means only, values beyond "
-        f"±{grid.spreads:g} SDs at the edge.{some if n > len(names) else ''}</p>{pictures(*drawn)}"
+        f"±{grid.spreads:g} SDs at the edge.{some}</p>{pictures(*drawn)}"
     )
