@@ -77,7 +77,7 @@ def about_partial_residuals(
 ) -> str:
     """The section of partial residuals by feature; empty for a single feature, which `the_line` shows.
 
-    `terms` are the rows of `parameters`, of the fit that the residuals are of; the first is the intercept, as without one
+    `terms` are the rows of `parameters`, of the fit that the residuals are of. The first is the intercept: without one
     there are no counts by feature.
     """
     if density is None or not density.rows or density.grid.alone:
