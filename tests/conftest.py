@@ -15,10 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from hypothesis import settings
 
 from gdpipe.cli import main
 from tests.databases import Postgres, postgres_server
 from tests.s3 import ENVIRONMENT, Server, s3_server
+
+settings.register_profile("gdpipe", deadline=None)  # the machine may be busy
+settings.load_profile("gdpipe")
 
 REPO = Path(__file__).parents[1]
 FLIGHTS = REPO / "data" / "flights"

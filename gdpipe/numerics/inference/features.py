@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import f_upper
 from gdpipe.numerics.inference.inference import LARGEST_ERROR, TermInference
 from gdpipe.numerics.problem.regression import Regression
@@ -79,7 +80,7 @@ def infer_features(
         factor, log_determinant = _factored(inverse[np.ix_(rows, rows)])
         if factor is None:
             continue
-        explained = float(np.sum(_solved(factor, optimum[at]) ** 2)) * problem.variance
+        explained = float(np.sum((factor @ optimum[at]) ** 2)) * problem.variance
         error = ols_loss / df
         statistic = explained / q / error if error else math.inf if explained else math.nan
         log_gvif = log_determinant + _factored(problem.correlations(at))[1]
@@ -89,22 +90,11 @@ def infer_features(
 
 
 def _factored(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:
-    """The lower Cholesky factor and the logarithm of the determinant; None and NaN where float64 has no digits left."""
-    from scipy.linalg.lapack import dpocon, dpotrf
+    """`inverse_factor`, and the logarithm of the determinant; None and NaN where float64 has no three digits left.
 
-    size = len(matrix)
-    factor, failed = dpotrf(matrix, lower=1, clean=1)
-    if failed or not np.isfinite(factor).all():
+    The traces of the matrix and of its inverse, multiplied, are no less than the condition number.
+    """
+    factor = inverse_factor(matrix)
+    if factor is None or np.finfo(np.float64).eps * np.trace(matrix) * np.sum(factor**2) > LARGEST_ERROR:
         return None, math.nan
-    reciprocal, _ = dpocon(factor, np.abs(matrix).sum(axis=0).max(), uplo="L")
-    if size * np.finfo(np.float64).eps > LARGEST_ERROR * reciprocal:
-        return None, math.nan
-    return factor, 2 * float(np.sum(np.log(factor.diagonal())))
-
-
-def _solved(factor: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """factor⁻¹·right of a lower triangle."""
-    from scipy.linalg.lapack import dtrtrs
-
-    solved: NDArray[np.float64] = dtrtrs(factor, right, lower=1)[0]
-    return solved
+    return factor, -2 * float(np.sum(np.log(factor.diagonal())))

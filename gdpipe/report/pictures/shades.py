@@ -24,7 +24,9 @@ def cells(frame: Frame, counts: NDArray[np.int64]) -> list[str]:
     """
     columns, lines = counts.shape
     width, height = (WIDTH - frame.left - RIGHT) / columns, (frame.height - TOP - BOTTOM) / lines
-    shades = np.ceil(SHADES * np.log1p(counts) / max(math.log1p(int(counts.max(initial=0))), 1e-9)).astype(int)
+    most = max(math.log1p(int(counts.max(initial=0))), 1e-9)
+    # rounded, the logarithm of the most rows may exceed itself
+    shades = np.minimum(np.ceil(SHADES * np.log1p(counts) / most).astype(int), SHADES)
     strokes: dict[int, list[str]] = {}
     for line, first, n, shade in _runs(shades.T):  # a run is a stroke as wide as a cell is high
         strokes.setdefault(shade, []).append(f"M{first} {line}h{n + OVERLAP:g}")
