@@ -2,15 +2,16 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
-from gdpipe.design import OTHER, Design
+from gdpipe.design import OTHER, Design, Feature
 from gdpipe.errors import DataError
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.level_index import TooManyLevels
-from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
+from gdpipe.numerics.sums.levels import Key, Labels, LevelSums, TermBlock
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.terms import TermSums
 
@@ -38,13 +39,15 @@ class Terms:
 
     Attributes:
         design: The design with its levels.
-        rare: By category, the labels that are joined to one level.
+        rare: By category of the sums, the labels that are joined to one level.
         exact: Whether sums over terms are exact.
+        summed: The design of the sums: the same, or one with more features.
     """
 
     design: Design
     rare: tuple[frozenset[str], ...]
     exact: bool
+    summed: Design
 
     @classmethod
     def of(cls, config: TrainingConfig, design: Design, levels: Mapping[Key, LevelSums], where: str) -> "Terms":
@@ -52,7 +55,7 @@ class Terms:
 
         Raises:
             ConfigError: A reference is not among the levels of its category.
-            DataError: A category has more levels than `max_levels`, or no feature has a term.
+            DataError: A category has more levels than `max_levels`, no feature has a term, or two terms have one name.
         """
         rare = []
         for c, of in enumerate(design.categories):
@@ -69,10 +72,33 @@ class Terms:
             rare.append(few)
         known = {key: {_joined(key, labels, rare) for labels in sums.labels} for key, sums in levels.items()}
         design = design.with_levels(known)
+        return cls._checked(config, design, tuple(rare), design, where)
+
+    def of_features(self, config: TrainingConfig, features: Sequence[Feature], where: str) -> "Terms":
+        """The terms that some of the features have without the others, from the same sums.
+
+        Raises:
+            DataError: As in `of`.
+        """
+        return self._checked(config, self.design.of_features(features), self.rare, self.summed, where)
+
+    @classmethod
+    def _checked(
+        cls, config: TrainingConfig, design: Design, rare: tuple[frozenset[str], ...], summed: Design, where: str
+    ) -> "Terms":
         if not design.terms:
             raise DataError(f"{where}: no feature has a term, as all are categories with one level; name others")
+        # tables, drift and a model that is read again tell terms by their names
+        if len(set(design.names)) < len(design.names):
+            [(name, _)] = Counter(design.names).most_common(1)
+            of = " and of ".join(dict.fromkeys(term.feature for term in design.terms if term.name == name))
+            raise DataError(
+                f"{where}: features: two terms have the name {name!r}, of {of}; rename the column or the level, or "
+                "leave a feature out"
+            )
         few_terms = len(design.terms) <= EXACT_FEATURES
-        return cls(design, tuple(rare), few_terms if config.arithmetic == "auto" else config.arithmetic == "exact")
+        exact = few_terms if config.arithmetic == "auto" else config.arithmetic == "exact"
+        return cls(design, rare, exact, summed)
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -91,11 +117,12 @@ class Terms:
 
     def over_terms(self, sums: AnySums) -> AnySums:
         """The sums of some rows over terms and the target, in place of those over numbers."""
-        if not self.design.categories:
-            return sums
+        blocks = self.design.blocks_in(self.summed)
+        if blocks == tuple(TermBlock(number, (), ((),)) for number in range(len(self.summed.numbers))):
+            return sums  # numbers alone, and all of them
         assert isinstance(sums.moments, Moments)  # those of a scan with categories
         levels = self.joined(sums.levels)
-        of_terms = TermSums(sums.moments, levels, self.design.blocks)
+        of_terms = TermSums(sums.moments, levels, blocks)
         moments = of_terms.exact() if self.exact else of_terms.rounded()
         return dataclasses.replace(sums, moments=moments, levels=levels)
 
@@ -104,7 +131,7 @@ class Terms:
         return {key: sums.merged(functools.partial(self._known, key)) for key, sums in levels.items()}
 
     def _known(self, key: Key, labels: Labels) -> Labels:
-        design = self.design
+        design = self.summed
         known = [design.label_of(c, label) for c, label in zip(key, labels, strict=True)]
         return tuple(design.references[c] if label is None else label for c, label in zip(key, known, strict=True))
 

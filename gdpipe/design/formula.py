@@ -85,7 +85,7 @@ def feature_of(text: str, names: Collection[str], kind_of: Callable[[str], Colum
         return Feature((parser.column(text, text),))
     parts = pieces(text, ":")
     if len(parts) == 1:
-        return Feature((parser.factor(text, alone=True),))
+        return Feature((parser.factor(parts[0], alone=True),))
     factors = tuple(parser.factor(part, alone=False) for part in parts)
     for place, factor in enumerate(factors):
         if made_of(factor) in map(made_of, factors[:place]):

@@ -157,6 +157,27 @@ def test_a_category_with_one_level_has_no_term(tmp_path: Path) -> None:
         ingested(tmp_path / "a.parquet", features=("shop",))
 
 
+@pytest.mark.parametrize(
+    ("levels", "number", "features", "name", "of"),
+    [
+        (["a", "b"], "shop[b]", ("shop", "shop[b]"), "shop[b]", "shop and of shop[b]"),
+        # a level that reads like the end of one and the beginning of another
+        (["a", "a]:door[b"], "z", ("shop:door",), "shop[a]:door[b]:door[c]", "shop:door"),
+    ],
+)
+def test_two_terms_of_one_name_are_refused(
+    levels: list[str], number: str, features: tuple[str, ...], name: str, of: str, tmp_path: Path
+) -> None:
+    rows = some_rows(1)
+    doors = ["c", "b]:door[c"]
+    odd = {"shop": [levels[i % 2] for i in range(400)], "door": [doors[i % 3 == 0] for i in range(400)]}
+    source = write_parquet(tmp_path / "a.parquet", {**rows, **odd, number: rows["x"]})
+    with pytest.raises(DataError) as refused:
+        ingested(source, features=features)
+    said = f"two terms have the name {name!r}, of {of}; rename the column or the level, or leave a feature out"
+    assert str(refused.value) == f"{source}: features: {said}"
+
+
 def test_functions_and_parts_of_dates_are_summed(tmp_path: Path) -> None:
     rows = some_rows(1)
     rows["t"] = pd.date_range("2024-02-27 20:00", periods=400, freq="7h").to_numpy()
