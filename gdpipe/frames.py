@@ -109,12 +109,7 @@ class Frame:
                 raise ValueError(reason)
         values = [self.columns[of.column].read(of) for of in design.inputs]
         if found := first_undefined(design, dict(zip(design.inputs, values, strict=True))):
-            remedy = (
-                f"keep rows with {found.condition} alone, or take another function"
-                if found.condition
-                else "correct its columns, or leave such rows out"
-            )
-            raise DataError(f"X: {found.what} in row {found.at}{found.why}; {remedy}")
+            raise DataError(f"X: {found.what} in row {found.at}{found.why}; {found.remedy}")
         return values
 
 

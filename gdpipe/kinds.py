@@ -140,7 +140,8 @@ Holdout = Annotated[
 ]
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]
 Positive = Annotated[float, Bounds(gt=0)]
-Alpha = Positive | Literal["auto", "auto_1se"]
+# beyond these the squares of standardized coefficients are none that float64 holds
+Alpha = Annotated[float, Bounds(ge=1e-30, le=1e30)] | Literal["auto", "auto_1se"]
 Fraction = Annotated[
     float,
     Bounds(

@@ -352,7 +352,11 @@ def test_missing_levels_are_refused_as_missing_numbers_are(kind: str) -> None:
         (["at"], {}, "column 'at' is a timestamp; write days"),
         ((), {}, "must name a column"),
         (["log(x)"], {"x": 0}, "log.x. is not defined in row 0, where column 'x' is 0; keep rows with x > 0 alone"),
-        (["x**10"], {"x": 1e40}, "x..10 is inf in row 0, whose square is beyond float64; correct its columns"),
+        (
+            ["x**10"],
+            {"x": 1e40},
+            "x..10 is inf in row 0, whose square is beyond float64; leave such rows out, or correct its columns",
+        ),
         (["x:hour"], {"x": np.inf}, "x:hour is inf in row 0"),
         (["x", "shop"], {"x": np.inf}, "Input X contains infinity"),
         (None, {}, r"X: column 'at' holds datetime64.*, or name parts of it in features, such as month.t."),

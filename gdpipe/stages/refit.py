@@ -102,7 +102,7 @@ class Refit:
         rows = tables[catalog.PARAMETERS].to_pylist()
         terms, of_descent = fit_shown(rows, verdict, fit.regression.scaling.target_scale)
         categories = grouped(tables, terms)
-        notice = self.path and self.path.notice(self.config)
+        notices = [self.path and self.path.notice(self.config), self.cross_validation and self.cross_validation.notice]
         unseen = unseen_rows(self.metrics(), self.config.folds)
         shown = fit_tables(terms, categories, penalized=bool(penalty), of_descent=of_descent)
         lines = [
@@ -112,7 +112,7 @@ class Refit:
             f"fit         R² {fit.statistics.r2:.7g}, RMSE {fit.statistics.rmse:.7g}",
             *([f"unseen rows {unseen}"] if unseen else []),
             *(f"dependent   {line}" for line in fit.dependencies),
-            *([f"notice      {notice}"] if notice else []),
+            *(f"notice      {notice}" for notice in notices if notice),
             *([] if of_descent else [f"table       {OTHER_FIT}"]),
         ]
         tables_in_lines = (line for table in shown for line in table_lines(table[:MOST_TERMS]))

@@ -112,6 +112,10 @@ def test_groups_share_a_fold_and_equal_rows_do(tmp_path: Path) -> None:
     for by, values in (("group", [group.astype(float)]), ("text", [label_hashes([f"g{g}" for g in group])])):
         run = train_on(tmp_path / by, columns, features=["x"], fold_by=by)
         assert run.folds["rows"].tolist() == np.bincount(fold_of_rows(values, 5), minlength=5).tolist()
+    few = train_on(tmp_path / "few", {**columns, "half": group % 2}, features=["x"], fold_by="half")
+    said = "rows are in 2 of 5 folds alone, as rows with equal values, or equal ones of fold_by, share one"
+    assert said in few.manifest["notices"]
+    assert f"notice      {said}" in few.refit().summary()
     ten = {name: np.repeat(values[:50], 20) for name, values in numbers.items()}
     assert all(rows % 20 == 0 for rows in train_on(tmp_path / "ten", ten, features=["x"]).folds["rows"])
 
@@ -309,7 +313,7 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
         train_on(tmp_path, columns, features=["x"], holdout="x >= 0")
     with pytest.raises(ConfigError, match=r"holdout .*: column 't' is string"):
         train_on(tmp_path, columns, features=["x"], holdout="t > 5")
-    with pytest.raises(SchemaError, match="'z'"):
+    with pytest.raises(SchemaError, match="holdout column 'z' is not there"):
         train_on(tmp_path, columns, features=["x"], holdout="z > 5")
     with pytest.raises(SchemaError, match=r"column 'l' is list.*cannot decide a fold"):
         train_on(tmp_path, columns, features=["x"], fold_by="l")
