@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.design import OTHER, Design, Feature
-from gdpipe.errors import DataError
+from gdpipe.errors import ConfigError, DataError
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums, TermBlock
@@ -54,7 +54,7 @@ class Terms:
         """The terms of a design, whose levels are found in the sums over all rows used.
 
         Raises:
-            ConfigError: A reference is not among the levels of its category.
+            ConfigError: A reference is not among the levels of its category, or is a rare one.
             DataError: A category has more levels than `max_levels`, no feature has a term, or two terms have one name.
         """
         rare = []
@@ -70,6 +70,12 @@ class Terms:
                     f"max_levels={config.max_levels}; raise it, join rare levels by min_level_rows, or leave it out"
                 )
             rare.append(few)
+        for category in (category for feature in design.features for category in feature.categories):
+            if category.reference in rare[design.categories.index(category.input)] - {OTHER}:
+                raise ConfigError(
+                    f"features: {category.reference!r}, the reference of {category.name}, has fewer rows than "
+                    f"min_level_rows={config.min_level_rows}; name another level, or lower it"
+                )
         known = {key: {_joined(key, labels, rare) for labels in sums.labels} for key, sums in levels.items()}
         design = design.with_levels(known)
         return cls._checked(config, design, tuple(rare), design, where)
@@ -87,7 +93,10 @@ class Terms:
         cls, config: TrainingConfig, design: Design, rare: tuple[frozenset[str], ...], summed: Design, where: str
     ) -> "Terms":
         if not design.terms:
-            raise DataError(f"{where}: no feature has a term, as all are categories with one level; name others")
+            or_fewer = ", or lower min_level_rows" if any(rare) else ""
+            raise DataError(
+                f"{where}: no feature has a term, as all are categories with one level; name others{or_fewer}"
+            )
         # tables, drift and a model that is read again tell terms by their names
         if len(set(design.names)) < len(design.names):
             [(name, _)] = Counter(design.names).most_common(1)

@@ -146,6 +146,10 @@ def test_a_reference_must_be_a_level(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", some_rows(1))
     with pytest.raises(ConfigError, match=r"'q', the reference of .*, is no level of it"):
         ingested(tmp_path / "a.parquet", features=('C(shop, ref="q")',))
+    with pytest.raises(
+        ConfigError, match=r"'b', the reference of shop, has fewer rows than min_level_rows=390; name anoth"
+    ):
+        ingested(tmp_path / "a.parquet", features=('C(shop, ref="b")',), min_level_rows=390)
 
 
 def test_a_category_with_one_level_has_no_term(tmp_path: Path) -> None:
@@ -153,8 +157,10 @@ def test_a_category_with_one_level_has_no_term(tmp_path: Path) -> None:
     found = ingested(tmp_path / "a.parquet", features=("x", "shop"))
     assert found.columns.design.names == ("x",)
     assert "without a term, as all rows have one level: shop" in found.notices
-    with pytest.raises(DataError, match="no feature has a term"):
+    with pytest.raises(DataError, match=r"no feature has a term, as all are categories with one level; name others$"):
         ingested(tmp_path / "a.parquet", features=("shop",))
+    with pytest.raises(DataError, match=r"; name others, or lower min_level_rows$"):
+        ingested(tmp_path / "a.parquet", features=("C(hour)",), min_level_rows=390)
 
 
 @pytest.mark.parametrize(
