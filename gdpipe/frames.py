@@ -98,6 +98,8 @@ class Frame:
         """
         for of in design.inputs:
             name, column = of.column, self.columns[of.column]
+            if not len(column.missing):  # of no kind, as it holds no value
+                raise ValueError("X has no rows; give at least one")
             if column.missing.any():
                 raise ValueError(
                     f"Input X contains NaN: column {name!r} is missing in row {int(np.argmax(column.missing))}; fill "

@@ -135,6 +135,16 @@ class Terms:
         moments = of_terms.exact() if self.exact else of_terms.rounded()
         return dataclasses.replace(sums, moments=moments, levels=levels)
 
+    def unseen(self, levels: Mapping[Key, LevelSums]) -> dict[str, int]:
+        """Rows of levels that the fit has not seen, by category, in sums of other rows."""
+        design, found = self.summed, {}
+        for c, name in enumerate(design.category_names):
+            of = levels[(c,)]
+            counts = zip(of.labels, of.n_samples.tolist(), strict=True)
+            if rows := sum(n for (label,), n in counts if design.label_of(c, label) is None):
+                found[name] = rows
+        return found
+
     def as_known(self, levels: Mapping[Key, LevelSums]) -> dict[Key, LevelSums]:
         """Sums of some rows, in which levels that the fit has not seen count as the reference."""
         return {key: sums.merged(functools.partial(self._known, key)) for key, sums in levels.items()}

@@ -295,6 +295,8 @@ def test_unseen_levels() -> None:
     X, y = shops()
     model = GradientDescentRegressor().fit(X[["x", "shop"]], y)
     new = pd.DataFrame({"x": [1, 1, 2], "shop": ["a", "z", "z"]})
+    with pytest.raises(ValueError, match=r"^X has no rows; give at least one$"):
+        model.predict(new[:0])
     with pytest.warns(UserWarning, match=r"shop is 'z' in row 1, .* \(one of 2 such rows\): the prediction") as caught:
         predicted = model.predict(new)
     assert caught[0].filename == __file__

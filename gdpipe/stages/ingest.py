@@ -156,10 +156,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     if not no_folds and (no_folds := _too_many(len(terms.design.terms), cells.folds)):
         cells = dataclasses.replace(cells, folds=0)
     notices += no_folds
-    if cells.holdout and not sums.account.held_out:
-        notices += (
-            f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used; correct it",
-        )
+    notices += _notices_of_holdout(config, sums, terms)
     of_terms = sums.over_terms(terms)
     # as a rule all rows are in one of the two parts
     to_predict, unpredicted = (
@@ -192,6 +189,16 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         tuple(terms.over_terms(fold).moments for fold in sums.folds) if cells.folds else (),
         of_terms.held_out.moments if of_terms.held_out else None,
     )
+
+
+def _notices_of_holdout(config: TrainingConfig, sums: Sums, terms: Terms) -> tuple[str, ...]:
+    """What is to be said of the rows held out; empty where none are to be."""
+    if sums.held_out is None:
+        return ()
+    if not sums.account.held_out:
+        return (f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used; correct it",)
+    unseen = ", ".join(f"{name} {rows:,}" for name, rows in terms.unseen(sums.held_out.levels).items())
+    return (f"held-out rows with a level that the fit has not seen count as the reference: {unseen}",) if unseen else ()
 
 
 def _cells(config: TrainingConfig, source: Source, n_numbers: int) -> tuple[RowCells, tuple[str, ...]]:

@@ -195,7 +195,10 @@ def test_a_level_that_only_held_out_rows_have_counts_as_the_reference(fit_interc
     predicted = run.predict({"x": rows["x"][out], "carrier": as_reference[out]})
     expected = math.sqrt(np.mean((rows["y"][out] - predicted) ** 2))
     assert run.metrics["holdout_rmse"].item() == pytest.approx(expected, rel=1e-12)
-    assert run.predictions["prediction"].isna().sum() == (rows["carrier"] == "Z").sum()
+    n = (rows["carrier"] == "Z").sum()
+    assert run.predictions["prediction"].isna().sum() == n
+    said = f"held-out rows with a level that the fit has not seen count as the reference: carrier {n}"
+    assert said in run.manifest["notices"]
 
 
 def by_month(folder: Path, months: Sequence[int] = (1, 2, 3, 4)) -> Path:
