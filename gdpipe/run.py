@@ -219,6 +219,7 @@ class Run:
         Raises:
             ConfigError: A setting is wrong, or asks for what the sums do not hold.
             DataError: Sums of a file are missing, or a column cannot be computed with.
+            PublishError: It is no training run.
         """
         return refit(self.place, self.manifest, files, **settings)
 

@@ -16,6 +16,12 @@ from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.terms import TermSums
 
 
+def sums_are_exact(config: TrainingConfig, design: Design) -> bool:
+    """Whether the rows of a design are summed exactly: with categories always."""
+    few = len(design.numbers) <= EXACT_FEATURES
+    return bool(design.categories) or (few if config.arithmetic == "auto" else config.arithmetic == "exact")
+
+
 class SumsOfRows(Protocol):
     """A record with sums over all of some rows, and by level."""
 

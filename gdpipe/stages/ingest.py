@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.config import EXACT_FEATURES, TrainingConfig
+from gdpipe.config import TrainingConfig
 from gdpipe.cross_validation import why_no_folds
 from gdpipe.engine import worker_count
 from gdpipe.errors import DataError, SchemaError
@@ -34,7 +34,7 @@ from gdpipe.stages.scan.sum_shard import SumShard, check_usable
 from gdpipe.stages.usable import check_products, check_rows, check_weights, notices_of_rounding
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
-from gdpipe.terms import Terms, refusal
+from gdpipe.terms import Terms, refusal, sums_are_exact
 
 logger = logger_named(__name__)
 
@@ -119,9 +119,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     if keep:
         check_target(config, start)
     notices += notices_of(source.passed_over)
-    few = len(columns.design.numbers) <= EXACT_FEATURES
-    # sums by level are exact
-    exact = bool(columns.design.categories) or (few if config.arithmetic == "auto" else config.arithmetic == "exact")
+    exact = sums_are_exact(config, columns.design)
     cache = Cache(place_at(config.output)) if keep and exact else None
     bound = source.largest(columns.measured, cache)
     parts = tuple(shards(source, len(columns.fitted)))

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import TrainingConfig
 from gdpipe.cross_validation import CrossValidation, why_no_folds
 from gdpipe.design import Category, ColumnKind, Design, Feature, Input, features_of, margin, quoted
-from gdpipe.errors import ConfigError
+from gdpipe.errors import ConfigError, PublishError
 from gdpipe.fit import Fit
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.rows.held_out import HeldOutError
@@ -27,7 +27,7 @@ from gdpipe.stages.held_out import error_columns
 from gdpipe.stages.kept_sums import kept_sums
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
-from gdpipe.terms import Terms
+from gdpipe.terms import Terms, sums_are_exact
 from gdpipe.validated_fit import validated_fit
 
 if TYPE_CHECKING:
@@ -131,9 +131,16 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
     Raises:
         ConfigError: A setting is wrong, or asks for what the sums do not hold.
         DataError: Sums of a file are missing, or as in `gdpipe.fit.standardize`.
+        PublishError: It is no training run.
     """
+    if manifest["kind"] != "training":
+        raise PublishError(f"{run} holds {manifest['kind']}, not a fit; name a training run")
+    if not isinstance(files, str | None):
+        raise ConfigError(f"files {files!r}: must be a pattern of file names, such as 2024-*")
     config = _config(manifest, settings)
     plain = replace(Design.from_manifest(manifest), levels={}, fit_intercept=config.fit_intercept)
+    if not sums_are_exact(config, plain):
+        raise ConfigError(f"{run}: sums in float64, as it has them, are not kept; train again with arithmetic=exact")
     inputs = [entry for entry in manifest["inputs"] if entry["sums"]]
     wanted = [entry for entry in inputs if files is None or fnmatch.fnmatchcase(entry["file"], files)]
     if not wanted:

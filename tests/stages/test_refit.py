@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import gdpipe
-from gdpipe.errors import ConfigError, DataError
+from gdpipe.errors import ConfigError, DataError, PublishError
 from gdpipe.report.summary import cell
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 from tests.runs import train, train_on
@@ -136,6 +136,8 @@ def test_what_the_sums_do_not_hold_is_said(run: gdpipe.Run, tmp_path: Path) -> N
         run.refit(filters="x1 > 0")
     with pytest.raises(ConfigError, match=r"files 'b\*': none of 3 files of .* has such a name"):
         run.refit(files="b*")
+    with pytest.raises(ConfigError, match=r"files 5: must be a pattern of file names, such as 2024-\*"):
+        run.refit(files=5)  # type: ignore[arg-type]  # as a person may
     entry = sorted((tmp_path / "runs" / "moments").glob("*.json"))[0]
     entry.write_bytes(entry.read_bytes()[:-10])
     with pytest.raises(DataError, match=r"moments: no sums of part-\d\.parquet as run .* made them; train again"):
@@ -208,6 +210,15 @@ def test_rows_held_out_stay_so(tmp_path: Path, holdout: str) -> None:
             ConfigError, match=r"files 'part=2/\*': all their rows are held out, or left out, in .*; take others too"
         ):
             run.refit(files="part=2/*")
+
+
+def test_scores_and_sums_in_float64_cannot_be_fitted_again(tmp_path: Path) -> None:
+    run = train_on(tmp_path, line_columns(), arithmetic="float64")
+    with pytest.raises(ConfigError, match=r"sums in float64, .*, are not kept; train again with arithmetic=exact"):
+        run.refit(penalty="ridge")
+    gdpipe.pipeline.score_source(str(tmp_path / "data.parquet"), run=run.location, output=str(tmp_path / "scores"))
+    with pytest.raises(PublishError, match="holds scores, not a fit; name a training run"):
+        gdpipe.open_run(tmp_path / "scores").refit()
 
 
 def test_a_manifest_that_does_not_say_what_is_held_out_does_not_suffice(source: Path, tmp_path: Path) -> None:
