@@ -61,7 +61,8 @@ class Terms:
 
         Raises:
             ConfigError: A reference is not among the levels of its category, or is a rare one.
-            DataError: A category has more levels than `max_levels`, no feature has a term, or two terms have one name.
+            DataError: A category, or a product of some, has more levels than `max_levels`, no feature has a term, or
+                two terms have one name.
         """
         rare = []
         for c, of in enumerate(design.categories):
@@ -70,11 +71,7 @@ class Terms:
             }
             few = frozenset(label for label, n in counts.items() if n < config.min_level_rows)
             found = len(counts) - len(few - {OTHER}) + (bool(few) and OTHER not in counts)
-            if found > config.max_levels:
-                raise DataError(
-                    f"{where}: features: {of.column!r} has {found:,} levels, more than "
-                    f"max_levels={config.max_levels}; raise it, join rare levels by min_level_rows, or leave it out"
-                )
+            _check_few(config, of.column, found, where)
             rare.append(few)
         for category in (category for feature in design.features for category in feature.categories):
             if category.reference in rare[design.categories.index(category.input)] - {OTHER}:
@@ -84,6 +81,8 @@ class Terms:
                 )
         known = {key: {_joined(key, labels, rare) for labels in sums.labels} for key, sums in levels.items()}
         design = design.with_levels(known)
+        for key, of_key in design.levels.items():
+            _check_few(config, ":".join(design.category_names[c] for c in key), len(of_key), where)
         return cls._checked(config, design, tuple(rare), design, where)
 
     def of_features(self, config: TrainingConfig, features: Sequence[Feature], where: str) -> "Terms":
@@ -159,6 +158,14 @@ class Terms:
         design = self.summed
         known = [design.label_of(c, label) for c, label in zip(key, labels, strict=True)]
         return tuple(design.references[c] if label is None else label for c, label in zip(key, known, strict=True))
+
+
+def _check_few(config: TrainingConfig, name: str, levels: int, where: str) -> None:
+    if levels > config.max_levels:
+        raise DataError(
+            f"{where}: features: {name!r} has {levels:,} levels, more than max_levels={config.max_levels}; raise it, "
+            "join rare levels by min_level_rows, or leave it out"
+        )
 
 
 def refusal(design: Design, many: TooManyLevels) -> str:

@@ -142,6 +142,15 @@ def test_too_many_levels_are_refused_with_their_number(tmp_path: Path, monkeypat
         ingested(source, tmp_path / "other")
 
 
+def test_products_have_no_more_levels_than_categories_may(tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "a.parquet", some_rows(1))
+    with pytest.raises(
+        DataError, match=r"'shop:C\(hour\)' has 20 levels, more than max_levels=19; raise it, join rare"
+    ):
+        ingested(source, features=("shop:C(hour)",), max_levels=19)
+    assert len(ingested(source, features=("shop:C(hour)",), max_levels=20).columns.design.terms) == 20
+
+
 def test_a_reference_must_be_a_level(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", some_rows(1))
     with pytest.raises(ConfigError, match=r"'q', the reference of .*, is no level of it"):
