@@ -173,7 +173,7 @@ class CrossValidation:
         of, n = len(self.folds), sum(fold.n_samples > 0 for fold in self.folds)
         if n == of:
             return None
-        return f"rows are in {n} of {of} folds alone, as rows with equal values, or equal ones of fold_by, share one"
+        return f"only {n} of {of} folds have rows: those with equal values, of fold_by if it is given, share one"
 
 
 def cross_validate(

@@ -80,9 +80,12 @@ def pieces(text: str, separator: str) -> list[str]:
     Quotes count inside parentheses only: elsewhere they are part of a name. Where something is left open, every
     separator counts, as in a text without such signs.
     """
-    found, start, depth, inside = [], 0, 0, ""
+    found, start, depth, inside, escaped = [], 0, 0, "", False
     for at, sign in enumerate(text):
-        if inside:
+        if escaped:
+            escaped = False
+        elif inside:
+            escaped = sign == "\\" and inside != "`"  # as in Python's texts
             inside = "" if sign == inside else inside
         elif sign == "`" or (depth and sign in "\"'"):
             inside = sign

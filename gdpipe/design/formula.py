@@ -33,7 +33,7 @@ _IN_WORDS: dict[ColumnKind, str] = {
 }
 _EXAMPLES = "x, log(x), x**2, month(t), C(x), x:z"
 # quoted texts are matched so that backticks in them are left alone
-_BACKTICKS = re.compile(r"""("[^"]*"|'[^']*')|`((?:[^`]|``)+)`""")
+_BACKTICKS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|`((?:[^`]|``)+)`""")
 
 
 def features_of(

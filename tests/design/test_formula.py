@@ -73,6 +73,7 @@ MEANT: list[tuple[str, str, list[Number | Category]]] = [
     ("`a:b`:x", "`a:b`:x", [number("a:b"), number("x")]),
     ("dep delay:carrier", "`dep delay`:carrier", [number("dep delay"), category("carrier", "text")]),
     ("x-1:z", "`x-1`:z", [number("x-1"), number("z")]),
+    ('C(carrier, ref="a\\"`b`:\\"") : x', "carrier:x", [category("carrier", "text", 'a"`b`:"'), number("x")]),
     (
         "C(carrier, ref='a:b') : C(hour)",
         "carrier:C(hour)",

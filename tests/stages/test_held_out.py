@@ -113,7 +113,7 @@ def test_groups_share_a_fold_and_equal_rows_do(tmp_path: Path) -> None:
         run = train_on(tmp_path / by, columns, features=["x"], fold_by=by)
         assert run.folds["rows"].tolist() == np.bincount(fold_of_rows(values, 5), minlength=5).tolist()
     few = train_on(tmp_path / "few", {**columns, "half": group % 2}, features=["x"], fold_by="half")
-    said = "rows are in 2 of 5 folds alone, as rows with equal values, or equal ones of fold_by, share one"
+    said = "only 2 of 5 folds have rows: those with equal values, of fold_by if it is given, share one"
     assert said in few.manifest["notices"]
     assert f"notice      {said}" in few.refit().summary()
     ten = {name: np.repeat(values[:50], 20) for name, values in numbers.items()}
