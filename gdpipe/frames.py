@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gdpipe.defined import first_undefined
 from gdpipe.design import Category, ColumnKind, Design, Feature, Input, Number, Values, features_of
@@ -113,6 +114,29 @@ class Frame:
         if found := first_undefined(design, dict(zip(design.inputs, values, strict=True))):
             raise DataError(f"X: {found.what} in row {found.at}{found.why}; {found.remedy}")
         return values
+
+
+def fold_keys(X: Any, names: Sequence[str], fold_by: Sequence[str]) -> list[NDArray[np.float64] | NDArray[np.uint64]]:
+    """What the columns named in `fold_by` say of each row's fold, shape (m,) each; arguments as in `Frame.of`.
+
+    Raises:
+        ConfigError: X has no such column.
+        ValueError: A column holds what cannot decide a fold.
+    """
+    found = []
+    for name in fold_by:
+        if name not in names:
+            raise ConfigError(f"fold_by: X has no column {name!r}; its columns are {abridged(list(names), 10)}")
+        at = list(names).index(name)
+        columns = frame_columns(X)
+        # instants, whatever the time zone
+        column = Column.of(np.asarray(X)[:, at] if columns is None else columns[at][1], "UTC")
+        if column.kind == "other":
+            raise ValueError(
+                f"X: column {name!r} holds {column.said}, which cannot decide a fold; leave it out of fold_by"
+            )
+        found.append(column.key())
+    return found
 
 
 def has_text(X: Any) -> bool:
