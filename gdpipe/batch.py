@@ -30,7 +30,7 @@ class Batch:
         y: The target, shape (m,).
         resolution: The relative rounding of each column's values.
         columns_alone: Whether the features are columns of numbers, as they are.
-        keys: What decides a row's fold, shape (m,) each: numbers, or hashes; its own values do if there are none.
+        keys: The values that decide a row's fold, shape (m,) each: numbers, or hashes; its own do if there are none.
     """
 
     design: Design

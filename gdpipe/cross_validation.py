@@ -167,7 +167,7 @@ class CrossValidation:
 
     @property
     def notice(self) -> str | None:
-        """What is to be said of the folds: why there is no error, or that some have no rows."""
+        """The notice about the folds: why there is no error, or that some have no rows; None if neither."""
         if self.reason:
             return f"no cross-validated error: {self.reason}"
         of, n = len(self.folds), sum(fold.n_samples > 0 for fold in self.folds)

@@ -117,18 +117,17 @@ class Frame:
 
 
 def fold_keys(X: Any, names: Sequence[str], fold_by: Sequence[str]) -> list[NDArray[np.float64] | NDArray[np.uint64]]:
-    """What the columns named in `fold_by` say of each row's fold, shape (m,) each; arguments as in `Frame.of`.
+    """The values of the columns named in `fold_by`, shape (m,) each, as they decide folds.
 
     Raises:
         ConfigError: X has no such column.
         ValueError: A column holds what cannot decide a fold.
     """
-    found = []
+    found, columns = [], frame_columns(X) if fold_by else None
     for name in fold_by:
         if name not in names:
             raise ConfigError(f"fold_by: X has no column {name!r}; its columns are {abridged(list(names), 10)}")
         at = list(names).index(name)
-        columns = frame_columns(X)
         # instants, whatever the time zone
         column = Column.of(np.asarray(X)[:, at] if columns is None else columns[at][1], "UTC")
         if column.kind == "other":

@@ -190,7 +190,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
 
 
 def _notices_of_holdout(config: TrainingConfig, sums: Sums, terms: Terms) -> tuple[str, ...]:
-    """What is to be said of the rows held out; empty where none are to be."""
+    """The notices about the rows held out: that there are none, or have levels of which the fit knows nothing."""
     if sums.held_out is None:
         return ()
     if not sums.account.held_out:
