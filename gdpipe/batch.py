@@ -30,6 +30,7 @@ class Batch:
         y: The target, shape (m,).
         resolution: The relative rounding of each column's values.
         columns_alone: Whether the features are columns of numbers, as they are.
+        keys: The values that decide a row's fold, shape (m,) each: numbers, or hashes; its own do if there are none.
     """
 
     design: Design
@@ -39,6 +40,7 @@ class Batch:
     y: NDArray[np.float64]
     resolution: Mapping[str, float]
     columns_alone: bool
+    keys: Sequence[NDArray[np.float64] | NDArray[np.uint64]] = ()
 
     @property
     def names(self) -> list[str]:
@@ -58,7 +60,7 @@ class Batch:
         if not folds:
             return (self.sums(weights, exact=exact),)
         of_all = sorted([*self.inputs, (Input("y"), self.y)], key=lambda each: fold_order(each[0]))
-        of_rows = fold_of_rows([hashable(values) for _, values in of_all], folds)
+        of_rows = fold_of_rows(self.keys or [hashable(values) for _, values in of_all], folds)
         return tuple(
             self._some(of_rows == fold).sums(None if weights is None else weights[of_rows == fold], exact=exact)
             for fold in range(folds)

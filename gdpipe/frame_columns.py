@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.design import Coded, ColumnKind, Input, LevelKind, Values, number_label
+from gdpipe.numerics.sums.folds import NO_TEXT, label_hashes
 
 # units of NumPy's dates, and how many of those of its timestamps a day has
 DATES = ("Y", "M", "W", "D")
@@ -108,6 +109,21 @@ class Column:
         if self.kind == "time":
             return "timestamps without a time zone" if zone is None else f"timestamps with a time zone, such as {zone}"
         return "timestamps" if of.part == "hour" else "dates or timestamps"
+
+    def key(self) -> NDArray[np.float64] | NDArray[np.uint64]:
+        """The values as they group rows into folds, shape (m,): those of a run (`gdpipe.source.columns.key_values`)."""
+        there = ~self.missing
+        some = (self.values if self.codes is None else self.values[self.codes])[there]
+        if self.kind == "text" and there.any():
+            coded = _coded(some, None, "text")
+            hashes = np.full(len(there), NO_TEXT)
+            hashes[there] = label_hashes(coded.labels)[coded.codes]
+            return hashes
+        if self.kind in ("date", "time"):
+            some = _dates(some).astype("datetime64[us]").astype(np.int64)
+        numbers = np.zeros(len(there))
+        numbers[there] = some.astype(np.float64)
+        return numbers
 
     def read(self, of: Input) -> Values:
         """The column's values in the form that is asked for; none is missing, and all fit."""

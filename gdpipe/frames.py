@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gdpipe.defined import first_undefined
 from gdpipe.design import Category, ColumnKind, Design, Feature, Input, Number, Values, features_of
@@ -98,6 +99,8 @@ class Frame:
         """
         for of in design.inputs:
             name, column = of.column, self.columns[of.column]
+            if not len(column.missing):  # of no kind, as it holds no value
+                raise ValueError("X has no rows; give at least one")
             if column.missing.any():
                 raise ValueError(
                     f"Input X contains NaN: column {name!r} is missing in row {int(np.argmax(column.missing))}; fill "
@@ -109,13 +112,30 @@ class Frame:
                 raise ValueError(reason)
         values = [self.columns[of.column].read(of) for of in design.inputs]
         if found := first_undefined(design, dict(zip(design.inputs, values, strict=True))):
-            remedy = (
-                f"keep rows with {found.condition} alone, or take another function"
-                if found.condition
-                else "correct its columns, or leave such rows out"
-            )
-            raise DataError(f"X: {found.what} in row {found.at}{found.why}; {remedy}")
+            raise DataError(f"X: {found.what} in row {found.at}{found.why}; {found.remedy}")
         return values
+
+
+def fold_keys(X: Any, names: Sequence[str], fold_by: Sequence[str]) -> list[NDArray[np.float64] | NDArray[np.uint64]]:
+    """The values of the columns named in `fold_by`, shape (m,) each, as they decide folds.
+
+    Raises:
+        ConfigError: X has no such column.
+        ValueError: A column holds what cannot decide a fold.
+    """
+    found, columns = [], frame_columns(X) if fold_by else None
+    for name in fold_by:
+        if name not in names:
+            raise ConfigError(f"fold_by: X has no column {name!r}; its columns are {abridged(list(names), 10)}")
+        at = list(names).index(name)
+        # instants, whatever the time zone
+        column = Column.of(np.asarray(X)[:, at] if columns is None else columns[at][1], "UTC")
+        if column.kind == "other":
+            raise ValueError(
+                f"X: column {name!r} holds {column.said}, which cannot decide a fold; leave it out of fold_by"
+            )
+        found.append(column.key())
+    return found
 
 
 def has_text(X: Any) -> bool:

@@ -72,7 +72,7 @@ def test_the_settings_are_those_of_a_run() -> None:
     of_both = (*dataclasses.fields(ScoringConfig), *dataclasses.fields(gdpipe.TrainingConfig))
     fields = {f.name: f.default for f in of_both}
     parameters = inspect.signature(GradientDescentRegressor).parameters
-    assert len(parameters) == 16
+    assert len(parameters) == 17
     assert {name: p.default for name, p in parameters.items()} == {name: fields[name] for name in parameters}
 
 

@@ -1,5 +1,6 @@
 """The regressor's folds and its choice of alpha, beside scikit-learn's on the same folds, and beside a run's."""
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,53 @@ def test_the_folds_and_the_alpha_are_those_of_a_run(tmp_path: Path, penalty: Any
     assert [fold.rmse for fold in model.cross_validation_.folds] == run.folds["rmse"].tolist()
     if penalty == "lasso":
         assert model.alpha_ == run.convergence["alpha"].item()
+
+
+@pytest.mark.parametrize("by", [["text"], ["whole"], ["day"], ["at"], ["flag", "text"], ["float"]])
+def test_rows_of_one_group_share_the_fold_that_they_have_in_a_run(tmp_path: Path, by: list[str]) -> None:
+    group = np.random.default_rng(2).integers(0, 12, 300)
+    x = np.arange(300.0) % 17
+    days = [dt.date(2024, 1, 1) + dt.timedelta(int(g)) for g in group]
+    frame = pd.DataFrame(
+        {
+            "x": x,
+            "text": [None if g == 3 else f"g{g}" for g in group],
+            "whole": pd.array([None if g == 5 else g for g in group], "Int64"),
+            "day": [None if g == 1 else day for g, day in zip(group, days, strict=True)],
+            "at": pd.to_datetime(days).tz_localize("Europe/Berlin"),
+            "flag": group % 2 == 0,
+            "float": np.where(group == 0, -0.0, np.where(group == 1, 0.0, group / 7)),
+        }
+    )
+    y = pd.Series(x + group % 5)
+    source = tmp_path / "d.parquet"
+    frame.assign(y=y).to_parquet(source)
+    settings: dict[str, Any] = {"features": ["x"], "fold_by": by}
+    run = gdpipe.train(source=source, target="y", output=tmp_path / "runs", report=False, **settings)
+    model = GradientDescentRegressor(**settings).fit(frame, y)
+    assert model.cv_rmse_ == run.metrics["cv_rmse"].item()
+    assert [fold.n_samples for fold in model.cross_validation_.folds] == run.folds["rows"].tolist()
+    parts = GradientDescentRegressor(**settings)
+    for rows in (frame.index[::2], frame.index[1::2]):
+        parts.partial_fit(frame.loc[rows].assign(text=lambda some: some["text"].astype("category")), y[rows])
+    assert parts.cv_rmse_ == model.cv_rmse_
+    with pytest.raises(gdpipe.ConfigError, match="folds 5 by x: the rows before were summed by others; fit anew"):
+        parts.set_params(fold_by=["x"]).partial_fit(frame, y)
+
+
+def test_groups_of_an_array_and_what_is_none() -> None:
+    X, y = diabetes()
+    model = GradientDescentRegressor(fold_by=["x1"]).fit(X, y)
+    assert model.cross_validation_.folds[0].n_samples == int((fold_of_rows([X[:, 1]], 5) == 0).sum())
+    with pytest.raises(gdpipe.ConfigError, match=r"fold_by: X has no column 'g'; its columns are x0, x1, .*"):
+        GradientDescentRegressor(fold_by="g").fit(X, y)
+    with pytest.raises(gdpipe.ConfigError, match="fold_by x1: decides folds, and folds is 0"):
+        GradientDescentRegressor(fold_by="x1", folds=0).fit(X, y)
+    frame = pd.DataFrame({"x": X[:, 0], "long": pd.to_timedelta(X[:, 1], "D")})
+    with pytest.raises(
+        ValueError, match=r"X: column 'long' holds timedelta64\[.*, which cannot decide a fold; leave it"
+    ):
+        GradientDescentRegressor(features=["x"], fold_by=["long"]).fit(frame, y)
 
 
 def test_float64_sums_and_very_many_terms(monkeypatch: pytest.MonkeyPatch) -> None:

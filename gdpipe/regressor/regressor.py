@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from gdpipe.batch import Batch
 from gdpipe.config import Arithmetic, Collinear, MethodSetting, PenaltySetting, TrainingConfig, Unseen
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
-from gdpipe.frames import Frame, has_text, unseen_levels
+from gdpipe.frames import Frame, fold_keys, has_text, unseen_levels
 from gdpipe.model import Model
 from gdpipe.numerics.rows import linear
 from gdpipe.regressor.rows import check_numbers, checked_weights, names_of, rows_of_features, rows_of_numbers
@@ -35,7 +36,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     Args:
         features: What to predict from, as in docs/features.md: columns, or features made from them such as `C(hour)`,
             `month(t)`, `log(x)` or `x:z`; None takes every column. Columns without a name are x0, x1 and so on.
-        max_levels: The most levels that a category may have; more are an error.
+        max_levels: The most levels that a category, or a product of categories, may have; more are an error.
         min_level_rows: The fewest rows of a level of its own; those of rarer levels are in the level `(other)`.
         unseen: What a level that the fit has not seen does to a prediction: `null` makes it NaN, with a warning;
             `reference` makes it that of the reference; `fail` is an error.
@@ -53,8 +54,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         l1_ratio: The lasso's part of `elastic_net`; ignored with another penalty.
         folds: Parts of the rows that are left out of the fit in turn, for the cross-validated error; 0 for none. A
             row's fold comes from its values, as in a run: rows in another order, or in batches, are in the same folds.
-        arithmetic: `exact`, `float64`, or `auto`: exact up to 256 features. With `float64`, the last digits of
-            `partial_fit` depend on the batches.
+        fold_by: Columns of X whose values decide a row's fold in their place: equal ones share a fold.
+        arithmetic: `exact`, `float64` (whose last digits depend on batches), or `auto`: exact up to 256 features.
 
     Attributes:
         coef_: Coefficients of `terms_`, shape (n_terms,), target units per unit of the term; 0 where left out.
@@ -112,6 +113,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         alpha: float | Literal["auto", "auto_1se"] = "auto",
         l1_ratio: float = 0.5,
         folds: int = 5,
+        fold_by: Sequence[str] = (),
         arithmetic: Arithmetic = "auto",
     ) -> None:
         self.features = features
@@ -129,6 +131,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.folds = folds
+        self.fold_by = fold_by
         self.arithmetic = arithmetic
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -157,7 +160,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         those of `fit`.
 
         Raises:
-            ConfigError: The arithmetic, `features` or `folds` are not those of the earlier rows.
+            ConfigError: The arithmetic, `features`, `folds` or `fold_by` are not those of the earlier rows.
         """
         return self._learn(X, y, sample_weight, reset=not hasattr(self, "moments_"))
 
@@ -229,6 +232,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         config, features = self._config(), self._chosen()
         check_numbers(y=y, sample_weight=sample_weight)
         rows = self._rows(X, y, config, features, reset=reset)
+        rows = replace(rows, keys=fold_keys(X, names_of(self), config.fold_by))
         weights = None if sample_weight is None else checked_weights(sample_weight, len(rows.y))
         # one thread for BLAS, so that the descent does not depend on how BLAS splits its sums
         with threadpool_limits(1, user_api="blas"):

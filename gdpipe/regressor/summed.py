@@ -27,10 +27,12 @@ class Summed:
     Attributes:
         by_fold: Those of each fold, or of all rows: `UnroundedSums` or `Float64Moments`, all of one kind.
         resolution: The relative rounding of each column's values.
+        fold_by: The columns that decided the folds.
     """
 
     by_fold: tuple[Any, ...]
     resolution: Mapping[str, float]
+    fold_by: tuple[str, ...]
 
     @classmethod
     def of(cls, config: TrainingConfig, rows: Batch, weights: NDArray[np.float64] | None) -> "Summed":
@@ -44,7 +46,7 @@ class Summed:
         folds = 0 if why_no_folds(n, config.folds) else config.folds
         # by level they are exact anyway
         by_fold = rows.sums_by_fold(weights, folds, exact=exact or bool(rows.categories))
-        return cls(tuple(by_fold), rows.resolution)
+        return cls(tuple(by_fold), rows.resolution, config.fold_by)
 
     def with_more(self, config: TrainingConfig, more: "Summed") -> "Summed":
         """The sums of these rows and more.
@@ -54,10 +56,11 @@ class Summed:
         """
         if type(more.by_fold[0]) is not type(self.by_fold[0]):
             raise ConfigError(f"arithmetic {config.arithmetic!r}: the rows before were summed otherwise; fit anew")
-        if len(more.by_fold) != len(self.by_fold):
-            raise ConfigError(f"folds {config.folds}: the rows before were summed by others; fit anew")
+        if (len(more.by_fold), more.fold_by) != (len(self.by_fold), self.fold_by):
+            by = f" by {', '.join(more.fold_by)}" if more.fold_by else ""
+            raise ConfigError(f"folds {config.folds}{by}: the rows before were summed by others; fit anew")
         resolution = {name: max(size, self.resolution[name]) for name, size in more.resolution.items()}
-        return Summed(tuple(map(operator.add, self.by_fold, more.by_fold)), resolution)
+        return Summed(tuple(map(operator.add, self.by_fold, more.by_fold)), resolution, self.fold_by)
 
     @property
     def has_weight(self) -> bool:

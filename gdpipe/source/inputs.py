@@ -13,7 +13,7 @@ Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 
 # what an input can be read from, and what to give, in words
 _NUMBERS = ({"number", "boolean"}, "numbers: integers, floats, decimals or booleans")
-_LEVELS = {"number": _NUMBERS, "text": ({"text", "date"}, "text"), "boolean": ({"boolean"}, "booleans")}
+_LEVELS = {"number": _NUMBERS, "text": ({"text", "date"}, "text or dates"), "boolean": ({"boolean"}, "booleans")}
 
 
 def why_unfit(kind: pa.DataType, of: Input, zone: str | None) -> str | None:

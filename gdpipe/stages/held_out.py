@@ -86,8 +86,8 @@ def held_out(config: TrainingConfig, ingested: Ingested, fit: Fit, path: Penalty
     if ingested.by_fold:
         at_alpha = None if path is None else path.of_folds
         of_folds = cross_validate(splits(ingested.by_fold, design, config, resolution), fit, at_alpha)
-        if of_folds.reason:
-            notices += (f"no cross-validated error: {of_folds.reason}",)
+        if notice := of_folds.notice:
+            notices += (notice,)
     if ingested.held_out is not None and ingested.held_out.n_samples:
         cross = CrossProducts.of(ingested.held_out, centred=config.fit_intercept)
         of_rows = HeldOutError.of(cross, fit.model.coef.tolist(), fit.model.intercept)

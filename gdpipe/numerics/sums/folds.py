@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 VERSION = 1
 # rows hashed at once, as many as a batch has: in smaller blocks the calls take more time than the cache gains
 BLOCK_ROWS = 32_768
+# the hash of a text that is missing
+NO_TEXT = np.uint64(0)
 # 2^64 divided by the golden ratio, an odd number whose bits have no pattern
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # the last steps of MurmurHash3, after which each bit of the input changes each bit of the hash with probability 1/2

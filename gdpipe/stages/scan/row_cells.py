@@ -12,15 +12,13 @@ from gdpipe.design import Values
 from gdpipe.errors import DataError
 from gdpipe.filters import Filters, filter_columns
 from gdpipe.numerics.sums.cells import Cells
-from gdpipe.numerics.sums.folds import fold_of_rows
+from gdpipe.numerics.sums.folds import NO_TEXT, fold_of_rows
 from gdpipe.source.arrays import values_of
 from gdpipe.source.columns import NOT_UTF8, key_values
 from gdpipe.source.source import Source
 
 # a mask of Arrow of the rows of a batch
 Passing = Callable[[pa.RecordBatch], pa.BooleanArray]
-# the hash of a key that is null
-NO_KEY = np.uint64(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ class RowCells:
             raise DataError(f"column {name!r}: {NOT_UTF8}") from error
         hashed = hashable(values)
         if missing is not None:
-            hashed = np.where(missing, NO_KEY, hashed) if hashed.dtype == np.uint64 else hashed
+            hashed = np.where(missing, NO_TEXT, hashed) if hashed.dtype == np.uint64 else hashed
         return hashed if used is None else hashed[used]
 
 
