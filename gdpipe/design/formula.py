@@ -5,7 +5,6 @@ too, but would bring pandas and SciPy into every run for it; Python's own parser
 """
 
 import ast
-import contextlib
 import dataclasses
 import difflib
 import re
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number, made_of, margin
 from gdpipe.design.functions import ELSEWHERE, applied_name
-from gdpipe.design.names import number_label, quoted, typed, with_backticks
+from gdpipe.design.names import nearest, number_label, quoted
 from gdpipe.errors import ConfigError
 from gdpipe.kinds import pieces
 
@@ -130,17 +129,10 @@ class _Parser:
         return dataclasses.replace(factor, name=factor.input.column) if plain else factor
 
     def neither(self, text: str) -> ConfigError:
-        hint = f"; did you mean {near!r}?" if (near := self._near(text)) else ""
-        instead = f"{_EXAMPLES} (names with blanks or signs in them stand in backticks){hint}"
-        return self.error(f"{text!r} is neither a column nor a feature such as {instead}")
-
-    def _near(self, text: str) -> str | None:
-        """The text with the backticks that it lacks, or else the column whose name is nearest; None where none is."""
-        for meant in with_backticks(text, self.names):
-            with contextlib.suppress(ConfigError):
-                self.factor(meant, alone=False)
-                return meant
-        return next(map(typed, difflib.get_close_matches(text, self.names, n=1)), None)
+        near = nearest(text, self.names, lambda meant: self.factor(meant, alone=False))
+        instead = f"{_EXAMPLES} (names with blanks or signs in them stand in backticks)"
+        hint = f"; did you mean {near!r}?" if near else ""
+        return self.error(f"{text!r} is neither a column nor a feature such as {instead}{hint}")
 
     def column(self, column: str, name: str) -> Number | Category:
         """A plain column: a number, or a category."""

@@ -1,10 +1,13 @@
 """How columns are written in features, and levels that are numbers in labels."""
 
+import contextlib
+import difflib
 import keyword
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from fractions import Fraction
 
+from gdpipe.errors import ConfigError
 from gdpipe.kinds import pieces
 
 
@@ -15,16 +18,25 @@ def quoted(column: str) -> str:
     return f"`{column.replace('`', '``')}`"
 
 
-def with_backticks(text: str, columns: Iterable[str]) -> list[str]:
-    """The feature that a text without backticks may mean: for each column in it whose name needs them, with them."""
-    if "`" in text:
-        return []
-    return [text.replace(column, quoted(column)) for column in columns if column in text and quoted(column) != column]
-
-
 def typed(column: str) -> str:
     """A column's name as a person types it for a feature: in backticks where blanks or a comma would cut it."""
     return column if pieces(column, ",") == [column] else quoted(column)
+
+
+def nearest(text: str, columns: Collection[str], read: Callable[[str], object]) -> str | None:
+    """What was meant by a text that is no feature: it with the backticks that it lacks, or else the nearest column.
+
+    Args:
+        text: The text.
+        columns: The names there are.
+        read: Reads a text as a feature; raises ConfigError where it is none.
+    """
+    for column in columns if "`" not in text else ():
+        if column in text and quoted(column) != column:
+            with contextlib.suppress(ConfigError):
+                read(meant := text.replace(column, quoted(column)))
+                return meant
+    return next(map(typed, difflib.get_close_matches(text, columns, n=1)), None)
 
 
 def number_label(value: float | Decimal | Fraction) -> str:
