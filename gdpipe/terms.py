@@ -3,33 +3,15 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.design import OTHER, Design
 from gdpipe.errors import DataError
-from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.terms import TermSums
-
-
-class SumsOfRows(Protocol):
-    """A record with sums over all of some rows, and by level."""
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-
-    @property
-    def moments(self) -> Moments | Float64Moments:
-        """Over numbers and the target."""
-
-    @property
-    def levels(self) -> Mapping[Key, LevelSums]:
-        """By the levels of each key of the design's `orders`."""
-
-
-AnySums = TypeVar("AnySums", bound=SumsOfRows)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +71,7 @@ class Terms:
             for key, sums in levels.items()
         }
 
-    def over_terms(self, sums: AnySums) -> AnySums:
+    def over_terms(self, sums: CellSums) -> CellSums:
         """The sums of some rows over terms and the target, in place of those over numbers."""
         if not self.design.categories:
             return sums
@@ -97,7 +79,7 @@ class Terms:
         levels = self.joined(sums.levels)
         of_terms = TermSums(sums.moments, levels, self.design.blocks)
         moments = of_terms.exact() if self.exact else of_terms.rounded()
-        return dataclasses.replace(sums, moments=moments, levels=levels)
+        return CellSums(moments, levels)
 
     def as_known(self, levels: Mapping[Key, LevelSums]) -> dict[Key, LevelSums]:
         """Sums of some rows, in which levels that the fit has not seen count as the reference."""

@@ -12,6 +12,7 @@ from gdpipe.batch import fold_order
 from gdpipe.design import Coded, Input, Values
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
@@ -23,7 +24,6 @@ from gdpipe.source.magnitudes import largest_in_file
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.scan.cell_sums import CellSums
 from gdpipe.stages.scan.defined import check_defined
 from gdpipe.stages.scan.row_cells import ONE_CELL, RowCells
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
@@ -138,7 +138,7 @@ class SumShard:
         holdout = self.cells.holdout
         if holdout is None or file in holdout.some:
             return sums
-        nothing = self.nothing().of_cells
+        nothing = self.nothing().total
         return sums.as_held_out(nothing) if file in holdout.all else replace(sums, held_out=nothing)
 
     def without(self, source_columns: Collection[str]) -> "SumShard":
