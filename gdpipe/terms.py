@@ -83,12 +83,9 @@ class Terms:
 
     def as_known(self, levels: Mapping[Key, LevelSums]) -> dict[Key, LevelSums]:
         """Sums of some rows, in which levels that the fit has not seen count as the reference."""
-        return {key: sums.merged(functools.partial(self._known, key)) for key, sums in levels.items()}
-
-    def _known(self, key: Key, labels: Labels) -> Labels:
-        design = self.design
-        known = [design.label_of(c, label) for c, label in zip(key, labels, strict=True)]
-        return tuple(design.references[c] if label is None else label for c, label in zip(key, known, strict=True))
+        return {
+            key: sums.merged(functools.partial(self.design.known_or_reference, key)) for key, sums in levels.items()
+        }
 
 
 def refusal(design: Design, many: TooManyLevels) -> str:

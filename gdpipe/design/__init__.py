@@ -8,6 +8,7 @@ from gdpipe.design.formula import ColumnKind, features_of
 from gdpipe.design.functions import applied
 from gdpipe.design.levels import OTHER
 from gdpipe.design.names import number_label, quoted
+from gdpipe.design.needs import needed_instead
 
 __all__ = [
     "FUNCTIONS",
@@ -27,6 +28,7 @@ __all__ = [
     "combined",
     "features_of",
     "margin",
+    "needed_instead",
     "number_label",
     "quoted",
 ]
