@@ -65,7 +65,7 @@ class Batch:
 
     def _some(self, rows: NDArray[np.bool_]) -> "Batch":
         """Some of the rows, to be summed."""
-        categories = [coded.rows(rows) for coded in self.categories]
+        categories = [coded[rows] for coded in self.categories]
         return replace(self, inputs=(), numbers=self.numbers[:, rows], categories=categories, y=self.y[rows])
 
     def sums(self, weights: NDArray[np.float64] | None, *, exact: bool) -> CellSums:

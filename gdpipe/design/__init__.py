@@ -1,6 +1,6 @@
 """The design: the columns of a source that are read, and the terms of the regression made from them."""
 
-from gdpipe.design.coded import Coded, Values, combined
+from gdpipe.design.coded import Coded, Values, combined, in_rows
 from gdpipe.design.coding import Term
 from gdpipe.design.design import Design
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number, margin
@@ -27,6 +27,7 @@ __all__ = [
     "applied",
     "combined",
     "features_of",
+    "in_rows",
     "margin",
     "needed_instead",
     "number_label",
