@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, settings
 
 from gdpipe.cli import main
 from tests.databases import Postgres, postgres_server
@@ -23,6 +24,10 @@ from tests.s3 import ENVIRONMENT, Server, s3_server
 REPO = Path(__file__).parents[1]
 FLIGHTS = REPO / "data" / "flights"
 FEATURES = ("dep_delay", "distance", "air_time", "hour", "month", "day")
+
+# a busy machine is no fault of a test
+settings.register_profile("without time limits", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("without time limits")
 
 
 @dataclass(frozen=True, slots=True)

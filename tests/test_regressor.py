@@ -353,7 +353,7 @@ def batches(draw: st.DrawFn) -> tuple[NDArray[np.float64], list[NDArray[np.intp]
     return table, np.array_split(rng.permutation(n), -(-n // size))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(batches(), st.booleans(), st.booleans())
 def test_any_batches_give_the_bits_of_one_fit(
     drawn: tuple[NDArray[np.float64], list[NDArray[np.intp]]], weighted: bool, fit_intercept: bool

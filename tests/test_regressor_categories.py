@@ -184,7 +184,7 @@ def test_a_column_may_have_the_name_of_the_target() -> None:
 # dates
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-(10**18), 9 * 10**18), min_size=1), st.sampled_from(["s", "ms", "us", "ns"]))
 def test_parts_are_those_of_arrow(nanoseconds: list[int], unit: str) -> None:
     values = np.array(nanoseconds, "datetime64[ns]").astype(f"datetime64[{unit}]")
@@ -226,7 +226,7 @@ def test_parts_are_those_of_the_time_zone_of_the_fit(kind: str) -> None:
 # batches
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32), st.sampled_from([3, 8, 30]), st.booleans(), st.booleans())
 def test_any_batches_with_new_levels_give_the_bits_of_one_fit(
     seed: int, size: int, weighted: bool, fit_intercept: bool
