@@ -283,6 +283,6 @@ class Design:
             tuple(Feature(tuple(map(factor_from_json, factors))) for factors in design["features"]),
             {tuple(key): tuple(tuple(labels) for labels in found) for key, found in design["levels"]},
             bool(design["fit_intercept"]),
-            frozenset(manifest["boolean_features"]),
+            frozenset(manifest.get("boolean_features", ())),
             dict(design.get("zones", {})),
         )

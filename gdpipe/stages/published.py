@@ -1,8 +1,9 @@
 """Comparison with the published run: whether anything has changed, and which files are new."""
 
+import functools
 import json
 import platform
-from importlib.metadata import version
+from importlib import metadata
 from typing import Any
 
 from gdpipe.config import IMMATERIAL, TrainingConfig
@@ -19,9 +20,13 @@ PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
 FINGERPRINT = ("path", "bytes", "modified_ns", "footer_sha256")
 
 
+# of each a file is read, which is a twentieth of a small run
+_version = functools.cache(metadata.version)
+
+
 def versions() -> dict[str, str]:
     """The versions of Python, gdpipe and the packages that compute."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
 def nothing_to_do(config: TrainingConfig, start: Start) -> Place | None:

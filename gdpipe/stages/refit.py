@@ -113,12 +113,13 @@ class Refit:
         return "\n".join([*map(printable, lines), *tables_in_lines])
 
 
-def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **settings: Any) -> Refit:
+def refit(run: Place, manifest: Mapping[str, Any], design: Design, files: str | None = None, **settings: Any) -> Refit:
     """The fit of a run's rows with other settings, from the sums of each file that its output keeps.
 
     Args:
         run: The run's folder, in its output.
         manifest: Its manifest.
+        design: Its features.
         files: A pattern of file names, such as `2024-*`; None takes all files of the run.
         settings: Those that differ from the run's: `features`, some of the run's, and all that change no sum.
 
@@ -127,7 +128,11 @@ def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **s
         DataError: Sums of a file are missing, or as in `gdpipe.fit.standardize`.
     """
     config = _config(manifest, settings)
-    plain = replace(Design.from_manifest(manifest), levels={}, fit_intercept=config.fit_intercept)
+    plain = replace(design, levels={}, fit_intercept=config.fit_intercept)
+    if not all("sums" in entry for entry in manifest["inputs"]):
+        raise ConfigError(
+            f"{run}: its manifest does not say whose sums are kept, as it is of an earlier version; train again"
+        )
     inputs = [entry for entry in manifest["inputs"] if entry["sums"]]
     wanted = [entry for entry in inputs if files is None or fnmatch.fnmatchcase(entry["file"], files)]
     if not wanted:
