@@ -255,7 +255,7 @@ def takes(declared: type[Settings]) -> Callable[[Given], Given]:
     parameters = [
         inspect.Parameter(
             item.name,
-            inspect.Parameter.KEYWORD_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD if item.name == "source" else inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if item.default is dataclasses.MISSING else item.default,
             annotation=kinds.plain(item.type),
         )

@@ -94,13 +94,15 @@ def train(config: TrainingConfig, steps: Steps = Steps()) -> Run:
 
 
 @takes(TrainingConfig)
-def train_source(**settings: Any) -> Run:
+def train_source(*source: Any, **settings: Any) -> Run:
     """Train and publish a run; settings as in `TrainingConfig`.
 
     Raises:
         GdpipeError: One of its kinds, by what went wrong; see `gdpipe.errors`.
     """
-    return train(TrainingConfig.of(settings))
+    if len(source) + ("source" in settings) > 1:
+        raise ConfigError("train takes one source, and all other settings by name: train('data', target='y')")
+    return train(TrainingConfig.of({**dict(zip(["source"], source, strict=False)), **settings}))
 
 
 def score_source(source: str, **settings: Any) -> Run:

@@ -21,13 +21,13 @@ from gdpipe.cli import main
 from tests.databases import Postgres, postgres_server
 from tests.s3 import ENVIRONMENT, Server, s3_server
 
+# the machine may be busy
+settings.register_profile("gdpipe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gdpipe")
+
 REPO = Path(__file__).parents[1]
 FLIGHTS = REPO / "data" / "flights"
 FEATURES = ("dep_delay", "distance", "air_time", "hour", "month", "day")
-
-# a busy machine is no fault of a test
-settings.register_profile("without time limits", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("without time limits")
 
 
 @dataclass(frozen=True, slots=True)

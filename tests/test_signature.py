@@ -2,8 +2,12 @@
 
 import dataclasses
 import inspect
+from pathlib import Path
+
+import pytest
 
 import gdpipe
+from tests.conftest import FLIGHTS
 
 
 def test_the_settings_are_the_parameters_with_their_defaults() -> None:
@@ -13,7 +17,8 @@ def test_the_settings_are_the_parameters_with_their_defaults() -> None:
     for name, item in fields.items():
         wanted = inspect.Parameter.empty if item.default is dataclasses.MISSING else item.default
         assert parameters[name].default is wanted
-        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+        by_name = inspect.Parameter.KEYWORD_ONLY if name != "source" else inspect.Parameter.POSITIONAL_OR_KEYWORD
+        assert parameters[name].kind is by_name
     assert "max_iterations: int = 100000" in str(inspect.signature(gdpipe.train))
     assert "Bounds" not in str(inspect.signature(gdpipe.train))
 
@@ -27,3 +32,11 @@ def test_the_help_has_each_sentence() -> None:
 
 def test_it_is_found_where_names_are_completed() -> None:
     assert {"train", "open_run", "TrainingConfig"} <= set(dir(gdpipe))
+
+
+def test_the_source_needs_no_name_and_all_else_does(tmp_path: Path) -> None:
+    run = gdpipe.train(str(FLIGHTS), target="arr_delay", features=["dep_delay"], output=str(tmp_path))
+    assert run.manifest["settings"]["source"] == str(FLIGHTS)
+    for settings in ({}, {"source": "b", "target": "y"}):
+        with pytest.raises(gdpipe.ConfigError, match="train takes one source, and all other settings by name"):
+            gdpipe.train(*["a", "y"][: 2 - len(settings) // 2], **settings)

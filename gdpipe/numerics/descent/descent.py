@@ -120,7 +120,7 @@ def minimize(
         if iteration == history.next:
             history.append(iteration, problem.projected(centre + offset), norm)
         if norm <= stop:
-            if l1 and norm > (limit := _convexity(problem, l1, centre + offset, slope) * plan.tolerance / 2):
+            if l1 and norm > (limit := _convexity(problem, l1, centre + offset, slope) * plan.target):
                 stop = limit  # the terms that are not zero are less convex together than those the plan foresaw
                 continue
             status = Status.CONVERGED

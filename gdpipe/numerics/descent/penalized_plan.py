@@ -4,11 +4,15 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gdpipe.numerics.descent.plan import NEGLIGIBLE_GAP, GradientDescent, Plan, forecast
 from gdpipe.numerics.problem.active_set import minimum
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.penalty import Penalty
+
+# half a unit of the ninth digit after the point: there are no standard errors that would make digits meaningless
+NINTH_DIGIT = 5e-10
 
 
 def plan_penalized(settings: GradientDescent, problem: LeastSquares, penalty: Penalty) -> Plan:
@@ -23,19 +27,22 @@ def plan_penalized(settings: GradientDescent, problem: LeastSquares, penalty: Pe
     `accelerated` with the momentum for all of them. The descent goes on until the set is certain: its distance to the
     optimum is then below the least coefficient, and below what keeps the others from entering.
 
+    Where `nine_digits` are stricter than the tolerance, the descent goes on until it has them.
+
     Raises:
         ConfigError: The learning rate would diverge.
     """
     l1, quadratic = penalty.l1, problem.ridge(penalty.l2)
+    optimum = minimum(quadratic, l1, 0.0, np.zeros(quadratic.n_features)) if l1 else _quadratic_minimum(quadratic)
+    certain = replace(settings, tolerance=min(settings.tolerance, nine_digits(optimum)))
     if not l1:
-        return settings.plan(quadratic)
-    optimum = minimum(quadratic, l1, 0.0, np.zeros(quadratic.n_features))
+        return replace(certain.plan(quadratic), tolerance=settings.tolerance)
     active = np.flatnonzero(optimum)
     margins = (l1 - np.abs(quadratic.hessian @ optimum - quadratic.linear)) / quadratic.lipschitz
     margins[active] = np.abs(optimum[active])
     # a smaller margin is a tie: float64 does not tell on which side such a term is
     margins = margins[margins > NEGLIGIBLE_GAP]
-    certain = replace(settings, tolerance=min(settings.tolerance, float(margins.min(initial=math.inf))))
+    certain = replace(certain, tolerance=min(certain.tolerance, float(margins.min(initial=math.inf))))
     near = quadratic.tilted(l1 * np.sign(optimum)).restricted(active)
     # the rate is bounded by the largest eigenvalue of all terms: one more mode, along which nothing moves
     near = replace(
@@ -51,3 +58,15 @@ def plan_penalized(settings: GradientDescent, problem: LeastSquares, penalty: Pe
             steps = forecast(near, rate, momentum, stop)
             plan = replace(of_all, stop_gradient_norm=stop, forecast_iterations=steps)
     return replace(plan, tolerance=settings.tolerance)
+
+
+def nine_digits(optimum: NDArray[np.float64]) -> float:
+    """The distance that keeps nine digits after the point, or nine of the largest coefficient where all are below 1."""
+    return max(NINTH_DIGIT * min(float(np.abs(optimum).max(initial=0.0)), 1.0), NEGLIGIBLE_GAP)
+
+
+def _quadratic_minimum(quadratic: LeastSquares) -> NDArray[np.float64]:
+    real = quadratic.eigenvalues > 0
+    modes = quadratic.modes[:, real]
+    minimum: NDArray[np.float64] = modes @ (modes.T @ quadratic.linear / quadratic.eigenvalues[real])
+    return minimum

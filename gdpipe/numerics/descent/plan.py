@@ -99,7 +99,7 @@ class GradientDescent:
             momentum = (1.0 - root) / (1.0 + root)
         stop = smallest * target  # since ||g|| / mu bounds the distance
         steps = forecast(problem, rate, momentum, stop)
-        return Plan(method, rate, momentum, stop, steps, self.tolerance, self.max_iterations, self.max_seconds)
+        return Plan(method, rate, momentum, target, stop, steps, self.tolerance, self.max_iterations, self.max_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,7 @@ class Plan:
         method: `gd` or `accelerated`.
         learning_rate: The constant rate.
         momentum: Nesterov's constant momentum; 0 for gd.
+        target: The distance to the optimum at which the descent stops, in standardized units.
         stop_gradient_norm: The gradient norm at which the descent stops.
         forecast_iterations: Steps until then; None where the descent never gets there.
         tolerance: As in the settings.
@@ -120,6 +121,7 @@ class Plan:
     method: Method
     learning_rate: float
     momentum: float
+    target: float
     stop_gradient_norm: float
     forecast_iterations: int | None
     tolerance: float

@@ -76,35 +76,29 @@ def infer_features(
             found[:, f] = statistic, p_value, gvif, math.sqrt(gvif) if gvif >= 0 else math.nan
             continue
         rows = [row[i] for i in at]
-        factor, log_determinant = _factored(inverse[np.ix_(rows, rows)])
-        if factor is None:
+        inverted, log_determinant = _inverted(inverse[np.ix_(rows, rows)])
+        if inverted is None:
             continue
-        explained = float(np.sum(_solved(factor, optimum[at]) ** 2)) * problem.variance
+        explained = float(optimum[at] @ inverted @ optimum[at]) * problem.variance
         error = ols_loss / df
         statistic = explained / q / error if error else math.inf if explained else math.nan
-        log_gvif = log_determinant + _factored(problem.correlations(at))[1]
+        log_gvif = log_determinant + _inverted(problem.correlations(at))[1]
         with np.errstate(over="ignore"):
             found[:, f] = statistic, f_upper(statistic, q, df), np.exp(log_gvif), np.exp(log_gvif / (2 * q))
     return FeatureInference(sizes, *found)
 
 
-def _factored(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:
-    """The lower Cholesky factor and the logarithm of the determinant; None and NaN where float64 has no digits left."""
-    from scipy.linalg.lapack import dpocon, dpotrf
+def _inverted(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:
+    """The inverse of a positive definite matrix, and the logarithm of its determinant.
 
-    size = len(matrix)
-    factor, failed = dpotrf(matrix, lower=1, clean=1)
-    if failed or not np.isfinite(factor).all():
+    None and NaN where float64 has no three digits left of it: its error is about size·eps·condition number.
+    """
+    try:
+        factor = np.linalg.cholesky(matrix)
+        inverse = np.linalg.inv(matrix).astype(np.float64, copy=False)
+    except np.linalg.LinAlgError:
         return None, math.nan
-    reciprocal, _ = dpocon(factor, np.abs(matrix).sum(axis=0).max(), uplo="L")
-    if size * np.finfo(np.float64).eps > LARGEST_ERROR * reciprocal:
+    condition = np.abs(matrix).sum(axis=0).max() * np.abs(inverse).sum(axis=0).max()
+    if not len(matrix) * np.finfo(np.float64).eps * condition <= LARGEST_ERROR:
         return None, math.nan
-    return factor, 2 * float(np.sum(np.log(factor.diagonal())))
-
-
-def _solved(factor: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """factor⁻¹·right of a lower triangle."""
-    from scipy.linalg.lapack import dtrtrs
-
-    solved: NDArray[np.float64] = dtrtrs(factor, right, lower=1)[0]
-    return solved
+    return inverse, 2 * float(np.sum(np.log(factor.diagonal())))

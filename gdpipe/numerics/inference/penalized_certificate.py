@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gdpipe.numerics.descent.descent import Solution, Status
+from gdpipe.numerics.descent.penalized_plan import nine_digits
 from gdpipe.numerics.inference.certificate import MAX_ROW_ROUNDING, UNCHECKED, unfinished
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
@@ -94,7 +95,7 @@ def certify_penalized(
     # with every gap within tolerance, ||w - w*||² <= p·tolerance², dᵀAd <= L·||d||², and ||A d|| <= L·||d||
     length = math.sqrt(problem.n_features) * tolerance
     checks = (
-        ("coef_gap", coef_gap, tolerance),
+        ("coef_gap", coef_gap, min(tolerance, nine_digits(np.array([float(w) for w in baseline.coef_scaled])))),
         ("fit_gap", fit_gap, math.sqrt(quadratic.lipschitz) * length),
         ("row_gradient", row_gradient, quadratic.lipschitz * length + row_rounding),
         (

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
-from gdpipe.numerics.rows.by_cell import add_by_cell
 from gdpipe.numerics.rows.level_cells import Codes, LevelCells
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.levels import Key
@@ -121,7 +120,7 @@ class LevelScoresAccumulator:
         self._parts = sum(score.parts for score in self._wanted)
         self._numbers = sorted({j for score in self._wanted for j in score.numbers})
         # memory for a block: new memory for each takes longer than what is done in it
-        self._block, self._by_row = np.empty((len(self._numbers) + self._parts, 0)), np.empty((0, 0), np.int64)
+        self._block = np.empty((len(self._numbers) + self._parts, 0))
         # the lines of each key's scores among those of all scores wanted
         self._lines = {
             key: np.array([self._first[score] + part for score in scores for part in range(score.parts)], np.intp)
@@ -131,8 +130,7 @@ class LevelScoresAccumulator:
             key: LevelTotals(*np.zeros((2, len(lines), grids.cells[key].count), np.int64))
             for key, lines in self._lines.items()
         }
-        # of each cell side by side, so that a row's integers are added together
-        self._sums = {key: np.zeros(totals.low.shape[::-1], np.int64) for key, totals in self._totals.items()}
+        self._sums = {key: np.zeros_like(totals.low) for key, totals in self._totals.items()}
         self._gathered = 0
 
     def add(
@@ -158,8 +156,9 @@ class LevelScoresAccumulator:
         self._gathered += len(residual)
         integers = self._integers(numbers, residual, weights)
         for key, sums in self._sums.items():
-            at, lines = self._grids.cells[key].index([codes[c] for c in key]), self._lines[key]
-            add_by_cell(sums, at, integers if len(lines) == integers.shape[1] else integers[:, lines])
+            at = self._grids.cells[key].index([codes[c] for c in key])
+            for total, line in zip(sums, self._lines[key].tolist(), strict=True):
+                np.add.at(total, at, integers[line])
 
     def totals(self) -> dict[Key, LevelTotals]:
         """The sums so far, by combination of categories."""
@@ -169,18 +168,17 @@ class LevelScoresAccumulator:
     def _carry(self) -> None:
         for key, sums in self._sums.items():
             totals = self._totals[key]
-            self._totals[key] = LevelTotals(totals.high, totals.low + sums.T).carried()
+            self._totals[key] = LevelTotals(totals.high, totals.low + sums).carried()
             sums[:] = 0
         self._gathered = 0
 
     def _integers(
         self, numbers: FloatColumns, residual: NDArray[np.float64], weights: NDArray[np.float64] | None
     ) -> NDArray[np.int64]:
-        """The integers of all scores wanted, shape (m, parts of them); until the next block."""
+        """The integers of all scores wanted, shape (parts of them, m); until the next block."""
         grids, m = self._grids, len(residual)
         if self._block.shape[1] < m:
             self._block = np.empty((len(self._numbers) + self._parts, m))
-            self._by_row = np.empty((m, self._parts), np.int64)
         scaled, lines = np.split(self._block[:, :m], [len(self._numbers)])
         r = residual * (1.0 / grids.residual_bound)
         first = r if weights is None else r * (weights * (1.0 / grids.weight_bound))
@@ -206,8 +204,8 @@ class LevelScoresAccumulator:
                 np.subtract(line, rest, out=rest)
                 rest *= 2.0**SCORE_BITS
         lines += _TO_INTEGER
-        integers = self._by_row[:m]
-        np.subtract(lines.view(np.int64).T, _BITS_OF_ZERO, out=integers)
+        integers = lines.view(np.int64)
+        integers -= _BITS_OF_ZERO
         return integers
 
 

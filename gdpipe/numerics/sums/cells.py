@@ -34,7 +34,7 @@ def blocks_by_cell(
         weights: Shape (m,), or None.
         cells: Where the rows belong.
         size: The most rows of a block.
-        room: A function that gives memory for so many lines of so many rows, where rows are sorted into a block.
+        room: A function that gives memory for so many columns of so many rows, where rows are sorted.
 
     Yields:
         A block's columns and weights, until the next block, its rows by cell, as slices of the block, and which of all
@@ -48,15 +48,25 @@ def blocks_by_cell(
             yield block, None if weights is None else weights[rows], [(cells, slice(None))], rows
         return
     order = np.argsort(cells, kind="stable")
+    # all of a column at once, which stays in cache meanwhile: all columns would not
+    in_order = room(len(columns), m)
+    for column, line in zip(columns, in_order, strict=True):
+        column.take(order, out=line, mode="clip")  # the other modes copy once more
+    stretches = stretches_of(cells[order])
     for start in range(0, m, size):
-        places = order[start : start + size]
-        block = room(len(columns), len(places))[: len(columns)]
-        for column, line in zip(columns, block, strict=True):
-            np.take(column, places, out=line, mode="clip")  # the other modes copy once more
-        yield block, None if weights is None else weights[places], stretches_of(cells[places]), places
+        stop = min(start + size, m)
+        places = order[start:stop]
+        of_block = [
+            (cell, slice(max(rows.start, start) - start, min(rows.stop, stop) - start))
+            for cell, rows in stretches
+            if rows.start < stop and rows.stop > start
+        ]
+        yield in_order[:, start:stop], None if weights is None else weights[places], of_block, places
 
 
 def stretches_of(cells: NDArray[np.integer[Any]]) -> Stretches:
     """The stretches of equal cells among rows that are sorted by cell."""
+    if not len(cells):
+        return []
     ends = [0, *(np.flatnonzero(np.diff(cells)) + 1).tolist(), len(cells)]
     return [(int(cells[start]), slice(start, stop)) for start, stop in itertools.pairwise(ends)]

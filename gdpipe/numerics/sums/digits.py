@@ -40,21 +40,17 @@ class GridOverflow(ArithmeticError):
 class Scratch:
     """Memory for the digits of a block of rows. It belongs to a thread, and serves all its accumulators in turn.
 
-    It grows to the largest block so far: 2.1 MB for 21 columns.
+    It grows to the largest block so far: 2.1 MB for 21 columns; and 5.5 MB where batches of 32,768 rows are sorted.
     """
 
     def __init__(self) -> None:
-        self._numbers = np.empty(0)
+        self._numbers = self._sorted = np.empty(0)
 
-    def lines(self, k: int, m: int) -> NDArray[np.float64]:
-        """The lines of m rows of k columns, shape (3·k + 1, m), not yet written.
-
-        The first k may be written with the columns and then be split: that saves a copy.
-        """
-        size = (DIGITS * k + 1) * m
-        if self._numbers.size < size:
-            self._numbers = np.empty(size)
-        return self._numbers[:size].reshape(-1, m)
+    def in_order(self, k: int, m: int) -> NDArray[np.float64]:
+        """Memory for k columns of m sorted rows, shape (k, m), not yet written."""
+        if self._sorted.size < k * m:
+            self._sorted = np.empty(k * m)
+        return self._sorted[: k * m].reshape(k, m)
 
     def split(self, columns: FloatColumns, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
         """Round values to their grid and cut the integers into balanced digits.
@@ -73,7 +69,10 @@ class Scratch:
             GridOverflow: A value needs more than three digits.
         """
         k, m = len(columns), len(columns[0])
-        lines = self.lines(k, m)
+        size = (DIGITS * k + 1) * m
+        if self._numbers.size < size:
+            self._numbers = np.empty(size)
+        lines = self._numbers[:size].reshape(-1, m)
         lines[-1] = 1.0
         digits = lines[:-1].reshape(DIGITS, k, m)
         low, mid, high = digits
@@ -208,7 +207,7 @@ def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[
     return products
 
 
-def used_lines(lines: NDArray[np.float64]) -> NDArray[np.intp]:
+def used_lines(lines: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.intp]:
     """Indices of the lines that are not all zero: integers and short decimals leave whole digits empty."""
     used: NDArray[np.bool_] = lines[:, 0] != 0  # for most lines the first value tells
     if not used.all():

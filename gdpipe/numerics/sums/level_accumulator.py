@@ -6,16 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.sums.cells import Rows, Stretches, stretches_of
-from gdpipe.numerics.sums.digits import BLOCK_ROWS, DIGIT_BITS, DIGITS, ROWS_BEFORE_FOLD, DigitSums, compose, used_lines
+from gdpipe.numerics.sums.digits import DIGIT_BITS, DIGITS, ROWS_BEFORE_FOLD, DigitSums, compose, used_lines
 from gdpipe.numerics.sums.level_index import LevelCodes, LevelIndex
 from gdpipe.numerics.sums.levels import Key, LevelSums
 
-# two digits are summed as one number of at most 2^41 + 2^20 (with weights; else 2^41): those of a block's rows stay
-# within 2^53, even where all of them have one level
+# two digits are summed as one number of at most 2^41 + 2^20: int64 holds those of so many rows, and a carry from below
 JOINED = 2
-assert BLOCK_ROWS * (2**41 + 2**20) <= 2**53
-# with more levels for each row, most would be added to in vain
-MOST_LEVELS_A_ROW = 2
+assert ROWS_BEFORE_FOLD * (2**41 + 2**20 + 1) < 2**63
 
 
 class LevelAccumulators:
@@ -62,21 +59,17 @@ class LevelAccumulators:
         weighted: NDArray[np.float64] | None,
     ) -> None:
         """Add a block of rows: their levels by key, shape (m,), their cells, and digits, as for `DigitSums.add`."""
-        joined, used = None, []
-        if 1 in self._orders.values():
-            joined = _joined(lines, weighted)
-            used = used_lines(joined).tolist()
+        integers = _integers(lines, weighted, sums=1 in self._orders.values())
+        used = used_lines(integers).tolist()
         # a cell after the other: the sums of one are few enough to stay in cache, which those of all cells may not be
         for key, of_rows in codes.items():
             size = self._index.size(key)
             for cell, rows in stretches:
-                total, of_weights = self._totals[key][cell], None if weighted is None else weighted[:, rows]
+                total = self._totals[key][cell]
                 if isinstance(total, _Products):
-                    total.add(of_rows[rows], lines[:, rows], of_weights)
-                    continue
-                total.count(of_rows[rows], size, None if of_weights is None else of_weights[-DIGITS:])
-                if joined is not None and self._orders[key]:
-                    total.add(of_rows[rows], size, joined[:, rows], used)
+                    total.add(of_rows[rows], lines[:, rows], None if weighted is None else weighted[:, rows])
+                else:
+                    total.add(of_rows[rows], size, integers[:, rows], used)
 
     def sums(self, cell: int = 0) -> dict[Key, LevelSums]:
         """The sums of a cell so far."""
@@ -117,56 +110,53 @@ _Arrays = tuple[NDArray[np.int64], NDArray[np.object_], NDArray[np.object_], NDA
 class _Sums:
     """Counts, weights, and sums of k columns, in int64: a line for each digit of weights, and each pair of digits of z.
 
-    Sums of pairs would overflow after 2^22 rows: in time they are carried to the next pair, and from the last to one
+    Sums of pairs would overflow after 2^21 rows: in time they are carried to the next pair, and from the last to one
     more line, which has room for 2^41 rows.
     """
 
     def __init__(self, k: int, *, weighted: bool) -> None:
         self._k = k
+        self._of_weights = DIGITS if weighted else 0
+        self._pairs = DIGITS if weighted else JOINED
         self._n_samples = np.zeros(0, np.int64)
-        self._weight = np.zeros((DIGITS if weighted else 0, 0), np.int64)
-        self._sums = np.zeros((((DIGITS if weighted else JOINED) + 1) * k, 0), np.int64)
+        self._lines = self._of_weights + self._pairs * k
+        self._sums = np.zeros((self._lines + k, 0), np.int64)
         self._gathered = 0
 
-    def count(self, codes: NDArray[np.intp], size: int, weights: NDArray[np.float64] | None) -> None:
+    def add(self, codes: NDArray[np.intp], size: int, integers: NDArray[np.int64], used: list[int]) -> None:
+        """Add rows: the level of each, of so many, and its integers, of which some lines are used: others are zero."""
         if size > len(self._n_samples):
             more = max(size, 2 * len(self._n_samples)) - len(self._n_samples)
             self._n_samples = np.pad(self._n_samples, (0, more))
-            self._weight, self._sums = (np.pad(array, ((0, 0), (0, more))) for array in (self._weight, self._sums))
-        if size > MOST_LEVELS_A_ROW * len(codes):
-            np.add.at(self._n_samples, codes, 1)
-        else:
-            self._n_samples[:size] += np.bincount(codes, minlength=size)
-        for total, line in zip(self._weight, () if weights is None else weights, strict=True):
-            _add_by_level(total, codes, line, size)
-
-    def add(self, codes: NDArray[np.intp], size: int, joined: NDArray[np.float64], used: list[int]) -> None:
+            self._sums = np.pad(self._sums, ((0, 0), (0, more)))
         if self._gathered + len(codes) > ROWS_BEFORE_FOLD:
             self._carry()
         self._gathered += len(codes)
-        for at in used:
-            _add_by_level(self._sums[at], codes, joined[at], size)
+        np.add.at(self._n_samples, codes, 1)
+        for line in used:
+            if line < self._lines:
+                np.add.at(self._sums[line], codes, integers[line])
 
     def _carry(self) -> None:
         pairs = self._by_place(self._sums)
-        for pair in range(len(pairs) - 1):
+        for pair in range(self._pairs):
             carried = pairs[pair] >> JOINED * DIGIT_BITS
             pairs[pair] -= carried << JOINED * DIGIT_BITS
             pairs[pair + 1] += carried
         self._gathered = 0
 
     def _by_place(self, lines: NDArray[np.int64]) -> NDArray[np.int64]:
-        places = len(lines) // self._k if self._k else 1
-        return lines.reshape(places, self._k, lines.shape[1])
+        """The sums of z by pair of digits, shape (pairs + 1, k, levels): a view."""
+        return lines[self._of_weights :].reshape(self._pairs + 1, self._k, lines.shape[1])
 
     def levels(self) -> list[int]:
         found: list[int] = np.flatnonzero(self._n_samples).tolist()
         return found
 
     def sums(self, levels: list[int]) -> _Arrays:
-        n_samples = self._n_samples[levels]
-        weight = compose(self._weight[:, levels]) if len(self._weight) else n_samples.astype(object)
-        sums = compose(self._by_place(self._sums[:, levels]), JOINED * DIGIT_BITS).T
+        n_samples, lines = self._n_samples[levels], self._sums[:, levels]
+        weight = compose(lines[: self._of_weights]) if self._of_weights else n_samples.astype(object)
+        sums = compose(self._by_place(lines), JOINED * DIGIT_BITS).T
         return n_samples, weight, sums, np.empty((len(levels), 0, 0), object)
 
 
@@ -198,21 +188,23 @@ class _Products:
         return n_samples, np.array([total.weight for total in totals], object), sums, products
 
 
-def _joined(lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """The digits of w·z in pairs, low + high·2^21, so that fewer lines are summed; shape (2·k, m), or (3·k, m)."""
-    values = lines[:-1].reshape(DIGITS, -1, lines.shape[1])
-    if weighted is not None:
-        values = weighted[:-DIGITS].reshape(2 * DIGITS, *values.shape[1:])
+def _integers(lines: NDArray[np.float64], weighted: NDArray[np.float64] | None, *, sums: bool) -> NDArray[np.int64]:
+    """The digits of the weights and, for `sums`, those of w·z in pairs, low + high·2^21, so that fewer are summed.
+
+    Returns:
+        Shape (2·k, m), or (3 + 3·k, m) with weights; without those of w·z where they are not asked for.
+    """
+    m = lines.shape[1]
+    of_weights, values = (lines[:0], lines[:-1]) if weighted is None else (weighted[-DIGITS:], weighted[:-DIGITS])
+    if not sums:
+        return of_weights.astype(np.int64)
+    values = values.reshape(DIGITS if weighted is None else 2 * DIGITS, -1, m)
     pairs = len(values) // JOINED
     joined = np.empty((len(values) - pairs, *values.shape[1:]))
     np.multiply(values[1::JOINED], 2.0**DIGIT_BITS, out=joined[:pairs])
     joined[:pairs] += values[: 2 * pairs : JOINED]
     joined[pairs:] = values[2 * pairs :]
-    return joined.reshape(-1, lines.shape[1])
-
-
-def _add_by_level(total: NDArray[np.int64], codes: NDArray[np.intp], line: NDArray[np.float64], size: int) -> None:
-    if size > MOST_LEVELS_A_ROW * len(codes):
-        np.add.at(total, codes, line.astype(np.int64))
-    else:
-        total[:size] += np.bincount(codes, line, size).astype(np.int64)
+    integers = np.empty((len(of_weights) + joined.shape[0] * joined.shape[1], m), np.int64)
+    integers[: len(of_weights)] = of_weights
+    integers[len(of_weights) :] = joined.reshape(-1, m)
+    return integers

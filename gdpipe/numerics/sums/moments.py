@@ -168,7 +168,7 @@ class MomentsAccumulator:
         """
         assert levels is None or not self._lowest_digit  # sums by level keep all digits
         for block, of_block, stretches, of_rows in blocks_by_cell(
-            columns, weights, cells, BLOCK_ROWS, self._scratch.lines
+            columns, weights, cells, BLOCK_ROWS, self._scratch.in_order
         ):
             lines = self._scratch.split(block, self._exponents)
             weighted = None

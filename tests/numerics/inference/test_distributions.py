@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from flint import arb, ctx
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.special import chdtri, fdtri, stdtrit
 
 from gdpipe.numerics.inference.distributions import chi2_upper, f_upper, t_critical, t_tails
+from tests.conftest import FLIGHTS
 
 TWELVE_DIGITS = 1e-12
 degrees = st.sampled_from([0.5, 1.0, 2.0, 3.0, 10.0, 117.25, 1e4, 5e6, 1e9])
@@ -133,3 +135,14 @@ def test_scipy_loads_for_few_degrees_of_freedom_only() -> None:
     script += "; d.t_tails(2.0, 30.0); print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_run_with_categories_does_not_load_scipy(tmp_path: Path) -> None:
+    features, output = ["dep_delay", "carrier", "C(hour)"], str(tmp_path / "runs")
+    script = f"""
+import sys, gdpipe
+run = gdpipe.train({str(FLIGHTS)!r}, target='arr_delay', features={features}, output={output!r})
+print(run.manifest['verdict']['passed'], [name for name in sys.modules if name.startswith('scipy')])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True []\n"

@@ -106,7 +106,7 @@ def test_any_cut_and_order_give_the_same(weighted: bool, monkeypatch: pytest.Mon
 
 
 def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
-    """Weight times value has the digits 2^20 and 2^20: joined, their sum over a block's rows is just within 2^53."""
+    """Weight times value has the digits 2^20 and 2^20, the largest ones that are joined."""
     n, weight = BLOCK_ROWS, 2**21 + 1
     columns, grid = np.full((1, n), 2.0**20), np.array([0])
     columns[0, 0] -= 1  # odd sums are where rounding shows
@@ -117,12 +117,7 @@ def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("most_levels", [0, 1000])
-def test_levels_of_a_cell_are_those_of_its_rows_alone(
-    weighted: bool, most_levels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # rows are added one by one, or counted for each level
-    monkeypatch.setattr(level_accumulator, "MOST_LEVELS_A_ROW", most_levels)
+def test_levels_of_a_cell_are_those_of_its_rows_alone(weighted: bool) -> None:
     n, rows = 12_000, Rows(12_000, weighted=weighted)
     cells = np.random.default_rng(2).integers(0, 3, n).astype(np.uint8)
     levels = LevelAccumulators(ORDERS, rows.grid, rows.weight_exponent, cells=4)
