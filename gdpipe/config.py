@@ -120,7 +120,7 @@ class TrainingConfig(Settings):
     filters: kinds.RowFilter | None = setting(None, 'Rows to use, such as "month <= 6" or [["month", "<=", 6]].')
     null_policy: NullPolicy = setting("drop", "What a null or NaN does: drop the row, or fail the run.")
     max_levels: Annotated[int, Bounds(ge=2, le=10**6)] = setting(
-        1000, "The most levels that a category may have; more are an error."
+        1000, "The most levels that a category, or a product of categories, may have; more are an error."
     )
     min_level_rows: Annotated[int, Bounds(ge=1)] = setting(
         1, "The fewest rows of a level of its own; those of rarer levels are in the level (other)."

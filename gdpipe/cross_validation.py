@@ -165,6 +165,16 @@ class CrossValidation:
     r2: float
     reason: str | None
 
+    @property
+    def notice(self) -> str | None:
+        """What is to be said of the folds: why there is no error, or that some have no rows."""
+        if self.reason:
+            return f"no cross-validated error: {self.reason}"
+        of, n = len(self.folds), sum(fold.n_samples > 0 for fold in self.folds)
+        if n == of:
+            return None
+        return f"only {n} of {of} folds have rows: those with equal values, of fold_by if it is given, share one"
+
 
 def cross_validate(
     splits: Iterable[Split], fit: Fit, coef_scaled: Iterable[CoefScaled | None] | None = None

@@ -1,12 +1,15 @@
 """Checks that the numbers of a design are defined, and not too large to be squared."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.design import Design, Input, Number, Values, applied, quoted
+from gdpipe.design import Design, Input, Number, Values, applied, applied_name, quoted
+from gdpipe.errors import ConfigError
+from gdpipe.filters import filter_columns, normalized
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
 
 # what a function takes
@@ -21,13 +24,21 @@ class Undefined:
         at: The row, the first of its kind.
         what: The number, and what is wrong with it.
         why: The rest of the sentence, after the row.
-        condition: The rows that can be used; None where the values are too large.
+        condition: The rows that can be used, as filters in SQL; None where no condition on the column says it.
+        otherwise: What to do if not to leave such rows out.
     """
 
     at: int
     what: str
     why: str
     condition: str | None
+    otherwise: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do, for rows that are given in memory."""
+        such = f"keep rows with {self.condition} alone" if self.condition else "leave such rows out"
+        return f"{such}, or {self.otherwise}"
 
 
 def made_numbers(design: Design) -> list[tuple[Number, ...]]:
@@ -64,19 +75,37 @@ def first_undefined(
                 if holds is not None and not (fits := holds(values, 0)).all():
                     at, row = place(~fits)
                     said = f", where {_said(factor, done)} is {values[at]:g}"
-                    return Undefined(row, f"{factor.name} is not defined", said, f"{factor.input.column} {wanted}")
+                    # filters compare columns, not what functions make of them
+                    plain = None if done or factor.input.part else _condition(factor.input.column, wanted)
+                    return Undefined(row, f"{factor.name} is not defined", said, plain, "take another function")
                 values = applied(function, values)
             with np.errstate(all="ignore"):
                 product = product * values
         if not (fits := np.abs(product) <= LARGEST_VALUE).all():
             at, row = place(~fits)
             name = ":".join(factor.name for factor in factors)
-            return Undefined(row, f"{name} is {product[at]:g}", ", whose square is beyond float64", None)
+            return Undefined(
+                row, f"{name} is {product[at]:g}", ", whose square is beyond float64", None, "correct its columns"
+            )
     return None
 
 
 def _said(factor: Number, done: int) -> str:
-    """The column that a factor is made from, as it is named there; or that some of its functions give."""
+    """The column that a factor is made from, as it is named there; or what the first of its functions give."""
     of = factor.input
-    name = f"{of.part}({quoted(of.column)})" if of.part else f"column {of.column!r}"
-    return f"{name} after {done} of its functions" if done else name
+    if not (of.part or done):
+        return f"column {of.column!r}"
+    name = f"{of.part}({quoted(of.column)})" if of.part else quoted(of.column)
+    for function in factor.functions[:done]:
+        name = applied_name(function, name)
+    return name
+
+
+def _condition(column: str, wanted: str) -> str:
+    """A condition of filters on a column, whose name stands in double quotes where SQL would not take it for one."""
+    condition = f"{column} {wanted}"
+    with contextlib.suppress(ConfigError):
+        if column in filter_columns(normalized(condition)):
+            return condition
+    doubled = column.replace('"', '""')
+    return f'"{doubled}" {wanted}'

@@ -98,6 +98,8 @@ class Frame:
         """
         for of in design.inputs:
             name, column = of.column, self.columns[of.column]
+            if not len(column.missing):  # of no kind, as it holds no value
+                raise ValueError("X has no rows; give at least one")
             if column.missing.any():
                 raise ValueError(
                     f"Input X contains NaN: column {name!r} is missing in row {int(np.argmax(column.missing))}; fill "
@@ -109,12 +111,7 @@ class Frame:
                 raise ValueError(reason)
         values = [self.columns[of.column].read(of) for of in design.inputs]
         if found := first_undefined(design, dict(zip(design.inputs, values, strict=True))):
-            remedy = (
-                f"keep rows with {found.condition} alone, or take another function"
-                if found.condition
-                else "correct its columns, or leave such rows out"
-            )
-            raise DataError(f"X: {found.what} in row {found.at}{found.why}; {remedy}")
+            raise DataError(f"X: {found.what} in row {found.at}{found.why}; {found.remedy}")
         return values
 
 

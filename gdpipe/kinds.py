@@ -80,9 +80,12 @@ def pieces(text: str, separator: str) -> list[str]:
     Quotes count inside parentheses only: elsewhere they are part of a name. Where something is left open, every
     separator counts, as in a text without such signs.
     """
-    found, start, depth, inside = [], 0, 0, ""
+    found, start, depth, inside, escaped = [], 0, 0, "", False
     for at, sign in enumerate(text):
-        if inside:
+        if escaped:
+            escaped = False
+        elif inside:
+            escaped = sign == "\\" and inside != "`"  # as in Python's texts
             inside = "" if sign == inside else inside
         elif sign == "`" or (depth and sign in "\"'"):
             inside = sign
@@ -140,7 +143,8 @@ Holdout = Annotated[
 ]
 Location = Annotated[str, Bounds(min_length=1, wanted="a path or a URI")]
 Positive = Annotated[float, Bounds(gt=0)]
-Alpha = Positive | Literal["auto", "auto_1se"]
+# beyond these the squares of standardized coefficients are none that float64 holds
+Alpha = Annotated[float, Bounds(ge=1e-30, le=1e30)] | Literal["auto", "auto_1se"]
 Fraction = Annotated[
     float,
     Bounds(

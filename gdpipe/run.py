@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.config import Unseen
+from gdpipe.defined import first_undefined
 from gdpipe.design import Design
 from gdpipe.errors import DataError, PublishError
 from gdpipe.kinds import checked
@@ -228,7 +229,7 @@ class Run:
         Raises:
             ConfigError: A setting is wrong, or asks for what the sums do not hold.
             DataError: Sums of a file are missing, or a column cannot be computed with.
-            PublishError: The run has no model, or its manifest is damaged.
+            PublishError: It is no training run, or its manifest is damaged.
         """
         return refit(self.place, self.manifest, self.design, files, **settings)
 
@@ -248,7 +249,8 @@ class Run:
         Raises:
             SchemaError: A column is not there, is there twice, or is of another kind than in training; or `frame` is no
                 such table.
-            DataError: `unseen` is `fail`, and the fit has not seen a level.
+            DataError: `unseen` is `fail`, and the fit has not seen a level; or a function, such as `log`, is not
+                defined in a row.
             ConfigError: `unseen` is none of these.
         """
         import pandas as pd
@@ -263,8 +265,12 @@ class Run:
                     f"row {row}: {each.name} is {level!r}, a level that the fit has not seen; correct it, train again "
                     "with such rows, or set unseen to null or reference"
                 )
-        values = model.predict(block.columns)
         complete = block.complete
+        rows = None if complete is None else np.flatnonzero(complete)
+        by_input = dict(zip(model.design.inputs, block.columns, strict=True))
+        if found := first_undefined(model.design, by_input, rows):
+            raise DataError(f"row {found.at}: {found.what}{found.why}; {found.remedy}")
+        values = model.predict(block.columns)
         if complete is not None:
             values = np.where(complete, values, np.nan)
         return pd.Series(values, index=frame.index if isinstance(frame, pd.DataFrame) else None, name="prediction")

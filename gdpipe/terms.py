@@ -2,16 +2,23 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
-from gdpipe.design import OTHER, Design
-from gdpipe.errors import DataError
+from gdpipe.design import OTHER, Design, Feature
+from gdpipe.errors import ConfigError, DataError
 from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.level_index import TooManyLevels
-from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
+from gdpipe.numerics.sums.levels import Key, Labels, LevelSums, TermBlock
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.terms import TermSums
+
+
+def sums_are_exact(config: TrainingConfig, design: Design) -> bool:
+    """Whether the rows of a design are summed exactly: with categories always."""
+    few = len(design.numbers) <= EXACT_FEATURES
+    return bool(design.categories) or (few if config.arithmetic == "auto" else config.arithmetic == "exact")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -20,21 +27,24 @@ class Terms:
 
     Attributes:
         design: The design with its levels.
-        rare: By category, the labels that are joined to one level.
+        rare: By category of the sums, the labels that are joined to one level.
         exact: Whether sums over terms are exact.
+        summed: The design of the sums: the same, or one with more features.
     """
 
     design: Design
     rare: tuple[frozenset[str], ...]
     exact: bool
+    summed: Design
 
     @classmethod
     def of(cls, config: TrainingConfig, design: Design, levels: Mapping[Key, LevelSums], where: str) -> "Terms":
         """The terms of a design, whose levels are found in the sums over all rows used.
 
         Raises:
-            ConfigError: A reference is not among the levels of its category.
-            DataError: A category has more levels than `max_levels`, or no feature has a term.
+            ConfigError: A reference is not among the levels of its category, or is a rare one.
+            DataError: A category, or a product of some, has more levels than `max_levels`, no feature has a term, or
+                two terms have one name.
         """
         rare = []
         for c, of in enumerate(design.categories):
@@ -43,18 +53,48 @@ class Terms:
             }
             few = frozenset(label for label, n in counts.items() if n < config.min_level_rows)
             found = len(counts) - len(few - {OTHER}) + (bool(few) and OTHER not in counts)
-            if found > config.max_levels:
-                raise DataError(
-                    f"{where}: features: {of.column!r} has {found:,} levels, more than "
-                    f"max_levels={config.max_levels}; raise it, join rare levels by min_level_rows, or leave it out"
-                )
+            _check_few(config, of.column, found, where)
             rare.append(few)
+        for category in (category for feature in design.features for category in feature.categories):
+            if category.reference in rare[design.categories.index(category.input)] - {OTHER}:
+                raise ConfigError(
+                    f"features: {category.reference!r}, the reference of {category.name}, has fewer rows than "
+                    f"min_level_rows={config.min_level_rows}; name another level, or lower it"
+                )
         known = {key: {_joined(key, labels, rare) for labels in sums.labels} for key, sums in levels.items()}
         design = design.with_levels(known)
+        for key, of_key in design.levels.items():
+            _check_few(config, ":".join(design.category_names[c] for c in key), len(of_key), where)
+        return cls._checked(config, design, tuple(rare), design, where)
+
+    def of_features(self, config: TrainingConfig, features: Sequence[Feature], where: str) -> "Terms":
+        """The terms that some of the features have without the others, from the same sums.
+
+        Raises:
+            DataError: As in `of`.
+        """
+        return self._checked(config, self.design.of_features(features), self.rare, self.summed, where)
+
+    @classmethod
+    def _checked(
+        cls, config: TrainingConfig, design: Design, rare: tuple[frozenset[str], ...], summed: Design, where: str
+    ) -> "Terms":
         if not design.terms:
-            raise DataError(f"{where}: no feature has a term, as all are categories with one level; name others")
+            or_fewer = ", or lower min_level_rows" if any(rare) else ""
+            raise DataError(
+                f"{where}: no feature has a term, as all are categories with one level; name others{or_fewer}"
+            )
+        # tables, drift and a model that is read again tell terms by their names
+        if len(set(design.names)) < len(design.names):
+            [(name, _)] = Counter(design.names).most_common(1)
+            of = " and of ".join(dict.fromkeys(term.feature for term in design.terms if term.name == name))
+            raise DataError(
+                f"{where}: features: two terms have the name {name!r}, of {of}; rename the column or the level, or "
+                "leave a feature out"
+            )
         few_terms = len(design.terms) <= EXACT_FEATURES
-        return cls(design, tuple(rare), few_terms if config.arithmetic == "auto" else config.arithmetic == "exact")
+        exact = few_terms if config.arithmetic == "auto" else config.arithmetic == "exact"
+        return cls(design, rare, exact, summed)
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -73,19 +113,38 @@ class Terms:
 
     def over_terms(self, sums: CellSums) -> CellSums:
         """The sums of some rows over terms and the target, in place of those over numbers."""
-        if not self.design.categories:
-            return sums
+        blocks = self.design.blocks_in(self.summed)
+        if blocks == tuple(TermBlock(number, (), ((),)) for number in range(len(self.summed.numbers))):
+            return sums  # numbers alone, and all of them
         assert isinstance(sums.moments, Moments)  # those of a scan with categories
         levels = self.joined(sums.levels)
-        of_terms = TermSums(sums.moments, levels, self.design.blocks)
+        of_terms = TermSums(sums.moments, levels, blocks)
         moments = of_terms.exact() if self.exact else of_terms.rounded()
         return CellSums(moments, levels)
+
+    def unseen(self, levels: Mapping[Key, LevelSums]) -> dict[str, int]:
+        """Rows of levels that the fit has not seen, by category, in sums of other rows."""
+        design, found = self.summed, {}
+        for c, name in enumerate(design.category_names):
+            of = levels[(c,)]
+            counts = zip(of.labels, of.n_samples.tolist(), strict=True)
+            if rows := sum(n for (label,), n in counts if design.label_of(c, label) is None):
+                found[name] = rows
+        return found
 
     def as_known(self, levels: Mapping[Key, LevelSums]) -> dict[Key, LevelSums]:
         """Sums of some rows, in which levels that the fit has not seen count as the reference."""
         return {
-            key: sums.merged(functools.partial(self.design.known_or_reference, key)) for key, sums in levels.items()
+            key: sums.merged(functools.partial(self.summed.known_or_reference, key)) for key, sums in levels.items()
         }
+
+
+def _check_few(config: TrainingConfig, name: str, levels: int, where: str) -> None:
+    if levels > config.max_levels:
+        raise DataError(
+            f"{where}: features: {name!r} has {levels:,} levels, more than max_levels={config.max_levels}; raise it, "
+            "join rare levels by min_level_rows, or leave it out"
+        )
 
 
 def refusal(design: Design, many: TooManyLevels) -> str:

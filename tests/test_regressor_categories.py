@@ -297,6 +297,8 @@ def test_unseen_levels() -> None:
     X, y = shops()
     model = GradientDescentRegressor().fit(X[["x", "shop"]], y)
     new = pd.DataFrame({"x": [1, 1, 2], "shop": ["a", "z", "z"]})
+    with pytest.raises(ValueError, match=r"^X has no rows; give at least one$"):
+        model.predict(new[:0])
     with pytest.warns(UserWarning, match=r"shop is 'z' in row 1, .* \(one of 2 such rows\): the prediction") as caught:
         predicted = model.predict(new)
     assert caught[0].filename == __file__
@@ -354,7 +356,11 @@ def test_missing_levels_are_refused_as_missing_numbers_are(kind: str) -> None:
         (["at"], {}, "column 'at' is a timestamp; write days"),
         ((), {}, "must name a column"),
         (["log(x)"], {"x": 0}, "log.x. is not defined in row 0, where column 'x' is 0; keep rows with x > 0 alone"),
-        (["x**10"], {"x": 1e40}, "x..10 is inf in row 0, whose square is beyond float64; correct its columns"),
+        (
+            ["x**10"],
+            {"x": 1e40},
+            "x..10 is inf in row 0, whose square is beyond float64; leave such rows out, or correct its columns",
+        ),
         (["x:hour"], {"x": np.inf}, "x:hour is inf in row 0"),
         (["x", "shop"], {"x": np.inf}, "Input X contains infinity"),
         (None, {}, r"X: column 'at' holds datetime64.*, or name parts of it in features, such as month.t."),

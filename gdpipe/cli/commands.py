@@ -164,7 +164,8 @@ def refit_command(run: str, files: str | None, in_json: bool, **settings: Any) -
         given["alpha"] = checked("alpha", Alpha, given["alpha"], of_text=True)
     found = open_run(run).refit(files, **given)
     if in_json:
-        print_json({"files": list(found.files), **{n: table.to_pylist() for n, table in found.tables().items()}})
+        tables = {name: table.to_pylist() for name, table in found.tables().items()}
+        print_json({"files": list(found.files), "metrics": found.metrics(), **tables})
     else:
         say(found.summary())
 

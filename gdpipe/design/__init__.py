@@ -5,7 +5,7 @@ from gdpipe.design.coding import Term
 from gdpipe.design.design import Design
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number, margin
 from gdpipe.design.formula import ColumnKind, features_of
-from gdpipe.design.functions import applied
+from gdpipe.design.functions import applied, applied_name
 from gdpipe.design.levels import OTHER
 from gdpipe.design.names import number_label, quoted
 from gdpipe.design.needs import needed_instead
@@ -25,6 +25,7 @@ __all__ = [
     "Term",
     "Values",
     "applied",
+    "applied_name",
     "combined",
     "features_of",
     "in_rows",

@@ -205,6 +205,23 @@ class Design:
             blocks.append(TermBlock(number, key, labels))
         return tuple(blocks)
 
+    def blocks_in(self, whole: "Design") -> tuple[TermBlock, ...]:
+        """The terms as they follow from the sums of another design, which has all inputs and products of numbers."""
+        places = [whole.categories.index(of) for of in self.categories]
+        found = []
+        for block in self.blocks:
+            number = None if block.number is None else whole.numbers.index(self.numbers[block.number])
+            key = tuple(sorted(places[c] for c in block.key))
+            order = [key.index(places[c]) for c in block.key]
+            found.append(
+                TermBlock(
+                    number,
+                    key,
+                    tuple(tuple(labels[order.index(at)] for at in range(len(key))) for labels in block.labels),
+                )
+            )
+        return tuple(found)
+
     @functools.cached_property
     def terms(self) -> tuple[Term, ...]:
         """The terms, feature by feature."""

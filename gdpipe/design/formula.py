@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number, made_of, margin
+from gdpipe.design.functions import ELSEWHERE, applied_name
 from gdpipe.design.names import number_label, quoted, typed
 from gdpipe.errors import ConfigError
 from gdpipe.kinds import pieces
@@ -32,7 +33,7 @@ _IN_WORDS: dict[ColumnKind, str] = {
 }
 _EXAMPLES = "x, log(x), x**2, month(t), C(x), x:z"
 # quoted texts are matched so that backticks in them are left alone
-_BACKTICKS = re.compile(r"""("[^"]*"|'[^']*')|`((?:[^`]|``)+)`""")
+_BACKTICKS = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|`((?:[^`]|``)+)`""")
 
 
 def features_of(
@@ -85,7 +86,7 @@ def feature_of(text: str, names: Collection[str], kind_of: Callable[[str], Colum
         return Feature((parser.column(text, text),))
     parts = pieces(text, ":")
     if len(parts) == 1:
-        return Feature((parser.factor(text, alone=True),))
+        return Feature((parser.factor(parts[0], alone=True),))
     factors = tuple(parser.factor(part, alone=False) for part in parts)
     for place, factor in enumerate(factors):
         if made_of(factor) in map(made_of, factors[:place]):
@@ -116,6 +117,8 @@ class _Parser:
             return name
 
         source = _BACKTICKS.sub(hide, text)
+        if "#" in _BACKTICKS.sub("", text):  # Python would take the rest for a comment
+            raise self.neither(text)
         try:
             with warnings.catch_warnings(action="ignore"):  # of escapes that Python does not know
                 node = ast.parse(source, mode="eval").body
@@ -168,8 +171,7 @@ class _Expression:
                 if not LEAST_POWER <= power <= LARGEST_POWER:
                     raise self._operator(node)
                 number = self._number(base, "a power")
-                name = f"({number.name})" if number.functions and isinstance(number.functions[-1], int) else number.name
-                return Number(f"{name}**{power}", number.input, (*number.functions, power))
+                return Number(applied_name(power, number.name), number.input, (*number.functions, power))
             case ast.BinOp():
                 raise self._operator(node)
             case ast.Call(func=ast.Name(id="C")):
@@ -179,7 +181,7 @@ class _Expression:
                 return Number(f"{function}({quoted(of.column)})", of)
             case ast.Call(func=ast.Name(id=function), args=[argument], keywords=[]) if function in FUNCTIONS:
                 number = self._number(argument, function)
-                return Number(f"{function}({number.name})", number.input, (*number.functions, function))
+                return Number(applied_name(function, number.name), number.input, (*number.functions, function))
             case ast.Call(func=ast.Name(id=function)) if function in (*PARTS, *FUNCTIONS):
                 raise self.parser.error(f"{function} takes one column, such as {function}(x)")
             case ast.Call(func=ast.Name() | ast.Attribute()):
@@ -289,6 +291,8 @@ class _Expression:
         known = [*FUNCTIONS, *PARTS, "C"]
         said = self._said(node.func)
         name = said.rpartition(".")[2]
+        if instead := ELSEWHERE.get(said):
+            return self.parser.error(f"unknown function {said}; {instead}")
         near = [name] if name in known else difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
         return self.parser.error(f"unknown function {said}; {hint}")

@@ -1,5 +1,6 @@
 """Functions and powers of numbers, and products of them."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,6 +10,20 @@ from gdpipe.design.coded import Values
 from gdpipe.design.features import Input, Number
 
 _FUNCTIONS = {"log": np.log, "sqrt": np.sqrt, "abs": np.abs}
+# functions in formulas of R and patsy, and what is written here
+ELSEWHERE = {
+    "I": "write a power without it, such as x**2",
+    "Q": "a name with blanks or signs in it stands in backticks",
+    "factor": "write C(x)",
+    "relevel": 'write C(x, ref="a")',
+}
+
+
+def applied_name(function: str | int, name: str) -> str:
+    """The name of a function, or of a power, of a number with this name."""
+    if not isinstance(function, int):
+        return f"{function}({name})"
+    return f"({name})**{function}" if re.search(r"\*\*\d+$", name) else f"{name}**{function}"
 
 
 def applied(function: str | int, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -31,7 +31,8 @@ def coefficient(model: Model, feature: int, values: ColumnValues) -> exp.Express
             unknown = branch((*known, OTHER))
         else:
             unknown = branch((*known, design.references[c])) if model.unseen_as_reference else exp.null()
-        return exp.Case(this=values.of(of), ifs=ifs, default=unknown)
+        # SQL knows no CASE without a WHEN, as where all levels are rare
+        return exp.Case(this=values.of(of), ifs=ifs, default=unknown) if ifs else unknown
 
     found = branch(())
     if not has_else:  # no branch is that of a null

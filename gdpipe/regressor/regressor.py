@@ -35,7 +35,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     Args:
         features: What to predict from, as in docs/features.md: columns, or features made from them such as `C(hour)`,
             `month(t)`, `log(x)` or `x:z`; None takes every column. Columns without a name are x0, x1 and so on.
-        max_levels: The most levels that a category may have; more are an error.
+        max_levels: The most levels that a category, or a product of categories, may have; more are an error.
         min_level_rows: The fewest rows of a level of its own; those of rarer levels are in the level `(other)`.
         unseen: What a level that the fit has not seen does to a prediction: `null` makes it NaN, with a warning;
             `reference` makes it that of the reference; `fail` is an error.

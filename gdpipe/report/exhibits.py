@@ -34,13 +34,14 @@ def the_line(density: Density | None, included: Sequence[str], target: str, term
     """The picture of the rows with the fitted line; empty where there is more than one feature."""
     if density is None or not density.grid.alone or not density.rows:
         return ""
-    estimates = {term["term"]: term["estimate"] for term in terms}
     feature = included[0]
+    intercept, *others = terms  # a feature may have the intercept's name
+    weight = next(term["estimate"] for term in others if term["term"] == feature)
     return figure(
         "Data and the fitted line",
         f"How {markup(target)} goes with {markup(feature)}: the line has the least mean squared distance, up and down, "
         "from the rows. The stronger the colour, the more rows.",
-        fitted_line(density, feature, target, (estimates["intercept"], estimates[feature])),
+        fitted_line(density, feature, target, (intercept["estimate"], weight)),
     )
 
 

@@ -39,7 +39,7 @@ def coded(column: pa.Array, levels: LevelKind) -> tuple[Coded, NDArray[np.bool_]
         dictionary = dictionary.take(to_arrow(at, pa.int64())) if len(dictionary) else dictionary
     found = _labels(dictionary, levels)
     labels = tuple(dict.fromkeys(label for label in found if label is not None)) or (NO_LEVEL,)
-    if len(labels) < len(found):  # some are null or NaN, or two values have one label, as 0 and -0
+    if None in found or len(labels) < len(found):  # some are null or NaN, or two values have one label, as 0 and -0
         index = {label: i for i, label in enumerate(labels)}
         gaps = np.array([label is None for label in found], np.bool_)[codes]
         codes = np.array([0 if label is None else index[label] for label in found], np.intp)[codes]

@@ -37,6 +37,7 @@ class RowFilter:
 
     def __init__(self, filters: Filters, partitions: pa.Schema, setting: str = "filters") -> None:
         self._setting = setting
+        self._role = "filter" if setting == "filters" else setting
         self.columns = filter_columns(filters)
         self._partitions, self._groups = partitions, filter_groups(filters)
         # the conditions on partition columns
@@ -92,7 +93,7 @@ class RowFilter:
         """
         for name in self.columns:
             if name not in file.partition and file.schema.names.count(name) > 1:
-                raise SchemaError(f"{file.path}: filter column {name!r} is there twice; rename one of them")
+                raise SchemaError(f"{file.path}: {self._role} column {name!r} is there twice; rename one of them")
         if self._lacking(file):
             return file  # `check` raises an error, once it is known whether another file has the column
         compiled = self.compiled(file) if any(file.group_rows) else []
@@ -117,10 +118,10 @@ class RowFilter:
         names = list(dict.fromkeys([*having, *self._partitions.names]))
         for name in self.columns:
             if name not in names:
-                raise not_there(where, name, "filter", names)
+                raise not_there(where, name, self._role, names)
         for file in files:
             for name in self._lacking(file):
-                raise not_everywhere(file.path, name, "filter", having[name])
+                raise not_everywhere(file.path, name, self._role, having[name])
 
     def _lacking(self, file: SourceFile) -> list[str]:
         """The columns in the file's alternatives that the file lacks; none where it has no rows."""

@@ -1,5 +1,6 @@
 """The gate: whether a fit that passed validation is good enough to be published."""
 
+import math
 from dataclasses import dataclass
 
 from gdpipe.config import TrainingConfig
@@ -48,7 +49,7 @@ def judge(
 ) -> Gate:
     """The gate of a fit: `min_r2` and, where a run of the same target is published, `max_rmse_increase`.
 
-    R² is that on unseen rows where there are any: of the holdout, else cross-validated, else of the fit. The RMSE is
+    R² is that on unseen rows where there is one: of the holdout, else cross-validated, else of the fit. The RMSE is
     held against two numbers, and the one that it exceeds by more counts. The RMSE that was published, of the most
     telling kind that both runs have, finds poorer data. The RMSE of the published model on today's rows (those held out
     where the new run has any) finds a poorer model, such as one without intercept: with the same features, least
@@ -56,7 +57,8 @@ def judge(
     exceed that of OLS, in target units.
     """
     checks: list[tuple[bool, str]] = []
-    of_r2 = most_telling(fit.errors)
+    # where the target does not vary there is no R²
+    of_r2 = most_telling({kind: error for kind, error in fit.errors.items() if not math.isnan(error.r2)} or fit.errors)
     r2 = fit.errors[of_r2].r2
     if config.min_r2 is not None:
         low = not r2 >= config.min_r2

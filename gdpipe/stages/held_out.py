@@ -84,8 +84,8 @@ def held_out(config: TrainingConfig, ingested: Ingested, fit: Fit, path: Penalty
     at_end = None if path is None else path.notice(config)
     notices: tuple[str, ...] = () if at_end is None else (at_end,)
     of_folds, of_rows = error_on_folds(fit, path, ingested.by_fold, config, resolution), None
-    if of_folds and of_folds.reason:
-        notices += (f"no cross-validated error: {of_folds.reason}",)
+    if of_folds and (notice := of_folds.notice):
+        notices += (notice,)
     if ingested.held_out is not None and ingested.held_out.n_samples:
         cross = CrossProducts.of(ingested.held_out, centred=config.fit_intercept)
         of_rows = HeldOutError.of(cross, fit.model.coef.tolist(), fit.model.intercept)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.config import EXACT_FEATURES, TrainingConfig
+from gdpipe.config import TrainingConfig
 from gdpipe.cross_validation import why_no_folds
 from gdpipe.engine import worker_count
 from gdpipe.errors import DataError, SchemaError
@@ -34,7 +34,7 @@ from gdpipe.stages.scan.sum_shard import SumShard, check_usable
 from gdpipe.stages.usable import check_products, check_rows, check_weights, notices_of_rounding
 from gdpipe.store.cache import Cache
 from gdpipe.store.runs import place_at
-from gdpipe.terms import Terms, refusal
+from gdpipe.terms import Terms, refusal, sums_are_exact
 
 logger = logger_named(__name__)
 
@@ -119,9 +119,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     if keep:
         check_target(config, start)
     notices += notices_of(source.passed_over)
-    few = len(columns.design.numbers) <= EXACT_FEATURES
-    # sums by level are exact
-    exact = bool(columns.design.categories) or (few if config.arithmetic == "auto" else config.arithmetic == "exact")
+    exact = sums_are_exact(config, columns.design)
     cache = Cache(place_at(config.output)) if keep and exact else None
     bound = source.largest(columns.measured, cache)
     parts = tuple(shards(source, len(columns.fitted)))
@@ -156,10 +154,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     if not no_folds and (no_folds := _too_many(len(terms.design.terms), cells.folds)):
         cells = dataclasses.replace(cells, folds=0)
     notices += no_folds
-    if cells.holdout and not sums.account.held_out:
-        notices += (
-            f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used; correct it",
-        )
+    notices += _notices_of_holdout(config, sums, terms)
     of_terms = sums.over_terms(terms)
     # as a rule all rows are in one of the two parts
     to_predict, unpredicted = (
@@ -192,6 +187,16 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         tuple(terms.over_terms(fold).moments for fold in sums.folds) if cells.folds else (),
         of_terms.held_out.moments if of_terms.held_out else None,
     )
+
+
+def _notices_of_holdout(config: TrainingConfig, sums: Sums, terms: Terms) -> tuple[str, ...]:
+    """What is to be said of the rows held out; empty where none are to be."""
+    if sums.held_out is None:
+        return ()
+    if not sums.account.held_out:
+        return (f"no error on held-out rows: holdout {config.holdout!r} matches no row that can be used; correct it",)
+    unseen = ", ".join(f"{name} {rows:,}" for name, rows in terms.unseen(sums.held_out.levels).items())
+    return (f"held-out rows with a level that the fit has not seen count as the reference: {unseen}",) if unseen else ()
 
 
 def _cells(config: TrainingConfig, source: Source, n_numbers: int) -> tuple[RowCells, tuple[str, ...]]:

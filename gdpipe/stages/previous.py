@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,7 +148,7 @@ class PublishedFit:
         estimates = np.array([row["estimate"] for row in rows], float)
         if not np.isfinite(estimates).all():
             raise ValueError("an estimate is missing")
-        shares = _reference_shares(design, dict(zip(names, means, strict=True))) if fit_intercept else {}
+        shares = _reference_shares(design, means[1:-1]) if fit_intercept else {}
         none = np.full(len(shares) + 1, np.nan)  # neither a reference nor the target has a coefficient
         for place, (name, share) in enumerate(shares.items(), len(rows)):
             roles.insert(place, "reference")
@@ -214,13 +214,13 @@ def _penalty(settings: Mapping[str, Any]) -> str:
     return str(name) if name == "none" else f"{name}, alpha {settings['alpha']}{ratio}"
 
 
-def _reference_shares(design: Design, means: Mapping[str, float]) -> dict[str, float]:
+def _reference_shares(design: Design, means: Sequence[float]) -> dict[str, float]:
     """The share of rows of each category's reference, by its name as a term would have it: what others leave of 1."""
     found = {}
     for place, of_feature in enumerate(design.slices):
         label = reference_of(design, place)
         if label is not None:
-            left = 1.0 - math.fsum(means[name] for name in design.names[of_feature])
+            left = 1.0 - math.fsum(means[of_feature])
             found[f"{design.features[place].name}[{label}]"] = min(max(left, 0.0), 1.0)
     return found
 

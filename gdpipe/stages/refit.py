@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from gdpipe.config import TrainingConfig
 from gdpipe.cross_validation import CrossValidation, why_no_folds
-from gdpipe.design import Design
+from gdpipe.design import Category, ColumnKind, Design, Feature, Input, features_of, margin, quoted
 from gdpipe.errors import ConfigError
 from gdpipe.fit import Fit
 from gdpipe.numerics.problem.covariance import CrossProducts
@@ -27,7 +27,7 @@ from gdpipe.stages.held_out import error_columns
 from gdpipe.stages.kept_sums import kept_sums
 from gdpipe.store import catalog
 from gdpipe.store.place import Place
-from gdpipe.terms import Terms
+from gdpipe.terms import Terms, sums_are_exact
 from gdpipe.validated_fit import validated_fit
 
 if TYPE_CHECKING:
@@ -88,6 +88,12 @@ class Refit:
         frame: pd.DataFrame = self.tables()[catalog.PARAMETERS].to_pandas()
         return frame
 
+    def metrics(self) -> dict[str, Any]:
+        """Columns of a run's `metrics`: rows, fit, and errors on unseen rows; NaN where there is no such error."""
+        statistics = self.fit.statistics
+        of_fit = {"n_samples": self.n_samples, "r2": statistics.r2, "rmse": statistics.rmse}
+        return {**of_fit, **error_columns(self.cross_validation, self.holdout)}
+
     def summary(self) -> str:
         """The fit in a dozen lines."""
         fit, tables = self.fit, self.tables()
@@ -96,8 +102,8 @@ class Refit:
         rows = tables[catalog.PARAMETERS].to_pylist()
         terms, of_descent = fit_shown(rows, verdict, fit.regression.scaling.target_scale)
         categories = grouped(tables, terms)
-        notice = self.path and self.path.notice(self.config)
-        unseen = unseen_rows(error_columns(self.cross_validation, self.holdout), self.config.folds)
+        notices = [self.path and self.path.notice(self.config), self.cross_validation and self.cross_validation.notice]
+        unseen = unseen_rows(self.metrics(), self.config.folds)
         shown = fit_tables(terms, categories, penalized=bool(penalty), of_descent=of_descent)
         lines = [
             f"rows        {self.n_samples:,} used, of {counted(len(self.files), 'file')}, from the sums kept",
@@ -106,7 +112,7 @@ class Refit:
             f"fit         R² {fit.statistics.r2:.7g}, RMSE {fit.statistics.rmse:.7g}",
             *([f"unseen rows {unseen}"] if unseen else []),
             *(f"dependent   {line}" for line in fit.dependencies),
-            *([f"notice      {notice}"] if notice else []),
+            *(f"notice      {notice}" for notice in notices if notice),
             *([] if of_descent else [f"table       {OTHER_FIT}"]),
         ]
         tables_in_lines = (line for table in shown for line in table_lines(table[:MOST_TERMS]))
@@ -127,12 +133,16 @@ def refit(run: Place, manifest: Mapping[str, Any], design: Design, files: str | 
         ConfigError: A setting is wrong, or asks for what the sums do not hold.
         DataError: Sums of a file are missing, or as in `gdpipe.fit.standardize`.
     """
+    if not isinstance(files, str | None):
+        raise ConfigError(f"files {files!r}: must be a pattern of file names, such as 2024-*")
     config = _config(manifest, settings)
     plain = replace(design, levels={}, fit_intercept=config.fit_intercept)
     if not all("sums" in entry for entry in manifest["inputs"]):
         raise ConfigError(
             f"{run}: its manifest does not say whose sums are kept, as it is of an earlier version; train again"
         )
+    if not sums_are_exact(config, plain):
+        raise ConfigError(f"{run}: sums in float64, as it has them, are not kept; train again with arithmetic=exact")
     inputs = [entry for entry in manifest["inputs"] if entry["sums"]]
     wanted = [entry for entry in inputs if files is None or fnmatch.fnmatchcase(entry["file"], files)]
     if not wanted:
@@ -143,26 +153,20 @@ def refit(run: Place, manifest: Mapping[str, Any], design: Design, files: str | 
     where = str(run)
     if not kept.moments.n_samples:
         raise ConfigError(f"files {files!r}: all their rows are held out, or left out, in {where}; take others too")
-    terms = Terms.of(config, plain, kept.levels, where)
-    design = _with_features(
-        terms.design, manifest["settings"].get("features"), settings.get("features") and config.features, where
-    )
-    names = [*terms.design.names, None]
-    places = [names.index(name) for name in [*design.names, None]]
-    of_terms = kept.over_terms(terms)
-    moments = of_terms.moments.select(places)
+    features = plain.features if not settings.get("features") else _chosen(plain, config.features or (), where)
+    terms = Terms.of(config, _referring(plain, features), kept.levels, where).of_features(config, features, where)
+    design, of_terms = terms.design, kept.over_terms(terms)
     folds = () if why_no_folds(len(design.terms), len(kept.folds)) else kept.folds
-    by_fold = [terms.over_terms(fold).moments.select(places) for fold in folds]
+    by_fold = [terms.over_terms(fold).moments for fold in folds]
     resolution = design.resolution(roundings)
     with threadpool_limits(1, user_api="blas"):
-        found = validated_fit(moments, by_fold, design, config, resolution, where)
+        found = validated_fit(of_terms.moments, by_fold, design, config, resolution, where)
         holdout = None
         if of_terms.held_out is not None and of_terms.held_out.moments.n_samples:
             cross = CrossProducts.of(of_terms.held_out.moments, centred=config.fit_intercept)
-            held_out = cross.select(places)
-            holdout = HeldOutError.of(held_out, found.fit.model.coef.tolist(), found.fit.model.intercept)
+            holdout = HeldOutError.of(cross, found.fit.model.coef.tolist(), found.fit.model.intercept)
     files_used = tuple(entry["file"] for entry in wanted if entry.get("held_out") != "all")
-    return Refit(config, files_used, moments.n_samples, found.fit, found.path, found.cross_validation, holdout)
+    return Refit(config, files_used, kept.moments.n_samples, found.fit, found.path, found.cross_validation, holdout)
 
 
 def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> TrainingConfig:
@@ -177,23 +181,57 @@ def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Trainin
     return TrainingConfig.of({**before, **settings})
 
 
-def _with_features(design: Design, before: Sequence[str] | None, wanted: Sequence[str] | None, where: str) -> Design:
-    """The design of the features that are wanted, each with the terms that it has among all features of the run.
+def _chosen(design: Design, wanted: Sequence[str], where: str) -> tuple[Feature, ...]:
+    """The features of the run that are wanted, in whatever spelling, with the references that are wanted.
 
-    `before` are the features that the run was asked for, in the same order, as in C(kind) for a text column kind.
+    A reference that is not named is that of the run.
     """
-    if not wanted:
-        return design
-    by_name = {feature.name: feature for feature in design.features}
-    written = by_name | dict(zip(before or (), design.features, strict=False))
-    if absent := [name for name in wanted if name not in written]:
-        raise ConfigError(
-            f"features: no sums of {', '.join(absent)} are kept in {where}, only of {', '.join(by_name)}; train again"
-        )
-    some = design.of_features([written[name] for name in wanted])
-    if absent := [name for name in some.names if name not in design.names]:
-        raise ConfigError(
-            f"features: without the features left out, those asked for have other terms, such as {absent[0]}, of which "
-            f"{where} has no sums; train again"
-        )
-    return some
+    of_run = {margin(feature.factors): feature for feature in design.features}
+
+    def no_sums(name: str) -> ConfigError:
+        names = ", ".join(feature.name for feature in design.features)
+        return ConfigError(f"features: no sums of {name} are kept in {where}, only of {names}; train again")
+
+    def kind_of(column: str) -> ColumnKind:
+        if column not in design.columns:
+            raise no_sums(column)
+        return _kind_in(design, column)
+
+    found = []
+    for text, read in zip(wanted, features_of(wanted, design.columns, kind_of, {}), strict=True):
+        if (feature := of_run.get(margin(read.factors))) is None:
+            raise no_sums(text)
+        asked = {category.input: category.reference for category in read.categories if category.reference is not None}
+        found.append(_with_references(feature, {**_references(feature), **asked}))
+    return tuple(found)
+
+
+def _kind_in(design: Design, column: str) -> ColumnKind:
+    """The kind of a column, as far as the features tell that are made from it."""
+    factors = [factor for feature in design.features for factor in feature.factors if factor.input.column == column]
+    if any(factor.input.part for factor in factors):
+        is_time = column in design.zones or any(factor.input.part == "hour" for factor in factors)
+        return "time" if is_time else "date"
+    if any(factor.input.levels == "boolean" for factor in factors):
+        return "boolean"
+    if any(factor.input.levels == "text" for factor in factors):
+        return "text" if any(factor.name in (column, quoted(column)) for factor in factors) else "date"
+    return "number"
+
+
+def _referring(design: Design, features: Sequence[Feature]) -> Design:
+    """The design with the references of some of its features; without those of others, whose levels may be gone."""
+    references = {of: reference for feature in features for of, reference in _references(feature).items()}
+    return replace(design, features=tuple(_with_references(feature, references) for feature in design.features))
+
+
+def _references(feature: Feature) -> dict[Input, str | None]:
+    return {category.input: category.reference for category in feature.categories}
+
+
+def _with_references(feature: Feature, references: Mapping[Input, str | None]) -> Feature:
+    factors = (
+        replace(factor, reference=references.get(factor.input)) if isinstance(factor, Category) else factor
+        for factor in feature.factors
+    )
+    return Feature(tuple(factors))

@@ -154,6 +154,14 @@ def test_rare_and_unknown_levels_are_other_and_a_null_is_not(dialect: str) -> No
     assert [n for n, value in enumerate(ours) if value is None] == [0, 2]
 
 
+def test_all_levels_may_be_rare() -> None:
+    table = rows()
+    model = joined(fitted(table, Feature((dataclasses.replace(TEXT, reference=None),)), Feature((X,))), set(TEXTS))
+    ours, theirs = in_arrow_and_duckdb(model, table)
+    assert ours == theirs
+    assert [n for n, value in enumerate(ours) if value is None] == [0, 2]
+
+
 def times(*columns: str) -> tuple[Feature, ...]:
     parts = ("year", "day", "days", "hour")
     # a date has no hour

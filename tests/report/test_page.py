@@ -162,16 +162,17 @@ def test_a_rejected_run_has_the_same_pictures_and_what_to_try(tmp_path: Path) ->
     assert said(pictures(page)["Loss above the optimum, measured and forecast"]).endswith(f"forecast: {forecast} steps")
 
 
-def test_the_cost_of_one_feature_is_drawn_over_weight_and_bias(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["x", "intercept"])
+def test_the_cost_of_one_feature_is_drawn_over_weight_and_bias(name: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 50, 500)
-    columns = {"x": x, "y": 4 + 2 * x + rng.normal(size=500)}
+    columns = {name: x, "y": 4 + 2 * x + rng.normal(size=500)}
     drawn = pictures(train(tmp_path, columns, "--learning-rate", "0.2"))
-    assert set(drawn) == EVERYWHERE | {"Data and the fitted line", "Residuals by x"}
+    assert set(drawn) == EVERYWHERE | {"Data and the fitted line", f"Residuals by {name}"}
     weight, bias = np.polyfit(x, columns["y"], 1)
-    equation = f"y = {number(bias)} + {number(weight)} · x"
+    equation = f"y = {number(bias)} + {number(weight)} · {name}"
     assert said(drawn["Data and the fitted line"]).endswith(f"500 rows; {equation}")
-    assert {"weight of x", "bias"} <= {label.text for label in drawn["Cost contours from above"].iter("text")}
+    assert {f"weight of {name}", "bias"} <= {label.text for label in drawn["Cost contours from above"].iter("text")}
     residual = columns["y"] - weight * x - bias
     ends = f"From loss {columns['y'].var():.4g} at the start to {np.mean(residual**2):.4g} at the optimum"
     assert ends in said(drawn["Cost contours from above"])

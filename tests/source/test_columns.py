@@ -1,6 +1,7 @@
 """Arrow columns as numbers, every type of them, as categories and as parts of dates; and what is missing."""
 
 import datetime
+import math
 import zoneinfo
 from decimal import Decimal
 from typing import Any
@@ -243,6 +244,8 @@ def test_a_category_without_values() -> None:
         for levels in ("text", "number"):
             assert labels_of(pa.nulls(2, kind), None, levels) == [None, None]
             assert labels_of(pa.nulls(0, kind), None, levels) == []
+    for nan in (pa.array([math.nan] * 2), pa.array([math.nan] * 2).dictionary_encode()):
+        assert labels_of(nan, None, "number") == [None, None]
 
 
 def test_text_that_is_not_utf_8_is_an_error_that_names_the_column() -> None:

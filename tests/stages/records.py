@@ -56,9 +56,9 @@ def parameters(**terms: tuple[float, ...]) -> pa.Table:
     return artifact(catalog.PARAMETERS, *rows)
 
 
-def metrics(rmse: float = 1.0, r2: float = 0.5, mean: float = 0.0, scale: float = 1.0) -> pa.Table:
-    """The artifact, of ten rows; mean and scale are the target's."""
-    row = {"rmse": rmse, "r2": r2, "target_mean": mean, "target_scale": scale, "total_weight": 10.0}
+def metrics(rmse: float = 1.0, r2: float = 0.5, mean: float = 0.0, scale: float = 1.0, **unseen: float) -> pa.Table:
+    """The artifact, of ten rows; mean and scale are the target's, `unseen` the columns about rows not fitted."""
+    row = {"rmse": rmse, "r2": r2, "target_mean": mean, "target_scale": scale, "total_weight": 10.0, **unseen}
     return artifact(catalog.METRICS, row)
 
 

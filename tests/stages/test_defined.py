@@ -8,9 +8,11 @@ import pyarrow as pa
 import pytest
 
 import gdpipe
-from gdpipe.design import Design
+from gdpipe.defined import first_undefined
+from gdpipe.design import Design, Feature, Input, Number
 from gdpipe.design.formula import feature_of
 from gdpipe.errors import DataError
+from gdpipe.filters import normalized
 from gdpipe.pipeline import score_source
 from gdpipe.source.columns import read_columns
 from gdpipe.source.scan import ROW
@@ -31,11 +33,15 @@ def with_value(name: str, row: int, value: float | None) -> dict[str, Any]:
 SAID = {
     "log(x)": (
         0.0,
-        "log(x) is not defined in row 71, where column 'x' is 0; leave such rows out by filters (\"x > 0\")",
+        "log(x) is not defined in row 71, where column 'x' is 0; leave such rows out by filters ('x > 0'), or",
     ),
     "log(x):z": (-2.5, "log(x) is not defined in row 71, where column 'x' is -2.5"),
     "sqrt(x)**2": (-1.0, "sqrt(x)**2 is not defined in row 71, where column 'x' is -1"),
-    "log(abs(x))": (0.0, "log(abs(x)) is not defined in row 71, where column 'x' after 1 of its functions is 0"),
+    "log(abs(x))": (0.0, "log(abs(x)) is not defined in row 71, where abs(x) is 0; leave such rows out by filters, or"),
+    "sqrt(log(x**2))": (
+        0.5,
+        "sqrt(log(x**2)) is not defined in row 71, where log(x**2) is -1.38629; leave such rows out",
+    ),
     "x**10": (1e40, "x**10 is inf in row 71, whose square is beyond float64"),
     "x:z": (1e153, "x:z is 3e+154 in row 71, whose square is beyond float64"),
 }
@@ -56,14 +62,34 @@ def test_the_row_is_named(text: str, gaps: bool) -> None:
     check_defined(design, read_columns(rest, design.inputs), rest, "d.parquet")
 
 
+@pytest.mark.parametrize("name", ["x", "a b", "order", 'a"b', "ß", "1st", "Between", "a.b"])
+def test_the_condition_that_is_said_is_one_of_filters(name: str) -> None:
+    design = Design((Feature((Number("f", Input(name), ("sqrt",)),)),))
+    found = first_undefined(design, {Input(name): np.array([1.0, -1.0])})
+    assert found is not None
+    assert normalized(found.condition) == [[name, ">=", 0]]
+
+
+def test_no_condition_is_said_of_a_part_of_a_date() -> None:
+    hour = Input("t", "hour")
+    found = first_undefined(Design((Feature((Number("log(hour(t))", hour, ("log",)),)),)), {hour: np.array([0.0])})
+    assert found is not None
+    assert (found.condition, found.why) == (None, ", where hour(t) is 0")
+
+
 def test_training_and_scoring_refuse_the_same_row(tmp_path: Path) -> None:
     bad = write_parquet(tmp_path / "bad.parquet", with_value("x", 41, 0.0))
-    train(write_parquet(tmp_path / "good.parquet", GOOD), tmp_path / "runs", "log(x)")
+    run = train(write_parquet(tmp_path / "good.parquet", GOOD), tmp_path / "runs", "log(x)")
     said = r"bad.parquet: log\(x\) is not defined in row 41, where column 'x' is 0;"
     with pytest.raises(DataError, match=said):
         train(bad, tmp_path / "runs", "log(x)")
     with pytest.raises(DataError, match=said):
         score_source(str(bad), run=str(tmp_path / "runs"), output=str(tmp_path / "scores"))
+    with pytest.raises(
+        DataError, match=r"row 2: log\(x\) is not defined, where column 'x' is 0; keep rows with x > 0 al"
+    ):
+        run.predict({"x": [1.0, None, 0.0]})
+    assert run.predict({"x": [1.0, None]}).isna().tolist() == [False, True]
 
 
 def test_rows_that_miss_a_value_have_no_logarithm_and_need_none(tmp_path: Path) -> None:

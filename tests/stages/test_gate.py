@@ -30,6 +30,11 @@ def test_r2_may_be_as_low_as_the_threshold(tmp_path: Path) -> None:
     assert (below.passed, below.reason) == (False, "R² 0.8 is below min_r2 0.8")
 
 
+def test_the_first_r2_that_is_a_number_counts(tmp_path: Path) -> None:
+    one_row_held_out = metrics(rmse=1.5, r2=0.8, holdout_rmse=1.0, holdout_r2=math.nan, cv_rmse=2.0, cv_r2=0.7)
+    assert judged(tmp_path, now=one_row_held_out, min_r2=0.7).reason == "cross-validated R² 0.7 keeps min_r2 0.7"
+
+
 @pytest.mark.parametrize("setting", [{"min_r2": 0.1}, {"max_rmse_increase": "900%"}])
 def test_numbers_that_are_not_known_do_not_pass(setting: dict[str, float], tmp_path: Path) -> None:
     assert not judged(tmp_path, fit_of(LINE, NOW), metrics(rmse=math.nan, r2=math.nan), **setting).passed

@@ -112,6 +112,10 @@ def test_groups_share_a_fold_and_equal_rows_do(tmp_path: Path) -> None:
     for by, values in (("group", [group.astype(float)]), ("text", [label_hashes([f"g{g}" for g in group])])):
         run = train_on(tmp_path / by, columns, features=["x"], fold_by=by)
         assert run.folds["rows"].tolist() == np.bincount(fold_of_rows(values, 5), minlength=5).tolist()
+    few = train_on(tmp_path / "few", {**columns, "half": group % 2}, features=["x"], fold_by="half")
+    said = "only 2 of 5 folds have rows: those with equal values, of fold_by if it is given, share one"
+    assert said in few.manifest["notices"]
+    assert f"notice      {said}" in few.refit().summary()
     ten = {name: np.repeat(values[:50], 20) for name, values in numbers.items()}
     assert all(rows % 20 == 0 for rows in train_on(tmp_path / "ten", ten, features=["x"]).folds["rows"])
 
@@ -191,7 +195,10 @@ def test_a_level_that_only_held_out_rows_have_counts_as_the_reference(fit_interc
     predicted = run.predict({"x": rows["x"][out], "carrier": as_reference[out]})
     expected = math.sqrt(np.mean((rows["y"][out] - predicted) ** 2))
     assert run.metrics["holdout_rmse"].item() == pytest.approx(expected, rel=1e-12)
-    assert run.predictions["prediction"].isna().sum() == (rows["carrier"] == "Z").sum()
+    n = (rows["carrier"] == "Z").sum()
+    assert run.predictions["prediction"].isna().sum() == n
+    said = f"held-out rows with a level that the fit has not seen count as the reference: carrier {n}"
+    assert said in run.manifest["notices"]
 
 
 def by_month(folder: Path, months: Sequence[int] = (1, 2, 3, 4)) -> Path:
@@ -309,7 +316,7 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
         train_on(tmp_path, columns, features=["x"], holdout="x >= 0")
     with pytest.raises(ConfigError, match=r"holdout .*: column 't' is string"):
         train_on(tmp_path, columns, features=["x"], holdout="t > 5")
-    with pytest.raises(SchemaError, match="'z'"):
+    with pytest.raises(SchemaError, match="holdout column 'z' is not there"):
         train_on(tmp_path, columns, features=["x"], holdout="z > 5")
     with pytest.raises(SchemaError, match=r"column 'l' is list.*cannot decide a fold"):
         train_on(tmp_path, columns, features=["x"], fold_by="l")

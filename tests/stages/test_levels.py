@@ -142,10 +142,23 @@ def test_too_many_levels_are_refused_with_their_number(tmp_path: Path, monkeypat
         ingested(source, tmp_path / "other")
 
 
+def test_products_have_no_more_levels_than_categories_may(tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "a.parquet", some_rows(1))
+    with pytest.raises(
+        DataError, match=r"'shop:C\(hour\)' has 20 levels, more than max_levels=19; raise it, join rare"
+    ):
+        ingested(source, features=("shop:C(hour)",), max_levels=19)
+    assert len(ingested(source, features=("shop:C(hour)",), max_levels=20).columns.design.terms) == 20
+
+
 def test_a_reference_must_be_a_level(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", some_rows(1))
     with pytest.raises(ConfigError, match=r"'q', the reference of .*, is no level of it"):
         ingested(tmp_path / "a.parquet", features=('C(shop, ref="q")',))
+    with pytest.raises(
+        ConfigError, match=r"'b', the reference of shop, has fewer rows than min_level_rows=390; name anoth"
+    ):
+        ingested(tmp_path / "a.parquet", features=('C(shop, ref="b")',), min_level_rows=390)
 
 
 def test_a_category_with_one_level_has_no_term(tmp_path: Path) -> None:
@@ -153,8 +166,31 @@ def test_a_category_with_one_level_has_no_term(tmp_path: Path) -> None:
     found = ingested(tmp_path / "a.parquet", features=("x", "shop"))
     assert found.columns.design.names == ("x",)
     assert "without a term, as all rows have one level: shop" in found.notices
-    with pytest.raises(DataError, match="no feature has a term"):
+    with pytest.raises(DataError, match=r"no feature has a term, as all are categories with one level; name others$"):
         ingested(tmp_path / "a.parquet", features=("shop",))
+    with pytest.raises(DataError, match=r"; name others, or lower min_level_rows$"):
+        ingested(tmp_path / "a.parquet", features=("C(hour)",), min_level_rows=390)
+
+
+@pytest.mark.parametrize(
+    ("levels", "number", "features", "name", "of"),
+    [
+        (["a", "b"], "shop[b]", ("shop", "shop[b]"), "shop[b]", "shop and of shop[b]"),
+        # a level that reads like the end of one and the beginning of another
+        (["a", "a]:door[b"], "z", ("shop:door",), "shop[a]:door[b]:door[c]", "shop:door"),
+    ],
+)
+def test_two_terms_of_one_name_are_refused(
+    levels: list[str], number: str, features: tuple[str, ...], name: str, of: str, tmp_path: Path
+) -> None:
+    rows = some_rows(1)
+    doors = ["c", "b]:door[c"]
+    odd = {"shop": [levels[i % 2] for i in range(400)], "door": [doors[i % 3 == 0] for i in range(400)]}
+    source = write_parquet(tmp_path / "a.parquet", {**rows, **odd, number: rows["x"]})
+    with pytest.raises(DataError) as refused:
+        ingested(source, features=features)
+    said = f"two terms have the name {name!r}, of {of}; rename the column or the level, or leave a feature out"
+    assert str(refused.value) == f"{source}: features: {said}"
 
 
 def test_functions_and_parts_of_dates_are_summed(tmp_path: Path) -> None:

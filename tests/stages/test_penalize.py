@@ -160,6 +160,21 @@ def test_an_alpha_at_an_end_of_the_path_has_a_notice(tmp_path: Path, penalty: An
     )
 
 
+@pytest.mark.parametrize("penalty", ["ridge", "lasso", "elastic_net"])
+@pytest.mark.parametrize("alpha", [1e-30, 1e10, 1e30])
+def test_the_weakest_and_the_strongest_penalties(penalty: Any, alpha: float, tmp_path: Path) -> None:
+    columns = sparse_columns(100, 4)
+    run = trained(tmp_path, columns, penalty=penalty, alpha=alpha, report=False)
+    expected = trained(tmp_path / "ols", columns, report=False).parameters["estimate"][1:] if alpha < 1 else 0.0
+    np.testing.assert_allclose(run.parameters["estimate"][1:], expected, rtol=1e-7, atol=1e-7)
+    for beyond in (alpha / 1.1 if alpha < 1 else alpha * 1.1,):
+        if alpha != 1e10:
+            with pytest.raises(
+                ConfigError, match=r"must be a number from 1e-30 up to 1e\+30, or one of auto, auto_1se"
+            ):
+                trained(tmp_path, columns, penalty=penalty, alpha=beyond)
+
+
 def test_a_descent_that_is_cut_short_does_not_pass(tmp_path: Path) -> None:
     with pytest.raises(ConvergenceError, match=r"stopped after 2 steps"):
         trained(tmp_path, sparse_columns(), penalty="lasso", alpha=0.01, method="gd", max_iterations=2, run_id="r1")

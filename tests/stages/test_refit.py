@@ -1,16 +1,20 @@
 """Refit: what kept sums answer is what a run of its own would find, and what they do not answer is said."""
 
+import datetime as dt
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import gdpipe
-from gdpipe.errors import ConfigError, DataError
+from gdpipe.errors import ConfigError, DataError, PublishError
 from gdpipe.report.summary import cell
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
+from tests.runs import train, train_on
 
 FEATURES = ["x1", "x2", "C(kind)", "x1:C(kind)"]
 
@@ -44,6 +48,11 @@ def run(source: Path, tmp_path: Path) -> gdpipe.Run:
         ({"features": ["x2", "C(kind)"], "penalty": "elastic_net", "alpha": 0.01}, "part-2*"),
         ({}, "part-[01]*"),
         ({"fit_intercept": False}, None),  # each level of the category has a term then
+        # without the category, or the intercept, the other features have terms that the run has not
+        ({"features": ["x2", "x1:C(kind)"]}, None),
+        ({"features": ["kind"], "fit_intercept": False}, None),
+        ({"features": ['C(kind, ref="b")', "x1", "x1:kind"], "penalty": "lasso", "alpha": 0.05}, "part-2*"),
+        ({"features": ["x2", "x1"]}, None),
     ],
 )
 def test_it_is_the_fit_that_a_run_of_the_same_rows_finds(
@@ -72,6 +81,34 @@ def test_it_is_the_fit_that_a_run_of_the_same_rows_finds(
         np.testing.assert_array_equal(found.path.optima.alphas, again.path["alpha"])
 
 
+def test_features_are_found_in_any_spelling(tmp_path: Path) -> None:
+    n = range(60)
+    columns: dict[str, Any] = line_columns(60) | {
+        "d": pa.array([dt.date(2024, 1, 1 + i % 3) for i in n]),
+        "t": pa.array([dt.datetime(2024, 1, 1, i % 5) for i in n]),
+        "flag": [i % 4 == 0 for i in n],
+        "a b": ["ab"[i % 7 == 0] for i in n],
+    }
+    features = ["x1", "C(d, ref='2024-01-03')", "C(hour(t))", "flag", "x2:x1", "a b"]
+    run = train_on(tmp_path, columns, features=features)
+    for spelled in ([" C( `d` )", "C(flag)"], ["x1:x2", "C(`a b`)"], ["C(hour(t),ref=4)", "x1"]):
+        found = run.refit(features=spelled)
+        again = train_on(
+            tmp_path / "again", columns, features=[name.replace(" C( `d` )", features[1]) for name in spelled]
+        )
+        np.testing.assert_array_equal(found.parameters["estimate"], again.parameters["estimate"])
+
+
+def test_a_reference_that_is_gone_does_no_harm_where_the_category_is_left_out(tmp_path: Path) -> None:
+    for part, kind in enumerate("ab"):
+        columns = line_columns(60, seed=part) | {"kind": [kind] * 30 + ["c"] * 30}
+        write_parquet(tmp_path / "data" / f"{part}.parquet", columns)
+    run = train(tmp_path / "data", tmp_path / "runs", features=["x1", "C(kind, ref='b')"])
+    assert len(run.refit("0*", features=["x1"]).parameters) == 2
+    with pytest.raises(ConfigError, match="'b', the reference of kind, is no level of it; name one of a, c"):
+        run.refit("0*")
+
+
 def test_its_summary_has_a_line_for_each_category(run: gdpipe.Run) -> None:
     lines = run.refit(features=["x2", "C(kind)"]).summary().splitlines()
     [head] = [place for place, line in enumerate(lines) if line.startswith("feature ")]
@@ -87,14 +124,20 @@ def test_its_summary_has_a_line_for_each_category(run: gdpipe.Run) -> None:
 def test_what_the_sums_do_not_hold_is_said(run: gdpipe.Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no sums of x3 are kept in .*, only of x1, x2, kind, x1:kind; train again"):
         run.refit(features=["x1", "x3"])
-    with pytest.raises(ConfigError, match=r"have other terms, such as x1:kind\[a\]"):
-        run.refit(features=["x2", "x1:kind"])
+    with pytest.raises(ConfigError, match=r"no sums of x1\*\*2 are kept in .*, only of x1, x2, kind, x1:kind; train"):
+        run.refit(features=["x1**2"])
+    with pytest.raises(ConfigError, match=r"features: 'C\(kind\)' is the same as 'kind'; name it once"):
+        run.refit(features=["kind", "C(kind)"])
+    with pytest.raises(ConfigError, match=r"'d', the reference of kind, is no level of it; name one of a, b, c"):
+        run.refit(features=["C(kind, ref='d')"])
     with pytest.raises(
         ConfigError, match=r"^filters: changes the sums, of which the run has kept its own; train again"
     ):
         run.refit(filters="x1 > 0")
     with pytest.raises(ConfigError, match=r"files 'b\*': none of 3 files of .* has such a name"):
         run.refit(files="b*")
+    with pytest.raises(ConfigError, match=r"files 5: must be a pattern of file names, such as 2024-\*"):
+        run.refit(files=5)  # type: ignore[arg-type]  # as a person may
     entry = sorted((tmp_path / "runs" / "moments").glob("*.json"))[0]
     entry.write_bytes(entry.read_bytes()[:-10])
     with pytest.raises(DataError, match=r"moments: no sums of part-\d\.parquet as run .* made them; train again"):
@@ -111,7 +154,12 @@ def test_the_command_prints_it_and_another_penalty_forgets_the_strength_of_the_f
     done = gdpipe_cli("refit", run.location, "--alpha", "0.05")
     assert (done.code, "there is no penalty" in done.err) == (2, True)
     done = gdpipe_cli("refit", run.location, "--json")
-    assert '"ols_estimate"' in done.out
+    printed = json.loads(done.out)
+    assert "ols_estimate" in printed["parameters"][0]
+    [of_run] = run.metrics.to_dict("records")
+    for name in ("n_samples", "r2", "rmse", "cv_rmse", "cv_rmse_se", "cv_r2"):
+        assert printed["metrics"][name] == of_run[name]
+    assert printed["metrics"]["holdout_rmse"] is None
 
 
 def test_features_in_another_order_have_the_levels_of_theirs(tmp_path: Path) -> None:
@@ -162,6 +210,15 @@ def test_rows_held_out_stay_so(tmp_path: Path, holdout: str) -> None:
             ConfigError, match=r"files 'part=2/\*': all their rows are held out, or left out, in .*; take others too"
         ):
             run.refit(files="part=2/*")
+
+
+def test_scores_and_sums_in_float64_cannot_be_fitted_again(tmp_path: Path) -> None:
+    run = train_on(tmp_path, line_columns(), arithmetic="float64")
+    with pytest.raises(ConfigError, match=r"sums in float64, .*, are not kept; train again with arithmetic=exact"):
+        run.refit(penalty="ridge")
+    gdpipe.pipeline.score_source(str(tmp_path / "data.parquet"), run=run.location, output=str(tmp_path / "scores"))
+    with pytest.raises(PublishError, match="holds scores, not a model; name a training run"):
+        gdpipe.open_run(tmp_path / "scores").refit()
 
 
 def test_a_manifest_that_does_not_say_what_is_held_out_does_not_suffice(source: Path, tmp_path: Path) -> None:

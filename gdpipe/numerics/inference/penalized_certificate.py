@@ -29,8 +29,8 @@ class PenalizedCertificate:
             gap bounds what it may lack.
         row_gradient: The largest violation of the conditions by the raw rows, in units of the target's variance; NaN
             where no row was read again, which passes.
-        passed: Whether the descent converged, every number is within its limit, and the terms that are zero are those
-            of the optimum.
+        passed: Whether the descent converged, every number is within its limit, and, with an l1 penalty, the terms that
+            are zero are those of the optimum.
         reason: Why the fit passed, or which numbers are above their limits.
     """
 
@@ -106,7 +106,7 @@ def certify_penalized(
         *((check.name, check.value, check.limit) for check in row_checks),
     )
     failures = [f"{name} {value:.3g} is above its limit {limit:.3g}" for name, value, limit in checks if value > limit]
-    if baseline.unique:
+    if baseline.unique and penalty.l1:  # without, no coefficient is zero by the penalty
         signs = np.array([(w > 0) - (w < 0) for w in baseline.coef_scaled], int)
         other = np.flatnonzero((np.sign(coef) != signs) & ~baseline.undecided).tolist()
         failures += [

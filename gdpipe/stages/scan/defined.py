@@ -31,10 +31,8 @@ def check_defined(design: Design, block: Block, batch: pa.RecordBatch, path: str
     found = first_undefined(design, dict(zip(design.inputs, block.columns, strict=False)), rows)
     if found is None:
         return
-    remedy = (
-        f'leave such rows out by filters ("{found.condition}"), or take another function'
-        if found.condition
-        else "correct its columns, make them null, or leave such rows out by filters"
-    )
+    such = f" ({found.condition!r})" if found.condition else ""
     row = batch.column(ROW)[found.at].as_py()
-    raise DataError(f"{path}: {found.what} in row {row}{found.why}; {remedy}")
+    raise DataError(
+        f"{path}: {found.what} in row {row}{found.why}; leave such rows out by filters{such}, or {found.otherwise}"
+    )

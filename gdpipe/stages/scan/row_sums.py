@@ -145,7 +145,7 @@ class Sums:
     def over_terms(self, terms: Terms) -> "Sums":
         """The sums over terms and the target, in place of those over numbers; folds stay as they are."""
         held_out = self.held_out
-        if held_out and terms.design.categories:
+        if held_out:
             held_out = terms.over_terms(replace(held_out, levels=terms.as_known(held_out.levels)))
         return replace(self, total=terms.over_terms(self.total), held_out=held_out)
 
