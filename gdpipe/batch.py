@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from gdpipe.design import Coded, Design, Input, Values
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments, why_beyond_float64
 from gdpipe.numerics.sums.folds import fold_of_rows, label_hashes
 from gdpipe.numerics.sums.level_index import TooManyLevels
-from gdpipe.numerics.sums.unrounded import UnroundedSums, unrounded_sums
+from gdpipe.numerics.sums.unrounded import unrounded_sums
 from gdpipe.terms import refusal
 
 
@@ -49,9 +50,7 @@ class Batch:
             return [*self.design.names, "y"]
         return [*(":".join(factor.name for factor in factors) for factors in self.design.numbers), "y"]
 
-    def sums_by_fold(
-        self, weights: NDArray[np.float64] | None, folds: int, *, exact: bool
-    ) -> tuple[UnroundedSums | Float64Moments, ...]:
+    def sums_by_fold(self, weights: NDArray[np.float64] | None, folds: int, *, exact: bool) -> tuple[CellSums, ...]:
         """The sums of the rows of each fold, which are those that a run has; of all rows where there are no folds.
 
         Raises:
@@ -68,10 +67,10 @@ class Batch:
 
     def _some(self, rows: NDArray[np.bool_]) -> "Batch":
         """Some of the rows, to be summed."""
-        categories = [coded.rows(rows) for coded in self.categories]
+        categories = [coded[rows] for coded in self.categories]
         return replace(self, inputs=(), numbers=self.numbers[:, rows], categories=categories, y=self.y[rows])
 
-    def sums(self, weights: NDArray[np.float64] | None, *, exact: bool) -> UnroundedSums | Float64Moments:
+    def sums(self, weights: NDArray[np.float64] | None, *, exact: bool) -> CellSums:
         """The sums of these rows.
 
         Raises:
@@ -86,7 +85,7 @@ class Batch:
                 )
         if not exact:
             self.check_products(weights)
-            return _float64_moments(rows, weights)
+            return CellSums(_float64_moments(rows, weights))
         if not self.categories:
             return unrounded_sums(rows, weights)
         codes = [(coded.labels, coded.codes) for coded in self.categories]

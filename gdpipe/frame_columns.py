@@ -19,14 +19,6 @@ from gdpipe.numerics.sums.folds import NO_TEXT, label_hashes
 # units of NumPy's dates, and how many of those of its timestamps a day has
 DATES = ("Y", "M", "W", "D")
 PER_DAY = {"h": 24, "m": 1440, **{unit: 86_400 * 1000**power for power, unit in enumerate(("s", "ms", "us", "ns"))}}
-# what an input can be read from, and that in words
-_NUMBERS: tuple[set[ColumnKind], str] = ({"number", "boolean"}, "numbers or booleans")
-_LEVELS: dict[LevelKind | None, tuple[set[ColumnKind], str]] = {
-    None: _NUMBERS,
-    "number": _NUMBERS,
-    "text": ({"text", "date"}, "text or dates"),
-    "boolean": ({"boolean"}, "booleans"),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,24 +83,6 @@ class Column:
     def said(self) -> str:
         """What the column holds, in words."""
         return "text" if self.kind == "text" else str(self.values.dtype)
-
-    def why_unfit(self, of: Input, zone: str | None) -> str | None:
-        """What the fit needs in place of this column; None where it can be read.
-
-        Args:
-            of: What the fit makes of it.
-            zone: The time zone that it had in the fit, if it had one.
-        """
-        if of.part is None:
-            kinds, words = _LEVELS[of.levels]
-            return None if self.kind in kinds else words
-        if self.kind == "date" and of.part != "hour":
-            return None
-        if self.kind == "time" and (self.zone is None) == (zone is None):
-            return None
-        if self.kind == "time":
-            return "timestamps without a time zone" if zone is None else f"timestamps with a time zone, such as {zone}"
-        return "timestamps" if of.part == "hour" else "dates or timestamps"
 
     def key(self) -> NDArray[np.float64] | NDArray[np.uint64]:
         """The values as they group rows into folds, shape (m,): those of a run (`gdpipe.source.columns.key_values`)."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.defined import first_undefined
-from gdpipe.design import Category, ColumnKind, Design, Feature, Input, Number, Values, features_of
+from gdpipe.design import Category, ColumnKind, Design, Feature, Input, Number, Values, features_of, needed_instead
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.frame_columns import Column
 from gdpipe.model import Model
@@ -106,7 +106,7 @@ class Frame:
                     f"Input X contains NaN: column {name!r} is missing in row {int(np.argmax(column.missing))}; fill "
                     "such values, or leave the rows out"
                 )
-            if needs := column.why_unfit(of, design.zones.get(name)):
+            if needs := needed_instead(of, design.zones.get(name), column.kind, zoned=column.zone is not None):
                 raise ValueError(f"X: column {name!r} holds {column.said}; the fit needs {needs}")
             if not (of.part or of.levels) and (reason := why_not_numbers(f"X: column {name!r}", column.values)):
                 raise ValueError(reason)

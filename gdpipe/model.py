@@ -133,17 +133,11 @@ class Model:
         return found
 
     def _of_level(self, key: tuple[int, ...], coefficients: dict[Labels, float], labels: Labels) -> float:
-        known = tuple(self.design.label_of(c, label) for c, label in zip(key, labels, strict=True))
-        if self.unseen_as_reference:
-            known = tuple(
-                self.design.references[c] if label is None else label for c, label in zip(key, known, strict=True)
-            )
-        if None in known:
-            return float("nan")
-        return coefficients.get(known, self.unseen_coefficient)  # type: ignore[arg-type]  # no None is among them
+        known = (self.design.known_or_reference if self.unseen_as_reference else self.design.known)(key, labels)
+        return coefficients.get(known, self.unseen_coefficient)  # type: ignore[arg-type]  # no level is None
 
     def _is_unseen(self, key: Key, labels: Labels) -> bool:
-        known = tuple(self.design.label_of(c, label) for c, label in zip(key, labels, strict=True))
+        known = self.design.known(key, labels)
         if len(key) == 1:
             return None in known
         return None not in known and known not in self._found[key]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.config import TrainingConfig
-from gdpipe.cross_validation import FoldStatus, splits
+from gdpipe.cross_validation import FoldStatus, Split, splits
 from gdpipe.design import Design
 from gdpipe.fit import AnyMoments, Resolution, l1_ratio_of
 from gdpipe.numerics.inference.fold_errors import AlphaChoice, choose_alpha
@@ -26,6 +26,7 @@ class PenaltyPath:
         loss: The mean squared error over all rows, shape (n,), in the target's unit squared.
         errors: The errors on unseen rows; None where they cannot be told.
         place: Index of the alpha that is taken; None where it was to be chosen by errors and there are none.
+        splits: The problems of all rows but those of each fold; empty where there are no folds.
         of_folds: The standardized coefficients at that alpha of the fit to all rows but those of each fold, over the
             terms included there; None for a fold without such a fit.
         reason: Why there are no errors; None where there are.
@@ -36,6 +37,7 @@ class PenaltyPath:
     loss: NDArray[np.float64]
     errors: AlphaChoice | None
     place: int | None
+    splits: tuple[Split, ...]
     of_folds: tuple[list[float] | None, ...]
     reason: str | None
 
@@ -89,7 +91,9 @@ def penalty_path(
     errors: list[NDArray[np.float64]] = []
     of_folds: list[NDArray[np.float64] | None] = []
     reasons = [] if by_fold else ["there are no folds"]
-    for fold, split in enumerate(splits(by_fold, design, settings, resolution) if by_fold else ()):
+    # all are held, as the error at the alpha that is taken needs them again
+    of_rows = tuple(splits(by_fold, design, settings, resolution)) if by_fold else ()
+    for fold, split in enumerate(of_rows):
         if split.training is None:
             of_folds.append(None)
             if split.status is not FoldStatus.EMPTY:
@@ -111,4 +115,4 @@ def penalty_path(
         place = choice.least if settings.alpha == "auto" else choice.one_std_error
     taken = tuple(None if coef is None or place is None else coef[place].tolist() for coef in of_folds)
     losses = problem.losses(optima.coef_scaled)
-    return PenaltyPath(optima, l1_ratio, losses, choice, place, taken, "; ".join(reasons) or None)
+    return PenaltyPath(optima, l1_ratio, losses, choice, place, of_rows, taken, "; ".join(reasons) or None)

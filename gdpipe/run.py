@@ -179,20 +179,30 @@ class Run:
         return damaged_files(self.place, self.manifest)
 
     @functools.cached_property
+    def design(self) -> Design:
+        """The features and their terms.
+
+        Raises:
+            PublishError: The run has none, or it is damaged.
+        """
+        if self.manifest["kind"] != "training":
+            raise PublishError(f"{self.location} holds {self.manifest['kind']}, not a model; name a training run")
+        try:
+            design = Design.from_manifest(self.manifest)
+            _ = design.names  # which are made of the levels
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise PublishError(f"{self.place.below(MANIFEST)}: its design is damaged; {REMEDY}") from error
+        return design
+
+    @functools.cached_property
     def model(self) -> Model:
         """The fitted model.
 
         Raises:
             PublishError: The run has no model, or it cannot be read.
         """
-        if self.manifest["kind"] != "training":
-            raise PublishError(f"{self.location} holds {self.manifest['kind']}, not a model; name a training run")
-        table = self.table(catalog.PARAMETERS)
-        try:
-            design = Design.from_manifest(self.manifest)
-            names = list(design.names)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise PublishError(f"{self.place.below(MANIFEST)}: its design is damaged; {REMEDY}") from error
+        design, table = self.design, self.table(catalog.PARAMETERS)
+        names = list(design.names)
         terms: list[str] = table["term"].to_pylist()
         estimates = table["estimate"].to_numpy()
         # the manifest knows whether the first row is the intercept: a feature may have that name too
@@ -220,11 +230,11 @@ class Run:
         Raises:
             ConfigError: A setting is wrong, or asks for what the sums do not hold.
             DataError: Sums of a file are missing, or a column cannot be computed with.
-            PublishError: It is no training run.
+            PublishError: It is no training run, or its manifest is damaged.
         """
         from gdpipe.stages.refit import refit
 
-        return refit(self.place, self.manifest, files, **settings)
+        return refit(self.place, self.manifest, self.design, files, **settings)
 
     def predict(self, frame: Any, unseen: Unseen = "null") -> pd.Series:
         """Predictions of the rows of a table; columns are matched by name, others are ignored.

@@ -4,12 +4,11 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, TypeVar
 
 from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.design import OTHER, Design, Feature
 from gdpipe.errors import ConfigError, DataError
-from gdpipe.numerics.sums.float_moments import Float64Moments
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums, TermBlock
 from gdpipe.numerics.sums.moments import Moments
@@ -20,23 +19,6 @@ def sums_are_exact(config: TrainingConfig, design: Design) -> bool:
     """Whether the rows of a design are summed exactly: with categories always."""
     few = len(design.numbers) <= EXACT_FEATURES
     return bool(design.categories) or (few if config.arithmetic == "auto" else config.arithmetic == "exact")
-
-
-class SumsOfRows(Protocol):
-    """A record with sums over all of some rows, and by level."""
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-
-    @property
-    def moments(self) -> Moments | Float64Moments:
-        """Over numbers and the target."""
-
-    @property
-    def levels(self) -> Mapping[Key, LevelSums]:
-        """By the levels of each key of the design's `orders`."""
-
-
-AnySums = TypeVar("AnySums", bound=SumsOfRows)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +111,7 @@ class Terms:
             for key, sums in levels.items()
         }
 
-    def over_terms(self, sums: AnySums) -> AnySums:
+    def over_terms(self, sums: CellSums) -> CellSums:
         """The sums of some rows over terms and the target, in place of those over numbers."""
         blocks = self.design.blocks_in(self.summed)
         if blocks == tuple(TermBlock(number, (), ((),)) for number in range(len(self.summed.numbers))):
@@ -138,7 +120,7 @@ class Terms:
         levels = self.joined(sums.levels)
         of_terms = TermSums(sums.moments, levels, blocks)
         moments = of_terms.exact() if self.exact else of_terms.rounded()
-        return dataclasses.replace(sums, moments=moments, levels=levels)
+        return CellSums(moments, levels)
 
     def unseen(self, levels: Mapping[Key, LevelSums]) -> dict[str, int]:
         """Rows of levels that the fit has not seen, by category, in sums of other rows."""
@@ -152,12 +134,9 @@ class Terms:
 
     def as_known(self, levels: Mapping[Key, LevelSums]) -> dict[Key, LevelSums]:
         """Sums of some rows, in which levels that the fit has not seen count as the reference."""
-        return {key: sums.merged(functools.partial(self._known, key)) for key, sums in levels.items()}
-
-    def _known(self, key: Key, labels: Labels) -> Labels:
-        design = self.summed
-        known = [design.label_of(c, label) for c, label in zip(key, labels, strict=True)]
-        return tuple(design.references[c] if label is None else label for c, label in zip(key, known, strict=True))
+        return {
+            key: sums.merged(functools.partial(self.summed.known_or_reference, key)) for key, sums in levels.items()
+        }
 
 
 def _check_few(config: TrainingConfig, name: str, levels: int, where: str) -> None:

@@ -55,7 +55,23 @@ def validated_fit(
             raise DataError(f"{where}: {path.refusal(settings)}")
         regression = replace(regression, penalty=path.penalty)
     fit = conclude(design, regression, descend(regression, planned(regression, settings)))
+    return ValidatedFit(fit, path, error_on_folds(fit, path, by_fold, settings, resolution))
+
+
+def error_on_folds(
+    fit: Fit, path: PenaltyPath | None, by_fold: Sequence[AnyMoments], settings: TrainingConfig, resolution: Resolution
+) -> CrossValidation | None:
+    """The error on unseen rows, by fits of the other folds with the penalty of the fit; None without folds.
+
+    Args:
+        fit: The fit of all rows.
+        path: The path of its penalty; None without one.
+        by_fold: As in `validated_fit`.
+        settings: The settings.
+        resolution: As in `standardize`.
+    """
     if not by_fold:
-        return ValidatedFit(fit, path, None)
-    of_folds = None if path is None else path.of_folds
-    return ValidatedFit(fit, path, cross_validate(splits(by_fold, design, settings, resolution), fit, of_folds))
+        return None
+    if path is None:
+        return cross_validate(splits(by_fold, fit.design, settings, resolution), fit)
+    return cross_validate(path.splits, fit, path.of_folds)

@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from gdpipe.cli import main
 from tests.databases import Postgres, postgres_server
 from tests.s3 import ENVIRONMENT, Server, s3_server
 
-settings.register_profile("gdpipe", deadline=None)  # the machine may be busy
+# the machine may be busy
+settings.register_profile("gdpipe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gdpipe")
 
 REPO = Path(__file__).parents[1]

@@ -20,6 +20,8 @@ from gdpipe.store.place import Sink
 # 200 and more: every single write is a step, not only the first of each file
 KILLS = int(os.environ.get("GDPIPE_KILLS", "12"))
 EVERY_WRITE = KILLS >= 200
+# what a process that is to be killed would load, loaded once
+PRELOADED = ["gdpipe.cli", "tests.faults", "tests.conftest"]
 
 Fault = Callable[[], None]
 
@@ -86,7 +88,7 @@ def fault_at(n: int, output: Path, fault: Fault) -> Iterator[Callable[[], int]]:
 def killed_at(n: int, output: Path, *command: object) -> bool:
     """Run a gdpipe command in a process of its own that is killed at its n-th step; False where it has not so many."""
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["gdpipe.cli", "tests.faults"])
+    processes.set_forkserver_preload(PRELOADED)
     process = processes.Process(target=_run_until, args=(n, output, command))
     process.start()
     process.join()
@@ -104,7 +106,7 @@ def _run_until(n: int, output: Path, command: tuple[object, ...]) -> None:
 def in_another_process(work: Callable[..., Any], *args: object) -> tuple[int | None, list[Any]]:
     """The exit code of a process of its own, None where it hangs and was killed; and what the work returned."""
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["gdpipe.cli", "tests.faults"])
+    processes.set_forkserver_preload(PRELOADED)
     answers, answer = processes.Pipe(duplex=False)
     process = processes.Process(target=_answered, args=(answer, dict(os.environ), work, *args))
     process.start()

@@ -72,6 +72,10 @@ def test_scores_without_predictions_are_not_verified(data: Path, output: Path, t
         (lambda m: m.update(features="x1"), "'features' is str, not list"),
         (lambda m: m.update(features=["x1", 2]), "'features'[1] is int, not str"),
         (lambda m: m.update(verdict=[]), "'verdict' is list, not object"),
+        (lambda m: m.update(leakage=None), "'leakage' is null, not list"),
+        (lambda m: m["rows"].update(held_out="some"), "'held_out' is str, not int"),
+        (lambda m: m.pop("created"), "it has no 'created'"),
+        (lambda m: m["design"].update(features=[None]), "'features'[0] is null, not list"),
         (lambda m: m.update(kind="models"), "kind 'models' is not known"),
         (lambda m: m.update(kind=[]), "'kind' is list, not str"),
         (lambda m: m.update(schema_version=9), "schema version 9"),
@@ -88,6 +92,33 @@ def test_a_manifest_of_another_shape(edit: Edit, said: str, data: Path, output: 
     with pytest.raises(gdpipe.PublishError, match=r"manifest\.json"):
         Run.at(output)
     goes_on(data, output)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda m: m["design"].update(levels=[[[0]]]),
+        lambda m: m["design"]["features"][0][0].update(part="fortnight"),
+        lambda m: m["design"]["features"][0][0].update(levels="x"),
+    ],
+)
+def test_a_design_that_says_nothing(edit: Edit, output: Path) -> None:
+    path = edit_manifest(output, edit)
+    refused(gdpipe_cli("sql", output), path, "its design is damaged")
+    run = Run.at(output)
+    for ask in (run.refit, lambda: run.predict({"x1": [1.0], "x2": [1.0]})):
+        with pytest.raises(gdpipe.PublishError, match=r"manifest\.json: its design is damaged"):
+            ask()
+
+
+def test_a_run_of_an_earlier_version_is_shown_and_has_no_refit(output: Path) -> None:
+    def edit(manifest: dict[str, Any]) -> None:
+        del manifest["inputs"][0]["sums"], manifest["boolean_features"]
+
+    edit_manifest(output, edit)
+    assert gdpipe_cli("show", output).code == 0
+    with pytest.raises(gdpipe.ConfigError, match="does not say whose sums are kept, as it is of an earlier version"):
+        Run.at(output).refit()
 
 
 def goes_on(data: Path, output: Path) -> None:

@@ -128,7 +128,7 @@ SQL = st.recursive(
 NUMBERS = pa.table({"a": [0, 1, 2, None] * 4, "b": [0] * 4 + [1] * 4 + [2] * 4 + [None] * 4, "row": range(16)})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SQL)
 def test_alternatives_are_those_of_duckdb(sql: str) -> None:
     unfolded = " OR ".join(

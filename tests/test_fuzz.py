@@ -30,7 +30,6 @@ from tests.conftest import gdpipe_cli, line_columns, published, snapshot, staged
 
 FUZZ = settings(
     max_examples=int(os.environ.get("GDPIPE_FUZZ", "30")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 

@@ -53,14 +53,16 @@ def shops(n: int = 200, seed: int = 0) -> tuple[pd.DataFrame, "pd.Series[float]"
 
 @pytest.fixture(scope="module")
 def flights() -> pd.DataFrame:
-    frame: pd.DataFrame = pq.read_table(FLIGHTS).to_pandas().dropna().reset_index(drop=True)
+    """Those of three months, of which none is missing a value."""
+    table = pq.read_table(FLIGHTS, filters=[("month", "<=", 3)])
+    frame: pd.DataFrame = table.to_pandas().dropna().reset_index(drop=True)
     return frame
 
 
 def test_flights_have_the_names_and_bits_of_gdpipe_train(tmp_path: Path, flights: pd.DataFrame) -> None:
     run = gdpipe.train(
-        source=str(FLIGHTS), target="arr_delay", features=NAMED, filters="tailnum is not null", report=False,
-        output=str(tmp_path),
+        source=str(FLIGHTS), target="arr_delay", features=NAMED, filters="tailnum is not null and month <= 3",
+        output=str(tmp_path), report=False,
     )  # fmt: skip
     model = GradientDescentRegressor(features=NAMED).fit(flights.drop(columns="arr_delay"), flights["arr_delay"])
     assert list(model.terms_) == run.parameters["term"].tolist()[1:]
@@ -74,7 +76,7 @@ def test_flights_have_the_names_and_bits_of_gdpipe_train(tmp_path: Path, flights
 
 def test_flights_agree_with_one_hot_columns_of_sklearn(flights: pd.DataFrame) -> None:
     texts, numbers = ["carrier", "origin", "dest"], ["dep_delay", "distance", "air_time"]
-    some = flights.iloc[::8]
+    some = flights.iloc[::4]
     X, y = some[[*texts, *numbers]], some["arr_delay"]
     one_hot = make_column_transformer(
         (OneHotEncoder(drop="first", sparse_output=False), texts), remainder="passthrough"
@@ -184,7 +186,7 @@ def test_a_column_may_have_the_name_of_the_target() -> None:
 # dates
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-(10**18), 9 * 10**18), min_size=1), st.sampled_from(["s", "ms", "us", "ns"]))
 def test_parts_are_those_of_arrow(nanoseconds: list[int], unit: str) -> None:
     values = np.array(nanoseconds, "datetime64[ns]").astype(f"datetime64[{unit}]")
@@ -226,7 +228,7 @@ def test_parts_are_those_of_the_time_zone_of_the_fit(kind: str) -> None:
 # batches
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32), st.sampled_from([3, 8, 30]), st.booleans(), st.booleans())
 def test_any_batches_with_new_levels_give_the_bits_of_one_fit(
     seed: int, size: int, weighted: bool, fit_intercept: bool
@@ -237,7 +239,7 @@ def test_any_batches_with_new_levels_give_the_bits_of_one_fit(
     weights = rng.random(len(y)) if weighted else np.ones(len(y))
     model = GradientDescentRegressor(
         features=["x", "shop", "C(hour):shop", "x:shop"], min_level_rows=2, max_iterations=20, collinear="drop",
-        fit_intercept=fit_intercept,
+        fit_intercept=fit_intercept, folds=2,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 20 steps of any descent have bits to compare

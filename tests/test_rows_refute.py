@@ -31,7 +31,6 @@ from tests.runs import entries
 
 FUZZ = settings(
     max_examples=int(os.environ.get("GDPIPE_FUZZ", "25")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 UNWEIGHTED: dict[str, Any] = {"features": ["x1", "x2", "beside"]}

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from gdpipe.errors import DataError
 from gdpipe.pipeline import score_source
 from gdpipe.workers import Processes, WorkerDied
 from tests.conftest import REPO, gdpipe_cli, gdpipe_command, published, staged, write_parquet
+from tests.in_workers import blas_threads, pid
 from tests.test_same_bits import bits, table, train
 from tests.tree import alive, peak_of_tree, workers_of
 from tests.waiting import until
@@ -254,12 +254,12 @@ def test_a_signal_ends_the_run_and_its_workers(
 def test_a_stage_that_is_tried_again_has_workers_again() -> None:
     with open_executor(workers=2) as executor:
         reading = engine.readers_of(executor, 2, 0)
-        first, second = set(reading.map(_pid, [0.2] * 8))
+        first, second = set(reading.map(pid, [0.2] * 8))
         os.kill(first, signal.SIGKILL)
         with pytest.raises(WorkerDied) as died:
-            list(reading.map(_pid, [5.0] * 8))
+            list(reading.map(pid, [5.0] * 8))
         assert died.value.calls in ([], [(5.0,)] * 2)
-        assert not {first, second} & set(engine.readers_of(executor, 2, 0).map(_pid, [0.0] * 8))
+        assert not {first, second} & set(engine.readers_of(executor, 2, 0).map(pid, [0.0] * 8))
 
 
 # memory
@@ -281,24 +281,12 @@ def test_all_processes_together_stay_within_the_forecast(tmp_path: Path) -> None
 
 def test_a_worker_has_one_blas_thread_and_leaves_signals_to_its_parent() -> None:
     with Processes(2) as two:
-        assert set(two.map(_blas_threads, range(4))) == {1}
+        assert set(two.map(blas_threads, range(4))) == {1}
         for blocked in two.map(signal.pthread_sigmask, [signal.SIG_BLOCK] * 4, [()] * 4):
             assert {signal.SIGINT, signal.SIGTERM} <= set(blocked)
 
 
-def _blas_threads(_: int) -> int:
-    from threadpoolctl import threadpool_info
-
-    assert np.ones(2) @ np.ones(2) == 2
-    return max(int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas")
-
-
 # the work of a scan
-
-
-def _pid(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
 
 
 def test_a_worker_that_comes_late_asks_for_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +294,7 @@ def test_a_worker_that_comes_late_asks_for_the_work(monkeypatch: pytest.MonkeyPa
     with Processes(3) as three:
         # the first that is up takes all three calls that bring the work
         assert list(three.map(abs, range(-300, 0))) == list(range(300, 0, -1))
-        assert len(set(three.map(_pid, [0.05] * 12))) == 3
+        assert len(set(three.map(pid, [0.05] * 12))) == 3
         assert three._pool.submit(workers._call, "another scan", b"", (1,)).result() is workers._Unknown
 
 

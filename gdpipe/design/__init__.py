@@ -1,6 +1,6 @@
 """The design: the columns of a source that are read, and the terms of the regression made from them."""
 
-from gdpipe.design.coded import Coded, Values, combined
+from gdpipe.design.coded import Coded, Values, combined, in_rows
 from gdpipe.design.coding import Term
 from gdpipe.design.design import Design
 from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, LevelKind, Number, margin
@@ -8,6 +8,7 @@ from gdpipe.design.formula import ColumnKind, features_of
 from gdpipe.design.functions import applied, applied_name
 from gdpipe.design.levels import OTHER
 from gdpipe.design.names import number_label, quoted
+from gdpipe.design.needs import needed_instead
 
 __all__ = [
     "FUNCTIONS",
@@ -27,7 +28,9 @@ __all__ = [
     "applied_name",
     "combined",
     "features_of",
+    "in_rows",
     "margin",
+    "needed_instead",
     "number_label",
     "quoted",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,18 @@ class Coded:
     labels: tuple[str, ...]
     codes: NDArray[np.intp]
 
-    def rows(self, which: NDArray[np.bool_]) -> "Coded":
-        """The category in some of the rows."""
-        return Coded(self.labels, self.codes[which])
+    def __getitem__(self, rows: NDArray[np.bool_]) -> "Coded":
+        return Coded(self.labels, self.codes[rows])
 
 
 # a column of some rows: numbers of shape (m,), or a category
 Values = NDArray[np.float64] | Coded
+SomeValues = TypeVar("SomeValues", NDArray[np.float64], Coded, Values)
+
+
+def in_rows(column: SomeValues, rows: NDArray[np.bool_] | None) -> SomeValues:
+    """The column in some of the rows, which are True, shape (m,); None takes all."""
+    return column if rows is None else column[rows]
 
 
 def combined(categories: Sequence[Coded]) -> tuple[list[Labels], NDArray[np.intp]]:

@@ -139,6 +139,15 @@ class Design:
         known = self._known[category]
         return label if label in known else OTHER if OTHER in known else None
 
+    def known(self, key: Key, labels: Labels) -> tuple[str | None, ...]:
+        """The levels of some categories that labels belong to, as `label_of` has them."""
+        return tuple(map(self.label_of, key, labels))
+
+    def known_or_reference(self, key: Key, labels: Labels) -> Labels:
+        """As `known`, with the reference in place of a level that is unknown."""
+        known = zip(key, self.known(key, labels), strict=True)
+        return tuple(self.references[c] if label is None else label for c, label in known)
+
     @functools.cached_property
     def _known(self) -> list[frozenset[str]]:
         return [frozenset(label for (label,) in self.levels[(c,)]) for c in range(len(self.categories))]
@@ -291,6 +300,6 @@ class Design:
             tuple(Feature(tuple(map(factor_from_json, factors))) for factors in design["features"]),
             {tuple(key): tuple(tuple(labels) for labels in found) for key, found in design["levels"]},
             bool(design["fit_intercept"]),
-            frozenset(manifest["boolean_features"]),
+            frozenset(manifest.get("boolean_features", ())),
             dict(design.get("zones", {})),
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 # parts of a date or a timestamp, each a whole number but `days`, which are counted from 1970-01-01
 PARTS = ("year", "month", "day", "weekday", "hour", "days")
@@ -113,8 +113,14 @@ def factor_to_json(factor: Number | Category) -> dict[str, Any]:
 
 
 def factor_from_json(entry: Mapping[str, Any]) -> Number | Category:
-    """The factor that `factor_to_json` wrote."""
+    """The factor that `factor_to_json` wrote.
+
+    Raises:
+        LookupError, TypeError, ValueError: It is damaged.
+    """
     of = Input(str(entry["column"]), entry.get("part"), entry.get("levels"))
+    if of.part not in (None, *PARTS) or of.levels not in (None, *get_args(LevelKind)):
+        raise ValueError(f"column {of.column!r} is read as nothing that there is")
     if of.levels:
-        return Category(str(entry["name"]), of, entry["reference"])
+        return Category(str(entry["name"]), of, entry.get("reference"))
     return Number(str(entry["name"]), of, tuple(entry.get("functions", ())))

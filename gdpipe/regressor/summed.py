@@ -4,7 +4,6 @@ import functools
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,9 @@ from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.cross_validation import why_no_folds
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
-from gdpipe.numerics.sums.unrounded import UnroundedSums
 from gdpipe.terms import Terms
 
 
@@ -25,12 +24,12 @@ class Summed:
     """Sums of rows over the numbers of a design and the target, and by the levels of its categories.
 
     Attributes:
-        by_fold: Those of each fold, or of all rows: `UnroundedSums` or `Float64Moments`, all of one kind.
+        by_fold: Those of each fold, or of all rows; exact or in float64, all of one kind.
         resolution: The relative rounding of each column's values.
         fold_by: The columns that decided the folds.
     """
 
-    by_fold: tuple[Any, ...]
+    by_fold: tuple[CellSums, ...]
     resolution: Mapping[str, float]
     fold_by: tuple[str, ...]
 
@@ -54,7 +53,7 @@ class Summed:
         Raises:
             ConfigError: The arithmetic or the folds are others.
         """
-        if type(more.by_fold[0]) is not type(self.by_fold[0]):
+        if type(more.by_fold[0].moments) is not type(self.by_fold[0].moments):
             raise ConfigError(f"arithmetic {config.arithmetic!r}: the rows before were summed otherwise; fit anew")
         if (len(more.by_fold), more.fold_by) != (len(self.by_fold), self.fold_by):
             by = f" by {', '.join(more.fold_by)}" if more.fold_by else ""
@@ -65,7 +64,7 @@ class Summed:
     @property
     def has_weight(self) -> bool:
         """Whether any row has a weight above 0."""
-        return any(_moments(sums).weight for sums in self.by_fold)
+        return any(sums.moments.weight for sums in self.by_fold)
 
     def over_terms(
         self, config: TrainingConfig, rows: Batch, weights: NDArray[np.float64] | None
@@ -90,8 +89,4 @@ class Summed:
             design, total = terms.design, terms.over_terms(total)
             by_fold = tuple(map(terms.over_terms, by_fold))
         has_folds = config.folds and not why_no_folds(len(design.terms), config.folds)
-        return design, _moments(total), [_moments(fold) for fold in by_fold] if has_folds else []
-
-
-def _moments(sums: UnroundedSums | Float64Moments) -> Moments | Float64Moments:
-    return sums.moments if isinstance(sums, UnroundedSums) else sums
+        return design, total.moments, [fold.moments for fold in by_fold] if has_folds else []

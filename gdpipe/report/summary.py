@@ -146,7 +146,7 @@ def penalty_in_words(settings: dict[str, Any], verdict: dict[str, Any]) -> str:
     name = verdict.get("penalty") or "none"  # earlier versions have none
     if name == "none":
         return ""
-    given = settings["alpha"]
+    given = settings.get("alpha")
     chosen = f" ({given})" if isinstance(given, str) else ""
     ratio = f", l1_ratio {verdict['l1_ratio']:g}" if name == "elastic_net" else ""
     left = counted(verdict["nonzero"], "term")

@@ -5,15 +5,11 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from gdpipe.design import Input
+from gdpipe.design import Input, needed_instead
 from gdpipe.source.columns import column_kind
 from gdpipe.source.literals import plain
 
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
-
-# what an input can be read from, and what to give, in words
-_NUMBERS = ({"number", "boolean"}, "numbers: integers, floats, decimals or booleans")
-_LEVELS = {"number": _NUMBERS, "text": ({"text", "date"}, "text or dates"), "boolean": ({"boolean"}, "booleans")}
 
 
 def why_unfit(kind: pa.DataType, of: Input, zone: str | None) -> str | None:
@@ -27,16 +23,7 @@ def why_unfit(kind: pa.DataType, of: Input, zone: str | None) -> str | None:
     if pa.types.is_null(plain(kind)):  # the type of a column in which every value is null
         return None
     has = column_kind(kind)
-    if of.part is None:
-        kinds, words = _LEVELS[of.levels] if of.levels else _NUMBERS
-        return None if has in kinds else words
-    if has == "date" and of.part != "hour":
-        return None
-    if has == "time" and (plain(kind).tz is None) == (zone is None):
-        return None
-    if has == "time":
-        return "timestamps without a time zone" if zone is None else f"timestamps with a time zone, such as {zone}"
-    return "timestamps" if of.part == "hour" else "dates or timestamps"
+    return needed_instead(of, zone, has, zoned=has == "time" and plain(kind).tz is not None)
 
 
 def in_zones(rows: Rows, zones: Mapping[str, str]) -> Rows:

@@ -18,6 +18,7 @@ from gdpipe.printable import counted, logger_named
 from gdpipe.source.files import first_line
 from gdpipe.source.scan import Shard
 from gdpipe.source.source_file import SourceFile
+from gdpipe.stages.scan.cells_json import cell_contradictions
 from gdpipe.stages.scan.row_sums import VERSION, Sums, by_column
 from gdpipe.stages.scan.sum_shard import SumShard
 from gdpipe.stages.scanned import scanned
@@ -69,7 +70,7 @@ class CachedSums:
         if [*moments.exponents.tolist(), moments.weight_exponent] != (grid if weighted else [*grid, 0]):
             yield "their grid is another"
         complete = account.used + account.zero_weight + account.held_out
-        missing, all_used = account.missing.tolist(), sums.of_cells + sums.held_out if sums.held_out else sums.of_cells
+        missing, all_used = account.missing.tolist(), sums.total + sums.held_out if sums.held_out else sums.total
         rows = sum(file.group_rows[g] for g in file.wanted_groups)
         if account.read > rows or (account.read < rows and not file.filtered):
             yield f"{account.read:,} rows read of {rows:,}"
@@ -90,8 +91,8 @@ class CachedSums:
                 yield f"weights from {ends[0]:g} to {ends[1]:g} are not whole"
         assert isinstance(all_used.moments, Moments)
         yield from contradictions(all_used.moments, sums.largest, sums.least_weight)
-        for cell in (*sums.folds, *([sums.of_cells, sums.held_out] if sums.held_out else [])):
-            yield from cell.contradictions()
+        for cell in (*sums.folds, *([sums.total, sums.held_out] if sums.held_out else [])):
+            yield from cell_contradictions(cell)
         yield from level_contradictions(moments, sums.levels)
 
     def store(self, f: int, sums: Sums) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gdpipe.config import TrainingConfig
-from gdpipe.cross_validation import CrossValidation, FoldFit, cross_validate, splits
+from gdpipe.cross_validation import CrossValidation, FoldFit
 from gdpipe.fit import Fit
 from gdpipe.leakage import SUSPICIOUS_R2, signs_of_leakage
 from gdpipe.numerics.problem.covariance import CrossProducts
@@ -16,6 +16,7 @@ from gdpipe.penalty_path import PenaltyPath
 from gdpipe.printable import logger_named
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.standardize import resolution_of
+from gdpipe.validated_fit import error_on_folds
 
 logger = logger_named(__name__)
 
@@ -82,12 +83,9 @@ def held_out(config: TrainingConfig, ingested: Ingested, fit: Fit, path: Penalty
     resolution = resolution_of(design, ingested.source)
     at_end = None if path is None else path.notice(config)
     notices: tuple[str, ...] = () if at_end is None else (at_end,)
-    of_folds = of_rows = None
-    if ingested.by_fold:
-        at_alpha = None if path is None else path.of_folds
-        of_folds = cross_validate(splits(ingested.by_fold, design, config, resolution), fit, at_alpha)
-        if notice := of_folds.notice:
-            notices += (notice,)
+    of_folds, of_rows = error_on_folds(fit, path, ingested.by_fold, config, resolution), None
+    if of_folds and (notice := of_folds.notice):
+        notices += (notice,)
     if ingested.held_out is not None and ingested.held_out.n_samples:
         cross = CrossProducts.of(ingested.held_out, centred=config.fit_intercept)
         of_rows = HeldOutError.of(cross, fit.model.coef.tolist(), fit.model.intercept)

@@ -107,7 +107,7 @@ def _entries_on_grids(
 
 def _in_cells(sums: Sums, held_out: str) -> Sums:
     """The sums of a file in the cells of the run, where all, none or some of its rows are held out."""
-    nothing = sums.of_cells - sums.of_cells
+    nothing = sums.total - sums.total
     if held_out == "all":
         return sums.as_held_out(nothing)
     return sums if held_out == "some" else replace(sums, held_out=nothing)

@@ -155,6 +155,6 @@ def carried_over(before: Design, coef: Mapping[str, float], intercept: float, no
 def _as_before(before: Design, then: Key, now: Design, key: Key, labels: Labels) -> Labels | None:
     """The levels of the earlier fit that today's levels belong to; None where it does not know one."""
     by_input = {now.categories[c]: label for c, label in zip(key, labels, strict=True)}
-    known = [before.label_of(c, by_input[before.categories[c]]) for c in then]
+    known = before.known(then, tuple(by_input[before.categories[c]] for c in then))
     found = tuple(label for label in known if label is not None)
     return found if not then or found in before.levels[then] else None

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from gdpipe.config import TrainingConfig
 from gdpipe.cross_validation import CrossValidation, why_no_folds
 from gdpipe.design import Category, ColumnKind, Design, Feature, Input, features_of, margin, quoted
-from gdpipe.errors import ConfigError, PublishError
+from gdpipe.errors import ConfigError
 from gdpipe.fit import Fit
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.rows.held_out import HeldOutError
@@ -120,26 +120,28 @@ class Refit:
         return "\n".join([*lines, *lines_of_fit(shown, ("with --json",) * 2, width)])
 
 
-def refit(run: Place, manifest: Mapping[str, Any], files: str | None = None, **settings: Any) -> Refit:
+def refit(run: Place, manifest: Mapping[str, Any], design: Design, files: str | None = None, **settings: Any) -> Refit:
     """The fit of a run's rows with other settings, from the sums of each file that its output keeps.
 
     Args:
         run: The run's folder, in its output.
         manifest: Its manifest.
+        design: Its features.
         files: A pattern of file names, such as `2024-*`; None takes all files of the run.
         settings: Those that differ from the run's: `features`, some of the run's, and all that change no sum.
 
     Raises:
         ConfigError: A setting is wrong, or asks for what the sums do not hold.
         DataError: Sums of a file are missing, or as in `gdpipe.fit.standardize`.
-        PublishError: It is no training run.
     """
-    if manifest["kind"] != "training":
-        raise PublishError(f"{run} holds {manifest['kind']}, not a fit; name a training run")
     if not isinstance(files, str | None):
         raise ConfigError(f"files {files!r}: must be a pattern of file names, such as 2024-*")
     config = _config(manifest, settings)
-    plain = replace(Design.from_manifest(manifest), levels={}, fit_intercept=config.fit_intercept)
+    plain = replace(design, levels={}, fit_intercept=config.fit_intercept)
+    if not all("sums" in entry for entry in manifest["inputs"]):
+        raise ConfigError(
+            f"{run}: its manifest does not say whose sums are kept, as it is of an earlier version; train again"
+        )
     if not sums_are_exact(config, plain):
         raise ConfigError(f"{run}: sums in float64, as it has them, are not kept; train again with arithmetic=exact")
     inputs = [entry for entry in manifest["inputs"] if entry["sums"]]

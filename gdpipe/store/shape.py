@@ -18,11 +18,28 @@ Shape = Any
 missing and `*` stands for every field."""
 
 _NUMBER_OR_NONE = (float, None)
+# a feature's factors, each of a column
+_FACTOR = {
+    "name": str,
+    "column": str,
+    "part?": str,
+    "functions?": [(str, int)],
+    "levels?": str,
+    "reference?": (str, None),
+}
+_DESIGN: "Shape" = {
+    "features": [[_FACTOR]],
+    # pairs of the indices of categories and of the labels found
+    "levels": [[[(int, [str])]]],
+    "fit_intercept": bool,
+    "zones?": {"*": str},
+}
 _ERROR = {"r2": _NUMBER_OR_NONE, "r2_kind": str, "rmse": _NUMBER_OR_NONE, "mae": _NUMBER_OR_NONE, "n_samples": int}
 HEADER: Shape = {
     "schema_version": int,
     "kind": str,
     "run_id": str,
+    "created": str,
     "files": [{"path": str, "bytes": int, "sha256": str}],
 }
 BY_KIND: dict[str, Shape] = {
@@ -36,6 +53,7 @@ BY_KIND: dict[str, Shape] = {
             "learning_rate": (float, str),
             "tolerance": float,
             "max_iterations": int,
+            "alpha?": (float, str),
             "key?": [str],
             "latest?": bool,
         },
@@ -45,8 +63,19 @@ BY_KIND: dict[str, Shape] = {
         "columns?": [str],
         "notices": [str],
         "dependencies": [str],
-        "inputs": [{"path": str, "bytes": int, "modified_ns": int, "footer_sha256": (str, None)}],
-        "rows": {"read": int, "used": int, "left_out": int, "zero_weight": int, "null": {"*": int}},
+        "design?": _DESIGN,
+        "inputs": [
+            {
+                "file": str,
+                "path": str,
+                "bytes": int,
+                "modified_ns": int,
+                "footer_sha256": (str, None),
+                "sums?": (str, None),
+                "held_out?": str,
+            }
+        ],
+        "rows": {"read": int, "used": int, "left_out": int, "held_out?": int, "zero_weight": int, "null": {"*": int}},
         "verdict": {"passed": bool, "reason": str},
         "gate?": {
             "passed": bool,
@@ -58,7 +87,8 @@ BY_KIND: dict[str, Shape] = {
             "previous_rmse": _NUMBER_OR_NONE,
             "previous_rmse_published": _NUMBER_OR_NONE,
         },
-        "drift?": {"since": str, "largest": [str], "differences?": [str]},
+        "drift?": {"since": str, "largest": [str], "differences?": [str], "error?": (str, None)},
+        "leakage?": [str],
         "forecasts?": [{"method": str, "tolerance": float, "without": (str, None), "iterations": (int, None)}],
     },
     "scores": {

@@ -15,9 +15,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from rich.cells import cell_len
 
 import gdpipe
+from gdpipe.cli import main
 from gdpipe.cli.terminal import print_json
 from gdpipe.report.summary import table_lines
 from gdpipe.stages import progress
@@ -204,31 +206,29 @@ def test_a_misspelt_path_is_answered_with_the_near_one(data: Path) -> None:
 # completion
 
 
-def complete(words: str, tmp_path: Path) -> list[str]:
-    """What bash would be offered for the last of these words."""
-    return [line.partition(",")[2] for line in completed(words, tmp_path)]
+def asked_by_bash(words: str) -> dict[str, str]:
+    """The variables by which bash asks for the last of these words."""
+    return {"_GDPIPE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
 
 
-def completed(words: str, tmp_path: Path) -> list[str]:
-    """The same with the type of each, by the name that the script has when it is installed."""
-    script = tmp_path / "gdpipe"
-    script.write_text("from gdpipe.cli import main\nmain()\n")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(REPO),
-        "_GDPIPE_COMPLETE": "bash_complete",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(words.count(" ")),
-    }
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+def completed(words: str) -> list[str]:
+    """What bash would be offered for the last of these words, with the type of each."""
+    done = CliRunner().invoke(main, [], prog_name="gdpipe", env=asked_by_bash(words), catch_exceptions=False)
     assert done.stderr == ""
     return [line for line in done.stdout.splitlines() if line]
 
 
-def test_the_shell_completes_commands_options_and_values(tmp_path: Path) -> None:
-    assert complete("gdpipe si", tmp_path) == ["simulate"]
-    assert complete("gdpipe train data --max-i", tmp_path) == ["--max-iterations"]
-    assert complete("gdpipe train data --method a", tmp_path) == ["auto", "accelerated"]
+def test_the_shell_completes_by_the_name_that_is_installed(tmp_path: Path) -> None:
+    script = tmp_path / "gdpipe"
+    script.write_text("from gdpipe.cli import main\nmain()\n")
+    environment = {**os.environ, "PYTHONPATH": str(REPO), **asked_by_bash("gdpipe si")}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("plain,simulate\n", "")
+
+
+def test_the_shell_completes_options_and_values() -> None:
+    assert completed("gdpipe train data --max-i") == ["plain,--max-iterations"]
+    assert completed("gdpipe train data --method a") == ["plain,auto", "plain,accelerated"]
 
 
 # the bar on a real terminal: the command line as a process of its own, its output a pseudo-terminal
@@ -360,12 +360,11 @@ def partitioned(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "words", ["train ", "show ", "runs ", "verify ", "sql ", "predict ", "predict x --run ", "plan da"]
 )
-def test_the_shell_completes_paths_itself(words: str, tmp_path: Path) -> None:
-    script = f"gdpipe {words}"
-    assert completed(script, tmp_path) == [f"file,{words.rsplit(' ', maxsplit=1)[-1]}"]
+def test_the_shell_completes_paths_itself(words: str) -> None:
+    assert completed(f"gdpipe {words}") == [f"file,{words.rsplit(' ', maxsplit=1)[-1]}"]
 
 
-def test_the_shell_completes_columns_of_the_source(partitioned: Path, tmp_path: Path) -> None:
+def test_the_shell_completes_columns_of_the_source(partitioned: Path) -> None:
     for command, found in {
         f"train {partitioned} --target ": ["x1", "x2", "y", "month"],
         f"train {partitioned} --target y --features x": ["x1", "x2"],
@@ -373,14 +372,14 @@ def test_the_shell_completes_columns_of_the_source(partitioned: Path, tmp_path: 
         f"plan {partitioned} --weight m": ["month"],
         f"predict {partitioned} --key x1,m": ["x1,month"],
     }.items():
-        assert completed(f"gdpipe {command}", tmp_path) == [f"plain,{name}" for name in found], command
+        assert completed(f"gdpipe {command}") == [f"plain,{name}" for name in found], command
 
 
 @pytest.mark.parametrize("source", ["nowhere", "broken.parquet", "s3://bucket/x", ""])
 def test_completion_is_silent_about_what_cannot_be_read(source: str, tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
     path = tmp_path / source if source and "://" not in source else source
-    assert completed(f"gdpipe train {path} --target y".replace("  ", " "), tmp_path) == []
+    assert completed(f"gdpipe train {path} --target y".replace("  ", " ")) == []
 
 
 def test_a_name_with_blanks_around_it_is_hinted_at_as_it_is_typed(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ FLOAT64 = next(kind for kind in KINDS if kind.kind == pa.float64())
 FLOAT32 = next(kind for kind in KINDS if kind.kind == pa.float32())
 
 
-@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=CASES, suppress_health_check=list(HealthCheck))
 @example(([FLOAT64], [[0.0, -0.0, 1.0]], [[["c0", "in", [0]]]], 1, True))
 @example(([FLOAT64], [[5.0, math.nan]], [[["c0", "!=", 5]]], 2, True))
 @example(([FLOAT32], [[float(np.float32(0.1))] * 3], [[["c0", "<=", 0.1]]], 3, True))

@@ -255,7 +255,7 @@ def test_scores_and_sums_in_float64_cannot_be_fitted_again(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match=r"sums in float64, .*, are not kept; train again with arithmetic=exact"):
         run.refit(penalty="ridge")
     gdpipe.pipeline.score_source(str(tmp_path / "data.parquet"), run=run.location, output=str(tmp_path / "scores"))
-    with pytest.raises(PublishError, match="holds scores, not a fit; name a training run"):
+    with pytest.raises(PublishError, match="holds scores, not a model; name a training run"):
         gdpipe.open_run(tmp_path / "scores").refit()
 
 

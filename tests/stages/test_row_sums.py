@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdpipe.design import Input
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.source.columns import read_columns
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
@@ -25,7 +26,7 @@ def some(seed: int, *, weighted: bool = True) -> Sums:
     largest = np.abs([*columns, weights] if weighted else columns).max(axis=1)
     missing = np.arange(3 + weighted)
     return Sums(
-        moments(columns, weights if weighted else None),
+        CellSums(moments(columns, weights if weighted else None)),
         Account(60, 50, 2, missing),
         float(weights.min()) if weighted else math.inf,
         not weighted,

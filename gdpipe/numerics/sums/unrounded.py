@@ -12,11 +12,13 @@ Ordinary columns have two or three parts, of which most digits are empty and cos
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
 from gdpipe.numerics.sums.level_index import LevelCodes
 from gdpipe.numerics.sums.levels import Key, LevelSums
@@ -30,18 +32,6 @@ HIGHEST = 1023 // WINDOW_BITS * WINDOW_BITS
 ROWS_AT_ONCE = 65_536
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class UnroundedSums:
-    """Sums of all rows, and by the levels of categories."""
-
-    moments: Moments
-    levels: Mapping[Key, LevelSums]
-
-    def __add__(self, other: "UnroundedSums") -> "UnroundedSums":
-        levels = {key: sums + other.levels[key] for key, sums in self.levels.items()}
-        return UnroundedSums(self.moments + other.moments, levels)
-
-
 def unrounded_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> Moments:
     """The sums of these rows, exactly; equal rows give equal sums, and equal grids, however they are batched.
 
@@ -49,7 +39,9 @@ def unrounded_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | 
         rows: Shape (k, m), one line a column; finite.
         weights: Shape (m,), finite and >= 0; rows of weight 0 are not counted.
     """
-    return unrounded_sums(rows, weights).moments
+    moments = unrounded_sums(rows, weights).moments
+    assert isinstance(moments, Moments)
+    return moments
 
 
 def unrounded_sums(
@@ -57,7 +49,7 @@ def unrounded_sums(
     weights: NDArray[np.float64] | None = None,
     categories: Sequence[LevelCodes] = (),
     orders: Mapping[Key, int] | None = None,
-) -> UnroundedSums:
+) -> CellSums:
     """As `unrounded_moments`, with sums by level.
 
     Args:
@@ -78,7 +70,7 @@ def unrounded_sums(
         _sums(rows[:, s], None if weights is None else weights[s], [(of, at[s]) for of, at in categories], orders or {})
         for s in slices
     )
-    return functools.reduce(UnroundedSums.__add__, parts)
+    return functools.reduce(operator.add, parts)
 
 
 def _sums(
@@ -86,7 +78,7 @@ def _sums(
     weights: NDArray[np.float64] | None,
     categories: Sequence[LevelCodes],
     orders: Mapping[Key, int],
-) -> UnroundedSums:
+) -> CellSums:
     parts = [_parts(column) for column in rows]
     exponents = np.array([exponent for column in parts for exponent, _ in column])
     values = np.array([part for column in parts for _, part in column])
@@ -94,7 +86,7 @@ def _sums(
         total = _on_grids(values, None, exponents, None, categories, orders)
     else:
         none = {key: LevelSums.zero(order, exponents, HIGHEST) for key, order in orders.items()}
-        total = UnroundedSums(Moments.zero(exponents, HIGHEST), none)
+        total = CellSums(Moments.zero(exponents, HIGHEST), none)
         for exponent, part in _parts(weights):
             there = part > 0
             of_part = [(labels, codes[there]) for labels, codes in categories]
@@ -103,10 +95,11 @@ def _sums(
         one = np.zeros((1, rows.shape[1]))
         once = _on_grids(one, None, np.array([0]), None, categories, dict.fromkeys(orders, 0))
         levels = {k: dataclasses.replace(sums, n_samples=once.levels[k].n_samples) for k, sums in total.levels.items()}
-        total = UnroundedSums(dataclasses.replace(total.moments, n_samples=rows.shape[1]), levels)
+        total = CellSums(dataclasses.replace(total.moments, n_samples=rows.shape[1]), levels)
     counts = [len(column) for column in parts]
+    assert isinstance(total.moments, Moments)
     levels = {key: _levels_of_columns(sums, counts) for key, sums in total.levels.items()}
-    return UnroundedSums(_of_columns(total.moments, counts), levels)
+    return CellSums(_of_columns(total.moments, counts), levels)
 
 
 def _on_grids(
@@ -116,12 +109,12 @@ def _on_grids(
     weight_exponent: int | None,
     categories: Sequence[LevelCodes],
     orders: Mapping[Key, int],
-) -> UnroundedSums:
+) -> CellSums:
     """The sums of values that lie on their grids."""
     accumulator = MomentsAccumulator(exponents, weight_exponent)
     levels = LevelAccumulators(orders, exponents, weight_exponent)
     accumulator.add(values, weights, levels=levels.rows(categories) if orders else None)
-    return UnroundedSums(accumulator.moments(), levels.sums())
+    return CellSums(accumulator.moments(), levels.sums())
 
 
 def _of_columns(parts: Moments, counts: list[int]) -> Moments:

@@ -3,17 +3,18 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.source.columns import Block
-from gdpipe.stages.scan.cell_sums import CellSums, count
+from gdpipe.stages.scan.cells_json import cell_from_json, cell_to_json, count
 from gdpipe.stages.scan.levels_json import integers
 from gdpipe.terms import Terms
 
@@ -99,25 +100,23 @@ class Sums:
     """Sums and account of some rows, as a scan finds them; + joins them in any order.
 
     Attributes:
-        moments: Over the rows used.
+        total: Over the rows used.
         account: What became of the rows.
         least_weight: The smallest positive weight used or held out; infinite where there is none.
         whole_weights: Whether every weight used or held out is an integer.
         first_missing: Where a value is missing first.
         largest: Of each column of `moments` and of the weights, the largest magnitude in the rows used or held out,
             shape (k,).
-        levels: Over the rows used, by the levels of each key of the design's `orders`.
         folds: Of the rows used, those over each fold; empty where there are none.
         held_out: Over the rows that are held out; None where no rows can be.
     """
 
-    moments: Moments | Float64Moments
+    total: CellSums
     account: Account
     least_weight: float
     whole_weights: bool
     first_missing: Position | None
     largest: NDArray[np.float64]
-    levels: Mapping[Key, LevelSums] = field(default_factory=dict)
     folds: tuple[CellSums, ...] = ()
     held_out: CellSums | None = None
 
@@ -125,52 +124,50 @@ class Sums:
     def of(cls, fitted: Sequence[CellSums], held_out: CellSums | None, **others: Any) -> "Sums":
         """The sums of cells: those that are fitted, which are folds if they are several."""
         total = functools.reduce(CellSums.__add__, fitted)
-        folds = tuple(fitted) if len(fitted) > 1 else ()
-        return cls(moments=total.moments, levels=total.levels, folds=folds, held_out=held_out, **others)
+        return cls(total=total, folds=tuple(fitted) if len(fitted) > 1 else (), held_out=held_out, **others)
 
     @property
-    def of_cells(self) -> CellSums:
-        """The sums over the rows used."""
-        return CellSums(self.moments, self.levels)
+    def moments(self) -> Moments | Float64Moments:
+        """Over the rows used."""
+        return self.total.moments
+
+    @property
+    def levels(self) -> Mapping[Key, LevelSums]:
+        """Over the rows used, by the levels of each key of the design's `orders`."""
+        return self.total.levels
 
     def as_held_out(self, nothing: CellSums) -> "Sums":
         """The sums of the same rows if all of them are held out; `nothing` are those of no rows."""
         account = replace(self.account, used=0, held_out=self.account.used)
         folds = (nothing,) * len(self.folds)
-        held_out = self.of_cells
-        return replace(
-            self, account=account, moments=nothing.moments, levels=nothing.levels, folds=folds, held_out=held_out
-        )
+        return replace(self, total=nothing, account=account, folds=folds, held_out=self.total)
 
     def over_terms(self, terms: Terms) -> "Sums":
         """The sums over terms and the target, in place of those over numbers; folds stay as they are."""
-        fitted, held_out = terms.over_terms(self.of_cells), self.held_out
+        held_out = self.held_out
         if held_out:
             held_out = terms.over_terms(replace(held_out, levels=terms.as_known(held_out.levels)))
-        return replace(self, moments=fitted.moments, levels=fitted.levels, held_out=held_out)
+        return replace(self, total=terms.over_terms(self.total), held_out=held_out)
 
     def __add__(self, other: "Sums") -> "Sums":
         places = [place for place in (self.first_missing, other.first_missing) if place is not None]
         return Sums(
-            self.moments + other.moments,  # type: ignore[operator]  # both are of one kind: that of the run
+            self.total + other.total,
             self.account + other.account,
             min(self.least_weight, other.least_weight),
             self.whole_weights and other.whole_weights,
             min(places, key=lambda place: (place.path, place.row), default=None),
             np.maximum(self.largest, other.largest),
-            {key: sums + other.levels[key] for key, sums in self.levels.items()},
             tuple(a + b for a, b in zip(self.folds, other.folds, strict=True)),
             self.held_out + other.held_out if self.held_out and other.held_out else None,
         )
 
     def __sub__(self, part: "Sums") -> "Sums":
         """The rows without a part of them: sums and counts are exact, the other attributes stay as bounds."""
-        left = self.of_cells - part.of_cells
         return replace(
             self,
-            moments=left.moments,
+            total=self.total - part.total,
             account=self.account - part.account,
-            levels=left.levels,
             folds=tuple(a - b for a, b in zip(self.folds, part.folds, strict=True)),
             held_out=self.held_out - part.held_out if self.held_out and part.held_out else None,
         )
@@ -189,9 +186,9 @@ class Sums:
             "whole_weights": self.whole_weights,
             "exponents": moments.exponents.tolist(),
             "weight_exponent": moments.weight_exponent,
-            **self.of_cells.to_json(),
-            "folds": [fold.to_json() for fold in self.folds[1:]],
-            "held_out": None if self.held_out is None else self.held_out.to_json(),
+            **cell_to_json(self.total),
+            "folds": [cell_to_json(fold) for fold in self.folds[1:]],
+            "held_out": None if self.held_out is None else cell_to_json(self.held_out),
         }
 
     @classmethod
@@ -223,7 +220,7 @@ class Sums:
         [weight_exponent] = integers([entry["weight_exponent"]], 1)
 
         def cell(entry: dict[str, Any]) -> CellSums:
-            return CellSums.from_json(entry, exponents, weight_exponent, orders or {})
+            return cell_from_json(entry, exponents, weight_exponent, orders or {})
 
         total, others = cell(entry), [cell(fold) for fold in entry["folds"]]
         if len(others) != max(folds - 1, 0):
@@ -237,13 +234,12 @@ class Sums:
         missing = np.array([count(rows) for rows in integers(entry["missing"], n_read)], np.int64)
         n_held_out = held_out.moments.n_samples if held_out else 0
         return cls(
-            total.moments,
+            total,
             Account(count(entry["read"]), total.moments.n_samples, count(entry["zero_weight"]), missing, n_held_out),
             math.inf if least is None else float(least),
             bool(entry["whole_weights"]),
             Position(str(first["path"]), count(first["row"]), str(first["column"])) if first else None,
             largest,
-            total.levels,
             (functools.reduce(CellSums.__sub__, others, total), *others) if others else (),
             held_out,
         )

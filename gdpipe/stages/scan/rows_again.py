@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.design import Coded, Design
+from gdpipe.design import Coded, Design, in_rows
 from gdpipe.model import Model, Unseen
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGrid
@@ -134,16 +134,16 @@ class RowsAgainAccumulator:
         if held_out is not None and n_held_out:
             self._add_held_out(held_out, numbers, categories, target, weights, model)
             used = ~held_out if used is None else used & ~held_out
-        weights = None if weights is None else _rows(weights, used)
-        numbers = [_rows(number, used) for number in numbers]
-        categories = categories if used is None else [coded.rows(used) for coded in categories]
+        weights = None if weights is None else in_rows(weights, used)
+        numbers = [in_rows(number, used) for number in numbers]
+        categories = [in_rows(coded, used) for coded in categories]
         codes = spec.design.codes(categories) if spec.grids.levels else []
         alone = [numbers[j] for j in spec.included]
-        self._residuals.add(alone, _rows(residual, used), weights, numbers, codes)
+        self._residuals.add(alone, in_rows(residual, used), weights, numbers, codes)
         line = self._line.of_values(numbers, categories)
-        self._probe.add([spec.probe.values(line, _rows(target, used))], weights)
+        self._probe.add([spec.probe.values(line, in_rows(target, used))], weights)
         if self._density is not None:
-            lines = [_rows(each, used) for each in (prediction, target, residual)]
+            lines = [in_rows(each, used) for each in (prediction, target, residual)]
             self._density.add(lines[0], lines[1], lines[2], numbers)
             self._worst = self._worst.joined_by(keys, lines[1], lines[0], lines[2], used)
 
@@ -156,7 +156,7 @@ class RowsAgainAccumulator:
         weights: NDArray[np.float64] | None,
         model: Model,
     ) -> None:
-        of_rows = [coded.rows(rows) for coded in categories]
+        of_rows = [coded[rows] for coded in categories]
         prediction = replace(model, unseen_as_reference=True).of_values([x[rows] for x in numbers], of_rows)
         residual = (target[rows] - prediction) / self._spec.grids.unit
         self._held_out.add([residual], None if weights is None else weights[rows])
@@ -241,7 +241,3 @@ class ScoreSums:
 def either(left: NDArray[np.bool_] | None, right: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     """The rows of one or the other; None where neither has any."""
     return right if left is None else left if right is None else left | right
-
-
-def _rows(column: NDArray[np.float64], used: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    return column if used is None else column[used]

@@ -9,9 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gdpipe.batch import fold_order
-from gdpipe.design import Coded, Input, Values
+from gdpipe.design import Input, Values, in_rows
 from gdpipe.errors import DataError
 from gdpipe.numerics.problem.covariance import LARGEST_VALUE
+from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.float_moments import Float64Accumulator
 from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
@@ -23,7 +24,6 @@ from gdpipe.source.magnitudes import largest_in_file
 from gdpipe.source.scan import ROW, Shard, read
 from gdpipe.source.source import Source
 from gdpipe.stages.columns import Columns
-from gdpipe.stages.scan.cell_sums import CellSums
 from gdpipe.stages.scan.defined import check_defined
 from gdpipe.stages.scan.row_cells import ONE_CELL, RowCells
 from gdpipe.stages.scan.row_sums import Account, Position, Sums, used_rows
@@ -75,7 +75,7 @@ class SumShard:
                 at, column = np.argwhere(block.missing.T)[0].tolist()
                 first_missing = Position(file.path, _row(batch, at), asked[column].column)
             used = used_rows(block, weighted=weighted)
-            inputs = [values_of(column, used) for column in block.columns]
+            inputs = [in_rows(column, used) for column in block.columns]
             held_out = told_apart.of(batch) if told_apart else None
             try:
                 of_rows = cells.of([inputs[j] for j in hashed], batch, used, held_out)
@@ -138,7 +138,7 @@ class SumShard:
         holdout = self.cells.holdout
         if holdout is None or file in holdout.some:
             return sums
-        nothing = self.nothing().of_cells
+        nothing = self.nothing().total
         return sums.as_held_out(nothing) if file in holdout.all else replace(sums, held_out=nothing)
 
     def without(self, source_columns: Collection[str]) -> "SumShard":
@@ -216,11 +216,6 @@ def check_usable(work: SumShard, bound: NDArray[np.float64]) -> None:
                         f"{file.path}: column {name!r} is {what} in row {_row(batch, at)}; correct it, make it null, "
                         "or leave it out by filters"
                     )
-
-
-def values_of(column: Values, rows: NDArray[np.bool_] | None) -> Values:
-    """A column's values in some of the rows; None takes all."""
-    return column if rows is None else column.rows(rows) if isinstance(column, Coded) else column[rows]
 
 
 def _numbers(columns: Sequence[Values]) -> list[NDArray[np.float64]]:

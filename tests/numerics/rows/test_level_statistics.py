@@ -117,7 +117,7 @@ def test_statistics_are_those_of_a_one_hot_matrix(weights: Floats | None, left_o
     assert (found.meat == found.meat.T).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, N), max_size=3).map(sorted), st.permutations(range(N)), st.booleans())
 def test_any_cut_and_any_order_give_the_same_bits(cuts: list[int], order: list[int], weighted: bool) -> None:
     weights = WEIGHTS if weighted else None

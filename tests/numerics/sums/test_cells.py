@@ -44,7 +44,7 @@ def gathered(cells: NDArray[np.int64] | int, *, weighted: bool, lowest: int = 0,
 
 @pytest.mark.parametrize("lowest", [0, 1])
 @pytest.mark.parametrize("weighted", [False, True])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10**6), n_cells=st.sampled_from([1, 3, 60]), cuts=st.sampled_from([1, 3]))
 def test_any_assignment_of_rows_to_cells_sums_to_the_total(
     weighted: bool, lowest: int, seed: int, n_cells: int, cuts: int

@@ -97,7 +97,6 @@ def test_digits_that_come_into_use_late(weighted: bool) -> None:
     assert found.products.tolist() == [[times * p for p in row] for row in products]
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(tables, st.data())
 def test_any_split_and_order_gives_the_same_sums(columns: Floats, data: st.DataObject) -> None:
     n = columns.shape[1]
@@ -112,7 +111,6 @@ def test_any_split_and_order_gives_the_same_sums(columns: Floats, data: st.DataO
     assert whole - whole == Moments.zero(whole.exponents)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(tables, st.data())
 def test_whole_weights_are_repeated_rows_and_zero_is_absence(columns: Floats, data: st.DataObject) -> None:
     n = columns.shape[1]

@@ -1,0 +1,19 @@
+"""What tests let worker processes do, in a file of its own: a worker imports the file that its work stands in."""
+
+import os
+import time
+
+
+def pid(seconds: float) -> int:
+    """The id of the process, after a while."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def blas_threads(_: int) -> int:
+    """The most threads that BLAS may use."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    assert np.ones(2) @ np.ones(2) == 2
+    return max(int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas")
