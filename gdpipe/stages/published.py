@@ -3,7 +3,7 @@
 import functools
 import json
 import platform
-from importlib import metadata
+from importlib.metadata import version
 from typing import Any
 
 from gdpipe.config import IMMATERIAL, TrainingConfig
@@ -20,13 +20,10 @@ PACKAGES = ("gdpipe", "numpy", "pyarrow", "scipy", "python-flint")
 FINGERPRINT = ("path", "bytes", "modified_ns", "footer_sha256")
 
 
-# of each a file is read, which is a twentieth of a small run
-_version = functools.cache(metadata.version)
-
-
+@functools.cache  # each reads a file of a hundred lines
 def versions() -> dict[str, str]:
     """The versions of Python, gdpipe and the packages that compute."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def nothing_to_do(config: TrainingConfig, start: Start) -> Place | None:
