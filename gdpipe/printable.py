@@ -6,8 +6,12 @@ A column, a folder or a value may have any name. Names are unchanged in Parquet,
 
 import html
 import logging
+import math
 import unicodedata
 from collections.abc import Sequence
+
+# from here to there, floats are written without decimals; above as powers of ten
+WHOLE_ONLY, LARGEST_WRITTEN = 1e6, 1e15
 
 
 def printable(text: str) -> str:
@@ -31,6 +35,13 @@ def counted(n: int, unit: str) -> str:
     """A number of things: `1 file`, `1,234 files`, `2 processes`; the plural of the unit ends in s or es."""
     plural = "es" if unit.endswith("s") else "s"
     return f"{n:,} {unit}{plural if n != 1 else ''}"
+
+
+def written(value: float) -> str:
+    """A number in a sentence or a table: six digits, thousands separators, a power of ten where it is tiny or huge."""
+    if math.isfinite(value) and WHOLE_ONLY <= abs(value) < LARGEST_WRITTEN:
+        return f"{value:,.0f}"
+    return f"{value:,.6g}"
 
 
 def abridged(names: Sequence[str], most: int = 5, between: str = ", ") -> str:

@@ -41,19 +41,22 @@ class Grouped:
 
     def line(self) -> dict[str, Any]:
         """The feature in a line of the summary: its test, and its least and largest coefficient with their levels."""
-        fitted = sorted((t for t in self.terms if t["status"] != "constant"), key=lambda term: term["estimate"])
-        ends = [f"{term['estimate']:.4g} {_short(term['level'])}" for term in (*fitted[:1], *fitted[-1:])]
-        lowest, highest = ends or (None, None)
+        lowest, highest = [f"{estimate:.4g} {short(level)}" for estimate, level in self.ends()] or (None, None)
         return {
             "feature": self.name,
             "levels": self.feature["levels"],
-            "reference": None if (label := self.feature["reference"]) is None else _short(label),
+            "reference": None if (label := self.feature["reference"]) is None else short(label),
             "F": self.feature["f_statistic"],
             "p_value": self.feature["f_p_value"],
             "gvif_root": self.feature["gvif_root"],
             "lowest": lowest,
             "highest": highest,
         }
+
+    def ends(self) -> list[tuple[float, str]]:
+        """The least and the largest coefficient with their levels; empty without a term."""
+        fitted = sorted((t for t in self.terms if t["status"] != "constant"), key=lambda term: term["estimate"])
+        return [(term["estimate"], term["level"]) for term in (*fitted[:1], *fitted[-1:])]
 
     def rows(self) -> list[dict[str, Any]]:
         """The table of its levels, in their order; of a product its terms. A penalized fit has no tests."""
@@ -83,12 +86,12 @@ class Grouped:
 def _bar(level: dict[str, Any], term: dict[str, Any] | None) -> Bar:
     rows = counted(level["rows"], "row")
     if term is None:
-        return Bar(f"{level['level']} (reference)", 0.0, number(level["rows"]), more=rows)
+        return Bar(level["level"], 0.0, f"{level['rows']:,}", more=rows, note="reference")
     ends = (term["ci_lower"], term["ci_upper"])
     known = all(math.isfinite(end) for end in ends)
     between = f" ({number(ends[0])} to {number(ends[1])})" if known else ""
     more = f"{number(term['estimate'])}{between}, {rows}"
-    return Bar(level["level"], term["estimate"], number(level["rows"]), ends if known else None, more)
+    return Bar(level["level"], term["estimate"], f"{level['rows']:,}", ends if known else None, more)
 
 
 def grouped(tables: Mapping[str, pa.Table], terms: Iterable[dict[str, Any]]) -> list[Grouped]:
@@ -122,5 +125,8 @@ def _is_number(value: float | None) -> bool:
     return value is not None and not math.isnan(value)
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+def short(label: str, longest: int = LONGEST_LABEL) -> str:
+    """The label, or both ends of it where it is longer: levels often differ only in the last letters."""
+    if len(label) <= longest:
+        return label
+    return f"{label[: longest // 2]}…{label[-((longest - 1) // 2) :]}"

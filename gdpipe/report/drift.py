@@ -59,7 +59,7 @@ def _of_mean(row: dict[str, Any], shares: Collection[str]) -> str:
     if row["term"] not in shares:
         return f"{row['term']} mean"
     share = row["previous_mean"]
-    return f"{row['term']} share {share:.3g} -> {share + row['mean_shift_sd'] * row['previous_scale']:.3g},"
+    return f"{row['term']} share {share:.3g} → {share + row['mean_shift_sd'] * row['previous_scale']:.3g},"
 
 
 def _largest(rows: list[dict[str, Any]], shift: Callable[[dict[str, Any]], float]) -> dict[str, Any] | None:

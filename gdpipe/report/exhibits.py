@@ -4,22 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gdpipe.numerics.descent.landscape import Landscape, Plane
-from gdpipe.numerics.rows.density import Density
 from gdpipe.printable import markup
 from gdpipe.report.categories import Grouped, without_levels
 from gdpipe.report.drift import in_words
 from gdpipe.report.pictures.bars import Bar, bars
 from gdpipe.report.pictures.contours import contours
 from gdpipe.report.pictures.curves import excess_curve, loss_curve, spectrum
-from gdpipe.report.pictures.densities import (
-    fitted_line,
-    predicted_and_actual,
-    quantiles,
-    residual_histogram,
-    residuals_and_predictions,
-    residuals_by_feature,
-)
 from gdpipe.report.pictures.ticks import number
 
 # bars in a picture; the tables have the others
@@ -28,71 +22,6 @@ MOST_BARS = 24
 MOST_CATEGORIES = 12
 # weights below this are left out of the description of a direction
 NEGLIGIBLE_WEIGHT = 0.1
-
-
-def the_line(density: Density | None, included: Sequence[str], target: str, terms: list[dict[str, Any]]) -> str:
-    """The picture of the rows with the fitted line; empty where there is more than one feature."""
-    if density is None or not density.grid.alone or not density.rows:
-        return ""
-    estimates = {term["term"]: term["estimate"] for term in terms}
-    feature = included[0]
-    return figure(
-        "Data and the fitted line",
-        f"How {markup(target)} goes with {markup(feature)}: the line has the least mean squared distance, up and down, "
-        "from the rows. The stronger the colour, the more rows.",
-        fitted_line(density, feature, target, (estimates["intercept"], estimates[feature])),
-    )
-
-
-def about_residuals_by_feature(density: Density | None, included: Sequence[str], target: str) -> str:
-    """The pictures of the residuals by the value of each feature that was counted."""
-    if density is None or not density.rows:
-        return ""
-    drawn = [
-        figure(
-            f"Residuals by {included[feature.term]}",
-            "Means (line with dots) about zero at every value: a straight line suits this feature. "
-            "The stronger the colour, the more rows.",
-            residuals_by_feature(density, place, included[feature.term], target),
-        )
-        for place, feature in enumerate(density.grid.features)
-    ]
-    return pictures(*drawn) if any(drawn) else ""
-
-
-def about_fit(density: Density | None, rows: dict[str, Any], target: str, *, weighted: bool, line: str = "") -> str:
-    """The pictures of predictions and residuals, after that of the fitted line if there is one."""
-    if density is None or not density.rows:
-        return '<p class="soft">No rows were read again after the fit: there are no pictures of them.</p>'
-    some = f"Predicted rows alone, {density.rows:,} of {rows['used']:,} used. " if density.rows != rows["used"] else ""
-    colour = "The stronger the colour, the more rows; what lies beyond the picture is counted at its edge."
-    return pictures(
-        line,
-        figure(
-            "Predicted against actual",
-            f"{some}On the dashed line both are the same. {colour}",
-            predicted_and_actual(density, target),
-        ),
-        figure(
-            "Residuals against predictions",
-            "About the dashed zero line and equally wide everywhere, where a straight line suits the data. Line with "
-            "dots: means of rows with neighbouring predictions; a bend asks for another form of a feature.",
-            residuals_and_predictions(density, target),
-        ),
-        figure(
-            "Residuals",
-            f"Dashed: the normal distribution with the same RMSE. The ends reach {density.grid.residuals:g} RMSE to "
-            f"either side.{' A row counts once, whatever its weight.' if weighted else ''}",
-            residual_histogram(density, target),
-        ),
-        figure(
-            "Quantiles of the residuals",
-            "On the dashed line where residuals are normal with this RMSE. Both ends steeper are heavy "
-            "tails, or outliers; one end alone is skewness.",
-            quantiles(density, target),
-        ),
-        two=True,
-    )
 
 
 def about_features_and_rows(
@@ -116,7 +45,7 @@ def about_features_and_rows(
         shown.append(Bar(term["term"], term["estimate_scaled"], said, interval))
     # a penalized fit has none
     intervals = any(bar.interval for bar in shown)
-    title = f"Standardized coefficients{' with 95 % intervals' if intervals else ''}"
+    title = f"Standardized coefficients{' with 95% intervals' if intervals else ''}"
     found = verdict["dependencies"]
     lines = "".join(f"<li>{markup(line)}</li>" for line in found[:MOST_BARS])
     more = f"<li>and {len(found) - MOST_BARS:,} more, in convergence.parquet</li>" if len(found) > MOST_BARS else ""
@@ -125,7 +54,8 @@ def about_features_and_rows(
         figure(
             "Standardized coefficients",
             f"How many of its SDs {markup(target)} changes with one SD of a feature, the others held"
-            f"{'; with 95 % intervals of the exact answer' if intervals else ''}.{_left_out(len(scaled))}",
+            f"{'; with 95% intervals of the exact answer' if intervals else ''}."
+            f"{' Levels of categories are below.' if len(of_numbers) < len(terms) else ''}{_left_out(len(scaled))}",
             bars(shown, title, "target SDs per feature SD") if shown else "",
         ),
         figure(
@@ -151,12 +81,12 @@ def about_categories(categories: Sequence[Grouped], target: str) -> str:
         )
         n = len(category.levels)
         some = f" Of {n:,} levels the {MOST_BARS} with most rows are drawn." if n > MOST_BARS else ""
-        intervals = "; with 95 % intervals" if any(bar.interval for bar in shown) else ""
-        said = f"{effect}, the other features held{intervals}."
+        intervals = "; with 95% intervals" if any(bar.interval for bar in shown) else ""
+        said = f"{effect}, the other features held{intervals}. On the right the rows of each level.{some}"
+        # as docs/features.md has it
+        said += " 0\u00a0is Monday." if "weekday(" in category.name else ""
         title = f"Levels of {category.name}"
-        figures.append(
-            figure(title, f"{said} On the right the rows of each level.{some}", bars(shown, title, f"{target}, units"))
-        )
+        figures.append(figure(title, said, bars(shown, title, f"coefficient, in units of {target}", scaled=True)))
     more = len(drawn) - MOST_CATEGORIES
     left = f'<p class="soft">{more:,} more categories are not drawn.</p>' if more > 0 else ""
     return (pictures(*figures) if figures else "") + left
@@ -164,15 +94,17 @@ def about_categories(categories: Sequence[Grouped], target: str) -> str:
 
 def _rows(rows: dict[str, Any]) -> str:
     """The picture of the rows used, and left out by reason."""
-    reasons = [(f"{name} is null", count) for name, count in rows["null"].items()]
+    reasons = [(f"{name} null", count) for name, count in rows["null"].items()]
     if rows["zero_weight"]:
-        reasons.append(("weight is zero", rows["zero_weight"]))
+        reasons.append(("weight zero", rows["zero_weight"]))
     reasons.sort(key=lambda reason: -reason[1])
-    counts = [("read", rows["read"]), ("used", rows["used"]), *reasons]
-    note = "A row may miss several columns, and is counted for each." if len(reasons) > 1 else ""
+    held_out = rows.get("held_out", 0)  # earlier versions have none
+    counts = [("read", rows["read"]), ("used", rows["used"]), *([("held out", held_out)] if held_out else []), *reasons]
+    note = " A row may miss several columns, and is counted for each." if len(reasons) > 1 else ""
+    kept = f", {held_out:,} held out of the fit" if held_out else ""
     return figure(
         "Rows used, and left out by reason",
-        f"{rows['left_out']:,} of {rows['read']:,} rows were left out. {note}{_left_out(len(counts))}",
+        f"{rows['left_out']:,} of {rows['read']:,} rows were left out{kept}.{note}{_left_out(len(counts))}",
         bars([Bar(name, n, f"{n:,}") for name, n in counts[:MOST_BARS]], "Rows used and left out by reason", "rows"),
     )
 
@@ -184,7 +116,8 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], included: Sequen
     what, floor, short = "The mean squared error", "ordinary least squares", "OLS"
     if verdict.get("penalty", "none") != "none":
         what, floor, short = "The mean squared error and the penalty", "the exact optimum", "optimum"
-    return pictures(
+    surface = "" if seen.plane is None else _cost_surface(seen.plane, seen.iterations, included)
+    drawn = pictures(
         figure(
             "Loss at each step",
             f"{what} on its way down to the floor that {floor} sets (dashed).",
@@ -195,38 +128,57 @@ def about_the_descent(seen: Landscape, verdict: dict[str, Any], included: Sequen
             "Measured (line) and as it was forecast before the first step (dashed).",
             excess_curve(seen, forecast, unit, short),
         ),
-        "" if seen.plane is None else _cost_surface(seen.plane, included, verdict["condition_number"]),
+        surface,
     )
+    if seen.plane is None or not surface:
+        return drawn
+    return f'{drawn}<p class="soft">{_of_the_surface(seen.plane, verdict["condition_number"])}</p>'
 
 
-def _cost_surface(plane: Plane, included: Sequence[str], condition_number: float) -> str:
+def _cost_surface(plane: Plane, iterations: NDArray[np.int64], included: Sequence[str]) -> str:
     if plane.direction is None:
         return figure(
             "The cost surface from above",
-            "Lines of equal loss over weight and bias. Hollow: the start. Full: where the descent ended. The bias is "
-            "the best for each weight at every step: on standardized columns neither depends on the other.",
-            contours(plane, (f"weight of {included[0]}", "bias")),
+            "Lines of equal loss over coefficient and intercept. Hollow: the start. Full: where the descent ended.",
+            contours(plane, iterations, (f"coefficient of {included[0]}", "intercept")),
         )
     parts = sorted(zip(plane.direction.tolist(), included, strict=True), key=lambda part: -abs(part[0]))
-    mostly = [f"{weight:+.2g} {name}" for weight, name in parts[:3] if abs(weight) >= NEGLIGIBLE_WEIGHT]
+    mostly = [f"{weight:+.2g} {name}" for weight, name in parts[:2] if abs(weight) >= NEGLIGIBLE_WEIGHT]
     return figure(
         "A slice of the cost surface",
-        "Lines of equal loss through start (hollow) and optimum (full), and along the steepest other direction: "
-        f"{markup('mostly ' + ', '.join(mostly) if mostly else 'many features')}. The way down is projected. "
-        f"The valley in this slice is {number(float(f'{plane.elongation:.3g}'))} times as long as wide, which the "
-        "picture stretches to fill its frame; the condition number in all directions is "
-        f"{number(float(f'{condition_number:.4g}'))}.",
-        contours(plane, ("toward the optimum (standardized)", "steepest other direction")),
+        "Lines of equal loss through start (hollow), optimum (full), and along the steepest other direction: "
+        f"{markup('mostly ' + ', '.join(mostly) if mostly else 'many features')}.",
+        contours(plane, iterations, ("toward the optimum (standardized)", "steepest other direction")),
+    )
+
+
+def _of_the_surface(plane: Plane, condition_number: float) -> str:
+    """The shape of the cost surface in sentences, and how the descent is drawn on it."""
+    if plane.direction is None:
+        return (
+            "On the cost surface, the intercept is the best for each coefficient at every step: with standardized "
+            "columns neither depends on the other."
+        )
+    return (
+        "The slice of the cost surface is stretched to fill its frame: the valley in it is "
+        f"{number(float(f'{plane.elongation:.3g}'))} times as long as wide; the condition number in all directions is "
+        f"{number(float(f'{condition_number:.4g}'))}. Where steps go to and fro, the middle of neighbours is drawn."
     )
 
 
 def about_drift(rows: list[dict[str, Any]]) -> str:
     """The pictures of drift since the previous run in means, scales and coefficients, the largest first."""
-    means = "By how many of its earlier standard deviations a column's mean has moved."
-    coefficients = "How far they have moved beside both uncertainties: by chance, within ±2."
+    means = "How far each column's mean has moved, in its earlier standard deviations."
+    coefficients = "How far each has moved, in joint standard errors: by chance, most stay within ±2."
     return pictures(
         _moved(rows, "mean_shift_sd", "means", means, "SDs"),
-        _moved(rows, "scale_ratio", "scales", "By which factor a column varies more, or less.", "factor, logarithmic"),
+        _moved(
+            rows,
+            "scale_ratio",
+            "scales",
+            "By which factor each column's standard deviation has changed.",
+            "factor, logarithmic",
+        ),
         _moved(rows, "estimate_shift_se", "coefficients", coefficients, "joint standard errors"),
     )
 

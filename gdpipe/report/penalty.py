@@ -11,9 +11,15 @@ from gdpipe.report.pictures.paths import coefficient_paths, error_curve
 # lines in the picture of coefficients: those of the largest ones at the weakest penalty
 MOST_PATHS = 12
 MARKS = {"least": "least", "one_std_error": "1 SE"}
+CHOSEN_BY = {
+    "auto": "the least error on unseen rows",
+    "auto_1se": "the strongest penalty within one standard error of the least error on unseen rows",
+}
 
 
-def about_penalty(path: pa.Table, verdict: dict[str, Any], terms: list[dict[str, Any]], target: str) -> str:
+def about_penalty(
+    path: pa.Table, verdict: dict[str, Any], terms: list[dict[str, Any]], settings: dict[str, Any]
+) -> str:
     """The section of the penalty: sentences, the coefficients and the error against alpha."""
     rows = path.to_pylist()
     alphas, chosen = [row["alpha"] for row in rows], verdict["alpha"]
@@ -29,19 +35,22 @@ def about_penalty(path: pa.Table, verdict: dict[str, Any], terms: list[dict[str,
     drawn = [
         figure(
             "Coefficients along the path",
-            f"Each line is a term; to the left the penalty is weaker. Dashed: the alpha of this run.{left}",
+            "Each line is a term; the penalty is weaker to the right. Dashed: the alpha of this run; faint: 0 "
+            f"there.{left}",
             coefficient_paths(alphas, paths, chosen),
         ),
         figure(
             "Error on unseen rows along the path",
-            "The rows of each fold, predicted by the fit of the others; dashed: one standard error to either side.",
-            error_curve(alphas, rmse, std_error, marked, chosen, target),
+            "The rows of each fold, predicted by the fit to the others; dashed: one standard error to either side. "
+            "Dots: the least error, and the strongest penalty within one standard error of it (1 SE).",
+            error_curve(alphas, rmse, std_error, marked, chosen, settings["target"]),
         ),
     ]
+    by = f" ({CHOSEN_BY[given]})" if (given := settings["alpha"]) in CHOSEN_BY else ""
     said = (
-        f"{verdict['penalty'].replace('_', ' ')} with alpha {chosen:.6g} leaves {verdict['nonzero']:,} of "
+        f"{verdict['penalty'].replace('_', ' ')} with alpha {chosen:.6g}{by} leaves {verdict['nonzero']:,} of "
         f"{verdict['rank']:,} independent terms in the line; {verdict['proof']}. There are no standard errors: a "
-        "penalty moves coefficients towards zero by an amount that nobody knows."
+        "penalty biases coefficients towards zero, so that those of least squares do not hold."
     )
     said = f"{said[:1].upper()}{said[1:]}"
     return f"<h2>The penalty</h2><p>{markup(said)}</p>{pictures(*drawn)}"

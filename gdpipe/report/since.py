@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from gdpipe.printable import written
+
 # coefficients in the table; `drift.parquet` has all
 MOST_COEFFICIENTS = 12
 
@@ -40,8 +42,8 @@ def since_then(
         return None
     run, now = f"run {before['since']}", "this run"
     of_fit = [("R²", before["r2"], quality["r2"]), ("RMSE", before["rmse"], quality["rmse"])]
-    changes = ", ".join(f"{name} {then:.4g} → {new:.4g}" for name, then, new in of_fit)
-    moved = "; ".join(before["largest"]) or "nothing has moved"
+    changes = ", ".join(f"{name} {written(then)} → {written(new)}" for name, then, new in of_fit)
+    moved = "; ".join([*before["largest"], *([before["error"]] if before.get("error") else [])]) or "nothing has moved"
     estimates = {term["term"]: term["estimate"] for term in terms}
     shifts = [
         row

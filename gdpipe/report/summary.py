@@ -89,7 +89,7 @@ def summarize(
     ]
     if penalty:
         lines.insert(-1, f"penalty     {penalty}")
-    if said := unseen_rows(quality, manifest["settings"].get("folds")):
+    if said := unseen_rows(quality, manifest["settings"].get("folds"), passed=verdict["passed"]):
         lines.append(f"unseen rows {said}")
     if gate := manifest.get("gate"):
         lines.append(f"gate        {'PASSED' if gate['passed'] else 'NOT PASSED'}: {gate['reason']}")
@@ -152,8 +152,12 @@ def gap_shown(verdict: dict[str, Any]) -> str:
     return f"{gap:.2g}" if gap == gap else f"{verdict['fit_gap']:.2g} in predictions"  # noqa: PLR0124  # only NaN differs
 
 
-def unseen_rows(metrics: dict[str, Any], folds: int | None) -> str:
-    """The error on rows that the fit has not seen, from the row of `metrics`; empty where there is none."""
+def unseen_rows(metrics: dict[str, Any], folds: int | None, *, passed: bool) -> str:
+    """The error on rows that the fit has not seen, from the row of `metrics`; empty where there is none.
+
+    Where the descent did not pass, R² and RMSE of the fit are its own, and those of the folds of exact fits: that is
+    said.
+    """
     found = []
     if (rows := metrics.get("holdout_rows") or 0) > 0:
         found.append(
@@ -162,7 +166,7 @@ def unseen_rows(metrics: dict[str, Any], folds: int | None) -> str:
     if math.isfinite(metrics.get("cv_rmse", math.nan)):
         spread = float(f"{metrics['cv_rmse_se']:.2g}")
         error = f"CV R² {cell(metrics['cv_r2'])}, RMSE {metrics['cv_rmse']:.7g} ± {spread:g}"
-        found.append(f"{error} ({folds} folds)")
+        found.append(f"{error} ({folds} folds{'' if passed else ', exact fits'})")
     return "; ".join(found)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gdpipe.config import TrainingConfig
 from gdpipe.errors import PublishError
 from gdpipe.numerics.inference.drift import Fitted, measure
-from gdpipe.printable import logger_named
+from gdpipe.printable import logger_named, written
 from gdpipe.report.drift import largest_shifts
 from gdpipe.source.arrays import to_table
 from gdpipe.stages.errors_compared import PREFIXES, most_telling
@@ -92,7 +92,7 @@ def _errors(previous: PublishedFit, now: PublishedFit) -> str | None:
     if kind == "fit" or before == after:
         return None
     change = f" ({after / before - 1:+.2%})" if before else ""
-    return f"{PREFIXES[kind]}RMSE {before:.6g} -> {after:.6g}{change}"
+    return f"{PREFIXES[kind]}RMSE {written(before)} → {written(after)}{change}"
 
 
 def drift_columns(previous: PublishedFit, now: PublishedFit) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gdpipe.config import TrainingConfig
 from gdpipe.numerics.problem.covariance import CrossProducts, square_root
 from gdpipe.numerics.rows.linear import mean_squared_error
+from gdpipe.printable import written
 from gdpipe.stages.errors_compared import PREFIXES, ErrorKind, most_telling
 from gdpipe.stages.ingest import Ingested
 from gdpipe.stages.other_levels import Line, carried_over
@@ -60,7 +61,7 @@ def judge(
     r2 = fit.errors[of_r2].r2
     if config.min_r2 is not None:
         low = not r2 >= config.min_r2
-        said = f"{PREFIXES[of_r2]}R² {r2:.6g} {'is below' if low else 'keeps'} min_r2 {config.min_r2:g}"
+        said = f"{PREFIXES[of_r2]}R² {written(r2)} {'is below' if low else 'keeps'} min_r2 {config.min_r2:g}"
         checks.append((low, said))
     kind: ErrorKind = "fit"
     limit = bar = today = published = None
@@ -76,8 +77,8 @@ def judge(
         limit = bar * (1 + increase) + slack
         high = not fit.errors[kind].rmse <= limit
         relation = f"is {'more than' if high else 'at most'} {100 * increase:.4g}% above"
-        now = f"{PREFIXES[kind]}RMSE {fit.errors[kind].rmse:.6g}"
-        checks.append((high, f"{now} {relation} run {previous.run_id}'s {name}, {bar:.6g}"))
+        now = f"{PREFIXES[kind]}RMSE {written(fit.errors[kind].rmse)}"
+        checks.append((high, f"{now} {relation} run {previous.run_id}'s {name}, {written(bar)}"))
     failures = [text for failed, text in checks if failed]
     return Gate(
         max_rmse_increase=config.max_rmse_increase,

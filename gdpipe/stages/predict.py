@@ -27,7 +27,7 @@ from gdpipe.store.runs import Staging
 from gdpipe.store.writer import WrittenFile
 
 # features whose residuals the report draws: each costs about 3 ns a row, where the scan takes 400 and more
-MOST_FEATURES = 8
+MOST_FEATURES = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)

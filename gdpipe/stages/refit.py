@@ -97,7 +97,9 @@ class Refit:
         terms, of_descent = fit_shown(rows, verdict, fit.regression.scaling.target_scale)
         categories = grouped(tables, terms)
         notice = self.path and self.path.notice(self.config)
-        unseen = unseen_rows(error_columns(self.cross_validation, self.holdout), self.config.folds)
+        unseen = unseen_rows(
+            error_columns(self.cross_validation, self.holdout), self.config.folds, passed=fit.certificate.passed
+        )
         shown = fit_tables(terms, categories, penalized=bool(penalty), of_descent=of_descent)
         lines = [
             f"rows        {self.n_samples:,} used, of {counted(len(self.files), 'file')}, from the sums kept",

@@ -11,7 +11,8 @@ from typing import Any
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 
-# every text of the pictures beyond its picture or over another, tables that scroll, and the colours
+# every text of the pictures beyond its picture or over another, pictures that do not begin at one height or have no
+# scale of colours, options with a line break in them, tables that scroll, and the colours
 MEASURE = """
 frame.onload = () => {
   const page = frame.contentDocument, view = frame.contentWindow, cut = [], over = [];
@@ -31,8 +32,17 @@ frame.onload = () => {
   }
   const wide = [...page.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth + 1);
   const style = (name) => view.getComputedStyle(page.querySelector(name));
+  // of the figures that begin at one height: where the pictures begin
+  const tops = {};
+  const top = (element) => element.getBoundingClientRect().top;
+  for (const figure of page.querySelectorAll('.pictures > figure'))
+    (tops[top(figure)] ??= new Set()).add(top(figure.querySelector('svg')));
   const found = {
     cut, over,
+    uneven: Object.values(tops).filter(t => t.size > 1).length,
+    unscaled: [...page.querySelectorAll('svg[role=img]:has(.cell)')].filter(s => !s.querySelector('.s9')).length,
+    broken: [...page.querySelectorAll('code')].filter(c => c.getClientRects().length > 1).map(c => c.textContent),
+    pairs: wide.filter(s => s.classList.contains('pairs')).length,
     overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
     wide: wide.length,
     unhinted: wide.filter(s => !view.getComputedStyle(s).backgroundImage.includes('gradient')).length,

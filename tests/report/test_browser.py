@@ -1,4 +1,4 @@
-"""Pages as a browser lays them out: no text cut or over another, a hint where tables scroll, honest shades."""
+"""Pages as a browser lays them out: no text cut or over another, pictures in line, tables with hints, shades."""
 
 import re
 from pathlib import Path
@@ -25,16 +25,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "levels": {"x": x, "who": rng.choice(["Ann", "a_rather_long_name_of_a_level", "Cy"], 800), "y": x + noise},
     }
     found = {}
+    # with no place to break it
+    rows = {name: folder / f"{name}_rows_in_a_folder_of_a_rather_long_name" for name in columns}
     for name, of in columns.items():
-        write_parquet(folder / name / "rows.parquet", of)
-        run = ("train", folder / name, "--target=y", "--output", folder / "runs" / name, "--force")
+        write_parquet(rows[name] / "rows.parquet", of)
+        run = ("train", rows[name], "--target=y", "--output", folder / "runs" / name, "--force")
         for run_id in ("before", name) if name == "levels" else (name,):
             gdpipe_cli(*run, "--run-id", run_id)
         found[name] = folder / "runs" / name / "runs" / name / "report.html"
     rejected = ("--output", folder / "short", "--max-iterations=1", "--method=gd", "--run-id=short")
-    gdpipe_cli("train", folder / "large", "--target=y", *rejected)
+    gdpipe_cli("train", rows["large"], "--target=y", *rejected)
     lasso = ("--output", folder / "lasso", "--penalty=lasso", "--alpha=auto", "--run-id=lasso")
-    gdpipe_cli("train", folder / "levels", "--target=y", *lasso)
+    gdpipe_cli("train", rows["levels"], "--target=y", *lasso)
     found["penalized"] = folder / "lasso" / "runs" / "lasso" / "report.html"
     return {**found, "rejected": folder / "short" / "rejected" / "short" / "report.html"}
 
@@ -52,6 +54,10 @@ def test_every_text_can_be_read(pages: dict[str, Path], name: str, width: int, d
     assert found["cut"] == []
     assert found["over"] == []
     assert found["overflow"] == 0
+    assert found["uneven"] == 0
+    assert found["unscaled"] == 0
+    assert found["broken"] == []
+    assert found["pairs"] == 0
     assert found["unhinted"] == 0
     assert found["wide"] > 0 or width > 390
     # the stronger the colour, the farther from the paper, in the light and in the dark

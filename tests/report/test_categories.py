@@ -33,21 +33,22 @@ def test_a_line_has_both_ends_of_the_estimates() -> None:
     line = FOUND.line()
     assert (line["lowest"], line["highest"], line["levels"], line["reference"]) == ("-2 c", "3 b", 4, "a")
     long = category([term("b" * 40, 1.0)], {"a" * 40: 1, "b" * 40: 1}, reference="a" * 40).line()
-    assert (long["lowest"], long["reference"]) == (f"1 {'b' * 15}…", f"{'a' * 15}…")
+    assert (long["lowest"], long["reference"]) == (f"1 {'b' * 8}…{'b' * 7}", f"{'a' * 8}…{'a' * 7}")
 
 
 def test_a_feature_without_a_term_has_no_ends() -> None:
     one = category([], {"a": 3})
     assert (one.line()["lowest"], one.line()["highest"]) == (None, None)
-    assert [bar.name for bar in one.bars(9)] == ["a (reference)"]
+    assert [(bar.name, bar.note) for bar in one.bars(9)] == [("a", "reference")]
 
 
 def test_bars_are_the_levels_with_most_rows_in_their_own_order() -> None:
-    assert [(bar.name, bar.value, bar.said) for bar in FOUND.bars(3)] == [
-        ("a (reference)", 0.0, "5"),
-        ("c", -2.0, "9"),
-        ("d", 0.5, "7"),
+    assert [(bar.name, bar.value, bar.said, bar.note) for bar in FOUND.bars(3)] == [
+        ("a", 0.0, "5", "reference"),
+        ("c", -2.0, "9", ""),
+        ("d", 0.5, "7", ""),
     ]
+    assert category([], {"a": 1_234_567}).bars(9)[0].said == "1,234,567"
     assert FOUND.bars(3)[1].interval == (-3.0, -1.0)
     assert FOUND.bars(3)[1].more == "−2 (−3 to −1), 9 rows"
     unknown = category([term("b", 3.0, ci_lower=math.nan, ci_upper=math.nan)], {"a": 5, "b": 1}).bars(9)[1]

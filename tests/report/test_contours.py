@@ -30,7 +30,7 @@ def test_a_narrow_valley_takes_no_more_to_draw_than_a_wide_one(mean: float) -> N
     x = mean + NOISE[0]
     plane = plane_of(x, 3 * x + NOISE[1])
     tracemalloc.start()
-    svg = contours(plane, ("weight", "bias"))
+    svg = contours(plane, np.arange(len(plane.path)), ("coefficient", "intercept"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**22
@@ -46,4 +46,4 @@ def test_a_narrow_valley_takes_no_more_to_draw_than_a_wide_one(mean: float) -> N
 def test_a_start_within_rounding_of_the_optimum_has_no_contours() -> None:
     optimum, start = np.array([0.0, 1e15]), np.array([1e-20, 1e15])
     plane = Plane(optimum, np.eye(2), np.array([start, optimum]), 1.0, None)
-    assert contours(plane, ("weight", "bias")) == ""
+    assert contours(plane, np.arange(2), ("coefficient", "intercept")) == ""

@@ -95,4 +95,4 @@ def test_the_mean_of_a_level_is_its_share_and_its_scale_follows_from_it() -> Non
     row = {"previous_mean": 0.1, "previous_scale": 0.3, "mean_shift_sd": 0.5, "mean_shift_se": 9.0}
     row |= {"scale_ratio": 1.3, "scale_shift_se": 5.0, "estimate_shift_se": 1.5}
     table = pa.Table.from_pylist([{"term": "c[a]", **row}])
-    assert largest_shifts(table, {"c[a]"}) == ("c[a] share 0.1 -> 0.25, +0.5 SD (9 SE)", "coef c[a] +1.5 joint SE")
+    assert largest_shifts(table, {"c[a]"}) == ("c[a] share 0.1 → 0.25, +0.5 SD (9 SE)", "coef c[a] +1.5 joint SE")

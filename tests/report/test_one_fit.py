@@ -4,10 +4,18 @@ import math
 
 import pytest
 
+from gdpipe.report.numbers import p_value, shown_value
 from gdpipe.report.one_fit import UNFINISHED, headed, of_one_fit
-from gdpipe.report.page import shown_value
 
 TERM = {"term": "x", "estimate": 1.0, "estimate_scaled": 0.5, "ols_estimate": 3.0, "scale": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.0, "< 1e-300"), (5e-324, "< 1e-300"), (1e-299, 1e-299), (1.0, 1.0), (None, None)]
+)
+def test_a_p_value_is_never_0(value: float | None, said: object) -> None:
+    assert p_value(value) == said
+    assert math.isnan(float(p_value(math.nan) or 0))
 
 
 def test_a_fit_that_passed_is_shown_as_it_is() -> None:

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 import gdpipe
 from gdpipe.numerics.rows.density import DensityAccumulator, DensityGrid
 from gdpipe.printable import printable
-from gdpipe.report.exhibits import about_fit
+from gdpipe.report.advice import advise
 from gdpipe.report.pictures.axes import picture, text
 from gdpipe.report.pictures.bars import Bar, bars
-from gdpipe.report.pictures.paths import coefficient_paths
 from gdpipe.report.pictures.ticks import number
+from gdpipe.report.residuals import about_fit
 from tests.conftest import gdpipe_cli, line_columns, write_parquet
 from tests.report.browser import CHROMIUM, QUIET
 
@@ -30,14 +30,14 @@ EVERYWHERE = {
     "Residuals against predictions",
     "Residuals and the normal curve",
     "Quantiles of the residuals",
-    "Standardized coefficients with 95 % intervals",
+    "Standardized coefficients with 95% intervals",
     "Spectrum of the correlation matrix",
     "Rows used and left out by reason",
     "Loss at each step",
     "Loss above the optimum, measured and forecast",
     "Cost contours from above",
 }
-BY_FEATURE = {"Residuals by x1", "Residuals by x2"}  # of `line_columns`
+BY_FEATURE = {"Partial residuals by x1", "Partial residuals by x2"}  # of `line_columns`
 DRIFT = {"Drift of means", "Drift of scales", "Drift of coefficients"}
 
 
@@ -67,6 +67,12 @@ def pictures(page: Path) -> dict[str, ET.Element]:
 def said(picture: ET.Element) -> str:
     """What a screen reader says."""
     return picture.get("aria-label") or ""
+
+
+def run_advice(run: gdpipe.Run) -> tuple[str, ...]:
+    """The lines of advice."""
+    [verdict], terms = (run.table(name).to_pylist() for name in ("convergence", "parameters"))
+    return advise(run.manifest, verdict, terms)
 
 
 def cells(picture: ET.Element) -> int:
@@ -109,7 +115,7 @@ def test_pictures_are_valid_xml_whatever_the_names(many: bool, tmp_path: Path) -
     page = tmp_path / "runs" / "runs" / "b" / "report.html"
     drawn = pictures(page)
     assert set(drawn) >= DRIFT | {"Cost contours from above"}
-    names_drawn = {node.text for node in drawn["Standardized coefficients with 95 % intervals"].iter("title")}
+    names_drawn = {node.text for node in drawn["Standardized coefficients with 95% intervals"].iter("title")}
     for name in names:
         assert any(printable(name) in (said or "") for said in names_drawn)
     assert not re.search(r"[^\n -~\xa0-\U0010ffff]|[\u202e\u2028\ufffe]", page.read_text(encoding="utf-8"))
@@ -157,21 +163,32 @@ def test_a_rejected_run_has_the_same_pictures_and_what_to_try(tmp_path: Path) ->
         assert float(row[1]) == pytest.approx(exact, rel=1e-5)
         assert float(row[1]) / float(row[2]) == pytest.approx(float(row[3]), rel=1e-4)
         assert float(row[-1]) == pytest.approx(stopped, rel=1e-5)
+    # R² of the descent beside that of exact fits, which is higher
+    assert "R² and RMSE above are of the unfinished descent, the cross-validated ones of exact fits without" in text
+    assert run.metrics["cv_r2"].item() > run.metrics["r2"].item()
+    assert "Predictions, residuals and the rows below are those of the unfinished descent." in text
+    # options are code, as they are typed, each in a piece
+    [tries] = [[code.text for code in item.iter("code")] for item in list(body(page).iter("li"))[:1]]
+    assert tries == run_advice(run)[0].split("  # ")[0].split()
     # the forecast goes on where the descent stopped
     forecast = gdpipe.open_run(page.parent).convergence["forecast_iterations"][0]
     assert said(pictures(page)["Loss above the optimum, measured and forecast"]).endswith(f"forecast: {forecast} steps")
 
 
-def test_the_cost_of_one_feature_is_drawn_over_weight_and_bias(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["x", "intercept"])
+def test_the_cost_of_one_feature_is_drawn_over_coefficient_and_intercept(name: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 50, 500)
-    columns = {"x": x, "y": 4 + 2 * x + rng.normal(size=500)}
+    columns = {name: x, "y": 4 + 2 * x + rng.normal(size=500)}
     drawn = pictures(train(tmp_path, columns, "--learning-rate", "0.2"))
-    assert set(drawn) == EVERYWHERE | {"Data and the fitted line", "Residuals by x"}
+    # one direction has no spectrum, and the fitted line shows what partial residuals would
+    assert set(drawn) == EVERYWHERE - {"Spectrum of the correlation matrix"} | {"Data and the fitted line"}
     weight, bias = np.polyfit(x, columns["y"], 1)
-    equation = f"y = {number(bias)} + {number(weight)} · x"
+    equation = f"y = {number(bias)} + {number(weight)} · {name}"
     assert said(drawn["Data and the fitted line"]).endswith(f"500 rows; {equation}")
-    assert {"weight of x", "bias"} <= {label.text for label in drawn["Cost contours from above"].iter("text")}
+    assert {f"coefficient of {name}", "intercept"} <= {
+        label.text for label in drawn["Cost contours from above"].iter("text")
+    }
     residual = columns["y"] - weight * x - bias
     ends = f"From loss {columns['y'].var():.4g} at the start to {np.mean(residual**2):.4g} at the optimum"
     assert ends in said(drawn["Cost contours from above"])
@@ -184,8 +201,8 @@ def test_four_rows_by_hand(tmp_path: Path) -> None:
     # y = 3 a + 4 b + 5 on a square, and one row that is left out
     a, b = np.array([1.0, 1.0, -1.0, -1.0, 1.0]), np.array([1.0, -1.0, 1.0, -1.0, np.nan])
     drawn = pictures(train(tmp_path, {"a": a, "b": b, "y": 5 + 3 * a + 4 * np.nan_to_num(b)}))
-    assert "read 5, used 4, b is null 1" in said(drawn["Rows used and left out by reason"])
-    assert "b 0.8, a 0.6" in said(drawn["Standardized coefficients with 95 % intervals"])
+    assert "read 5, used 4, b null 1" in said(drawn["Rows used and left out by reason"])
+    assert "b 0.8, a 0.6" in said(drawn["Standardized coefficients with 95% intervals"])
     assert "2 eigenvalues from 1 to 1" in said(drawn["Spectrum of the correlation matrix"])
     assert "From 25 to" in said(drawn["Loss at each step"])
     # predictions are exact: each row is a cell of its own, on the line
@@ -238,6 +255,13 @@ def test_rows_that_were_not_read_again_are_said_not_to_be_shown() -> None:
     assert "Predicted rows alone, 3 of 9 used." in some
 
 
+def test_a_descent_that_starts_at_the_optimum_has_no_surface_and_nothing_is_said_of_one(tmp_path: Path) -> None:
+    a, b = np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
+    page = train(tmp_path, {"a": a, "b": b, "y": 5 + a * b})
+    assert "Cost contours from above" not in pictures(page)
+    assert "cost surface" not in "".join(body(page).itertext())
+
+
 # any data
 
 
@@ -269,6 +293,40 @@ def test_a_constant_target_without_an_intercept_has_pictures_whatever_its_sums(t
     for arithmetic in ("exact", "float64"):
         page = train(tmp_path / arithmetic, columns, "--no-fit-intercept", "--arithmetic", arithmetic)
         assert "Predicted against actual" in pictures(page)
+
+
+def test_every_row_is_accounted_for_and_a_filter_reads_as_it_is_given(tmp_path: Path) -> None:
+    page = train(tmp_path, line_columns() | {"x1": [math.nan, *line_columns()["x1"][1:]]}, "--holdout", "x2 > 1")
+    run = gdpipe.open_run(tmp_path / "runs")
+    rows, text = run.manifest["rows"], "".join(body(page).itertext())
+    assert rows["held_out"]
+    assert rows["used"] + rows["held_out"] + rows["left_out"] == rows["read"]
+    drawn = said(pictures(page)["Rows used and left out by reason"])
+    assert f"read {rows['read']:,}, used {rows['used']:,}, held out {rows['held_out']:,}, x1 null 1" in drawn
+    assert f"1 of {rows['read']:,} rows were left out, {rows['held_out']:,} held out of the fit." in text
+    assert f"({run.metrics['holdout_rows'].item():,} rows held out)" in text
+    assert 'holdout[["x2", ">", 1' in text
+
+
+def test_partial_residuals_of_a_dozen_numbers_are_drawn_and_that_there_are_more_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 14))
+    columns = {f"x{j:02}": X[:, j] for j in range(14)}
+    page = train(tmp_path, {**columns, "who": ["a", "b", "c"] * 100, "y": X @ np.arange(14.0) + rng.normal(size=300)})
+    drawn = [title for title in pictures(page) if title.startswith("Partial residuals by")]
+    assert drawn == [f"Partial residuals by x{j:02}" for j in range(2, 14)]
+    text = "".join(body(page).itertext())
+    assert "Of 14 terms that are numbers, the 12 with the largest standardized coefficients are drawn." in text
+
+
+def test_levels_of_weekdays_say_which_day_is_0(tmp_path: Path) -> None:
+    days = np.arange("2026-01-05", "2026-04-15", dtype="M8[D]")
+    columns = {"day": days, "y": np.random.default_rng(0).normal(size=100)}
+    page = train(tmp_path, columns, "--features", "C(weekday(day))")
+    text = "".join(body(page).itertext())
+    assert "On the right the rows of each level. 0\xa0is Monday." in text
+    # the ends of the coefficients with their levels, which are numbers too
+    assert re.search(r"from -0\.\d+ \(\d\) to \d\.\d+ \(\d\)", text)
 
 
 def test_a_page_of_a_dozen_features_with_drift_is_below_200_kb(tmp_path: Path) -> None:
@@ -333,20 +391,33 @@ def test_a_browser_shows_it_without_a_request_or_an_error(tmp_path: Path) -> Non
     assert not [params for params in initiated if str(params.get("url", "")).startswith(("http", "ws", "//"))]
 
 
+def test_of_a_penalized_run_that_did_not_pass_the_page_says_where_its_estimates_are_from(tmp_path: Path) -> None:
+    page = train(tmp_path, line_columns(), "--penalty=ridge", "--max-iterations=1", "--method=gd")
+    assert page.parent.parent.name == "rejected"
+    text = "".join(body(page).itertext())
+    assert "The descent did not end at the optimum: bars and tables are of the estimates where it stopped." in text
+
+
+def test_a_p_value_below_what_float64_holds_is_not_0(tmp_path: Path) -> None:
+    x, name = np.arange(2_000.0), "Ann of the first of the farms on the long lane"
+    columns = {"x": x, "who": [name, "Cy"] * 1_000}
+    page = train(tmp_path, {**columns, "y": x + 1e-3 * np.sin(x) + np.tile([0.0, 9.0], 1_000)})
+    tables = {cell.text for cell in body(page).iter("td")}
+    run = gdpipe.open_run(tmp_path / "runs")
+    assert 0 in run.parameters["p_value"].tolist()
+    assert "< 1e-300" in tables
+    text = "".join(body(page).itertext())
+    # long names of levels keep both ends
+    assert f"2 levels, reference {name[:20]}…{name[-19:]}, F " in text
+    assert "p < 1e-300, from " in text
+
+
 def test_a_penalized_run_is_shown_without_intervals_and_tests(tmp_path: Path) -> None:
     columns = {**line_columns(), "who": ["a", "b", "c", "d"] * (len(line_columns()["y"]) // 4)}
     page = train(tmp_path, columns, "--penalty=lasso", "--alpha=0.01")
     drawn = pictures(page)
     assert {"Standardized coefficients", "Levels of who"} <= drawn.keys()
     text = "".join(body(page).itertext())
-    assert "95 %" not in text
+    assert "95%" not in text
     assert "reference a, from " in text
     assert not [node for svg in drawn.values() for node in svg.iter() if node.get("class") == "whisker"]
-
-
-def test_names_of_paths_do_not_lie_on_each_other() -> None:
-    paths = {"small": [0.0, 0.01], "large": [0.0, 1.0], "least": [0.0, 0.001]}
-    drawn = coefficient_paths([1.0, 0.1], paths, 0.5)
-    assert "large" in drawn
-    assert "small" in drawn
-    assert "least" not in drawn

@@ -28,6 +28,16 @@ def test_what_moved_is_named_and_ordered() -> None:
     assert found.rows[2] == {"": "coef x1", "run before": 1.0, "this run": 1.0, "joint SEs": -9.0}
 
 
+def test_large_numbers_have_thousands_and_the_error_on_unseen_rows_is_named() -> None:
+    before = {**DRIFT, "rmse": 68_635.11, "error": "cross-validated RMSE 68,753.9 → 70,000 (+1.81%)"}
+    found = since_then({"drift": before}, {"r2": 0.6, "rmse": 1_234_567.8}, drift([1.0]), [])
+    assert found
+    assert found.sentence == (
+        "Since run before: R² 0.5 → 0.6, RMSE 68,635.1 → 1,234,568. What moved most: x mean +0.5 SD; "
+        "cross-validated RMSE 68,753.9 → 70,000 (+1.81%)."
+    )
+
+
 def test_many_coefficients_are_cut() -> None:
     terms = [{"term": f"x{j}", "estimate": float(j)} for j in range(40)]
     found = since_then({"drift": DRIFT}, {"r2": 0.6, "rmse": 1.5}, drift([1.0] * 40), terms)

@@ -10,17 +10,22 @@ def test_one_term_and_one_row_are_counted_in_the_singular() -> None:
     verdict = {"penalty": "lasso", "alpha": 0.5, "l1_ratio": 1.0, "nonzero": 1, "proof": "proven"}
     assert penalty_in_words({"alpha": 0.5}, verdict) == "lasso, alpha 0.5: 1 term; proven"
     metrics = {"holdout_rows": 1, "holdout_r2": 0.5, "holdout_rmse": 2.0}
-    assert unseen_rows(metrics, None).endswith(" (1 row)")
+    assert unseen_rows(metrics, None, passed=True).endswith(" (1 row)")
 
 
 def test_the_standard_error_of_an_error_has_two_digits() -> None:
     metrics = {"cv_rmse": 68753.91, "cv_rmse_se": 531.4, "cv_r2": 0.5}
-    assert unseen_rows(metrics, 5) == "CV R² 0.5, RMSE 68753.91 ± 530 (5 folds)"
+    assert unseen_rows(metrics, 5, passed=True) == "CV R² 0.5, RMSE 68753.91 ± 530 (5 folds)"
+
+
+def test_that_folds_are_of_exact_fits_is_said_where_the_descent_did_not_pass() -> None:
+    metrics = {"cv_rmse": 2.0, "cv_rmse_se": 0.1, "cv_r2": 0.5}
+    assert unseen_rows(metrics, 5, passed=False) == "CV R² 0.5, RMSE 2 ± 0.1 (5 folds, exact fits)"
 
 
 def test_a_perfect_fit_has_an_error_of_zero_on_unseen_rows() -> None:
     metrics = {"holdout_rows": 0, "cv_rmse": 0.0, "cv_rmse_se": 0.0, "cv_r2": 1.0}
-    assert unseen_rows(metrics, 5) == "CV R² 1, RMSE 0 ± 0 (5 folds)"
+    assert unseen_rows(metrics, 5, passed=True) == "CV R² 1, RMSE 0 ± 0 (5 folds)"
 
 
 def test_a_rejected_run_has_estimates_that_belong_to_their_standard_errors(tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ def test_the_page_draws_levels_in_their_order_with_the_reference(run: Run) -> No
     page = (run.folder / "report.html").read_text(encoding="utf-8")
     [picture] = re.findall(r"<svg[^>]*aria-label=\"Levels of carrier\. .*?</svg>", page)
     names = re.findall(r'class="name">([^<]*)<', picture)
-    assert names == ["A (reference)", "B", "C", "D"]
+    assert names == ["A", "B", "C", "D"]
+    assert len(re.findall(">reference<", picture)) == 1
     assert "A (reference) 121 rows" in picture
     [folded] = re.findall(r'<details open=""><summary>.*?</details>', page)
     assert "<b>carrier</b>: 4 levels, reference A, F 152" in folded
@@ -115,7 +116,7 @@ def test_drift_compares_shares_and_says_what_has_no_counterpart(run: Run, tmp_pa
         "carrier: the reference is C, was A; coefficients that depend on it are not compared",
         "carrier: E is new",
         "carrier: D is gone",
-        "carrier[A] share 0.302 -> 0.487, +0.403 SD (5.44 SE)",
+        "carrier[A] share 0.302 → 0.487, +0.403 SD (5.44 SE)",
     ]
 
 

@@ -1,8 +1,8 @@
 """Tail probabilities of Student's t, F and chi-squared, to 12 digits.
 
-SciPy's incomplete beta has them for few degrees of freedom, and loses up to half of them for many: there t and F are
-nearly normal and chi-squared, and those are sums of positive terms. So SciPy, which takes longer to load than a small
-run takes to compute, loads for few degrees of freedom only.
+SciPy's incomplete beta has them for few degrees of freedom, and loses up to half of them for many: there t is nearly
+normal, and F is t and a sum of positive terms. So SciPy, which takes longer to load than a small run takes to compute,
+loads for few degrees of freedom only.
 """
 
 import math
@@ -50,9 +50,7 @@ def chi2_upper(x: float, df: int) -> float:
 def f_upper(f: float, df1: int, df2: float) -> float:
     """P(F > f) of F with df1 and df2 > 0 degrees of freedom, df2 whole or not; NaN of NaN.
 
-    It is 1 - I_x(a, b), the incomplete beta of DLMF 8.17, with a = df1/2, b = df2/2 and x = odds/(1 + odds). For a
-    large b that is Q(a, u) and a correction, the first two terms of Didonato & Morris (1992, ACM TOMS 18:360-373,
-    section 9) taken together.
+    It is 1 - I_x(a, b), the incomplete beta of DLMF 8.17, with a = df1/2, b = df2/2 and x = odds/(1 + odds).
     """
     if not 0 < f < math.inf:
         return _end(f)
@@ -63,16 +61,49 @@ def f_upper(f: float, df1: int, df2: float) -> float:
     if b * math.log1p(odds) - max((a - 1) * math.log(a + b) - math.lgamma(a), 0.0) > LEAST_EXPONENT:
         return 0.0
     if df1 < MANY_FEATURES and df2 > MANY_DEGREES:
-        middle = b + (a - 1) / 2
-        u = middle * math.log1p(odds)
-        correction = (a - 1) * (u + a + 1) / (24 * middle**2)
-        if abs(correction) * u < LARGEST_CORRECTION:
-            return _gamma_tail(df1, u) + correction * a * _gamma_term(a, u)
+        first = _nearly_normal(b, odds) if df1 % 2 else 0.0
+        if first is not None:
+            return first + _by_recurrence(df1, b, odds)
     from scipy.special import betainc, betaincc
 
     # of the two forms each rounds where the other does not; f.sf (fdtrc) has no far tails
     near = df2 > MANY_DEGREES or f <= 1
     return float(betaincc(a, b, odds / (1 + odds)) if near else betainc(b, a, 1 / (1 + odds)))
+
+
+def _nearly_normal(b: float, odds: float) -> float | None:
+    """1 - I_x(1/2, b) for a large b; None where that has no 12 digits.
+
+    It is Q(1/2, u) and a correction, the first two terms of Didonato & Morris (1992, ACM TOMS 18:360-373, section 9)
+    taken together.
+    """
+    middle = b - 0.25
+    u = middle * math.log1p(odds)
+    correction = -(u + 1.5) / (48 * middle**2)
+    if abs(correction) * u >= LARGEST_CORRECTION:
+        return None
+    return math.erfc(math.sqrt(u)) + correction / 2 * _gamma_term(0.5, u)
+
+
+def _by_recurrence(df1: int, b: float, odds: float) -> float:
+    """What 1 - I_x(df1/2, b) has above 1 - I_x(a, b), with a = 0 or 1/2: a sum of positive terms, DLMF 8.17.20.
+
+    A term is x^a·(1 - x)^b / (a·B(a, b)), and the next one the same times x·(a + b)/(a + 1).
+    """
+    a = df1 % 2 / 2
+    x, logarithm = odds / (1 + odds), -b * math.log1p(odds)
+    shift = math.floor(logarithm / math.log(2))
+    term = math.exp(logarithm - shift * math.log(2))
+    if a:  # Γ(b + 1/2)/Γ(b), DLMF 5.11.13
+        term *= math.sqrt(x * b) * (1 - (1 - (1 / 16 + 5 / 128 / b) / b) / (8 * b)) / math.gamma(1.5)
+    terms = []
+    for _ in range(df1 // 2):
+        term, exponent = math.frexp(term)  # the first terms may be too small for float64
+        shift += exponent
+        terms.append(math.ldexp(term, shift))
+        term *= x * (a + b) / (a + 1)
+        a += 1
+    return math.fsum(terms)
 
 
 def _gamma_tail(df: int, u: float) -> float:

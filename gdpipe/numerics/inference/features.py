@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import f_upper
 from gdpipe.numerics.inference.inference import LARGEST_ERROR, TermInference
 from gdpipe.numerics.problem.regression import Regression
@@ -76,29 +77,24 @@ def infer_features(
             found[:, f] = statistic, p_value, gvif, math.sqrt(gvif) if gvif >= 0 else math.nan
             continue
         rows = [row[i] for i in at]
-        inverted, log_determinant = _inverted(inverse[np.ix_(rows, rows)])
-        if inverted is None:
+        factor, log_determinant = _factored(inverse[np.ix_(rows, rows)])
+        if factor is None:
             continue
-        explained = float(optimum[at] @ inverted @ optimum[at]) * problem.variance
+        explained = float(np.sum((factor @ optimum[at]) ** 2)) * problem.variance
         error = ols_loss / df
         statistic = explained / q / error if error else math.inf if explained else math.nan
-        log_gvif = log_determinant + _inverted(problem.correlations(at))[1]
+        log_gvif = log_determinant + _factored(problem.correlations(at))[1]
         with np.errstate(over="ignore"):
             found[:, f] = statistic, f_upper(statistic, q, df), np.exp(log_gvif), np.exp(log_gvif / (2 * q))
     return FeatureInference(sizes, *found)
 
 
-def _inverted(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:
-    """The inverse of a positive definite matrix, and the logarithm of its determinant.
+def _factored(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:
+    """`inverse_factor`, and the logarithm of the determinant; None and NaN where float64 has no three digits left.
 
-    None and NaN where float64 has no three digits left of it: its error is about size·eps·condition number.
+    The traces of the matrix and of its inverse, multiplied, are no less than the condition number.
     """
-    try:
-        factor = np.linalg.cholesky(matrix)
-        inverse = np.linalg.inv(matrix).astype(np.float64, copy=False)
-    except np.linalg.LinAlgError:
+    factor = inverse_factor(matrix)
+    if factor is None or np.finfo(np.float64).eps * np.trace(matrix) * np.sum(factor**2) > LARGEST_ERROR:
         return None, math.nan
-    condition = np.abs(matrix).sum(axis=0).max() * np.abs(inverse).sum(axis=0).max()
-    if not len(matrix) * np.finfo(np.float64).eps * condition <= LARGEST_ERROR:
-        return None, math.nan
-    return inverse, 2 * float(np.sum(np.log(factor.diagonal())))
+    return factor, -2 * float(np.sum(np.log(factor.diagonal())))

@@ -14,6 +14,7 @@ import numpy as np
 from flint import arb, arb_mat, ctx
 from numpy.typing import NDArray
 
+from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import chi2_upper, f_upper, t_critical, t_tails
 from gdpipe.numerics.problem.dependencies import integer_matrix
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix
@@ -21,7 +22,6 @@ from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.rational import RATIONAL_FEATURES
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
-from gdpipe.numerics.sums.float_moments import mirror
 
 # the confidence intervals are those of 95 %
 SIGNIFICANCE = 0.05
@@ -101,7 +101,8 @@ def inverse_of(regression: Regression) -> NDArray[np.float64]:
         return np.full((len(independent), len(independent)), np.nan)
     hessian, chosen = problem.exact_hessian, np.ix_(independent, independent)
     if isinstance(hessian, GridMatrix):
-        return _cholesky_inverse(hessian.values[chosen])
+        factor = inverse_factor(hessian.values[chosen])
+        return np.full((len(independent), len(independent)), np.nan) if factor is None else factor.T @ factor
     return _ball_inverse(hessian[chosen])
 
 
@@ -223,25 +224,6 @@ def _diagonal(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[
         diagonal: NDArray[np.float64] = np.einsum("ij,ij->i", left, right)
         return diagonal
     return (left @ right).diagonal()
-
-
-def _cholesky_inverse(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A⁻¹ by Cholesky factors, written over the matrix: its relative error is about eps · condition number.
-
-    NaN where A is singular in float64.
-    """
-    if not len(hessian):
-        return hessian
-    from scipy.linalg.lapack import dpotrf, dpotri
-
-    inverse, failed = dpotrf(hessian.T, overwrite_a=1)  # .T is in Fortran order, so it is not copied
-    if not failed:
-        inverse, failed = dpotri(inverse, overwrite_c=1)
-    if failed:
-        return np.full_like(hessian, np.nan)
-    result: NDArray[np.float64] = inverse.T
-    mirror(result)
-    return result
 
 
 def _ball_inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:

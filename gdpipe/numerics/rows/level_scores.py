@@ -20,15 +20,12 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.rows.level_cells import Codes, LevelCells
-from gdpipe.numerics.sums.digits import GridOverflow
+from gdpipe.numerics.sums.digits import GridOverflow, integers_of
 from gdpipe.numerics.sums.levels import Key
 
 SCORE_BITS = 44
 # what int64 holds of such integers with a remainder that was not carried: 2^44 · (2^18 + 1) < 2^63
 ROWS_BEFORE_CARRY = 2**18
-# x + 1.5 · 2^52 is rounded to a whole number, ties to even, which the last bits of the float64 are: |x| < 2^51
-_TO_INTEGER = 1.5 * 2.0**52
-_BITS_OF_ZERO = np.float64(_TO_INTEGER).view(np.int64)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -186,8 +183,8 @@ class LevelScoresAccumulator:
         for j, u in zip(self._numbers, scaled, strict=True):
             np.subtract(numbers[j], grids.centres[j], out=u)
             np.multiply(u, 1.0 / grids.bounds[j], out=u)
-            if not (u.max(initial=0.0) <= 1.0 and u.min(initial=0.0) >= -1.0):
-                raise GridOverflow(j)
+        if not (scaled.max(initial=0.0) <= 1.0 and scaled.min(initial=0.0) >= -1.0):
+            raise GridOverflow(self._numbers[int(np.argmax(np.abs(scaled).max(axis=1)))])
         of = dict(zip(self._numbers, scaled, strict=True))
         for score, at in self._first.items():
             line = lines[at]
@@ -199,14 +196,10 @@ class LevelScoresAccumulator:
                 line *= of[j]
             if score.parts > 1:  # what a float64 has beyond its whole part is exact
                 rest = lines[at + 1]
-                np.add(line, _TO_INTEGER, out=rest)
-                rest -= _TO_INTEGER
+                np.rint(line, out=rest)
                 np.subtract(line, rest, out=rest)
                 rest *= 2.0**SCORE_BITS
-        lines += _TO_INTEGER
-        integers = lines.view(np.int64)
-        integers -= _BITS_OF_ZERO
-        return integers
+        return integers_of(lines)
 
 
 def power_of_two_above(bound: float) -> float:

@@ -6,7 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.sums.cells import Rows, Stretches, stretches_of
-from gdpipe.numerics.sums.digits import DIGIT_BITS, DIGITS, ROWS_BEFORE_FOLD, DigitSums, compose, used_lines
+from gdpipe.numerics.sums.digits import (
+    DIGIT_BITS,
+    DIGITS,
+    ROWS_BEFORE_FOLD,
+    DigitSums,
+    compose,
+    integers_of,
+    used_lines,
+)
 from gdpipe.numerics.sums.level_index import LevelCodes, LevelIndex
 from gdpipe.numerics.sums.levels import Key, LevelSums
 
@@ -38,6 +46,7 @@ class LevelAccumulators:
         self._weight_exponent = weight_exponent
         self._orders = dict(orders)
         self._index = LevelIndex(orders)
+        self._block = np.empty(0)  # memory for a block: new memory for each takes longer than what is done in it
         k, weighted = len(exponents), weight_exponent is not None
         self._totals = {
             key: [
@@ -59,7 +68,7 @@ class LevelAccumulators:
         weighted: NDArray[np.float64] | None,
     ) -> None:
         """Add a block of rows: their levels by key, shape (m,), their cells, and digits, as for `DigitSums.add`."""
-        integers = _integers(lines, weighted, sums=1 in self._orders.values())
+        integers = self._integers(lines, weighted)
         used = used_lines(integers).tolist()
         # a cell after the other: the sums of one are few enough to stay in cache, which those of all cells may not be
         for key, of_rows in codes.items():
@@ -70,6 +79,28 @@ class LevelAccumulators:
                     total.add(of_rows[rows], lines[:, rows], None if weighted is None else weighted[:, rows])
                 else:
                     total.add(of_rows[rows], size, integers[:, rows], used)
+
+    def _integers(self, lines: NDArray[np.float64], weighted: NDArray[np.float64] | None) -> NDArray[np.int64]:
+        """The digits of the weights, then those of w·z in pairs, low + high·2^21, so that fewer are summed.
+
+        Shape (2·k, m), or (3 + 3·k, m) with weights, until the next block; without those of w·z where no key has sums.
+        """
+        m = lines.shape[1]
+        of_weights, digits = (lines[:0], lines[:-1]) if weighted is None else (weighted[-DIGITS:], weighted[:-DIGITS])
+        values = digits.reshape(DIGITS if weighted is None else 2 * DIGITS, -1, m)
+        if 1 not in self._orders.values():
+            values = values[:, :0]
+        pairs, k = len(values) // JOINED, values.shape[1]
+        size = (len(of_weights) + (len(values) - pairs) * k) * m
+        if self._block.size < size:
+            self._block = np.empty(size)
+        block = self._block[:size].reshape(-1, m)
+        block[: len(of_weights)] = of_weights
+        joined = block[len(of_weights) :].reshape(len(values) - pairs, k, m)
+        np.multiply(values[1::JOINED], 2.0**DIGIT_BITS, out=joined[:pairs])
+        joined[:pairs] += values[: 2 * pairs : JOINED]
+        joined[pairs:] = values[2 * pairs :]
+        return integers_of(block)
 
     def sums(self, cell: int = 0) -> dict[Key, LevelSums]:
         """The sums of a cell so far."""
@@ -186,25 +217,3 @@ class _Products:
             sums[at], products[at] = total.totals()
         n_samples = np.array([total.n_samples for total in totals], np.int64)
         return n_samples, np.array([total.weight for total in totals], object), sums, products
-
-
-def _integers(lines: NDArray[np.float64], weighted: NDArray[np.float64] | None, *, sums: bool) -> NDArray[np.int64]:
-    """The digits of the weights and, for `sums`, those of w·z in pairs, low + high·2^21, so that fewer are summed.
-
-    Returns:
-        Shape (2·k, m), or (3 + 3·k, m) with weights; without those of w·z where they are not asked for.
-    """
-    m = lines.shape[1]
-    of_weights, values = (lines[:0], lines[:-1]) if weighted is None else (weighted[-DIGITS:], weighted[:-DIGITS])
-    if not sums:
-        return of_weights.astype(np.int64)
-    values = values.reshape(DIGITS if weighted is None else 2 * DIGITS, -1, m)
-    pairs = len(values) // JOINED
-    joined = np.empty((len(values) - pairs, *values.shape[1:]))
-    np.multiply(values[1::JOINED], 2.0**DIGIT_BITS, out=joined[:pairs])
-    joined[:pairs] += values[: 2 * pairs : JOINED]
-    joined[pairs:] = values[2 * pairs :]
-    integers = np.empty((len(of_weights) + joined.shape[0] * joined.shape[1], m), np.int64)
-    integers[: len(of_weights)] = of_weights
-    integers[len(of_weights) :] = joined.reshape(-1, m)
-    return integers

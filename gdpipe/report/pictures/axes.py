@@ -4,7 +4,7 @@ All pictures are 360 units wide, the width of a phone, so that their text is as 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gdpipe.printable import markup, printable
@@ -29,6 +29,8 @@ class Axis:
     label: str
     logarithmic: bool = False  # `low` is then above 0
     whole: bool = False  # only whole numbers are marked
+    descending: bool = False  # `high` is at the beginning
+    marks: tuple[float, ...] = ()  # what is marked, ascending; round numbers where empty
 
     @classmethod
     def around(cls, values: Iterable[float], label: str, *, logarithmic: bool = False) -> "Axis":
@@ -45,11 +47,15 @@ class Axis:
     def place(self, value: float) -> float:
         """The place of a value, from 0 at the beginning of the axis to 1 at its end."""
         if self.logarithmic:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return 1.0 - share if self.descending else share
 
     def ticks(self, about: int = 5) -> list[float]:
-        """Round numbers in the range; their number is near `about`."""
+        """Round numbers in the range, unless others are asked for; their number is near `about`."""
+        if self.marks:
+            return list(self.marks)
         if self.logarithmic and math.log10(self.high / self.low) >= 2:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             every = max(1, math.ceil((last - first) / about))
@@ -75,17 +81,20 @@ class Axis:
 class Frame:
     """Two axes, to the right and upward, in a picture of this height and a width of 360 units.
 
-    `left` is where the horizontal axis begins: the numbers beside the vertical one have room before it.
+    `left` is where the horizontal axis begins: the numbers beside the vertical one have room before it. `right` is what
+    is left free behind its end.
     """
 
     x: Axis
     y: Axis
     height: float = HEIGHT
+    right: float = RIGHT
+    least_left: float = LEAST_LEFT
     left: float = field(init=False)
 
     def __post_init__(self) -> None:
         widest = max((text_width(said) for _, said in self.y.labelled()), default=0.0)
-        object.__setattr__(self, "left", max(LEAST_LEFT, math.ceil(EDGE + widest + BESIDE)))
+        object.__setattr__(self, "left", max(self.least_left, math.ceil(EDGE + widest + BESIDE)))
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """The position of a point in the picture, in its units."""
@@ -93,48 +102,35 @@ class Frame:
 
     def across(self, x: float) -> float:
         """The horizontal position in the picture, in its units."""
-        return self.left + self.x.place(x) * (WIDTH - self.left - RIGHT)
+        return self.left + self.x.place(x) * (WIDTH - self.left - self.right)
 
     def line(self, points: Iterable[tuple[float, float]], style: str) -> str:
         """A line through points given in the axes' units."""
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (self.at(*point) for point in points))
         return f'<polyline class="{style}" points="{path}"/>'
 
-    def background(self) -> list[str]:
-        """Grid, ticks and labels; the label of the vertical axis is above it, and so not rotated."""
-        left, right, top, bottom = self.left, WIDTH - RIGHT, TOP, self.height - BOTTOM
+    def background(self, *, across: bool = True) -> list[str]:
+        """Grid, ticks and labels; the label of the vertical axis is above it, and so not rotated.
+
+        Without `across` nothing is written below the picture: another one with the same axis stands there.
+        """
+        left, right, top, bottom = self.left, WIDTH - self.right, TOP, self.height - BOTTOM
         room = WIDTH - 2 * EDGE
-        across = cut_to(printable(self.x.label), room)
-        body = [
-            text(EDGE, 12, cut_to(printable(self.y.label), room), "label"),
-            text(within((left + right) / 2, across), self.height - 6, across, "label mid"),
-        ]
+        below = cut_to(printable(self.x.label), room)
+        body = [text(EDGE, 12, cut_to(printable(self.y.label), room), "label")]
+        if across:
+            body.append(text(within((left + right) / 2, below), self.height - 6, below, "label mid"))
         for value, said in self.y.labelled():
             y = self.at(self.x.low, value)[1]
             body.append(f'<path class="grid" d="M{left} {y:.1f}H{right}"/>')
             body.append(text(left - BESIDE, y + 4, said, "end"))
-        for value, said in self._along():
+        for value, said in beside_each_other(self.x, self.across):
             x = self.across(value)
             body.append(f'<path class="grid" d="M{x:.1f} {top}V{bottom}"/>')
-            body.append(text(within(x, said), bottom + 15, said, "mid"))
+            if across:
+                body.append(text(within(x, said), bottom + 15, said, "mid"))
         body.append(f'<path class="axis" d="M{left} {bottom}H{right}"/>')
         return body
-
-    def _along(self) -> list[tuple[float, str]]:
-        """Ticks of the horizontal axis with their texts: as many as stand beside each other."""
-        shown: list[tuple[float, str]] = []
-        for about in (5, 4, 3, 2):
-            labels = self.x.labelled(about)
-            shown, end = [], -math.inf
-            for value, said in labels:
-                half = text_width(said) / 2
-                middle = within(self.across(value), said)
-                if middle - half >= end + GAP:
-                    shown.append((value, said))
-                    end = middle + half
-            if len(shown) == len(labels):
-                break
-        return shown
 
 
 def picture(body: Iterable[str], title: str, said: str, height: float = HEIGHT) -> str:
@@ -155,3 +151,23 @@ def within(x: float, said: str) -> float:
     """The middle of a text that is to stand at `x`, or as near as keeps all of it in the picture."""
     half = text_width(said) / 2 + EDGE
     return min(max(x, half), WIDTH - half)
+
+
+def beside_each_other(axis: Axis, across: Callable[[float], float]) -> list[tuple[float, str]]:
+    """Ticks of a horizontal axis with their texts: as many as stand beside each other.
+
+    `across` is the horizontal position of a value in the picture.
+    """
+    shown: list[tuple[float, str]] = []
+    for about in (5, 4, 3, 2):
+        labels = sorted(axis.labelled(about), key=lambda label: across(label[0]))
+        shown, end = [], -math.inf
+        for value, said in labels:
+            half = text_width(said) / 2
+            middle = within(across(value), said)
+            if middle - half >= end + GAP:
+                shown.append((value, said))
+                end = middle + half
+        if len(shown) == len(labels):
+            break
+    return shown

@@ -14,16 +14,23 @@ from gdpipe.report.pictures.ticks import number
 RINGS, RIM = 8, 1.15
 # units between points of the descent that are drawn, and between those with a dot
 APART, DOTS_APART = 2.0, 7.0
-# steps drawn with dots; thousands that go to and fro would be a blob, so the later ones are a faint line
-CLEAR_STEPS = 24
+# steps drawn with dots, until two of them come no farther than this: more that go to and fro would be a blob, so that
+# of the later ones the middle between neighbours is drawn, which is where the valley lies
+CLEAR_STEPS, LEAST_ADVANCE = 24, 4.0
 # side of the small picture of the true shape, in units; stretched by less than this factor a picture needs none
 TRUE_SIDE, LEAST_STRETCH = 76.0, 1.2
 
 
-def contours(plane: Plane, labels: tuple[str, str]) -> str:
-    """A picture of lines of equal loss, which are ellipses, and the descent; the labels are of the two coordinates.
+def contours(plane: Plane, iterations: NDArray[np.int64], labels: tuple[str, str]) -> str:
+    """A picture of lines of equal loss, which are ellipses, and the descent.
 
-    The picture is empty if the descent started at the optimum, or so near that float64 has no numbers between.
+    Args:
+        plane: The slice of the loss, with the descent on it.
+        iterations: The step of each point of the descent, ascending, shape (n,).
+        labels: The names of the two coordinates.
+
+    Returns:
+        SVG; empty if the descent started at the optimum, or so near that float64 has no numbers between.
     """
     farthest = float(plane.radii.max())
     if not farthest > 0:
@@ -47,7 +54,7 @@ def contours(plane: Plane, labels: tuple[str, str]) -> str:
         outline = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         body.append(f'<path class="ring {_shade(1 - (k + 1) / shades)}" d="M{outline}Z"/>')
     steps = np.array([frame.at(*point) for point in plane.path.tolist()])
-    body.append(_path(steps))
+    body.append(_path(steps, iterations))
     left, width, height = frame.left, WIDTH - frame.left - RIGHT, WIDTH - TOP - BOTTOM
     if plane.direction is not None and not 1 / LEAST_STRETCH < half[0] / half[1] < LEAST_STRETCH:
         body += _true_shape(plane, angles)
@@ -81,22 +88,38 @@ def _true_shape(plane: Plane, angles: NDArray[np.float64]) -> list[str]:
     ]
 
 
-def _path(steps: NDArray[np.float64]) -> str:
+def _path(steps: NDArray[np.float64], iterations: NDArray[np.int64]) -> str:
     """The descent: a line through steps told apart, dots on the first, the start hollow, the end full."""
-    along = _spaced(steps, APART)
-    parts = (along[:CLEAR_STEPS], along[CLEAR_STEPS - 1 :])
-    first, later = (" ".join(f"{x:.1f},{y:.1f}" for x, y in part.tolist()) for part in parts)
-    faint = f'<polyline class="path faint" points="{later}"/>' if len(along) > CLEAR_STEPS else ""
+    clear = _clear(steps)
+    first, middles = steps[: clear + 1], (steps[clear:-1] + steps[clear + 1 :]) / 2
+    # not every step is recorded, and two of one side have no middle between them
+    middles = middles[np.diff(iterations[clear:]) == 1]
+    later = np.vstack([steps[clear : clear + 1], middles, steps[-1:]])
+    lines = [f'<polyline class="path" points="{_points(_spaced(first, APART))}"/>']
+    if len(middles):
+        lines.append(f'<polyline class="path" points="{_points(_spaced(later, APART))}"/>')
     dots = "".join(
         f'<circle class="step" cx="{x:.1f}" cy="{y:.1f}" r="1.8"/>'
-        for x, y in _spaced(along[:CLEAR_STEPS], DOTS_APART)[1:-1].tolist()
+        for x, y in _spaced(first, DOTS_APART)[1:-1].tolist()
     )
     (x0, y0), (x1, y1) = steps[0].tolist(), steps[-1].tolist()
     return (
-        f'{faint}<polyline class="path" points="{first}"/>{dots}'
+        f"{''.join(lines)}{dots}"
         f'<circle class="start" cx="{x0:.1f}" cy="{y0:.1f}" r="4.5"/>'
         f'<circle class="end" cx="{x1:.1f}" cy="{y1:.1f}" r="4.5"/>'
     )
+
+
+def _clear(steps: NDArray[np.float64]) -> int:
+    """The last of the steps that are drawn one by one, at least two of them."""
+    for i in range(2, min(CLEAR_STEPS, len(steps) - 1)):
+        if i + 2 < len(steps) and np.hypot(*(steps[i + 2] - steps[i])) < LEAST_ADVANCE:
+            return i
+    return min(CLEAR_STEPS, len(steps) - 1)
+
+
+def _points(steps: NDArray[np.float64]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in steps.tolist())
 
 
 def _spaced(steps: NDArray[np.float64], apart: float) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ def loss_curve(
     body = [
         *frame.background(),
         frame.line([(frame.x.low, floor), (frame.x.high, floor)], "dash"),
-        text(WIDTH - RIGHT - 6, below + 16, f"{optimum} {number(least)}", "end second"),
+        text(WIDTH - RIGHT - 6, below + 16, f"{optimum} {number(least)}", "end second halo"),
         frame.line(zip(steps, heights, strict=True), "line"),
         *_ends(frame, steps, heights),
     ]
@@ -72,9 +72,9 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str, optimum: str 
         body.append(f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
         label = f"forecast {forecast:,}"
         if x - 5 - text_width(label) > frame.left:
-            body.append(text(x - 5, TOP + 12, label, "end second"))
+            body.append(text(x - 5, TOP + 12, label, "end second halo"))
         else:
-            body.append(text(x + 5, TOP + 12, label, "second"))
+            body.append(text(x + 5, TOP + 12, label, "second halo"))
     body += _ends(frame, *zip(*measured, strict=True)) if measured else []
     ended = f"Measured to step {seen.iterations[-1]:,}"
     said = f"{ended}; forecast: {'never' if forecast is None else f'{forecast:,} steps'}"
@@ -84,10 +84,10 @@ def excess_curve(seen: Landscape, forecast: int | None, unit: str, optimum: str 
 def spectrum(eigenvalues: NDArray[np.float64]) -> str:
     """A picture of the eigenvalues; the ratio of the largest and the least is the condition number.
 
-    The eigenvalues are those of the correlation matrix, ascending, shape (rank,).
+    The eigenvalues are those of the correlation matrix, ascending, shape (rank,); a single one is 1, and not drawn.
     """
     sizes = eigenvalues[eigenvalues > 0][::-1].tolist()
-    if not sizes:
+    if len(sizes) < 2:
         return ""
     n = len(sizes)
     drawn = np.unique(np.rint(np.linspace(0, n - 1, min(n, MOST_EIGENVALUES))).astype(int)).tolist()
@@ -103,7 +103,7 @@ def spectrum(eigenvalues: NDArray[np.float64]) -> str:
         x, y = frame.at(i + 1, sizes[i])
         body.append(f'<path class="stem" d="M{x:.1f} {ground:.1f}V{y:.1f}"/>')
         body.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"/>')
-    body.append(text(WIDTH - 16, 40, f"largest / least = {number(sizes[0] / sizes[-1])}", "end second"))
+    body.append(text(WIDTH - 16, 40, f"largest / least = {number(sizes[0] / sizes[-1])}", "end second halo"))
     return picture(
         body, "Spectrum of the correlation matrix", f"{n} eigenvalues from {number(sizes[0])} to {number(sizes[-1])}"
     )

@@ -14,8 +14,6 @@ from gdpipe.report.pictures.shades import SCALE_HEIGHT, cells, scale
 from gdpipe.report.pictures.ticks import number
 
 CURVE_POINTS = 121
-# height of a picture of residuals by a feature
-FLAT = 220
 # groups of rows whose mean is drawn
 GROUPS = 20
 
@@ -23,7 +21,7 @@ GROUPS = 20
 def predicted_and_actual(density: Density, target: str) -> str:
     """A picture of rows by predicted and actual value, with the line on which both are the same."""
     low, high = density.grid.target_range
-    first, last = _occupied(density.targets.sum(axis=0) + density.targets.sum(axis=1))
+    first, last = occupied(density.targets.sum(axis=0) + density.targets.sum(axis=1))
     step = (high - low) / density.grid.cells
     reach = (low + first * step, low + last * step)
     frame = Frame(Axis(*reach, f"predicted {target}"), Axis(*reach, f"actual {target}"), WIDTH)
@@ -42,7 +40,7 @@ def residuals_and_predictions(density: Density, target: str) -> str:
     """A picture of rows by prediction and residual; residuals are about zero everywhere if a line suits the data."""
     low, high = density.grid.target_range
     below, above = density.grid.residual_range
-    first, last = _occupied(density.residuals.sum(axis=1))
+    first, last = occupied(density.residuals.sum(axis=1))
     step = (high - low) / density.grid.cells
     frame = Frame(
         Axis(low + first * step, low + last * step, f"predicted {target}"),
@@ -53,7 +51,7 @@ def residuals_and_predictions(density: Density, target: str) -> str:
         *frame.background(),
         *cells(frame, density.residuals[first:last]),
         frame.line([(frame.x.low, 0.0), (frame.x.high, 0.0)], "dash"),
-        *_dotted(frame, binned_means(_centres(low, high, density.grid.cells), density.residuals, (below, above))),
+        *dotted(frame, binned_means(centres(low, high, density.grid.cells), density.residuals, (below, above))),
         *scale(frame, int(density.residuals.max())),
     ]
     said = f"{counted(density.rows, 'row')}; the residual's cells end at ±{density.grid.residuals:g} RMSE"
@@ -118,8 +116,8 @@ def quantiles(density: Density, target: str) -> str:
 def fitted_line(density: Density, feature: str, target: str, coef: tuple[float, float]) -> str:
     """A picture of rows by the only feature and the target, with the fitted line; `coef` is (intercept, slope)."""
     reach, up = density.grid.features[0].reach(density.grid.spreads), density.grid.target_range
-    first, last = _occupied(density.line.sum(axis=1))
-    lowest, highest = _occupied(density.line.sum(axis=0))
+    first, last = occupied(density.line.sum(axis=1))
+    lowest, highest = occupied(density.line.sum(axis=0))
     x, y = (np.linspace(*ends, density.grid.cells + 1) for ends in (reach, up))
     frame = Frame(Axis(x[first], x[last], feature), Axis(y[lowest], y[highest], f"actual {target}"), WIDTH)
     intercept, slope = coef
@@ -127,93 +125,67 @@ def fitted_line(density: Density, feature: str, target: str, coef: tuple[float, 
     if slope:  # the part of the line within the picture
         crossings = sorted((height - intercept) / slope for height in (y[lowest], y[highest]))
         ends = [max(ends[0], crossings[0]), min(ends[1], crossings[1])]
+    means = binned_means(centres(*reach, density.grid.cells), density.line, up)
     body = [
         *frame.background(),
         *cells(frame, density.line[first:last, lowest:highest]),
         frame.line([(at, intercept + slope * at) for at in ends], "fitted"),
+        *dotted(frame, means),
         *scale(frame, int(density.line.max())),
     ]
     said = f"{counted(density.rows, 'row')}; {target} = {number(intercept)} + {number(slope)} · {feature}"
     return picture(body, "Data and the fitted line", said, WIDTH + SCALE_HEIGHT)
 
 
-def residuals_by_feature(density: Density, place: int, feature: str, target: str) -> str:
-    """A picture of the residual by the value of one feature: where rows lie, and means of groups of them.
-
-    `place` is the feature's among the grid's; the picture is empty where all rows have one value.
-    """
-    counts, grid = density.by_feature[place], density.grid
-    low, high = grid.features[place].reach(grid.spreads)
-    below, above = grid.residual_range
-    first, last = _occupied(counts.sum(axis=1), margin=0)
-    if last - first < 2:
-        return ""
-    edges = np.linspace(low, high, grid.feature_cells + 1)
-    # a third of the residuals' range is where means can be seen to bend
-    middle = slice(grid.cells // 3, grid.cells - grid.cells // 3)
-    ends = np.linspace(below, above, grid.cells + 1)
-    frame = Frame(
-        Axis(edges[first], edges[last], feature),
-        Axis(ends[middle.start], ends[middle.stop], f"residual: actual − predicted {target}"),
-        FLAT,
-    )
-    means = binned_means(_centres(low, high, grid.feature_cells), counts, (below, above))
-    held = [(x, min(max(y, frame.y.low), frame.y.high)) for x, y in means]
-    body = [
-        *frame.background(),
-        *cells(frame, counts[first:last, middle]),
-        frame.line([(frame.x.low, 0.0), (frame.x.high, 0.0)], "dash"),
-        *_dotted(frame, held),
-    ]
-    least, most = min(means, key=lambda at: at[1]), max(means, key=lambda at: at[1])
-    said = f"Means from {number(least[1])} at {number(least[0])} to {number(most[1])} at {number(most[0])}"
-    return picture(body, f"Residuals by {feature}", said, FLAT)
-
-
-def _dotted(frame: Frame, points: Sequence[tuple[float, float]]) -> list[str]:
-    """A line through points, with a dot at each."""
+def dotted(frame: Frame, points: Sequence[tuple[float, float]]) -> list[str]:
+    """A line through points, with a dot at each, that stands out from the cells below it."""
     dots = "".join(
         f'<circle class="step" cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in (frame.at(*at) for at in points)
     )
-    return [frame.line(points, "mean"), dots]
+    return [frame.line(points, "under"), frame.line(points, "mean"), dots]
 
 
 def binned_means(
-    centres: NDArray[np.float64], counts: NDArray[np.int64], reach: tuple[float, float]
+    across: NDArray[np.float64], counts: NDArray[np.int64], reach: tuple[float, float]
 ) -> list[tuple[float, float]]:
-    """The mean residual of about `GROUPS` groups of rows with neighbouring values, to half a cell of the residual.
+    """The mean of about `GROUPS` groups of rows with neighbouring values, to half a cell of what the mean is of.
+
+    The last group takes in what is left where that is less than half a group: a mean of a few rows looks like a bend.
 
     Args:
-        centres: The middle of each cell of the value, ascending, shape (n,).
-        counts: Rows by cell of the value (first axis) and of the residual.
-        reach: The range of the cells of the residual.
+        across: The middle of each cell of the value, ascending, shape (n,).
+        counts: Rows by cell of the value (first axis) and of what the mean is of.
+        reach: The range of the cells of what the mean is of.
 
     Returns:
-        The mean value and the mean residual of each group.
+        The mean value, and the mean, of each group.
     """
-    low, high = reach
-    residuals = _centres(low, high, counts.shape[1])
+    up = centres(*reach, counts.shape[1])
     of_cell = counts.sum(axis=1)
     enough = int(of_cell.sum()) / GROUPS
-    groups: list[tuple[float, float]] = []
-    begin = 0
+    ends = [0]
     for end in range(1, len(of_cell) + 1):
-        rows = int(of_cell[begin:end].sum())
-        if rows and (rows >= enough or not of_cell[end:].any()):
-            across = float(of_cell[begin:end] @ centres[begin:end]) / rows
-            groups.append((across, float(counts[begin:end].sum(axis=0) @ residuals) / rows))
-            begin = end
+        if of_cell[ends[-1] : end].sum() >= max(enough, 1):
+            ends.append(end)
+    if left := int(of_cell[ends[-1] :].sum()):
+        if left < enough / 2:
+            ends.pop()
+        ends.append(len(of_cell))
+    groups = []
+    for part in map(slice, ends[:-1], ends[1:]):
+        rows = int(of_cell[part].sum())
+        groups.append((float(of_cell[part] @ across[part]) / rows, float(counts[part].sum(axis=0) @ up) / rows))
     return groups
 
 
-def _centres(low: float, high: float, n: int) -> NDArray[np.float64]:
+def centres(low: float, high: float, n: int) -> NDArray[np.float64]:
     """The middle of each of n cells."""
     edges = np.linspace(low, high, n + 1)
-    centres: NDArray[np.float64] = edges[:-1] / 2 + edges[1:] / 2
-    return centres
+    middles: NDArray[np.float64] = edges[:-1] / 2 + edges[1:] / 2
+    return middles
 
 
-def _occupied(counts: NDArray[np.int64], margin: int = 2) -> tuple[int, int]:
+def occupied(counts: NDArray[np.int64], margin: int = 2) -> tuple[int, int]:
     """The slice of cells from the first with rows to the last, and some more on either side; all if none has rows."""
     filled = np.flatnonzero(counts)
     if not len(filled):

@@ -2,33 +2,39 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from gdpipe.report.pictures.axes import BOTTOM, HEIGHT, RIGHT, TOP, WIDTH, Axis, Frame, picture, text
-from gdpipe.report.pictures.letters import text_width
+from gdpipe.printable import printable
+from gdpipe.report.pictures.axes import BOTTOM, EDGE, HEIGHT, RIGHT, TOP, WIDTH, Axis, Frame, picture, text
+from gdpipe.report.pictures.letters import cut_to, text_width
 from gdpipe.report.pictures.ticks import number
 
-ALPHA = "alpha, logarithmic"
-# what the name of a line takes, in the picture's units
-NAME_HEIGHT = 12.0
+ALPHA = "alpha, falling to the right (logarithmic)"
+# what the name of a line takes, what all names may take, and the line that leads to one, in the picture's units
+NAME_HEIGHT, NAMES, LEADER = 13.0, 120.0, 14.0
 
 
 def coefficient_paths(alphas: Sequence[float], paths: Mapping[str, Sequence[float]], chosen: float) -> str:
-    """A picture of each term's coefficient, shape (n,), at each alpha, with a line at the chosen one."""
+    """A picture of each term's coefficient, shape (n,), at each alpha, with a line at the chosen one.
+
+    Names stand beside the weakest alpha. Lines of terms that are 0 at the chosen one are faint.
+    """
     values = [value for path in paths.values() for value in path]
     if len(alphas) < 2 or not values:
         return ""
-    frame = Frame(_axis(alphas), Axis.around([0.0, *values], "target SDs per term SD"))
+    names = {name: cut_to(printable(name), NAMES) for name in paths}
+    room = max(map(text_width, names.values())) + LEADER + EDGE
+    frame = Frame(_axis(alphas), Axis.around([0.0, *values], "target SDs per term SD"), right=room)
     body = [*frame.background(), frame.line([(frame.x.low, 0.0), (frame.x.high, 0.0)], "dash thin")]
-    body += [frame.line(zip(alphas, path, strict=True), "line") for path in paths.values()]
-    weakest = min(range(len(alphas)), key=lambda i: alphas[i])
-    # the largest first: where names would lie on each other, the smaller one has none
-    named: list[float] = []
-    for name, path in sorted(paths.items(), key=lambda item: -abs(item[1][weakest])):
-        x, y = frame.at(alphas[weakest], path[weakest])
-        if all(abs(y - other) >= NAME_HEIGHT for other in named):
-            body.append(text(x + 4, y - 3, name, "halo"))
-            named.append(y)
-    body.append(_upright(frame, chosen, f"alpha {number(chosen)}", names_on_the_left=True))
+    here, weakest = (min(range(len(alphas)), key=lambda i: abs(alphas[i] - at)) for at in (chosen, 0.0))
+    for path in paths.values():
+        body.append(frame.line(zip(alphas, path, strict=True), "line" if path[here] else "line faint"))
+    ends = sorted((frame.at(alphas[weakest], path[weakest]), name) for name, path in paths.items())
+    ends.sort(key=lambda end: end[0][1])
+    for ((x, y), name), at in zip(ends, _apart([y for (_, y), _ in ends]), strict=True):
+        body.append(f'<path class="axis thin" d="M{x:.1f} {y:.1f}L{x + LEADER - 4:.1f} {at:.1f}"/>')
+        body.append(text(x + LEADER, at + 4, names[name], "name"))
+    body.append(_upright(frame, chosen))
     said = f"{len(paths)} coefficients, alpha from {number(min(alphas))} to {number(max(alphas))}"
     return picture(body, "Coefficients along the path", said)
 
@@ -53,33 +59,43 @@ def error_curve(
     """
     if len(alphas) < 2 or not all(map(math.isfinite, [*rmse, *std_error])):
         return ""
-    ends = [value + sign * error for value, error in zip(rmse, std_error, strict=True) for sign in (-1, 1)]
-    frame = Frame(_axis(alphas), Axis.around(ends, f"RMSE on unseen rows, {unit}"))
+    lower, upper = ([value + sign * error for value, error in zip(rmse, std_error, strict=True)] for sign in (-1, 1))
+    # words stand below the lower line, where there is room for them
+    margin = (max(upper) - min(lower)) * 0.12
+    frame = Frame(_axis(alphas), Axis.around([*upper, min(lower) - margin], f"RMSE on unseen rows, {unit}"))
     body = frame.background()
-    for sign in (-1, 1):
-        edge = [value + sign * error for value, error in zip(rmse, std_error, strict=True)]
-        body.append(frame.line(zip(alphas, edge, strict=True), "dash thin"))
+    body += [frame.line(zip(alphas, edge, strict=True), "dash thin") for edge in (lower, upper)]
     body.append(frame.line(zip(alphas, rmse, strict=True), "line"))
-    body.append(_upright(frame, chosen, f"alpha {number(chosen)}"))
+    body.append(_upright(frame, chosen))
     for name, alpha in marked.items():
-        x, y = frame.at(alpha, rmse[alphas.index(alpha)])
+        place = alphas.index(alpha)
+        x, y = frame.at(alpha, rmse[place])
         body.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
-        body.append(text(x, y - 9, name, "mid halo"))
+        body.append(text(x, frame.at(alpha, lower[place])[1] + 15, name, "mid halo"))
     said = f"From {number(min(rmse))} to {number(max(rmse))}; alpha {number(chosen)} was taken"
     return picture(body, "Error on unseen rows along the path", said)
 
 
 def _axis(alphas: Sequence[float]) -> Axis:
-    return Axis.around(alphas, ALPHA, logarithmic=True)
+    return replace(Axis.around(alphas, ALPHA, logarithmic=True), descending=True)
 
 
-def _upright(frame: Frame, alpha: float, said: str, *, names_on_the_left: bool = False) -> str:
-    """A dashed line at an alpha, with words beside it, or at the right end where names stand on the left."""
-    x = frame.across(alpha)
-    if names_on_the_left and x < (end := WIDTH - RIGHT - 2) - text_width(said) - 5:
-        return f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>' + text(
-            end, TOP + 12, said, "end second"
-        )
-    style = "second" if x < WIDTH / 2 else "end second"
+def _apart(places: Sequence[float]) -> list[float]:
+    """Places, ascending, that are moved as little as keeps names in the frame and off each other."""
+    least, most = TOP + NAME_HEIGHT / 2, HEIGHT - BOTTOM - NAME_HEIGHT / 2
+    apart: list[float] = []
+    for place in places:
+        apart.append(max(place, apart[-1] + NAME_HEIGHT if apart else least))
+    for i in reversed(range(len(apart))):
+        apart[i] = min(apart[i], apart[i + 1] - NAME_HEIGHT if i + 1 < len(apart) else most)
+    return apart
+
+
+def _upright(frame: Frame, alpha: float) -> str:
+    """A dashed line at an alpha, with words beside it."""
+    x, said = frame.across(alpha), f"alpha {number(alpha)}"
     line = f'<path class="dash thin" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
-    return line + text(x + (5 if x < WIDTH / 2 else -5), TOP + 12, said, style)
+    to_the_right = x + 5 + text_width(said) < WIDTH - max(frame.right, RIGHT)
+    return line + text(
+        x + (5 if to_the_right else -5), TOP + 12, said, "second halo" if to_the_right else "end second halo"
+    )

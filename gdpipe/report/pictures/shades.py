@@ -23,7 +23,9 @@ def cells(frame: Frame, counts: NDArray[np.int64]) -> list[str]:
     """
     columns, lines = counts.shape
     width, height = (WIDTH - frame.left - RIGHT) / columns, (frame.height - TOP - BOTTOM) / lines
-    shades = np.ceil(SHADES * np.log1p(counts) / max(math.log1p(int(counts.max(initial=0))), 1e-9)).astype(int)
+    most = max(math.log1p(int(counts.max(initial=0))), 1e-9)
+    # rounded, the logarithm of the most rows may exceed itself
+    shades = np.minimum(np.ceil(SHADES * np.log1p(counts) / most).astype(int), SHADES)
     paths = []
     for k in range(1, SHADES + 1):
         # a cell is a stroke as wide as the cell is high; neighbours of one shade are one stroke

@@ -93,7 +93,7 @@ def test_a_narrow_valley_is_drawn_with_few_rings() -> None:
     plane = Plane(np.zeros(2), axes, np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1e-9]]), 0.0, np.array([1.0, 0.0]))
     tracemalloc.start()
     try:
-        drawn = contours(plane, ("a", "b"))
+        drawn = contours(plane, np.arange(3), ("a", "b"))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
