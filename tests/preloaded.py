@@ -40,8 +40,6 @@ def gdpipe_in(folder: Path) -> Iterator[None]:
 
 
 def _serve(server: socket.socket) -> None:
-    import rich.table  # noqa: F401  # which most commands load as they end
-
     from gdpipe.cli import main
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks

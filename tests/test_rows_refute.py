@@ -146,13 +146,19 @@ def assert_not_refuted(run: gdpipe.Run, rows: gdpipe.Run) -> None:
 # kept sums
 
 
-@pytest.fixture(params=[UNWEIGHTED, WEIGHTED], ids=["unweighted", "weighted"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path, dict[str, Any], gdpipe.Run]:
-    """A source, an output with the sums of its files, the settings, and the run that left them."""
+@pytest.fixture(scope="module", params=[UNWEIGHTED, WEIGHTED], ids=["unweighted", "weighted"])
+def kept(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, dict[str, Any], gdpipe.Run]:
+    """A source, an output with the sums of its files, the settings, and the run that left them.
+
+    Each test changes the sums, and has them made anew for the next.
+    """
+    folder = tmp_path_factory.mktemp("kept")
     for seed in (0, 1):
-        write(tmp_path / "data" / f"{seed}.parquet", columns(seed))
-    run = train(tmp_path / "data", tmp_path / "runs", **request.param)
-    return tmp_path / "data", tmp_path / "runs", request.param, run
+        write(folder / "data" / f"{seed}.parquet", columns(seed))
+    run = train(folder / "data", folder / "runs", **request.param)
+    return folder / "data", folder / "runs", request.param, run
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ def publish_fit(output: Path, parameters: pa.Table, metrics: pa.Table, *, target
                 "schema_version": catalog.SCHEMA_VERSION,
                 "kind": "training",
                 "run_id": "before",
+                "created": "2026-11-23T03:00:00+00:00",
                 "files": [{"path": f.path, "bytes": f.bytes, "sha256": f.sha256} for f in files],
                 "versions": {},
                 "settings": SETTINGS | settings,
