@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.rows.level_cells import Codes, LevelCells
-from gdpipe.numerics.sums.digits import GridOverflow, integers_of
+from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.levels import Key
 
 SCORE_BITS = 44
 # what int64 holds of such integers with a remainder that was not carried: 2^44 · (2^18 + 1) < 2^63
 ROWS_BEFORE_CARRY = 2**18
+# x + 1.5 · 2^52 is rounded to a whole number, ties to even, which the last bits of the float64 are: |x| < 2^51
+_TO_INTEGER = 1.5 * 2.0**52
+_BITS_OF_ZERO = np.float64(_TO_INTEGER).view(np.int64)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -199,7 +202,10 @@ class LevelScoresAccumulator:
                 np.rint(line, out=rest)
                 np.subtract(line, rest, out=rest)
                 rest *= 2.0**SCORE_BITS
-        return integers_of(lines)
+        lines += _TO_INTEGER
+        integers = lines.view(np.int64)
+        integers -= _BITS_OF_ZERO
+        return integers
 
 
 def power_of_two_above(bound: float) -> float:

@@ -17,9 +17,6 @@ ROWS_BEFORE_FOLD = 2**21
 # x + 1.5 · 2^52 · 2^place - 1.5 · 2^52 · 2^place is x, |x| < 2^(51 + place), rounded to a multiple of 2^place, ties to
 # even: at this size the step of a float64 is 2^place
 _TO_MID, _TO_HIGH = 1.5 * 2.0 ** (52 + DIGIT_BITS), 1.5 * 2.0 ** (52 + 2 * DIGIT_BITS)
-# x + 1.5 · 2^52 is rounded to a whole number, ties to even, which the last bits of the float64 are: |x| < 2^51
-_TO_INTEGER = 1.5 * 2.0**52
-_BITS_OF_ZERO = np.float64(_TO_INTEGER).view(np.int64)
 # what mid and high digits, shape (2, k, m), are multiplied by to be integers
 _TO_DIGITS = np.array([2.0**-DIGIT_BITS, 2.0 ** (-2 * DIGIT_BITS)])[:, None, None]
 
@@ -99,14 +96,6 @@ class Scratch:
         np.rint(low, out=low)
         np.multiply(digits[1:], _TO_DIGITS, out=digits[1:])
         return lines
-
-
-def integers_of(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Numbers below 2^51 in size, each rounded to an integer, which is written in its place; contiguous."""
-    numbers += _TO_INTEGER
-    integers = numbers.view(np.int64)
-    integers -= _BITS_OF_ZERO
-    return integers
 
 
 def weighted_lines(
@@ -218,7 +207,7 @@ def _products(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[
     return products
 
 
-def used_lines(lines: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.intp]:
+def used_lines(lines: NDArray[np.float64]) -> NDArray[np.intp]:
     """Indices of the lines that are not all zero: integers and short decimals leave whole digits empty."""
     used: NDArray[np.bool_] = lines[:, 0] != 0  # for most lines the first value tells
     if not used.all():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gdpipe.numerics.sums import level_accumulator, level_index, unrounded
+from gdpipe.numerics.sums import level_index, unrounded
 from gdpipe.numerics.sums.digits import BLOCK_ROWS
 from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums
@@ -89,9 +89,8 @@ def test_any_cut_and_order_give_the_same(weighted: bool, monkeypatch: pytest.Mon
     whole = rows.sums(np.arange(20_000))
     parts = np.split(rng.permutation(20_000), np.sort(rng.integers(0, 20_000, 5)))
     of_parts = [rows.sums(part, 777) for part in parts]
-    # tables too small for any pair, and sums carried after each block
+    # tables too small for any pair
     monkeypatch.setattr(level_index, "LARGEST_TABLE", 0)
-    monkeypatch.setattr(level_accumulator, "ROWS_BEFORE_FOLD", 1)
     searched = rows.sums(np.arange(20_000))
     for key, sums in whole.items():
         assert _same(sums, searched[key])
@@ -106,7 +105,7 @@ def test_any_cut_and_order_give_the_same(weighted: bool, monkeypatch: pytest.Mon
 
 
 def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
-    """Weight times value has the digits 2^20 and 2^20, the largest ones that are joined."""
+    """Weight times value has the digits 2^20 and 2^20, the largest there are."""
     n, weight = BLOCK_ROWS, 2**21 + 1
     columns, grid = np.full((1, n), 2.0**20), np.array([0])
     columns[0, 0] -= 1  # odd sums are where rounding shows
