@@ -142,7 +142,8 @@ def test_what_a_run_left_is_looked_at_with_the_same_credentials(block: str, stor
         raise ConvergenceError("not there yet", evidence=evidence)
 
     state = settled(work, block)
-    assert state.message == "ConvergenceError: not there yet"  # though its evidence cannot be read
+    # though it cannot be read
+    assert state.message == f"ConvergenceError: not there yet (evidence: {evidence})"
     assert asked
     assert all(VARIABLES["AWS_ACCESS_KEY_ID"] in one for one in asked)
     assert not set(VARIABLES) & set(os.environ)
