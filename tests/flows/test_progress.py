@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 import gdpipe
 from flows import page, progress
 from flows.train import train
-from tests.flows.states import PROGRESS, STAGES, artifacts, run_flow, task_states
+from tests.flows.states import PROGRESS, STAGES, artifacts, assert_tasks, run_flow
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -87,7 +87,7 @@ def test_a_server_that_does_not_answer_holds_nothing_up(
     until(lambda: gate.unanswered > len(PROGRESS))  # and what is shown at the end
     assert len(waiting) == len(PROGRESS)
     assert all(thread.daemon for thread in waiting)
-    assert task_states(state) == dict.fromkeys(STAGES, "Completed")
+    assert_tasks(state, dict.fromkeys(STAGES, "Completed"))
     assert artifacts(state) == {}
 
 
