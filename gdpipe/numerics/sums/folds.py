@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 # the version of the hash: it changes with any row's fold, and sums by fold of another version are of no use
 VERSION = 1
-# rows hashed at once, as many as a batch has: in smaller blocks the calls take more time than the cache gains
-BLOCK_ROWS = 32_768
+# rows hashed at once: three lines of so many stay in cache, and in smaller blocks the calls take more time than that gains
+BLOCK_ROWS = 16_384
 # the hash of a text that is missing
 NO_TEXT = np.uint64(0)
 # 2^64 divided by the golden ratio, an odd number whose bits have no pattern
