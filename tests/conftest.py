@@ -41,13 +41,14 @@ class Outcome:
 
 def gdpipe_cli(*args: object) -> Outcome:
     """Run a gdpipe command in this process; an exception that the command line lets through is raised here."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    root, ours = logging.getLogger(), logging.getLogger("gdpipe")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
     try:
         result = CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
     finally:
         root.handlers[:] = handlers
-        root.setLevel(level)
+        for logger, level in zip((root, ours), levels, strict=True):
+            logger.setLevel(level)
     return Outcome(result.exit_code, result.stdout, result.stderr)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 # the version of the hash: it changes with any row's fold, and sums by fold of another version are of no use
 VERSION = 1
-# rows hashed at once: three lines of so many stay in cache, and in smaller blocks the calls take more time than that gains
+# rows hashed at once: three lines of so many stay in cache, and in smaller blocks the calls take longer than that gains
 BLOCK_ROWS = 16_384
 # the hash of a text that is missing
 NO_TEXT = np.uint64(0)
