@@ -36,7 +36,7 @@ class Undefined:
 
     @property
     def remedy(self) -> str:
-        """What to do, for rows that are given in memory."""
+        """Advice for rows that are given in memory."""
         such = f"keep rows with {self.condition} alone" if self.condition else "leave such rows out"
         return f"{such}, or {self.otherwise}"
 

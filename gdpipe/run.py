@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.config import Unseen
-from gdpipe.defined import first_undefined
-from gdpipe.design import Design
-from gdpipe.errors import DataError, PublishError
+from gdpipe.design import Design, design_from_manifest
+from gdpipe.errors import PublishError
+from gdpipe.frame_predictions import predictions
 from gdpipe.kinds import checked
 from gdpipe.layout import MANIFEST
 from gdpipe.model import Model
 from gdpipe.report.card import card
 from gdpipe.report.summary import summarize, summarize_scores
-from gdpipe.source.columns import read_columns
 from gdpipe.source.files import first_line
 from gdpipe.store import catalog
 from gdpipe.store.artifacts import REMEDY, read_artifact
 from gdpipe.store.disk import DiskPlace
-from gdpipe.store.frames import columns_for
 from gdpipe.store.place import Place
 from gdpipe.store.runs import damaged_files, latest_folder, place_at, read_manifest
 
@@ -188,7 +185,7 @@ class Run:
         if self.manifest["kind"] != "training":
             raise PublishError(f"{self.location} holds {self.manifest['kind']}, not a model; name a training run")
         try:
-            design = Design.from_manifest(self.manifest)
+            design = design_from_manifest(self.manifest)
             _ = design.names  # which are made of the levels
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise PublishError(f"{self.place.below(MANIFEST)}: its design is damaged; {REMEDY}") from error
@@ -258,24 +255,7 @@ class Run:
         """
         import pandas as pd
 
-        unseen = checked("unseen", Unseen, unseen)
-        model = replace(self.model, unseen_as_reference=unseen == "reference")
-        block = read_columns(columns_for(model.design, frame), model.design.inputs)
-        if unseen == "fail":
-            for each in model.unseen(block.columns, block.missing):
-                row, level = each.first()
-                raise DataError(
-                    f"row {row}: {each.name} is {level!r}, a level that the fit has not seen; correct it, train again "
-                    "with such rows, or set unseen to null or reference"
-                )
-        complete = block.complete
-        rows = None if complete is None else np.flatnonzero(complete)
-        by_input = dict(zip(model.design.inputs, block.columns, strict=True))
-        if found := first_undefined(model.design, by_input, rows):
-            raise DataError(f"row {found.at}: {found.what}{found.why}; {found.remedy}")
-        values = model.predict(block.columns)
-        if complete is not None:
-            values = np.where(complete, values, np.nan)
+        values = predictions(self.model, frame, checked("unseen", Unseen, unseen))
         return pd.Series(values, index=frame.index if isinstance(frame, pd.DataFrame) else None, name="prediction")
 
 

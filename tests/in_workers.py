@@ -1,4 +1,4 @@
-"""What tests let worker processes do, in a file of its own: a worker imports the file that its work stands in."""
+"""Functions that tests run in worker processes. A worker imports their file, so it holds nothing else."""
 
 import os
 import time

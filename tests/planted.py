@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import gdpipe
-from gdpipe.design import Design
+from gdpipe.design import Design, design_to_manifest
 from tests.runs import train_on
 
 
@@ -29,7 +29,7 @@ def planted(folder: Path, design: Design, coef: Sequence[float], intercept: floa
         for field in table.schema
     ]
     pq.write_table(pa.Table.from_arrays(arrays, schema=table.schema), path)
-    manifest = run.manifest | design.to_manifest()
+    manifest = run.manifest | design_to_manifest(design)
     for entry in manifest["files"]:
         if entry["path"] == path.name:
             content = path.read_bytes()

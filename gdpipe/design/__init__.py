@@ -7,6 +7,7 @@ from gdpipe.design.features import FUNCTIONS, PARTS, Category, Feature, Input, L
 from gdpipe.design.formula import ColumnKind, features_of
 from gdpipe.design.functions import applied, applied_name
 from gdpipe.design.levels import OTHER
+from gdpipe.design.manifest import design_from_manifest, design_to_manifest
 from gdpipe.design.names import number_label, quoted
 from gdpipe.design.needs import needed_instead
 
@@ -27,6 +28,8 @@ __all__ = [
     "applied",
     "applied_name",
     "combined",
+    "design_from_manifest",
+    "design_to_manifest",
     "features_of",
     "in_rows",
     "margin",

@@ -4,14 +4,13 @@ import functools
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.design.coded import Coded, Values
 from gdpipe.design.coding import Term, compared_categories
-from gdpipe.design.features import Category, Feature, Input, Number, factor_from_json, factor_to_json
+from gdpipe.design.features import Category, Feature, Input, Number
 from gdpipe.design.functions import product_of
 from gdpipe.design.levels import OTHER, ordered
 from gdpipe.errors import ConfigError
@@ -273,33 +272,3 @@ class Design:
         """The values of `categories` for some rows; arguments as in `number_values`."""
         by_input = dict(zip(self.inputs, columns, strict=True))
         return [coded for of in self.categories if isinstance(coded := by_input[of], Coded)]
-
-    def to_manifest(self) -> dict[str, Any]:
-        """The entries of a manifest from which `from_manifest` makes the design."""
-        return {
-            "features": [feature.name for feature in self.features],
-            "boolean_features": [name for name in self.columns if name in self.booleans],
-            "design": {
-                "features": [[factor_to_json(factor) for factor in feature.factors] for feature in self.features],
-                "levels": [[list(key), [list(labels) for labels in found]] for key, found in self.levels.items()],
-                "fit_intercept": self.fit_intercept,
-                "zones": dict(self.zones),
-            },
-        }
-
-    @classmethod
-    def from_manifest(cls, manifest: Mapping[str, Any]) -> "Design":
-        """The design of a run; that of an older version has numbers only."""
-        design = manifest.get("design")
-        if design is None:
-            # the oldest version does not know which columns are booleans
-            booleans = manifest.get("boolean_features", ())
-            intercept = bool(manifest.get("settings", {}).get("fit_intercept", True))
-            return cls.of_numbers(map(str, manifest["features"]), booleans, fit_intercept=intercept)
-        return cls(
-            tuple(Feature(tuple(map(factor_from_json, factors))) for factors in design["features"]),
-            {tuple(key): tuple(tuple(labels) for labels in found) for key, found in design["levels"]},
-            bool(design["fit_intercept"]),
-            frozenset(manifest.get("boolean_features", ())),
-            dict(design.get("zones", {})),
-        )

@@ -24,7 +24,7 @@ def typed(column: str) -> str:
 
 
 def nearest(text: str, columns: Collection[str], read: Callable[[str], object]) -> str | None:
-    """What was meant by a text that is no feature: it with the backticks that it lacks, or else the nearest column.
+    """Suggestion for a text that is no feature: the text with the backticks that it lacks, or else the nearest column.
 
     Args:
         text: The text.

@@ -1,4 +1,4 @@
-"""What a column must hold so that a fit can read it, in words."""
+"""Kinds of values that a column must hold so that a fit can read it, in words."""
 
 from gdpipe.design.features import Input, LevelKind
 from gdpipe.design.formula import ColumnKind
@@ -14,7 +14,7 @@ _LEVELS: dict[LevelKind | None, tuple[set[ColumnKind], str]] = {
 
 
 def needed_instead(of: Input, zone: str | None, kind: ColumnKind, *, zoned: bool) -> str | None:
-    """What a fit needs in place of a column; None where it can be read.
+    """Kind of values that a fit needs in place of a column's, in words; None where the column can be read.
 
     Args:
         of: What the fit makes of it.

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gdpipe.config import TrainingConfig
+from gdpipe.design import design_to_manifest
 from gdpipe.fit import Fit
 from gdpipe.source.source import Source
 from gdpipe.stages.alternatives import Forecast
@@ -32,7 +33,7 @@ def manifest(
     return {
         **header("training", config.run_id or "", files),
         "settings": config.as_dict(),
-        **fit.design.to_manifest(),
+        **design_to_manifest(fit.design),
         "target": ingested.columns.target,
         "columns": list(ingested.source.schema.names),
         "notices": [*held_out.leakage, *ingested.notices, *fit.rows.notices, *held_out.notices, *comparison.notices],

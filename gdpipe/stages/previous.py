@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from gdpipe.config import TrainingConfig
-from gdpipe.design import Design
+from gdpipe.design import Design, design_from_manifest
 from gdpipe.errors import PublishError
 from gdpipe.filters import Filters, filter_groups
 from gdpipe.numerics.inference.drift import Fitted
@@ -258,7 +258,7 @@ def latest_fit(start: Start) -> PublishedFit | None:
             parameters,
             metrics,
             manifest["settings"],
-            Design.from_manifest(manifest),
+            design_from_manifest(manifest),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise PublishError(f"{folder} cannot be read ({first_line(error)})") from error

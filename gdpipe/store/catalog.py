@@ -1,8 +1,8 @@
 """The artifacts, with the name, type, unit and meaning of each column: other programs depend on them."""
 
-from dataclasses import dataclass
-
 import pyarrow as pa
+
+from gdpipe.store.artifact_column import Column
 
 SCHEMA_VERSION = 1
 
@@ -17,24 +17,6 @@ LEVELS = "levels"
 PATH = "path"
 FOLDS = "folds"
 TRUE_PARAMETERS = "true_parameters"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of an artifact."""
-
-    name: str
-    type: pa.DataType
-    unit: str  # `target` and `feature` stand for the units of those columns, `1` for a pure number
-    meaning: str  # in one line
-    optional: bool = False  # it may be null, or missing in a run of an earlier version
-    penalized: str | None = None  # the meaning in a run with a penalty, where that is another
-
-    def field(self, *, penalized: bool = False) -> pa.Field:
-        """The Arrow field, with unit and meaning as metadata."""
-        meaning = self.penalized if penalized and self.penalized else self.meaning
-        return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": meaning})
-
 
 _F, _S, _I, _B = pa.float64(), pa.string(), pa.int64(), pa.bool_()
 

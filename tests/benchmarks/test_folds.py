@@ -1,4 +1,4 @@
-"""What folds cost a whole run: `gdpipe train` with five and without, in turn: `make bench`."""
+"""Cost of folds in whole runs: `gdpipe train` with five folds and without, in turn: `make bench`."""
 
 import os
 import shutil

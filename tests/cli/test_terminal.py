@@ -212,7 +212,7 @@ def asked_by_bash(words: str) -> dict[str, str]:
 
 
 def completed(words: str) -> list[str]:
-    """What bash would be offered for the last of these words, with the type of each."""
+    """The completions that bash gets for the last of these words, with the type of each."""
     done = CliRunner().invoke(main, [], prog_name="gdpipe", env=asked_by_bash(words), catch_exceptions=False)
     assert done.stderr == ""
     return [line for line in done.stdout.splitlines() if line]

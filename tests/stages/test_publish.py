@@ -126,5 +126,5 @@ def test_a_second_attempt_finds_the_run_where_the_first_has_put_it(tmp_path: Pat
 
 
 def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the stage has logged: others are heard, too, where Prefect listens."""
+    """The messages of the publish stage alone; where Prefect listens, those of other stages are captured, too."""
     return [record.getMessage() for record in caplog.records if record.name == "gdpipe.stages.publish"]
