@@ -21,16 +21,16 @@ from gdpipe.design import Design
 from gdpipe.errors import DataError
 from gdpipe.fit import AnyMoments, Fit, Resolution, standardize
 from gdpipe.numerics.inference.fold_errors import mean_and_variance, rmse_standard_error
-from gdpipe.numerics.problem.baseline import refined, solve
+from gdpipe.numerics.problem.baseline import REFINABLE_CONDITION, refined, solve
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.held_out import HeldOutError, pooled, squared_errors
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.moments import Moments
 
 # with more terms the rational solve takes longer than all else, and the refined one has 24 digits where the condition
 # number leaves it any
 RATIONAL_TERMS = 60
-REFINABLE_CONDITION = 1e10
 # the most products of two terms, in all folds together: 1,000 terms in 5 folds take three seconds
 MOST_FOLD_PRODUCTS = 5_000_000
 # in target SDs per term SD, shape (p,) for the included terms
@@ -78,12 +78,12 @@ class Split:
     def error(self, coef_scaled: CoefScaled) -> HeldOutError:
         """The error on the fold of one fit to the other rows, exact for exact sums."""
         assert self.training is not None
-        return HeldOutError.of(self._included(), *self.training.problem.scaling.to_original(coef_scaled))
+        return HeldOutError.of(self._included(), *self.training.whole.scaling.to_original(coef_scaled))
 
     def errors(self, coef_scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean squared errors on the fold of many fits to the other rows; arguments as in `squared_errors`."""
         assert self.training is not None
-        return squared_errors(self._included(), self.training.problem.scaling, coef_scaled)
+        return squared_errors(self._included(), self.training.whole.scaling, coef_scaled)
 
     def _included(self) -> CrossProducts:
         assert self.held_out is not None
@@ -206,7 +206,7 @@ def cross_validate(
 
 def _fitted(split: Split, fit: Fit, coef_scaled: CoefScaled | None) -> tuple[FoldFit, HeldOutError | None]:
     """The fit to the other folds, and its error; None where there is none."""
-    cross, status, error = fit.regression.problem.cross, split.status, None
+    cross, status, error = fit.regression.cross, split.status, None
     if split.training is not None and coef_scaled is None:
         if cross.n_samples - split.n_samples < len(fit.regression.independent) + cross.centred:
             status = FoldStatus.TOO_FEW_ROWS
@@ -228,6 +228,8 @@ def _fitted(split: Split, fit: Fit, coef_scaled: CoefScaled | None) -> tuple[Fol
 
 def _least_squares(training: Regression) -> CoefScaled:
     """The coefficients of least squares: exact, or right to 24 digits, which takes a tenth of the time."""
+    if training.absorbed:
+        return training.absorbed.optimum().coef_scaled
     problem = training.problem
     if problem.n_features > RATIONAL_TERMS and problem.condition_number < REFINABLE_CONDITION:
         return refined(problem)
@@ -236,6 +238,6 @@ def _least_squares(training: Regression) -> CoefScaled:
 
 def _without(fold: int, by_fold: Sequence[AnyMoments], total: AnyMoments) -> AnyMoments:
     """The sums of all rows but a fold's; rounded sums have no exact difference, so those of the others are added."""
-    if isinstance(total, Moments):
+    if isinstance(total, Moments | BlockMoments):
         return total - by_fold[fold]  # type: ignore[operator]  # sums are of one kind: that of the run
     return functools.reduce(operator.add, [*by_fold[:fold], *by_fold[fold + 1 :]])

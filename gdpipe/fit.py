@@ -15,12 +15,13 @@ from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.model import Model
 from gdpipe.numerics.descent.agreement import Agreement
-from gdpipe.numerics.descent.descent import Solution, minimize
+from gdpipe.numerics.descent.descent import Solution, minimize, with_block
 from gdpipe.numerics.descent.penalized_plan import plan_penalized
 from gdpipe.numerics.descent.plan import GradientDescent, Plan
 from gdpipe.numerics.inference.certificate import Certificate, certify
 from gdpipe.numerics.inference.features import FeatureInference, infer_features
-from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms, inverse_of
+from gdpipe.numerics.inference.inference import FitStatistics, TermInference, fit_statistics, infer_terms
+from gdpipe.numerics.inference.inverse import inverse_of
 from gdpipe.numerics.inference.penalized_certificate import PenalizedCertificate, certify_penalized
 from gdpipe.numerics.problem.baseline import Baseline, solve
 from gdpipe.numerics.problem.covariance import LARGEST_SCALE, CrossProducts, Scaling
@@ -29,11 +30,12 @@ from gdpipe.numerics.problem.penalty import Penalty
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.rows.row_checks import RowCheck
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.relations import describe
 
-AnyMoments = Moments | Float64Moments
+AnyMoments = Moments | BlockMoments | Float64Moments
 Resolution = NDArray[np.float64] | None
 
 
@@ -174,14 +176,18 @@ def planned(regression: Regression, settings: TrainingConfig, total_weight: floa
     )
     if regression.penalty is not None:
         return plan_penalized(descent, regression.problem.ridge(0.0), regression.penalty)
-    agreement = Agreement.foreseen(regression.problem, regression.relations, total_weight)
-    return descent.plan(regression.problem, agreement)
+    agreement = Agreement.foreseen(regression.whole, regression.relations, total_weight)
+    return descent.plan(regression.whole, agreement)
 
 
 def descend(
     regression: Regression, plan: Plan, tell: Callable[[int, float], None] = lambda step, norm: None
 ) -> Solution:
     """The end of the planned descent; `tell` is called as by `minimize`."""
+    if regression.absorbed:
+        return with_block(
+            minimize(regression.problem, plan, tell, of_all=len(regression.included)), regression.absorbed
+        )
     return minimize(regression.quadratic, plan, tell, regression.l1)
 
 
@@ -197,7 +203,7 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
     """
     problem, included, penalty = regression.problem, regression.included, regression.penalty
     rows = rows or RowEvidence(ResidualStatistics.unknown(len(included)))
-    least_squares = solve(problem, regression.relations)
+    least_squares = regression.absorbed.optimum() if regression.absorbed else solve(problem, regression.relations)
     ols = Model(design, *regression.to_original(least_squares.coef_scaled))
     inverse, estimates = inverse_of(regression), np.array([ols.intercept, *ols.coef[included]])
     terms = infer_terms(regression, inverse, rows.residuals, least_squares.loss, estimates)
@@ -211,12 +217,13 @@ def conclude(design: Design, regression: Regression, solution: Solution, rows: R
     optimum = ols
     if penalty is None:
         std_error = np.array([terms.std_error[0] / problem.scaling.target_scale, *terms.std_error_scaled[1:]])
-        held = Agreement.of(problem, least_squares.coef_scaled, std_error)
-        certificate = certify(problem, solution, least_squares.coef_scaled, held, ["intercept", *names], *checked)
+        whole = regression.whole
+        held = Agreement.of(whole, least_squares.coef_scaled, std_error)
+        certificate = certify(whole, solution, least_squares.coef_scaled, held, ["intercept", *names], *checked)
     else:
-        whole = problem.ridge(0.0)
-        penalized = baseline = solve_penalized(whole, penalty, solution.coef_scaled)
-        certificate = certify_penalized(whole, penalty, solution, penalized, names, *checked)
+        plain = problem.ridge(0.0)
+        penalized = baseline = solve_penalized(plain, penalty, solution.coef_scaled)
+        certificate = certify_penalized(plain, penalty, solution, penalized, names, *checked)
         optimum = Model(design, *regression.to_original(penalized.coef_scaled))
         terms, features, statistics = terms.without_tests(), features.without_tests(), statistics.without_tests()
     model = Model(design, *regression.to_original(solution.coef_scaled.tolist()))

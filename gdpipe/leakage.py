@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.problem.block_products import BlockProducts
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.dependencies import Dependencies
 from gdpipe.numerics.problem.objective import LeastSquares
@@ -43,6 +44,8 @@ def target_relation(cross: CrossProducts, resolution: NDArray[np.float64] | None
     The target joins the terms as their last, so that of a relation that holds it, it is the redundant one; arguments as
     in `signs_of_leakage`.
     """
+    if isinstance(cross, BlockProducts):
+        cross = cross.rounded()
     p = len(cross.variances()) - 1
     joined = cross.select([*range(p + 1), p])
     varying = [j for j, variance in enumerate(joined.variances()) if variance]

@@ -21,7 +21,7 @@ def describe(regression: Regression, design: Design) -> tuple[str, ...]:
     Terms of one category that depend on the same other features share a line, such as `C(month) and C(quarter): 3 terms
     of C(quarter) are combinations of those of C(month)`.
     """
-    found, cross, names = regression.dependencies, regression.problem.cross, design.names
+    found, cross, names = regression.dependencies, regression.cross, design.names
     p = len(names)
     rank = p - len(found.constant) - len(found.redundant)
     constant = _constants(regression, design)

@@ -28,13 +28,16 @@ class Terms:
     Attributes:
         design: The design with its levels.
         rare: By category of the sums, the labels that are joined to one level.
-        exact: Whether sums over terms are exact.
+        exact: Whether sums over terms are exact, and held as a matrix.
+        absorbed: Index of the feature whose terms are absorbed, where they are so many that the matrix would be too
+            large; else None. Sums are exact then, too.
         summed: The design of the sums: the same, or one with more features.
     """
 
     design: Design
     rare: tuple[frozenset[str], ...]
     exact: bool
+    absorbed: int | None
     summed: Design
 
     @classmethod
@@ -94,7 +97,17 @@ class Terms:
             )
         few_terms = len(design.terms) <= EXACT_FEATURES
         exact = few_terms if config.arithmetic == "auto" else config.arithmetic == "exact"
-        return cls(design, rare, exact, summed)
+        absorbed = None
+        if not exact and config.arithmetic == "auto" and config.penalty == "none":
+            sizes = [len(block.labels) if block.key else 0 for block in design.blocks]
+            if len(design.terms) - max(sizes) <= EXACT_FEATURES:
+                absorbed = sizes.index(max(sizes))
+        return cls(design, rare, exact, absorbed, summed)
+
+    @property
+    def solved(self) -> int:
+        """The number of terms that are solved for together: without those of an absorbed category."""
+        return len(self.design.terms) - (0 if self.absorbed is None else len(self.design.blocks[self.absorbed].labels))
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -119,8 +132,9 @@ class Terms:
         assert isinstance(sums.moments, Moments)  # those of a scan with categories
         levels = self.joined(sums.levels)
         of_terms = TermSums(sums.moments, levels, blocks)
-        moments = of_terms.exact() if self.exact else of_terms.rounded()
-        return CellSums(moments, levels)
+        if self.absorbed is not None:
+            return CellSums(of_terms.with_block(self.absorbed), levels)
+        return CellSums(of_terms.exact() if self.exact else of_terms.rounded(), levels)
 
     def unseen(self, levels: Mapping[Key, LevelSums]) -> dict[str, int]:
         """Rows of levels that the fit has not seen, by category, in sums of other rows."""

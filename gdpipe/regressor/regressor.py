@@ -85,7 +85,7 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         feature_names_in_: The names of the columns, if they had names.
     """
 
-    moments_: Any  # Moments or Float64Moments
+    moments_: Any  # Moments, BlockMoments or Float64Moments
     cross_validation_: Any  # CrossValidation or None
     alpha_: Any  # a float or None; the next two an array or None
     alphas_: Any

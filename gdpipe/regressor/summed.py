@@ -13,6 +13,7 @@ from gdpipe.config import EXACT_FEATURES, TrainingConfig
 from gdpipe.cross_validation import why_no_folds
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
@@ -68,7 +69,7 @@ class Summed:
 
     def over_terms(
         self, config: TrainingConfig, rows: Batch, weights: NDArray[np.float64] | None
-    ) -> tuple[Design, Moments | Float64Moments, list[Moments | Float64Moments]]:
+    ) -> tuple[Design, Moments | BlockMoments | Float64Moments, list[Moments | BlockMoments | Float64Moments]]:
         """The design with its levels, and sums over its terms and the target: of all rows, and of each fold.
 
         Args:
@@ -82,11 +83,12 @@ class Summed:
                 the products of weights and values.
         """
         design, by_fold, total = rows.design, self.by_fold, functools.reduce(operator.add, self.by_fold)
+        solved = len(rows.numbers)
         if design.categories:
             terms = Terms.of(config, design, total.levels, "X")
             if not terms.exact:
                 rows.check_products(weights)
-            design, total = terms.design, terms.over_terms(total)
+            design, total, solved = terms.design, terms.over_terms(total), terms.solved
             by_fold = tuple(map(terms.over_terms, by_fold))
-        has_folds = config.folds and not why_no_folds(len(design.terms), config.folds)
+        has_folds = config.folds and not why_no_folds(solved, config.folds)
         return design, total.moments, [fold.moments for fold in by_fold] if has_folds else []

@@ -9,7 +9,7 @@ from gdpipe.fit import Fit
 from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.penalized_plan import plan_penalized
 from gdpipe.numerics.descent.plan import GradientDescent
-from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.absorb import least_squares
 
 # a tolerance larger by this factor is forecast as well, up to the largest one that is of use
 LARGER_TOLERANCE, LARGEST_TOLERANCE = 100.0, 1e-3
@@ -51,20 +51,20 @@ def alternatives(config: TrainingConfig, fit: Fit) -> tuple[Forecast, ...]:
         cases.append((config.tolerance, int(np.nanargmax(vif))))
     found: list[Forecast] = []
     for tolerance, left_out in cases:
-        problem = regression.problem
+        whole = regression.whole
         if left_out is not None:
             terms = range(*fit.design.slices[left_out].indices(len(fit.design.terms)))
             places = [*regression.included, len(fit.design.terms)]
             others = [i for i, j in enumerate(places) if j not in terms]
-            problem = LeastSquares.of(problem.cross.select(others))
-        agreement = None if regression.penalty else Agreement.foreseen(problem, regression.relations)
+            whole = least_squares(regression.cross.select(others))
+        agreement = None if regression.penalty else Agreement.foreseen(whole, regression.relations)
         without = None if left_out is None else fit.design.features[left_out].name
         for method in ("gd", "accelerated"):
             descent = GradientDescent(method=method, tolerance=tolerance)
             if regression.penalty:
-                plan = plan_penalized(descent, problem.ridge(0.0), regression.penalty)
+                plan = plan_penalized(descent, regression.problem.ridge(0.0), regression.penalty)
             else:
-                plan = descent.plan(problem, agreement)
+                plan = descent.plan(whole, agreement)
             steps = plan.forecast_iterations
             # a larger tolerance is no alternative where the standard errors demand the same distance
             if all((f.method, f.without, f.iterations) != (method, without, steps) for f in found):

@@ -1,7 +1,7 @@
 """Evidence: parameters, history, verdict and metrics as tables, the comparison with the published run, the report."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,13 +84,29 @@ def evidence(
     forecasts = () if fit.certificate.passed else alternatives(config, fit)
     if config.report:
         about = manifest(config, ingested, fit, unseen, comparison, files, forecasts)
-        optimum, regression = np.array([float(w) for w in fit.baseline.coef_scaled]), fit.regression
-        landscape = Landscape.of(regression.problem, fit.solution, optimum, fit.baseline.loss, regression.penalty)
+        landscape = _landscape(fit)
         rows = predicted.rows
         worst = [row.as_dict() for row in rows.worst.rows]
         html = page(about, tables, landscape=landscape, included=fit.included, density=rows.density, worst=worst)
         files.append(write_text(staging.folder, "report.html", html))
     return Evidence(unseen, comparison, forecasts, tuple(files))
+
+
+def _landscape(fit: Fit) -> Landscape:
+    """The ground that the descent went over: that of the coefficients that descend."""
+    regression, solution, optimum = fit.regression, fit.solution, np.array([float(w) for w in fit.baseline.coef_scaled])
+    absorbed = regression.absorbed
+    if absorbed is None:
+        return Landscape.of(regression.problem, solution, optimum, fit.baseline.loss, regression.penalty)
+    others = absorbed.others
+    solution = replace(solution, history_coef_scaled=absorbed.of_descent(solution.history_coef_scaled))
+    [of_descent] = absorbed.of_descent(optimum[None])
+    found = Landscape.of(regression.problem, solution, of_descent, fit.baseline.loss)
+    if found.plane is None or found.plane.direction is None:
+        return found
+    direction = np.zeros(len(optimum))
+    direction[others] = found.plane.direction
+    return replace(found, plane=replace(found.plane, direction=direction))
 
 
 def _rmse_slack(fit: Fit) -> float:
@@ -114,7 +130,7 @@ def _loss_history(fit: Fit) -> dict[str, Any]:
 
 
 def _metrics(ingested: Ingested, fit: Fit, unseen: HeldOut) -> dict[str, Any]:
-    cross = fit.regression.problem.cross
+    cross = fit.regression.cross
     values = {
         "r2_kind": "centred" if cross.centred else "uncentred",
         "n_samples": ingested.rows.used,

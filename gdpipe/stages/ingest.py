@@ -14,6 +14,7 @@ from gdpipe.engine import worker_count
 from gdpipe.errors import DataError, SchemaError
 from gdpipe.filters import filter_columns
 from gdpipe.numerics.problem.covariance import CrossProducts, square_root
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.level_index import TooManyLevels
 from gdpipe.numerics.sums.levels import Key, LevelSums
@@ -75,18 +76,18 @@ class Ingested:
     largest: NDArray[np.float64]
     least_weight: float
     whole_weights: bool
-    moments: Moments | Float64Moments
+    moments: Moments | BlockMoments | Float64Moments
     rows: Account
     notices: tuple[str, ...]
     scanned: dict[int, int]
     predicted: frozenset[int]
     to_predict: Sums
-    unpredicted: Moments | Float64Moments
+    unpredicted: Moments | BlockMoments | Float64Moments
     start: Start
     levels: Mapping[Key, LevelSums]
     cells: RowCells = ONE_CELL
-    by_fold: tuple[Moments | Float64Moments, ...] = ()
-    held_out: Moments | Float64Moments | None = None
+    by_fold: tuple[Moments | BlockMoments | Float64Moments, ...] = ()
+    held_out: Moments | BlockMoments | Float64Moments | None = None
 
     def sums_of(self, file: int) -> str | None:
         """The origin of a file's sums: `read`, or `kept` (from the cache); None where filters rule out all rows."""
@@ -151,7 +152,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
         notices += (f"without a term, as all rows have one level: {', '.join(terms.single)}",)
     if config.weight and exact and not terms.exact:
         check_products(columns, source, sums.largest)
-    if not no_folds and (no_folds := _too_many(len(terms.design.terms), cells.folds)):
+    if not no_folds and (no_folds := _too_many(terms.solved, cells.folds)):
         cells = dataclasses.replace(cells, folds=0)
     notices += no_folds
     notices += _notices_of_holdout(config, sums, terms)

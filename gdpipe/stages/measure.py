@@ -26,7 +26,7 @@ REMEDY = (
 
 def measure(ingested: Ingested, regression: Regression, solution: Solution, predicted: Predicted) -> Fit:
     """The fit: the distance to the optimum, standard errors, tests and metrics, from the sums and from the rows."""
-    target_scale = regression.problem.scaling.target_scale
+    target_scale = regression.whole.scaling.target_scale
     residuals = _residuals(ingested, regression, predicted)
     read_again = predicted.rows.residuals.powers.n_samples
     violation = _violation(regression, solution, residuals) if read_again else math.nan
@@ -43,7 +43,7 @@ def measure(ingested: Ingested, regression: Regression, solution: Solution, pred
 
 def _violation(regression: Regression, solution: Solution, residuals: ResidualStatistics) -> float:
     """The largest violation of the optimality conditions by the rows, in target SDs per term SD."""
-    unit = residuals.unit / regression.problem.scaling.target_scale
+    unit = residuals.unit / regression.whole.scaling.target_scale
     penalty, w = regression.penalty, solution.coef_scaled
     if penalty is None:
         return float(np.abs(residuals.gradient).max(initial=0.0)) * unit
@@ -108,11 +108,11 @@ def _residuals(ingested: Ingested, regression: Regression, predicted: Predicted)
         return unknown
     # the gradient is a sum over rows, to which rows that were not read contribute by their sums
     cross = CrossProducts.of(not_read, centred=True).select([*included, len(ingested.columns.design.terms)])
-    scaling, model = regression.problem.scaling, predicted.model
+    scaling, model = regression.whole.scaling, predicted.model
     means = np.array([float(m) for m in scaling.means])
     by_sums = gradient_of_sums(cross, model.coef[included], model.intercept, means, scaling.scales)
     by_rows = ResidualStatistics.of(predicted.rows.residuals, predicted.grids, predicted.terms).gradient
-    total, apart = regression.problem.cross.total_weight, cross.total_weight
+    total, apart = regression.cross.total_weight, cross.total_weight
     gradient = (by_rows * (total - apart) + by_sums / unit) / total
     return dataclasses.replace(unknown, gradient=gradient)
 

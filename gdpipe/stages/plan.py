@@ -85,7 +85,7 @@ def plan(config: TrainingConfig, executor: Executor, sample_rows: int = SAMPLE_R
             regression = standardize(config, ingested)
             began = time.perf_counter()
             # with the weight of all rows, since more rows have smaller standard errors, and so need more steps
-            solution = fit(trial, regression, regression.problem.cross.total_weight * wanted / decoded)
+            solution = fit(trial, regression, regression.cross.total_weight * wanted / decoded)
             descended = time.perf_counter() - began
     except (ConfigError, DataError) as error:
         if len(chosen) == len(groups):

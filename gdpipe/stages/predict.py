@@ -68,7 +68,7 @@ def predict(
     """
     columns, included = ingested.columns, regression.included
     model = Model(columns.design, *regression.to_original(solution.coef_scaled.tolist()))
-    scaling, total_weight = regression.problem.scaling, regression.problem.cross.total_weight
+    scaling, total_weight = regression.whole.scaling, regression.cross.total_weight
     design, largest = columns.design, ingested.largest
     terms = included_terms(design.blocks, design.levels, included, scaling)
     alone = [of for of in terms if of.number is not None and not of.key]
@@ -141,7 +141,7 @@ def _density_grid(
     """The cells of the report's pictures; of the numbers that are terms by themselves those with most effect."""
     effects = np.abs(solution.coef_scaled)
     # without an intercept a scale is no standard deviation
-    columns = regression.problem.cross
+    columns = regression.cross
     drawn = sorted(sorted(alone, key=lambda of: -float(effects[of.places[0]]))[:MOST_FEATURES], key=_place)
     features = []
     for of in drawn if columns.centred else ():
@@ -149,7 +149,7 @@ def _density_grid(
         grid = FeatureGrid(of.number, _place(of), float(of.means[0]), float(of.scales[0]))
         if grid.has_cells:
             features.append(grid)
-    cross, scaling = regression.problem.cross, regression.problem.scaling
+    cross, scaling = regression.cross, regression.whole.scaling
     centre, variance = cross.means()[-1], cross.variances()[-1]
     # without an intercept the target may be constant, so that float64 sums give a negative variance; the residuals of a
     # perfect fit are nothing but rounding

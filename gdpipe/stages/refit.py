@@ -157,7 +157,7 @@ def refit(run: Place, manifest: Mapping[str, Any], design: Design, files: str | 
     features = plain.features if not settings.get("features") else _chosen(plain, config.features or (), where)
     terms = Terms.of(config, _referring(plain, features), kept.levels, where).of_features(config, features, where)
     design, of_terms = terms.design, kept.over_terms(terms)
-    folds = () if why_no_folds(len(design.terms), len(kept.folds)) else kept.folds
+    folds = () if why_no_folds(terms.solved, len(kept.folds)) else kept.folds
     by_fold = [terms.over_terms(fold).moments for fold in folds]
     resolution = design.resolution(roundings)
     with threadpool_limits(1, user_api="blas"):

@@ -28,7 +28,7 @@ def standardize(config: TrainingConfig, ingested: Ingested) -> Regression:
         regression = core.standardize(ingested.moments, columns.design, config, resolution)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
-    cross = regression.problem.cross
+    cross = regression.cross
     if not cross.variances()[-1]:
         value = float(cross.means()[-1])
         raise DataError(

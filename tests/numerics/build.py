@@ -20,6 +20,7 @@ from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.penalized_baseline import PenalizedBaseline, solve_penalized
 from gdpipe.numerics.problem.penalty import Penalty
 from gdpipe.numerics.problem.regression import Regression
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.sums.moments import Moments, MomentsAccumulator, grid_exponents
 
@@ -158,3 +159,22 @@ def orthogonal(target: list[int]) -> LeastSquares:
     a, b, c = signs.T
     X = np.column_stack([a, b, c, a * b, a * c, b * c, a * b * c])[:, : len(target)]
     return problem(X, X @ np.array(target, float)).loss
+
+
+def with_block(sums: Moments, block: range) -> BlockMoments:
+    """The same sums, with these columns as a block of which no row has two."""
+    places = np.array(block)
+    others = np.array([j for j in range(len(sums.sums)) if j not in block])
+    products = sums.products[np.ix_(places, places)]
+    assert not (products - np.diag(products.diagonal())).any()
+    return BlockMoments(
+        sums.n_samples,
+        sums.weight,
+        sums.sums,
+        places,
+        products.diagonal(),
+        sums.products[np.ix_(places, others)],
+        sums.products[np.ix_(others, others)],
+        sums.exponents,
+        sums.weight_exponent,
+    )

@@ -10,7 +10,8 @@ import pytest
 from gdpipe.numerics.descent.descent import Solution, Status, minimize
 from gdpipe.numerics.descent.plan import GradientDescent
 from gdpipe.numerics.inference.certificate import Certificate
-from gdpipe.numerics.inference.inference import infer_terms, inverse_of
+from gdpipe.numerics.inference.inference import infer_terms
+from gdpipe.numerics.inference.inverse import inverse_of
 from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.baseline import Baseline
 from gdpipe.numerics.problem.fixed_point import GridMatrix, to_fixed

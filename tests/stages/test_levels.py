@@ -15,6 +15,7 @@ from gdpipe import fit as core
 from gdpipe.config import TrainingConfig
 from gdpipe.engine import open_executor
 from gdpipe.errors import ConfigError, DataError
+from gdpipe.fit import AnyMoments
 from gdpipe.numerics.sums import level_index
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
@@ -42,7 +43,7 @@ def ingested(source: Path, output: Path | None = None, **settings: Any) -> Inges
         return ingest(config, executor)
 
 
-def same_bits(a: Moments | Float64Moments, b: Moments | Float64Moments) -> bool:
+def same_bits(a: AnyMoments, b: AnyMoments) -> bool:
     if isinstance(a, Moments) and isinstance(b, Moments):
         return bool(
             (a.exponents == b.exponents).all() and (a.products == b.products).all() and (a.sums == b.sums).all()

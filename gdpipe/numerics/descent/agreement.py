@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.problem.absorbed import Absorbed
 from gdpipe.numerics.problem.baseline import refined
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
@@ -38,7 +39,9 @@ class Agreement:
     shift: NDArray[np.float64]
 
     @classmethod
-    def of(cls, problem: LeastSquares, optimum: Sequence[Fraction], std_error: NDArray[np.float64]) -> "Agreement":
+    def of(
+        cls, problem: LeastSquares | Absorbed, optimum: Sequence[Fraction], std_error: NDArray[np.float64]
+    ) -> "Agreement":
         """The limits from the optimum.
 
         Args:
@@ -58,29 +61,35 @@ class Agreement:
 
     @classmethod
     def foreseen(
-        cls, problem: LeastSquares, relations: Sequence[Relation], total_weight: float | None = None
+        cls, problem: LeastSquares | Absorbed, relations: Sequence[Relation], total_weight: float | None = None
     ) -> "Agreement | None":
         """The limits before a descent, from the eigenvalues; None where float64 cannot tell the least from zero.
 
         Features in one of the `relations` have no standard error. `total_weight` is that of all rows, where the problem
         is that of a sample.
         """
-        if not problem.strong_convexity > 0:
+        absorbed = problem if isinstance(problem, Absorbed) else None
+        descended = problem.within if isinstance(problem, Absorbed) else problem
+        if not descended.strong_convexity > 0:
             return None
-        optimum = refined(problem)
+        optimum = refined(descended)
         cross, scaling, p = problem.cross, problem.scaling, problem.n_features
         weight = cross.total_weight if total_weight is None else total_weight
-        df = weight - len(problem.eigenvalues) - cross.centred
+        rank = len(descended.eigenvalues) + (len(absorbed.block) if absorbed else 0)
+        df = weight - rank - cross.centred
         std_error = np.full(p + 1, math.nan)
         if df > 0:
-            noise = problem.loss(optimum) / problem.variance / df
-            inverse_root = problem.modes / np.sqrt(problem.eigenvalues)
-            std_error[1:] = np.sqrt(noise * np.sum(inverse_root**2, axis=1))
+            noise = descended.loss(optimum) / problem.variance / df
+            inverse_root = descended.modes / np.sqrt(descended.eigenvalues)
+            inverse = absorbed.inverse(inverse_root) if absorbed else None
+            of_terms = inverse.diagonal() if inverse else np.sum(inverse_root**2, axis=1)
+            std_error[1 + (absorbed.independent if absorbed else np.arange(p))] = np.sqrt(noise * of_terms)
             std_error[[j + 1 for relation in relations for j in relation.features]] = math.nan
             if cross.centred and not any(relation.constant for relation in relations):
                 shift = np.array([float(mean) for mean in scaling.means]) / scaling.scales
-                std_error[0] = math.sqrt(noise * (1 + float(np.sum((shift @ inverse_root) ** 2))))
-        return cls.of(problem, optimum, std_error)
+                pull = absorbed.explained(shift) if absorbed else float(np.sum((shift @ inverse_root) ** 2))
+                std_error[0] = math.sqrt(noise * (1 + pull))
+        return cls.of(problem, absorbed.expanded(optimum) if absorbed else optimum, std_error)
 
     @property
     def limits(self) -> NDArray[np.float64]:

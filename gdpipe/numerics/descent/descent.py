@@ -4,13 +4,15 @@ import enum
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.descent.agreement import EPSILON
 from gdpipe.numerics.descent.plan import Plan
+from gdpipe.numerics.problem.absorbed import Absorbed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.penalty import least_subgradient, soft_threshold
 
@@ -74,7 +76,11 @@ class Solution:
 
 
 def minimize(
-    problem: LeastSquares, plan: Plan, tell: Callable[[int, float], None] = lambda step, norm: None, l1: float = 0.0
+    problem: LeastSquares,
+    plan: Plan,
+    tell: Callable[[int, float], None] = lambda step, norm: None,
+    l1: float = 0.0,
+    of_all: int | None = None,
 ) -> Solution:
     """Descend from zero: v = w + momentum·(w - w_before);  w_next = v - learning_rate · (A v - b).
 
@@ -92,7 +98,8 @@ def minimize(
     of the centre's, the gradient norm is that of the shortest subgradient, and mu that of the terms that are not zero.
     A ridge penalty is part of the problem (`LeastSquares.ridge`).
 
-    `tell` is called every few hundred steps with the step and the gradient norm there.
+    `tell` is called every few hundred steps with the step and the gradient norm there. `of_all` is the number of all
+    coefficients, where more than those that descend will stand in the history.
     """
     stop, rate, momentum = plan.stop_gradient_norm, plan.learning_rate, plan.momentum
     deadline = math.inf if plan.max_seconds is None else time.monotonic() + plan.max_seconds
@@ -102,7 +109,7 @@ def minimize(
     centre_gradient = problem.gradient(centre.tolist())
     recentre = RECENTRE_AFTER * float(np.linalg.norm(centre_gradient))
     offset, before, gradient, scratch = np.zeros(p), np.zeros(p), np.empty(p), np.empty(p)
-    history = _History(plan.max_iterations, p)
+    history = _History(plan.max_iterations, of_all or p)
     status, iteration = Status.MAX_ITERATIONS, 0
     while True:
         np.dot(hessian, offset, out=gradient)
@@ -140,6 +147,22 @@ def minimize(
         offset, scratch = _ahead(scratch, before, offset, momentum)
         iteration += 1
     return _ended(problem, plan, status, history, iteration, centre, offset, l1)
+
+
+def with_block(solution: Solution, absorbed: Absorbed) -> Solution:
+    """The solution of the others' coefficients with those of the absorbed block, which are the best for them.
+
+    The gradient along the block is zero, and each point's loss is that of all coefficients. The distance of all of them
+    is at most `stretch` times that of the others, besides the rounding of the block's to float64.
+    """
+    path = absorbed.along(solution.history_coef_scaled)
+    path[-1] = [float(w) for w in absorbed.expanded(solution.coef_scaled.tolist())]
+    rounding = EPSILON * float(np.linalg.norm(path[-1]))
+    bound = solution.distance_bound * absorbed.stretch * BOUND_MARGIN + rounding
+    status = solution.status
+    if status is Status.CONVERGED and bound > solution.plan.tolerance:
+        status = Status.STALLED
+    return replace(solution, coef_scaled=path[-1], status=status, distance_bound=bound, history_coef_scaled=path)
 
 
 def _ahead(

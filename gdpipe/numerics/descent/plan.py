@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gdpipe.errors import ConfigError
 from gdpipe.numerics.descent.agreement import Agreement
+from gdpipe.numerics.problem.absorbed import Absorbed
 from gdpipe.numerics.problem.objective import LeastSquares
 
 Method = Literal["gd", "accelerated"]
@@ -48,7 +49,7 @@ class GradientDescent:
     max_iterations: int = 100_000
     max_seconds: float | None = None
 
-    def plan(self, problem: LeastSquares, agreement: Agreement | None = None) -> "Plan":
+    def plan(self, whole: LeastSquares | Absorbed, agreement: Agreement | None = None) -> "Plan":
         """The descent for a problem: method and rate are chosen, and the steps forecast.
 
         Where the limits in `agreement` are stricter than the tolerance, the descent goes on until they are met.
@@ -56,6 +57,7 @@ class GradientDescent:
         Raises:
             ConfigError: The learning rate would diverge.
         """
+        problem, stretch = (whole.within, whole.stretch) if isinstance(whole, Absorbed) else (whole, 1.0)
         limit = 2.0 / problem.lipschitz
         if self.learning_rate != "auto" and self.learning_rate >= limit:
             raise ConfigError(
@@ -66,7 +68,7 @@ class GradientDescent:
         aim = self.tolerance
         if agreement is not None:
             aim = min(aim, agreement.distance, max(MAX_GAP_SE * agreement.least_std_error, NEGLIGIBLE_GAP))
-        target = max(aim / 2, FINEST)
+        target = max(aim / stretch / 2, FINEST)
         if self.method != "auto":
             return self._planned(problem, self.method, target)
         plain = self._planned(problem, "gd", target)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics.descent.agreement import Agreement
 from gdpipe.numerics.descent.descent import Solution, Status
 from gdpipe.numerics.descent.plan import MAX_GAP_SE, NEGLIGIBLE_GAP
+from gdpipe.numerics.problem.absorbed import Absorbed
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.rows.row_checks import RowCheck
@@ -48,7 +49,7 @@ class Certificate:
 
 
 def certify(
-    problem: LeastSquares,
+    problem: LeastSquares | Absorbed,
     solution: Solution,
     optimum: Sequence[Fraction],
     agreement: Agreement,

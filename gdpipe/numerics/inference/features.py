@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import f_upper
 from gdpipe.numerics.inference.inference import LARGEST_ERROR, TermInference
+from gdpipe.numerics.inference.inverse import WholeInverse
+from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
 from gdpipe.numerics.problem.regression import Regression
 
 
@@ -39,7 +41,7 @@ class FeatureInference:
 
 def infer_features(
     regression: Regression,
-    inverse: NDArray[np.float64],
+    inverse: WholeInverse | AbsorbedInverse,
     terms: TermInference,
     features: Sequence[slice],
     ols_loss: float,
@@ -60,9 +62,9 @@ def infer_features(
         ols_loss: The loss at the optimum, in the target's unit squared.
         optimum: The standardized coefficients at the optimum, shape (p,).
     """
-    independent, problem = regression.independent, regression.problem
+    independent, problem = regression.independent, regression.whole
     place = {j: i for i, j in enumerate(regression.included)}
-    row, identified = {i: r for r, i in enumerate(independent)}, set(regression.identified)
+    identified = set(regression.identified)
     df = problem.cross.total_weight - len(independent) - problem.cross.centred
     found = np.full((4, len(features)), np.nan)
     sizes = np.zeros(len(features), np.int64)
@@ -76,17 +78,36 @@ def infer_features(
             p_value, gvif = float(terms.p_value[at[0] + 1]), float(terms.vif[at[0] + 1])
             found[:, f] = statistic, p_value, gvif, math.sqrt(gvif) if gvif >= 0 else math.nan
             continue
-        rows = [row[i] for i in at]
-        factor, log_determinant = _factored(inverse[np.ix_(rows, rows)])
-        if factor is None:
+        joint = _joint(regression, inverse, at, optimum[at])
+        if joint is None:
             continue
-        explained = float(np.sum((factor @ optimum[at]) ** 2)) * problem.variance
+        explained, log_gvif = joint[0] * problem.variance, joint[1]
         error = ols_loss / df
         statistic = explained / q / error if error else math.inf if explained else math.nan
-        log_gvif = log_determinant + _factored(problem.correlations(at))[1]
         with np.errstate(over="ignore"):
             found[:, f] = statistic, f_upper(statistic, q, df), np.exp(log_gvif), np.exp(log_gvif / (2 * q))
     return FeatureInference(sizes, *found)
+
+
+def _joint(
+    regression: Regression, inverse: WholeInverse | AbsorbedInverse, places: list[int], coef: NDArray[np.float64]
+) -> tuple[float, float] | None:
+    """bᵀ((A⁻¹)_JJ)⁻¹b and log(GVIF) of some included terms; None where float64 has no three digits left."""
+    absorbed = regression.absorbed
+    if absorbed is None or isinstance(inverse, WholeInverse):
+        assert isinstance(inverse, WholeInverse)
+        row = {i: r for r, i in enumerate(regression.independent)}
+        rows = [row[i] for i in places]
+        of_inverse, correlations = inverse.values[np.ix_(rows, rows)], regression.problem.correlations(places)
+    elif np.isin(places, absorbed.others).all():
+        among = np.searchsorted(absorbed.others, places)
+        of_inverse, correlations = inverse.of(among), absorbed.correlations[np.ix_(among, among)]
+    else:
+        return inverse.joint(coef)
+    factor, log_determinant = _factored(of_inverse)
+    if factor is None:
+        return None
+    return float(np.sum((factor @ coef) ** 2)), log_determinant + _factored(correlations)[1]
 
 
 def _factored(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:

@@ -7,30 +7,21 @@ the condition number allow no answer.
 """
 
 import math
-import threading
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from flint import arb, arb_mat, ctx
 from numpy.typing import NDArray
 
-from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import chi2_upper, f_upper, t_critical, t_tails
-from gdpipe.numerics.problem.dependencies import integer_matrix
-from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix
+from gdpipe.numerics.inference.inverse import WholeInverse
+from gdpipe.numerics.problem.absorbed import Absorbed
+from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
 from gdpipe.numerics.problem.objective import LeastSquares
-from gdpipe.numerics.problem.rational import RATIONAL_FEATURES
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 
 # the confidence intervals are those of 95 %
 SIGNIFICANCE = 0.05
-# working precisions of the inverse, tried in turn until its diagonal has so many right bits: its rounding to float64 is
-# then that of the exact inverse, but for one number in 2^37
-INVERSE_BITS = (128, 256, 1024, 4096)
-RIGHT_BITS = 90
-# FLINT keeps one precision for the whole process
-_one_at_a_time = threading.Lock()
 # largest accepted relative error of a number made of the inverse and of float64 means over residuals
 LARGEST_ERROR = 1e-3
 
@@ -94,21 +85,9 @@ class FitStatistics:
         return replace(self, **dict.fromkeys((*counting, "breusch_pagan", "breusch_pagan_p_value"), math.nan))
 
 
-def inverse_of(regression: Regression) -> NDArray[np.float64]:
-    """A⁻¹ of the independent terms, shape (rank, rank); NaN where no degree of freedom is left, or A is singular."""
-    problem, independent = regression.problem, regression.independent
-    if problem.cross.total_weight - len(independent) - problem.cross.centred <= 0:
-        return np.full((len(independent), len(independent)), np.nan)
-    hessian, chosen = problem.exact_hessian, np.ix_(independent, independent)
-    if isinstance(hessian, GridMatrix):
-        factor = inverse_factor(hessian.values[chosen])
-        return np.full((len(independent), len(independent)), np.nan) if factor is None else factor.T @ factor
-    return _ball_inverse(hessian[chosen])
-
-
 def infer_terms(
     regression: Regression,
-    inverse: NDArray[np.float64],
+    inverse: WholeInverse | AbsorbedInverse,
     residuals: ResidualStatistics,
     ols_loss: float,
     ols_estimate: NDArray[np.float64],
@@ -126,26 +105,28 @@ def infer_terms(
         ols_loss: The loss at the optimum, in the target's unit squared.
         ols_estimate: Intercept and coefficients in original units, shape (p + 1,).
     """
-    problem, independent, identified = regression.problem, regression.independent, regression.identified
+    problem, independent, identified = regression.whole, regression.independent, regression.identified
     cross, scaling = problem.cross, problem.scaling
     p, n = problem.n_features, cross.total_weight
     df = n - len(independent) - cross.centred
     scaled, hc1_scaled, vif = (np.full(p, np.nan) for _ in range(3))
     intercept = intercept_hc1 = np.nan
     if df > 0:
-        meat = residuals.meat[np.ix_(independent, independent)]
+        meat = residuals.meat
+        if len(independent) < p:
+            meat = meat[np.ix_(independent, independent)]
         if not _holds_in_float64(problem):
             meat = np.full_like(meat, np.nan)
-        robust = _diagonal(inverse @ meat, inverse) / df
+        robust, diagonal = inverse.sandwich(meat) / df, inverse.diagonal()
         place = {j: at for at, j in enumerate(independent)}
         places = [place[j] for j in identified]
         variance = ols_loss / df  # s²/n
-        scaled[identified] = _root(variance * inverse.diagonal()[places]) / scaling.target_scale
+        scaled[identified] = _root(variance * diagonal[places]) / scaling.target_scale
         hc1_scaled[identified] = _root(robust[places]) * (residuals.unit / scaling.target_scale)
-        vif[identified] = inverse.diagonal()[places]
+        vif[identified] = diagonal[places]
         if cross.centred and not any(relation.constant for relation in regression.relations):
             shift = (np.array([float(m) for m in scaling.means]) / scaling.scales)[independent]
-            pull: NDArray[np.float64] = inverse @ shift
+            pull = inverse.times(shift)
             intercept = float(_root(np.array(variance * (1.0 + float(shift @ pull)))))
             # sandwich estimate from the intercept's influence, 1 - shiftᵀA⁻¹z
             square_by_feature = residuals.square_by_feature[independent]
@@ -176,7 +157,7 @@ def fit_statistics(regression: Regression, residuals: ResidualStatistics, loss: 
     Jarque & Bera (1987, Int. Stat. Rev. 55:163-172); Breusch-Pagan in the form of Koenker (1981, J. Econometrics
     17:107-112): n times the R² of e² regressed on the features; Durbin & Watson (1950, Biometrika 37:409-428).
     """
-    problem = regression.problem
+    problem = regression.whole
     cross = problem.cross
     n, rank = cross.total_weight, len(regression.independent)
     df = n - rank - cross.centred
@@ -218,36 +199,6 @@ def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt(np.where(values >= 0, values, np.nan))
 
 
-def _diagonal(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The diagonal of left · right, where right is symmetric; of many terms without the rest of the product."""
-    if len(left) > RATIONAL_FEATURES:
-        diagonal: NDArray[np.float64] = np.einsum("ij,ij->i", left, right)
-        return diagonal
-    return (left @ right).diagonal()
-
-
-def _ball_inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
-    """A⁻¹ in ball arithmetic, with 90 right bits on the diagonal where the highest precision allows.
-
-    Balls know their own error: Johansson (2017), IEEE Trans. Comput. 66:1281-1292.
-    """
-    size = len(hessian)
-    if not size:
-        return np.zeros((0, 0))
-    inverse = None
-    for bits in INVERSE_BITS:
-        with _one_at_a_time, ctx.workprec(bits):
-            try:
-                inverse = (arb_mat(integer_matrix(hessian)) * arb(2) ** -FIXED_POINT_BITS).inv()
-            except ZeroDivisionError:
-                continue  # the balls are too wide to tell the matrix from a singular one
-        if all(entry.rel_accuracy_bits() > RIGHT_BITS for entry in (inverse[i, i] for i in range(size))):
-            break
-    if inverse is None:
-        return np.full((size, size), np.nan)
-    return np.array([[float(inverse[i, j].mid()) for j in range(size)] for i in range(size)])
-
-
 def _skewness_and_kurtosis(powers: tuple[float, float, float, float]) -> tuple[float, float]:
     m, m2, m3, m4 = powers
     spread = m2 - m * m
@@ -258,16 +209,18 @@ def _skewness_and_kurtosis(powers: tuple[float, float, float, float]) -> tuple[f
     return third / spread**1.5, fourth / spread**2
 
 
-def _breusch_pagan(problem: LeastSquares, residuals: ResidualStatistics, n: float) -> float:
+def _breusch_pagan(problem: LeastSquares | Absorbed, residuals: ResidualStatistics, n: float) -> float:
     """n·bᵀA⁻¹b / var(e²) with b = mean(e²z), along the eigenvectors of A."""
     spread = residuals.powers[3] - residuals.powers[1] ** 2
     if not spread > 0 or not _holds_in_float64(problem):
         return float("nan")
+    if isinstance(problem, Absorbed):
+        return n * problem.explained(residuals.square_by_feature) / spread
     along = problem.modes.T @ residuals.square_by_feature
     return float(n * (along**2 @ (1.0 / problem.eigenvalues)) / spread)
 
 
-def _holds_in_float64(problem: LeastSquares) -> bool:
+def _holds_in_float64(problem: LeastSquares | Absorbed) -> bool:
     """Whether A⁻¹ times float64 means has three right digits: its error is p·eps·κ (Higham 2002, section 7.1)."""
     error = problem.n_features * float(np.finfo(np.float64).eps) * problem.condition_number
     return error <= LARGEST_ERROR

@@ -19,6 +19,8 @@ from gdpipe.numerics.problem.relations import Relation
 REFINEMENTS = 10
 # refinement stops after a step this small
 SETTLED = 1e-24
+# below this condition number it reaches it
+REFINABLE_CONDITION = 1e10
 
 
 @dataclass(frozen=True, slots=True, eq=False)

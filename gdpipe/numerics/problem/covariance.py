@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.rational import RATIONAL_FEATURES, dot, over_one_denominator, shortened
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 
@@ -39,10 +40,14 @@ class CrossProducts(ABC):
     centred: bool
 
     @classmethod
-    def of(cls, moments: Moments | Float64Moments, *, centred: bool) -> "CrossProducts":
-        """The covariances from sums of either kind."""
+    def of(cls, moments: Moments | BlockMoments | Float64Moments, *, centred: bool) -> "CrossProducts":
+        """The covariances from sums of any kind."""
         if isinstance(moments, Moments):
             return ExactProducts.from_moments(moments, centred)
+        if isinstance(moments, BlockMoments):
+            from gdpipe.numerics.problem.block_products import BlockProducts  # noqa: PLC0415  # a kind of this class
+
+            return BlockProducts.from_moments(moments, centred)
         return Float64Products.from_moments(moments, centred)
 
     @abstractmethod

@@ -52,6 +52,7 @@ class Dependencies:
         problem: LeastSquares,
         resolution: NDArray[np.float64] | None = None,
         scaling: Scaling | None = None,
+        rounding: Rounding | None = None,
     ) -> "Dependencies":
         """All dependencies; the exact ones are found first.
 
@@ -60,12 +61,13 @@ class Dependencies:
             problem: The loss over the features that vary.
             resolution: Relative rounding of each feature's values, shape (p,); that of float64 if not given.
             scaling: That of the covariances, if known.
+            rounding: That of the features, if it is not what the covariances say.
         """
         variances = cross.variances()[:-1]
         constant = [j for j, variance in enumerate(variances) if not variance]
         varying = [j for j, variance in enumerate(variances) if variance]
         scaling = scaling or Scaling.of(cross)
-        rounding = Rounding(cross, scaling, resolution)
+        rounding = rounding or Rounding(cross, scaling, resolution)
         if not isinstance(cross, ExactProducts):
             relations, redundant, null_space = _float64_relations(cross, scaling, problem, rounding, varying)
             return cls(constant, relations, redundant, None, null_space)
@@ -118,13 +120,17 @@ def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Rel
 
 def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relation:
     """An exact relation between grid integers, in original units and lowest terms."""
-    terms = {j: w / Fraction(2) ** int(cross.exponents[j]) for j, w in grid_weights.items() if w}
+    return exact_relation(cross, {j: w / Fraction(2) ** int(cross.exponents[j]) for j, w in grid_weights.items() if w})
+
+
+def exact_relation(cross: CrossProducts, terms: dict[int, Fraction]) -> Relation:
+    """An exact relation in lowest terms, from the weights of features in original units, none of them 0."""
     common = math.lcm(*(t.denominator for t in terms.values()))
     divisor = math.gcd(*(int(t * common) for t in terms.values()))
     terms = {j: t * common / divisor for j, t in terms.items()}
     means = cross.means()
     constant = sum((t * means[j] for j, t in terms.items()), Fraction(0)) if cross.centred else Fraction(0)
-    return Relation(tuple(terms.get(j, Fraction(0)) for j in range(len(cross.sums) - 1)), constant, exact=True)
+    return Relation(tuple(terms.get(j, Fraction(0)) for j in range(len(means) - 1)), constant, exact=True)
 
 
 def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:

@@ -124,6 +124,12 @@ class LeastSquares:
             eigenvalues=np.maximum(whole.eigenvalues, 0.0) + l2,
         )
 
+    def at_least(self, smallest: float) -> "LeastSquares":
+        """The same with its least eigenvalue, which is known better than float64 has computed it."""
+        eigenvalues = np.maximum(self.eigenvalues, smallest)
+        eigenvalues[:1] = smallest
+        return replace(self, eigenvalues=eigenvalues)
+
     def tilted(self, slope: NDArray[np.float64]) -> "LeastSquares":
         """The loss plus 2·variance·slopeᵀw: b - slope in place of b; shape (p,)."""
         exact_linear = self.exact_linear - to_fixed(slope.tolist())

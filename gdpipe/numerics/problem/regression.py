@@ -7,6 +7,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.problem.absorb import absorb
+from gdpipe.numerics.problem.absorbed import Absorbed
+from gdpipe.numerics.problem.block_products import BlockProducts
 from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Scaling
 from gdpipe.numerics.problem.dependencies import Dependencies, smallest_mode
 from gdpipe.numerics.problem.objective import LeastSquares
@@ -23,8 +26,10 @@ class Regression:
         dependencies: The dependencies among all features.
         included: Indices of the features that take part in the fit: all but the constant and the dropped ones.
         relations: The relations among the included features.
-        problem: The loss as a function of the included features' standardized coefficients.
+        problem: The loss as a function of the standardized coefficients that descend: those of the included features,
+            without an absorbed block.
         penalty: What is added to it; None for least squares.
+        absorbed: The loss of all included features, where a block of them is absorbed; else None.
     """
 
     scaling: Scaling
@@ -33,6 +38,7 @@ class Regression:
     relations: tuple[Relation, ...]
     problem: LeastSquares
     penalty: Penalty | None = None
+    absorbed: Absorbed | None = None
 
     @classmethod
     def of(
@@ -47,6 +53,8 @@ class Regression:
             scaling: That of the covariances, if known.
         """
         scaling = scaling or Scaling.of(cross)
+        if isinstance(cross, BlockProducts):
+            return cls._absorbed(*absorb(cross, resolution, scaling, drop=drop), scaling, drop=drop)
         p = len(resolution)
         varying = [j for j, variance in enumerate(cross.variances()[:p]) if variance]
         problem = LeastSquares.of(cross.select([*varying, p]), scaling.select(varying))
@@ -55,10 +63,7 @@ class Regression:
         included = [j for j in range(p) if j not in left_out]
         relations: tuple[Relation, ...] = ()
         if not drop:
-            relations = tuple(
-                replace(relation, coefficients=tuple(relation.coefficients[j] for j in included))
-                for relation in found.relations
-            )
+            relations = _among(included, found.relations)
         if included != varying:
             problem = LeastSquares.of(cross.select([*included, p]), scaling.select(included))
         directions = found.null_space if relations else None
@@ -70,11 +75,25 @@ class Regression:
         if relations and isinstance(cross, ExactProducts) and (found_again := smallest_mode(problem)):
             smallest = found_again[0]
         if smallest is not None:
-            # more precise than what float64 has computed
-            eigenvalues = np.maximum(problem.eigenvalues, smallest)
-            eigenvalues[:1] = smallest
-            problem = replace(problem, eigenvalues=eigenvalues)
+            problem = problem.at_least(smallest)
         return cls(scaling, found, included, relations, problem)
+
+    @classmethod
+    def _absorbed(cls, found: Dependencies, absorbed: Absorbed, scaling: Scaling, *, drop: bool) -> "Regression":
+        left_out = {*found.constant, *(found.redundant if drop else [])}
+        included = [j for j in range(len(scaling.scales)) if j not in left_out]
+        relations = () if drop else _among(included, found.relations)
+        return cls(scaling, found, included, relations, absorbed.within, absorbed=absorbed)
+
+    @property
+    def whole(self) -> LeastSquares | Absorbed:
+        """The loss as a function of all included features' coefficients."""
+        return self.absorbed or self.problem
+
+    @property
+    def cross(self) -> CrossProducts:
+        """The covariances of [included features..., target]."""
+        return self.whole.cross
 
     @property
     def quadratic(self) -> LeastSquares:
@@ -99,7 +118,14 @@ class Regression:
 
     def to_original(self, coef_scaled: Sequence[float | Fraction]) -> tuple[NDArray[np.float64], float]:
         """Coefficients of all features, shape (p,), and the intercept in original units, each rounded once."""
-        coef, intercept = self.problem.scaling.to_original(coef_scaled)
+        coef, intercept = self.whole.scaling.to_original(coef_scaled)
         full = np.zeros(len(self.scaling.scales))
         full[self.included] = [float(c) for c in coef]
         return full, float(intercept)
+
+
+def _among(included: Sequence[int], relations: Sequence[Relation]) -> tuple[Relation, ...]:
+    """The relations among the included features alone."""
+    return tuple(
+        replace(relation, coefficients=tuple(relation.coefficients[j] for j in included)) for relation in relations
+    )

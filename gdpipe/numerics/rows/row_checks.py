@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.covariance import CrossProducts, nearest_float, square_root
 from gdpipe.numerics.rows.linear import LineSize, count_numbers, mean_error, mean_squared_error, number_blocks
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.levels import TermBlock
 from gdpipe.numerics.sums.moments import Moments
@@ -57,7 +58,7 @@ class LineGaps:
         cls,
         errors: Moments,
         unit: float,
-        moments: Moments | Float64Moments,
+        moments: Moments | BlockMoments | Float64Moments,
         coef: NDArray[np.float64],
         intercept: float,
         largest: NDArray[np.float64],
@@ -94,7 +95,7 @@ class LineGaps:
             Fraction(int(errors.products[0, 0]), errors.weight) * of_error**2,
         )
         blocks = number_blocks(len(coef)) if blocks is None else blocks
-        exponents = moments.exponents if isinstance(moments, Moments) else None
+        exponents = moments.exponents if isinstance(moments, Moments | BlockMoments) else None
         step = 0.0 if exponents is None else float(np.ldexp(1.0, exponents[-1]))
         line = LineSize.of(coef, intercept, blocks, largest, exponents).with_target(
             float(largest[count_numbers(blocks)]), step
@@ -110,19 +111,19 @@ class LineGaps:
         )
 
 
-def rounding_of_sums(moments: Moments | Float64Moments, rows: Moments) -> float:
+def rounding_of_sums(moments: Moments | BlockMoments | Float64Moments, rows: Moments) -> float:
     """The largest relative gap between float64 sums and sums of the same rows on a grid; 0 for exact sums."""
-    if isinstance(moments, Moments):
+    if isinstance(moments, Moments | BlockMoments):
         return 0.0
     # half a step of the weights' grid, twice: in the sum of weights, and in the weighted sums
     of_grid = moments.n_samples / rows.weight if rows.weight_exponent and rows.weight else 0.0
     return 4 * moments.n_samples * EPSILON + of_grid
 
 
-def weight_check(rows: Moments, moments: Moments | Float64Moments) -> RowCheck:
+def weight_check(rows: Moments, moments: Moments | BlockMoments | Float64Moments) -> RowCheck:
     """The relative gap between the sums of weights; exact sums share one grid, and must be equal."""
     of_sums = Fraction(moments.weight)
-    if isinstance(moments, Moments):
+    if isinstance(moments, Moments | BlockMoments):
         of_sums *= Fraction(2) ** moments.weight_exponent
     of_rows = rows.weight * Fraction(2) ** rows.weight_exponent
     gap = nearest_float(abs(of_rows - of_sums) / (of_sums or 1))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.levels import Key, LevelSums
 from gdpipe.numerics.sums.moments import Moments
@@ -17,7 +18,7 @@ class CellSums:
         levels: By the levels of each key of the design's `orders`.
     """
 
-    moments: Moments | Float64Moments
+    moments: Moments | BlockMoments | Float64Moments
     levels: Mapping[Key, LevelSums] = field(default_factory=dict)
 
     def __add__(self, other: "CellSums") -> "CellSums":

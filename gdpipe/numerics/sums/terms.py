@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.levels import Key, Labels, LevelSums, TermBlock
 from gdpipe.numerics.sums.moments import Moments
@@ -39,6 +40,32 @@ class TermSums:
             products[rows, columns] = products[columns, rows] = values
         moments = self.moments
         return Moments(moments.n_samples, moments.weight, sums, products, exponents, moments.weight_exponent)
+
+    def with_block(self, feature: int) -> BlockMoments:
+        """The same for many terms, those of one feature as a block: no row has two of them."""
+        moments = self.moments
+        sums, exponents = self._sums()
+        start = sum(len(block.labels) for block in self.blocks[:feature])
+        block = np.arange(start, start + len(self.blocks[feature].labels))
+        in_block = np.isin(np.arange(len(sums)), block)
+        place = np.where(in_block, np.cumsum(in_block), np.cumsum(~in_block)) - 1
+        m, rest = len(block), len(sums) - len(block)
+        diagonal, border, corner = (np.full(shape, 0, object) for shape in ((m,), (m, rest), (rest, rest)))
+        for rows, columns, values in self._products():
+            if not len(rows):
+                continue
+            i, j = place[rows], place[columns]
+            if in_block[rows[0]] and in_block[columns[0]]:
+                diagonal[i] = values
+            elif in_block[rows[0]]:
+                border[i, j] = values
+            elif in_block[columns[0]]:
+                border[j, i] = values
+            else:
+                corner[i, j] = corner[j, i] = values
+        return BlockMoments(
+            moments.n_samples, moments.weight, sums, block, diagonal, border, corner, exponents, moments.weight_exponent
+        )
 
     def rounded(self) -> Float64Moments:
         """The same in float64, for many terms: entries of terms that share rows are rounded once.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gdpipe.numerics.sums.block_moments import BlockMoments
 from gdpipe.numerics.sums.cell_sums import CellSums
 from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.levels import Key, LevelSums
@@ -127,7 +128,7 @@ class Sums:
         return cls(total=total, folds=tuple(fitted) if len(fitted) > 1 else (), held_out=held_out, **others)
 
     @property
-    def moments(self) -> Moments | Float64Moments:
+    def moments(self) -> Moments | BlockMoments | Float64Moments:
         """Over the rows used."""
         return self.total.moments
 

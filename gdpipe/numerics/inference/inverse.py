@@ -1,0 +1,96 @@
+"""The inverse of the terms' correlation matrix, of which all standard errors are made."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from flint import arb, arb_mat, ctx
+from numpy.typing import NDArray
+
+from gdpipe.numerics.inference.cholesky import inverse_factor
+from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
+from gdpipe.numerics.problem.dependencies import integer_matrix
+from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix
+from gdpipe.numerics.problem.rational import RATIONAL_FEATURES
+from gdpipe.numerics.problem.regression import Regression
+
+# working precisions of the inverse, tried in turn until its diagonal has so many right bits: its rounding to float64 is
+# then that of the exact inverse, but for one number in 2^37
+INVERSE_BITS = (128, 256, 1024, 4096)
+RIGHT_BITS = 90
+# FLINT keeps one precision for the whole process
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeInverse:
+    """A⁻¹ as a matrix.
+
+    Attributes:
+        values: Shape (rank, rank); NaN where there is none.
+    """
+
+    values: NDArray[np.float64]
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """The diagonal, shape (rank,)."""
+        return self.values.diagonal()
+
+    def times(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A⁻¹·v, shape (rank,)."""
+        product: NDArray[np.float64] = self.values @ vector
+        return product
+
+    def sandwich(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The diagonal of A⁻¹·M·A⁻¹ for a symmetric M; of many terms without the rest of the product."""
+        left = self.values @ meat
+        if len(left) > RATIONAL_FEATURES:
+            diagonal: NDArray[np.float64] = np.einsum("ij,ij->i", left, self.values)
+            return diagonal
+        return (left @ self.values).diagonal()
+
+
+def inverse_of(regression: Regression) -> WholeInverse | AbsorbedInverse:
+    """A⁻¹ of the independent terms; NaN where no degree of freedom is left, or A is singular."""
+    cross, independent, absorbed = regression.cross, regression.independent, regression.absorbed
+    size = len(absorbed.others) if absorbed else len(independent)
+    values = np.full((size, size), np.nan)
+    if cross.total_weight - len(independent) - cross.centred > 0:
+        hessian = regression.problem.exact_hessian
+        places = range(size) if absorbed else independent
+        if isinstance(hessian, GridMatrix):
+            factor = inverse_factor(hessian.values[np.ix_(places, places)])
+            values = values if factor is None else factor.T @ factor
+        else:
+            values = _ball_inverse(hessian[np.ix_(places, places)])
+    return absorbed.inverse(_root(values)) if absorbed else WholeInverse(values)
+
+
+def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """L with matrix = L·Lᵀ; NaN where float64 finds the matrix not positive definite."""
+    try:
+        return np.linalg.cholesky(matrix).astype(np.float64, copy=False)
+    except np.linalg.LinAlgError:
+        return np.full_like(matrix, np.nan)
+
+
+def _ball_inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:
+    """A⁻¹ in ball arithmetic, with 90 right bits on the diagonal where the highest precision allows.
+
+    Balls know their own error: Johansson (2017), IEEE Trans. Comput. 66:1281-1292.
+    """
+    size = len(hessian)
+    if not size:
+        return np.zeros((0, 0))
+    inverse = None
+    for bits in INVERSE_BITS:
+        with _one_at_a_time, ctx.workprec(bits):
+            try:
+                inverse = (arb_mat(integer_matrix(hessian)) * arb(2) ** -FIXED_POINT_BITS).inv()
+            except ZeroDivisionError:
+                continue  # the balls are too wide to tell the matrix from a singular one
+        if all(entry.rel_accuracy_bits() > RIGHT_BITS for entry in (inverse[i, i] for i in range(size))):
+            break
+    if inverse is None:
+        return np.full((size, size), np.nan)
+    return np.array([[float(inverse[i, j].mid()) for j in range(size)] for i in range(size)])

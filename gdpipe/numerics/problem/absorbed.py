@@ -1,0 +1,249 @@
+"""Least squares with many terms of which one block shares no rows, such as the levels of a large category.
+
+Given the other coefficients, the block's best ones follow at once, as the products of the block with itself are a
+diagonal. So they are eliminated, exactly, and descent is on the others alone: the category is absorbed (Frisch & Waugh
+1933, Econometrica 1:387-401; Lovell 1963, J. Am. Stat. Assoc. 58:993-1010; the within transformation).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
+from gdpipe.numerics.problem.baseline import REFINABLE_CONDITION, Baseline, refined, solve
+from gdpipe.numerics.problem.block_products import BlockProducts
+from gdpipe.numerics.problem.covariance import Scaling
+from gdpipe.numerics.problem.dependencies import solve_exactly
+from gdpipe.numerics.problem.eliminated import Eliminated
+from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed, to_float
+from gdpipe.numerics.problem.objective import LeastSquares, correlations
+from gdpipe.numerics.problem.relations import Relation
+
+# after the point: of a coefficient in steps of grids, and of a quotient of sums before it is rounded to float64
+STEP_BITS, QUOTIENT_BITS = 384, 128
+# with more other terms the rational solution takes longer than all else
+RATIONAL_TERMS = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Absorbed:
+    """The mean squared error as a function of the standardized coefficients of p terms, some of them absorbed.
+
+    Where terms depend on others, all is computed without the redundant ones, with m independent terms of the block and
+    q others, and then the coefficients of all p terms are those of least norm.
+
+    Attributes:
+        cross: The covariances of [terms..., target]; no term is constant.
+        scaling: The scaling of the same columns.
+        eliminated: What is left of the independent terms when the block is eliminated.
+        block: Places of the block's independent terms, shape (m,).
+        others: Places of the other independent terms, ascending, shape (q,).
+        within: The loss as a function of the others' coefficients, where those of the block are the best for them.
+            Units are those of the whole scaling.
+        at_zero: The block's coefficients where those of the others are zero, shape (m,).
+        slopes: What one unit of the others' coefficients takes from them, shape (m, q).
+        spread: With `direction` the inverse of the block's correlations, diag(spread) + direction·directionᵀ; shape
+            (m,).
+        direction: Shape (m,); zeros without an intercept.
+        correlations: Those of the others, shape (q, q).
+        null_space: The directions in which the loss does not change, shape (p, r), Python integers.
+    """
+
+    cross: BlockProducts
+    scaling: Scaling
+    eliminated: Eliminated
+    block: NDArray[np.intp]
+    others: NDArray[np.intp]
+    within: LeastSquares
+    at_zero: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    correlations: NDArray[np.float64]
+    null_space: NDArray[np.object_]
+
+    @classmethod
+    def of(
+        cls,
+        cross: BlockProducts,
+        scaling: Scaling,
+        eliminated: Eliminated,
+        independent: Sequence[int],
+        relations: Sequence[Relation] = (),
+    ) -> "Absorbed":
+        """The loss from covariances and scaling of [terms..., target].
+
+        Args:
+            cross: The covariances; no term is constant.
+            scaling: The scaling of the same columns.
+            eliminated: What is left of the independent terms when the block is eliminated.
+            independent: Their places, ascending: those of all terms that are not redundant.
+            relations: The relations among the terms, one for each redundant one.
+        """
+        chosen = np.array(independent, np.intp)
+        moments, weight, line = eliminated.moments, eliminated.moments.weight, eliminated.of_intercept
+        rest, in_block = moments.of_others(), moments.sums[moments.block]
+        block, others = chosen[moments.block], chosen[moments.others[:-1]]
+        of_others = scaling.select(others.tolist())
+        scales = [*of_others.scales.tolist(), scaling.target_scale]
+        quotients = (moments.border << QUOTIENT_BITS) // moments.diagonal[:, None]
+        steps = np.ldexp(scaling.scales[block], -moments.exponents[moments.block])
+        direction = np.zeros(len(block))
+        if line is not None:
+            means = (line[1:] << QUOTIENT_BITS) // line[0]
+            quotients = quotients - np.multiply.outer(in_block, means) // moments.diagonal[:, None]
+            left_weight = float(Fraction(eliminated.denominator * weight, int(line[0])))
+            direction = (in_block / moments.diagonal).astype(np.float64) * steps * math.sqrt(left_weight)
+        slopes = to_float(quotients, QUOTIENT_BITS) * np.divide.outer(steps, np.ldexp(scales, -rest.exponents))
+        return cls(
+            cross=cross,
+            scaling=scaling,
+            eliminated=eliminated,
+            block=block,
+            others=others,
+            within=LeastSquares.of(eliminated.within(), of_others),
+            at_zero=slopes[:, -1],
+            slopes=slopes[:, :-1],
+            spread=(weight / moments.diagonal).astype(np.float64) * steps**2,
+            direction=direction,
+            correlations=to_float(correlations(eliminated.cross.of_others(), scales))[:-1, :-1],
+            null_space=_directions(relations, scaling),
+        )
+
+    @property
+    def independent(self) -> NDArray[np.intp]:
+        """Places of the terms that are not redundant, ascending, shape (m + q,)."""
+        return np.sort(np.concatenate([self.block, self.others]))
+
+    @property
+    def n_features(self) -> int:
+        """The number of terms, p."""
+        return len(self.scaling.scales)
+
+    @property
+    def variance(self) -> float:
+        """The loss's unit in the target's unit squared: target_scale²."""
+        return self.within.variance
+
+    @property
+    def condition_number(self) -> float:
+        """That of the loss on which descent is: without the block."""
+        return self.within.condition_number
+
+    @property
+    def lipschitz(self) -> float:
+        """A bound on the largest eigenvalue of the independent terms' correlations: the block's plus the others'."""
+        of_others = float(np.abs(self.correlations).sum(axis=1).max(initial=0.0))
+        return of_others + float((1 / self.spread).max(initial=0.0))
+
+    @property
+    def projection_error(self) -> float:
+        """The length left along the null space after a projection, relative to the vector."""
+        return 4 * self.n_features * float(np.finfo(np.float64).eps) if self.null_space.size else 0.0
+
+    @property
+    def stretch(self) -> float:
+        """The largest distance of all coefficients to the optimum where that of the others is 1: √(1 + |slopes|²)."""
+        return math.sqrt(1 + float(np.linalg.norm(self.slopes, 2)) ** 2) if self.slopes.size else 1.0
+
+    def expanded(self, coef_scaled: Sequence[float | Fraction]) -> tuple[Fraction, ...]:
+        """The coefficients of all terms, shape (p,), where the others' are given, shape (q,); right to 70 digits."""
+        moments, line = self.eliminated.moments, self.eliminated.of_intercept
+        steps = self._in_steps(to_fixed(coef_scaled), self.others)
+        right = (moments.border[:, -1] << STEP_BITS) - moments.border[:, :-1] @ steps
+        if line is not None:
+            right = right - moments.sums[moments.block] * (((line[-1] << STEP_BITS) - line[1:-1] @ steps) // line[0])
+        fixed = np.full(self.n_features, 0, object)
+        for place, total, square in zip(self.block.tolist(), right, moments.diagonal, strict=True):
+            unit = 1 / self._unit(place)
+            above = int(total) * unit.numerator << FIXED_POINT_BITS
+            fixed[place] = above // (int(square) * unit.denominator << STEP_BITS)
+        if not self.null_space.size:
+            coef = [Fraction(int(v), 1 << FIXED_POINT_BITS) for v in fixed]
+            for place, w in zip(self.others.tolist(), coef_scaled, strict=True):
+                coef[place] = Fraction(w)
+            return tuple(coef)
+        fixed[self.others] = to_fixed(coef_scaled)
+        along = solve_exactly(self.null_space.T @ self.null_space, (self.null_space.T @ fixed)[:, None])[:, 0]
+        parts = np.array([round(part * 2**FIXED_POINT_BITS) for part in along], object)
+        left = (fixed << FIXED_POINT_BITS) - self.null_space @ parts
+        return tuple(Fraction(int(v), 1 << 2 * FIXED_POINT_BITS) for v in left)
+
+    def along(self, path: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The coefficients of all terms, shape (n, p), at each point of a path of the others', shape (n, q)."""
+        whole = np.zeros((len(path), self.n_features))
+        whole[:, self.others], whole[:, self.block] = path, self.at_zero - path @ self.slopes.T
+        if self.null_space.size:
+            basis = np.linalg.qr(to_float(self.null_space))[0]
+            whole -= (whole @ basis) @ basis.T
+        return whole
+
+    def of_descent(self, whole: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The others' coefficients at points of all terms', shape (n, p) to (n, q): what `along` was made of."""
+        if not self.null_space.size:
+            return whole[:, self.others]
+        lost = np.setdiff1d(np.arange(self.n_features), [*self.block, *self.others])
+        directions = to_float(self.null_space)
+        # what a redundant term has is given back along the directions, in which it stands
+        parts = np.linalg.solve(directions[lost], whole[:, lost].T)
+        return whole[:, self.others] - (directions[self.others] @ parts).T
+
+    def optimum(self) -> Baseline:
+        """The least-squares coefficients of all terms."""
+        if len(self.others) > RATIONAL_TERMS and self.within.condition_number < REFINABLE_CONDITION:
+            coef_scaled = refined(self.within)
+            return Baseline(self.expanded(coef_scaled), self.within.loss(coef_scaled))
+        found = solve(self.within, ())
+        return Baseline(self.expanded(found.coef_scaled), found.loss)
+
+    def excess_loss(self, difference: NDArray[np.object_]) -> float:
+        """The loss above the optimum's: dᵀAd·variance for d = w - w* in units of 2^-256, rounded once."""
+        moments = self.cross.moments
+        steps = self._in_steps(difference, np.arange(self.n_features))
+        in_block, outside = steps[moments.block], steps[moments.others[:-1]]
+        square = moments.diagonal @ in_block**2 + outside @ (
+            moments.corner[:-1, :-1] @ outside + 2 * (in_block @ moments.border[:, :-1])
+        )
+        total = moments.weight * int(square) - (int(moments.sums[:-1] @ steps) ** 2 if self.cross.centred else 0)
+        target_step = Fraction(2) ** int(moments.exponents[-1])
+        return float(Fraction(max(total, 0), moments.weight**2) * (target_step / 2**STEP_BITS) ** 2)
+
+    def inverse(self, factor: NDArray[np.float64]) -> AbsorbedInverse:
+        """The inverse of the independent terms' correlations, where that of `within` is factor·factorᵀ; (q, q)."""
+        moments = self.eliminated.moments
+        places = moments.block, moments.others[:-1]
+        return AbsorbedInverse(*places, self.spread, self.direction, self.slopes, factor)
+
+    def explained(self, vector: NDArray[np.float64]) -> float:
+        """bᵀA⁻¹b, with A the correlations of the independent terms, and b of all terms, shape (p,)."""
+        in_block = vector[self.block]
+        along = self.within.modes.T @ (vector[self.others] - in_block @ self.slopes)
+        of_block = float(self.spread @ in_block**2) + float(self.direction @ in_block) ** 2
+        return of_block + float(along**2 @ (1.0 / self.within.eigenvalues))
+
+    def _unit(self, place: int) -> Fraction:
+        """A standardized coefficient of 1 in steps of the target's grid per step of the term's."""
+        exponents = self.cross.moments.exponents
+        unit = Fraction(self.scaling.target_scale) / Fraction(float(self.scaling.scales[place]))
+        return unit * Fraction(2) ** int(exponents[place] - exponents[-1])
+
+    def _in_steps(self, fixed: NDArray[np.object_], places: NDArray[np.intp]) -> NDArray[np.object_]:
+        """Coefficients in units of 2^-256 in steps of grids, in units of 2^-384."""
+        units = [self._unit(place) for place in places.tolist()]
+        above, below = (np.array([getattr(u, of) for u in units], object) for of in ("numerator", "denominator"))
+        steps: NDArray[np.object_] = (fixed * above << STEP_BITS - FIXED_POINT_BITS) // below
+        return steps
+
+
+def _directions(relations: Sequence[Relation], scaling: Scaling) -> NDArray[np.object_]:
+    """The relations as directions among standardized coefficients in units of 2^-256, shape (p, r)."""
+    directions = np.full((len(scaling.scales), len(relations)), 0, object)
+    for k, relation in enumerate(relations):
+        terms = {j: relation.coefficients[j] * Fraction(float(scaling.scales[j])) for j in relation.features}
+        largest = max(abs(term) for term in terms.values())
+        directions[list(terms), k] = to_fixed([term / largest for term in terms.values()])
+    return directions

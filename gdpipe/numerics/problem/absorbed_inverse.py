@@ -1,0 +1,84 @@
+"""The inverse of a correlation matrix of which a block is a diagonal but for rank one: never made as a matrix."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AbsorbedInverse:
+    """A⁻¹ = diag(s) + f·fᵀ + V·Vᵀ, with p terms, m of them in the block, and q others; s and f are zero outside it.
+
+    With A the block's part first, C = A_block⁻¹ = diag(s) + f·fᵀ, G = C·A_border and K·Kᵀ the inverse of what is left,
+    A_others - A_borderᵀ·C·A_border, it is [C, 0; 0, 0] + V·Vᵀ with V = [-G·K; K] (Boyd & Vandenberghe 2004, *Convex
+    Optimization*, appendix C.4).
+
+    Attributes:
+        block: Places of the block, shape (m,).
+        others: Places of the others, shape (q,).
+        spread: s, shape (m,).
+        direction: f, shape (m,).
+        slopes: G, shape (m, q).
+        factor: K, shape (q, q).
+    """
+
+    block: NDArray[np.intp]
+    others: NDArray[np.intp]
+    spread: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    factor: NDArray[np.float64]
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """The diagonal of A⁻¹, shape (p,)."""
+        diagonal: NDArray[np.float64] = np.sum(self._low_rank() ** 2, axis=1)
+        diagonal[self.block] += self.spread
+        return diagonal
+
+    def times(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A⁻¹·v, shape (p,)."""
+        low_rank = self._low_rank()
+        product: NDArray[np.float64] = low_rank @ (low_rank.T @ vector)
+        product[self.block] += self.spread * vector[self.block]
+        return product
+
+    def sandwich(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The diagonal of A⁻¹·M·A⁻¹ for a symmetric M of shape (p, p)."""
+        low_rank, spread = self._low_rank(), np.zeros(len(meat))
+        spread[self.block] = self.spread
+        image = meat @ low_rank
+        within = np.sum((low_rank @ (low_rank.T @ image)) * low_rank, axis=1)
+        diagonal: NDArray[np.float64] = spread**2 * meat.diagonal()
+        diagonal += 2 * spread * np.sum(image * low_rank, axis=1) + within
+        return diagonal
+
+    def joint(self, vector: NDArray[np.float64]) -> tuple[float, float]:
+        """bᵀ·((A⁻¹)_block)⁻¹·b for b of shape (m,), and log(det(A_block)·det((A⁻¹)_block)), by Woodbury's identity.
+
+        (A⁻¹)_block is C + (G·K)·(G·K)ᵀ.
+        """
+        low_rank = self.slopes @ self.factor
+        inner = np.eye(low_rank.shape[1]) + low_rank.T @ self._of_block(low_rank)
+        along = low_rank.T @ self._of_block(vector[:, None])[:, 0]
+        explained = vector @ self._of_block(vector[:, None])[:, 0] - along @ np.linalg.solve(inner, along)
+        return float(explained), float(np.linalg.slogdet(inner)[1])
+
+    def of(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(A⁻¹) among some of the others, which are places among them."""
+        factor: NDArray[np.float64] = self.factor[places] @ self.factor[places].T
+        return factor
+
+    def _low_rank(self) -> NDArray[np.float64]:
+        """[V, f], shape (p, q + 1)."""
+        low_rank = np.zeros((len(self.block) + len(self.others), self.factor.shape[1] + 1))
+        low_rank[self.others, :-1] = self.factor
+        low_rank[self.block, :-1], low_rank[self.block, -1] = -(self.slopes @ self.factor), self.direction
+        return low_rank
+
+    def _of_block(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A_block times vectors of shape (m, n), by the formula of Sherman and Morrison."""
+        scaled = vectors / self.spread[:, None]
+        along = self.direction / self.spread
+        product: NDArray[np.float64] = scaled - np.outer(along, along @ vectors) / (1 + along @ self.direction)
+        return product
