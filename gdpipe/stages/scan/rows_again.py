@@ -86,7 +86,7 @@ class RowsAgainAccumulator:
 
     def __init__(self, spec: RowsSpec) -> None:
         self._spec = spec
-        self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale)
+        self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale, spec.included)
         self._probe = MomentsAccumulator(spec.probe.exponents, spec.grids.weight_exponent)
         self._density = DensityAccumulator(spec.density) if spec.density else None
         self._worst = WorstRows()
@@ -138,8 +138,7 @@ class RowsAgainAccumulator:
         weights = None if weights is None else in_rows(weights, used)
         numbers = [in_rows(number, used) for number in numbers]
         codes = codes if used is None else [of_category[used] for of_category in codes]
-        alone = [numbers[j] for j in spec.included]
-        self._residuals.add(alone, in_rows(residual, used), weights, numbers, codes)
+        self._residuals.add(numbers, in_rows(residual, used), weights, codes)
         line = self._line.of_values(numbers, codes)
         self._probe.add([spec.probe.values(line, in_rows(target, used))], weights)
         if self._density is not None:
