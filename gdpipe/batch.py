@@ -117,7 +117,12 @@ def fold_order(of: Input) -> tuple[str, str, str]:
 
 def hashable(values: Values) -> NDArray[np.float64] | NDArray[np.uint64]:
     """The values as `fold_of_rows` takes them, shape (m,): numbers as they are, hashes of labels."""
-    return label_hashes(values.labels)[values.codes] if isinstance(values, Coded) else values
+    return _hashes_of(values.labels)[values.codes] if isinstance(values, Coded) else values
+
+
+@functools.lru_cache(maxsize=8)  # the batches of a row group have the same labels
+def _hashes_of(labels: tuple[str, ...]) -> NDArray[np.uint64]:
+    return label_hashes(labels)
 
 
 def _float64_moments(rows: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Float64Moments:

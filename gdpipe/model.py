@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.design import Coded, Design, Values, combined
+from gdpipe.design import Design, Values, combined
+from gdpipe.numerics.rows.level_cells import Codes, LevelCells
 from gdpipe.numerics.sums.levels import Key, Labels
 
 
@@ -68,26 +69,26 @@ class Model:
             NaN where a level is unknown, NaN or infinite where a number is.
         """
         columns = list(columns)
-        return self.of_values(self.design.number_values(columns), self.design.category_values(columns))
+        return self.of_values(
+            self.design.number_values(columns), self.design.codes(self.design.category_values(columns))
+        )
 
-    def of_values(self, numbers: Sequence[NDArray[np.float64]], categories: Sequence[Coded]) -> NDArray[np.float64]:
-        """As `predict`, from the values of `design.numbers` and `design.categories`."""
-        rows = len(numbers[0] if numbers else categories[0].codes)
+    def of_values(self, numbers: Sequence[NDArray[np.float64]], codes: Sequence[Codes]) -> NDArray[np.float64]:
+        """As `predict`, from the values of `design.numbers`, and the levels as `design.codes` has them."""
+        rows = len(numbers[0] if numbers else codes[0])
+        if self.unseen_as_reference:
+            codes = [
+                np.where(of_category < 0, place, of_category) if of_category.min(initial=0) < 0 else of_category
+                for of_category, place in zip(codes, self.design.reference_places, strict=True)
+            ]
         total = np.full(rows, self.intercept)
         added = np.empty(rows)
         with np.errstate(invalid="ignore", over="ignore"):
-            for block, coefficients in zip(self.design.blocks, self.coefficients, strict=True):
+            for block, coefficients, by_cell in zip(self.design.blocks, self.coefficients, self._by_cell, strict=True):
                 if block.key:
-                    labels, codes = combined([categories[c] for c in block.key])
-                    by_level = np.array(
-                        [
-                            self._of_level(block.key, coefficients, each)
-                            if (c := coefficients.get(each)) is None
-                            else c
-                            for each in labels
-                        ]
-                    )
-                    np.take(by_level, codes, out=added)
+                    # -1 takes the last, that of what is unseen; the default mode copies once more
+                    cells = self._cells[block.key].index([codes[c] for c in block.key])
+                    np.take(by_cell, cells, out=added, mode="wrap")
                     if block.number is not None:
                         np.multiply(added, numbers[block.number], out=added)
                 else:
@@ -132,9 +133,15 @@ class Model:
             found.append(by_level | dict(zip(block.labels, self.coef[of_block].tolist(), strict=True)))
         return found
 
-    def _of_level(self, key: tuple[int, ...], coefficients: dict[Labels, float], labels: Labels) -> float:
-        known = (self.design.known_or_reference if self.unseen_as_reference else self.design.known)(key, labels)
-        return coefficients.get(known, self.unseen_coefficient)  # type: ignore[arg-type]  # no level is None
+    @functools.cached_property
+    def _by_cell(self) -> list[NDArray[np.float64]]:
+        """The coefficients of each feature by the levels of its categories; the last is that of what is unseen."""
+        return [np.array([*by_level.values(), self.unseen_coefficient]) for by_level in self.coefficients]
+
+    @functools.cached_property
+    def _cells(self) -> dict[Key, LevelCells]:
+        levels = self.design.levels
+        return {key: LevelCells.of(key, levels) for key in levels}
 
     def _is_unseen(self, key: Key, labels: Labels) -> bool:
         known = self.design.known(key, labels)

@@ -1,6 +1,6 @@
 """Categories of some rows: each row's level, as an index among labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -37,6 +37,35 @@ SomeValues = TypeVar("SomeValues", NDArray[np.float64], Coded, Values)
 def in_rows(column: SomeValues, rows: NDArray[np.bool_] | None) -> SomeValues:
     """The column in some of the rows, which are True, shape (m,); None takes all."""
     return column if rows is None else column[rows]
+
+
+class LevelPlaces:
+    """The indices of rows' levels among those of some categories, -1 where they are unknown. One thread's.
+
+    Labels that come again, as in the batches of a row group, are not looked up again.
+
+    Args:
+        known: The index of each level, by category.
+        other: The level of all labels that are none.
+    """
+
+    def __init__(self, known: Sequence[Mapping[str, int]], other: str) -> None:
+        self._known = known
+        self._other = other
+        self._last: dict[int, tuple[tuple[str, ...], NDArray[np.intp]]] = {}
+
+    def codes(self, categories: Iterable[Coded]) -> list[NDArray[np.intp]]:
+        """The index of each row's level, shape (m,) by category."""
+        found = []
+        for c, coded in enumerate(categories):
+            if c not in self._last or self._last[c][0] is not coded.labels:
+                known = self._known[c]
+                other = known.get(self._other, -1)
+                # an index more, for -1 where there is no label
+                places = np.array([*(known.get(label, other) for label in coded.labels), -1], np.intp)
+                self._last[c] = coded.labels, places
+            found.append(self._last[c][1][coded.codes])
+        return found
 
 
 def combined(categories: Sequence[Coded]) -> tuple[list[Labels], NDArray[np.intp]]:

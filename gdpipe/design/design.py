@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.design.coded import Coded, Values
+from gdpipe.design.coded import Coded, LevelPlaces, Values
 from gdpipe.design.coding import Term, compared_categories
 from gdpipe.design.features import Category, Feature, Input, Number
 from gdpipe.design.functions import product_of
@@ -153,14 +153,11 @@ class Design:
 
     def codes(self, categories: Iterable[Coded]) -> list[NDArray[np.intp]]:
         """The index of each row's level among `levels`, shape (m,) by category; -1 where it is unknown."""
-        found = []
-        for c, coded in enumerate(categories):
-            known = self._places[c]
-            other = known.get(OTHER, -1)
-            # an index more, for -1 where there is no label
-            places = np.array([*(known.get(label, other) for label in coded.labels), -1], np.intp)
-            found.append(places[coded.codes])
-        return found
+        return self.level_places().codes(categories)
+
+    def level_places(self) -> LevelPlaces:
+        """The indices of levels among `levels`, as `codes` has them, for one thread that reads batch by batch."""
+        return LevelPlaces(self._places, OTHER)
 
     @functools.cached_property
     def _places(self) -> list[dict[str, int]]:
@@ -175,6 +172,11 @@ class Design:
     def references(self) -> tuple[str, ...]:
         """The label of the reference of each of `categories`, in the first feature that has it."""
         return tuple(map(self.reference, self._factors))
+
+    @functools.cached_property
+    def reference_places(self) -> tuple[int, ...]:
+        """The index of each of `references` among the levels of its category; -1 where it is none of them."""
+        return tuple(of.get(reference, -1) for of, reference in zip(self._places, self.references, strict=True))
 
     @functools.cached_property
     def category_names(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Arrow columns as a fit needs them: float64 arrays without a detour through Python objects, or categories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gdpipe.design import ColumnKind, Input, Values
 from gdpipe.errors import DataError
 from gdpipe.source.arrays import nulls_of, values_of
-from gdpipe.source.categories import coded
+from gdpipe.source.categories import LastLabels, coded
 from gdpipe.source.dates import part_of
 from gdpipe.source.decimals import nearest
 from gdpipe.source.literals import STRINGS, plain
@@ -72,11 +72,18 @@ class Block:
         return None if self.missing is None else np.logical_or.reduce(self.missing[which])
 
 
-def read_columns(table: pa.RecordBatch | pa.Table, asked: Sequence[Input]) -> Block:
+def read_columns(
+    table: pa.RecordBatch | pa.Table, asked: Sequence[Input], last: Mapping[Input, LastLabels] | None = None
+) -> Block:
     """Columns in the form that is asked for; type null misses every value.
 
     Numbers are float64: integers beyond 2^53 and decimals are rounded once. The columns have types that
     `Source.check_columns` takes for these inputs.
+
+    Args:
+        table: Some rows.
+        asked: The columns.
+        last: The labels of the batch before, where there are several.
 
     Raises:
         DataError: Text is not UTF-8.
@@ -90,7 +97,9 @@ def read_columns(table: pa.RecordBatch | pa.Table, asked: Sequence[Input]) -> Bl
         if of.part and not pa.types.is_null(plain(column.type)):
             column = part_of(decoded(column), of.part)
         try:
-            values, gaps = coded(column, of.levels) if of.levels else float64(column)
+            values, gaps = (
+                coded(column, of.levels, None if last is None else last[of]) if of.levels else float64(column)
+            )
         except UnicodeDecodeError as error:
             raise DataError(f"column {of.column!r}: {NOT_UTF8}") from error
         columns.append(values)

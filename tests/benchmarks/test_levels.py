@@ -62,7 +62,7 @@ def test_one_more_category(weighted: bool) -> None:
 
 def test_scores_by_level_in_the_second_scan() -> None:
     rng = np.random.default_rng(0)
-    numbers, residual = list(rng.uniform(-1, 1, (NUMBERS, BLOCK_ROWS))), rng.uniform(-1, 1, BLOCK_ROWS)
+    numbers, residual = dict(enumerate(rng.uniform(-1, 1, (NUMBERS, BLOCK_ROWS)))), rng.uniform(-1, 1, BLOCK_ROWS)
     scores = (Score(1), Score(2), *(Score(2, (j,)) for j in range(NUMBERS)))
     print(f"\n{NUMBERS} numbers\n| levels | ns of CPU a row |\n| ---: | ---: |")
     for levels in LEVELS:

@@ -3,6 +3,7 @@
 import datetime
 import math
 import zoneinfo
+from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from gdpipe.design import Coded, Input, LevelKind
 from gdpipe.errors import DataError
+from gdpipe.source.categories import LastLabels
 from gdpipe.source.columns import Block, column_kind, is_numeric, read_columns
 
 NUMERIC: list[tuple[pa.DataType, list[Any]]] = [
@@ -179,6 +181,39 @@ def labels_of(
     assert ((coded.codes >= 0) & (coded.codes < max(len(coded.labels), 1))).all()
     missing = [False] * len(array) if block.missing is None else block.missing[0].tolist()
     return [None if gap else coded.labels[code] for code, gap in zip(coded.codes.tolist(), missing, strict=True)]
+
+
+def test_batches_after_each_other_have_the_labels_that_each_has_alone() -> None:
+    places = pa.array([0, 1, None, 1], pa.int32())
+    dictionaries = [
+        pa.array(["AA", "UA"]),
+        pa.array(["AA", "UA"]),
+        pa.array(["UA", "AA"]),
+        pa.array(["AA", None]),
+        pa.array(["AA", None]),
+        pa.array([0.0, -0.0]),
+        pa.array([0.0, math.nan]),
+        pa.array([0, 7], pa.int64()),
+        pa.array(["AA", "UA"]),
+    ]
+    last = defaultdict[Input, LastLabels](LastLabels)
+    found = []
+    for values in dictionaries:
+        table = pa.table({"x": pa.DictionaryArray.from_arrays(places, values)})
+        levels: LevelKind = "text" if values.type == pa.string() else "number"
+        of_asked = Input("x", None, levels), Input("x", None, "text")  # two of one column
+        asked = of_asked if levels == "text" else of_asked[:1]
+        after, alone = read_columns(table, asked, last), read_columns(table, asked)
+        for one, other in zip(after.columns, alone.columns, strict=True):
+            assert isinstance(one, Coded)
+            assert isinstance(other, Coded)
+            assert (one.labels, one.codes.tolist()) == (other.labels, other.codes.tolist())
+            found.append(one.labels)
+        assert np.array_equal(np.array(after.missing), np.array(alone.missing))
+    assert found[0] is found[2]  # those that come again are not made again
+    of_kinds = LastLabels()
+    flags = pa.array([True, False])
+    assert [of_kinds.of(flags, kind).labels for kind in ("boolean", "number")] == [("true", "false"), ("1", "0")]
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,12 @@ of 44 bits each, which hold all 53 bits of a float64 down to 2^-35 of the bound.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.rows.level_cells import Codes, LevelCells
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.numerics.sums.levels import Key
@@ -113,17 +112,20 @@ class LevelScoresAccumulator:
 
     def __init__(self, grids: LevelGrids) -> None:
         self._grids = grids
-        self._wanted = sorted({score for scores in grids.scores.values() for score in scores})
-        self._first = dict(
-            zip(self._wanted, itertools.accumulate((s.parts for s in self._wanted), initial=0), strict=False)
-        )
-        self._parts = sum(score.parts for score in self._wanted)
-        self._numbers = sorted({j for score in self._wanted for j in score.numbers})
+        wanted = sorted({score for scores in grids.scores.values() for score in scores})
+        self._numbers = sorted({j for score in wanted for j in score.numbers})
+        self._per_bound = (1.0 / grids.bounds).tolist()
+        # the line of a number becomes that of its product with w·r², once all others are made
+        of_numbers = {Score(2, (j,)): line for line, j in enumerate(self._numbers)}
+        others = [score for score in wanted if score not in of_numbers]
+        *firsts, self._count = itertools.accumulate((score.parts for score in others), initial=len(of_numbers))
+        self._others = dict(zip(others, firsts, strict=True))
+        first = self._others | of_numbers
         # memory for a block: new memory for each takes longer than what is done in it
-        self._block = np.empty((len(self._numbers) + self._parts, 0))
-        # the lines of each key's scores among those of all scores wanted
+        self._block = np.empty((self._count, 0))
+        # the lines of each key's scores among all
         self._lines = {
-            key: np.array([self._first[score] + part for score in scores for part in range(score.parts)], np.intp)
+            key: [first[score] + part for score in scores for part in range(score.parts)]
             for key, scores in grids.scores.items()
         }
         self._totals = {
@@ -135,7 +137,7 @@ class LevelScoresAccumulator:
 
     def add(
         self,
-        numbers: FloatColumns,
+        numbers: Mapping[int, NDArray[np.float64]],
         codes: Sequence[Codes],
         residual: NDArray[np.float64],
         weights: NDArray[np.float64] | None,
@@ -143,7 +145,7 @@ class LevelScoresAccumulator:
         """Add a block of rows, 2^18 at most.
 
         Args:
-            numbers: The numbers of the design, shape (m,) each.
+            numbers: The numbers of the design by index, less their centres, shape (m,) each.
             codes: The level of each category, shape (m,) each; all known.
             residual: Shape (m,), in the unit in which residuals are summed.
             weights: Shape (m,), or None.
@@ -157,7 +159,7 @@ class LevelScoresAccumulator:
         integers = self._integers(numbers, residual, weights)
         for key, sums in self._sums.items():
             at = self._grids.cells[key].index([codes[c] for c in key])
-            for total, line in zip(sums, self._lines[key].tolist(), strict=True):
+            for total, line in zip(sums, self._lines[key], strict=True):
                 np.add.at(total, at, integers[line])
 
     def totals(self) -> dict[Key, LevelTotals]:
@@ -173,23 +175,26 @@ class LevelScoresAccumulator:
         self._gathered = 0
 
     def _integers(
-        self, numbers: FloatColumns, residual: NDArray[np.float64], weights: NDArray[np.float64] | None
+        self,
+        numbers: Mapping[int, NDArray[np.float64]],
+        residual: NDArray[np.float64],
+        weights: NDArray[np.float64] | None,
     ) -> NDArray[np.int64]:
-        """The integers of all scores wanted, shape (parts of them, m); until the next block."""
+        """The integers of all scores, shape (parts of them, m); until the next block."""
         grids, m = self._grids, len(residual)
         if self._block.shape[1] < m:
-            self._block = np.empty((len(self._numbers) + self._parts, m))
-        scaled, lines = np.split(self._block[:, :m], [len(self._numbers)])
+            self._block = np.empty((self._count, m))
+        lines = self._block[:, :m]
+        scaled = lines[: len(self._numbers)]
         r = residual * (1.0 / grids.residual_bound)
         first = r if weights is None else r * (weights * (1.0 / grids.weight_bound))
         powers = {1: first * 2.0**SCORE_BITS, 2: first * r * 2.0**SCORE_BITS}
         for j, u in zip(self._numbers, scaled, strict=True):
-            np.subtract(numbers[j], grids.centres[j], out=u)
-            np.multiply(u, 1.0 / grids.bounds[j], out=u)
+            np.multiply(numbers[j], self._per_bound[j], out=u)
         if not (scaled.max(initial=0.0) <= 1.0 and scaled.min(initial=0.0) >= -1.0):
             raise GridOverflow(self._numbers[int(np.argmax(np.abs(scaled).max(axis=1)))])
         of = dict(zip(self._numbers, scaled, strict=True))
-        for score, at in self._first.items():
+        for score, at in self._others.items():
             line = lines[at]
             if score.numbers:
                 np.multiply(powers[score.power], of[score.numbers[0]], out=line)
@@ -202,6 +207,7 @@ class LevelScoresAccumulator:
                 np.rint(line, out=rest)
                 np.subtract(line, rest, out=rest)
                 rest *= 2.0**SCORE_BITS
+        np.multiply(scaled, powers[2], out=scaled)
         lines += _TO_INTEGER
         integers = lines.view(np.int64)
         integers -= _BITS_OF_ZERO

@@ -111,10 +111,19 @@ class ResidualAccumulator:
         grids: On which to sum.
         means: Of the terms that are numbers alone, shape (p,).
         per_scale: The inverse of their scales, shape (p,).
+        included: The indices of these terms among the numbers of the rows; None takes them all.
     """
 
-    def __init__(self, grids: ResidualGrids, means: NDArray[np.float64], per_scale: NDArray[np.float64]) -> None:
-        self._means, self._per_scale = means.tolist(), per_scale[:, None]
+    def __init__(
+        self,
+        grids: ResidualGrids,
+        means: NDArray[np.float64],
+        per_scale: NDArray[np.float64],
+        included: Sequence[int] | None = None,
+    ) -> None:
+        self._per_scale = per_scale[:, None]
+        # what is subtracted from each number that takes part: from those of terms their means, and these come first
+        self._centres = dict(zip(range(len(means)) if included is None else included, means.tolist(), strict=True))
         scratch = Scratch()
         self._scores = (
             MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT, scratch)
@@ -124,25 +133,25 @@ class ResidualAccumulator:
         self._powers = MomentsAccumulator(grids.power_exponents, grids.weight_exponent, scratch=scratch)
         self._steps = MomentsAccumulator(grids.step_exponents, scratch=scratch)
         self._levels = LevelScoresAccumulator(grids.levels) if grids.levels else None
+        if grids.levels:
+            self._centres |= {j: c for j, c in enumerate(grids.levels.centres.tolist()) if j not in self._centres}
         self._ends = np.empty(0)
         self._per_unit = 1.0 / grids.unit
         self._block = np.empty((0, 0))
 
     def add(
         self,
-        columns: FloatColumns,
+        numbers: FloatColumns,
         residual: NDArray[np.float64],
         weights: NDArray[np.float64] | None,
-        numbers: FloatColumns = (),
         codes: Sequence[Codes] = (),
     ) -> None:
         """Add rows.
 
         Args:
-            columns: The terms that are numbers alone, in original units, p of shape (m,).
+            numbers: All numbers of the design, in original units, shape (m,) each.
             residual: Shape (m,), in target units.
             weights: Shape (m,), > 0; given exactly when there is a grid for them.
-            numbers: All numbers of the design, where sums by level are gathered.
             codes: The level of each category, of shape (m,) and all known, where sums by level are gathered.
         """
         for start in range(0, len(residual), BLOCK_ROWS):
@@ -150,19 +159,20 @@ class ResidualAccumulator:
             r = residual[block] * self._per_unit
             of_block = None if weights is None else weights[block]
             if self._block.shape[1] < len(r):
-                self._block = np.empty((len(columns) + 1, len(r)))
-            scores = self._block[:, : len(r)]
-            for column, mean, line in zip(columns, self._means, scores[:-1], strict=True):
-                np.subtract(column[block], mean, out=line)
+                self._block = np.empty((len(self._centres) + 1, len(r)))
+            p, centred = len(self._per_scale), dict(zip(self._centres, self._block[:, : len(r)], strict=False))
+            for (j, centre), line in zip(self._centres.items(), centred.values(), strict=True):
+                np.subtract(numbers[j][block], centre, out=line)
+            if self._levels is not None:
+                self._levels.add(centred, [level[block] for level in codes], r, of_block)
+            scores = self._block[: p + 1, : len(r)]
             np.multiply(scores[:-1], self._per_scale, out=scores[:-1])
             np.multiply(scores[:-1], r, out=scores[:-1])
-            scores[-1] = r
+            scores[-1] = r  # over the first of the numbers that are no terms by themselves
             self._scores.add(scores, of_block)
             self._powers.add([r, np.abs(r), r * r], of_block)
             self._steps.add([np.diff(r, prepend=self._ends[-1:])])
             self._ends = np.concatenate([self._ends, r])[[0, -1]]
-            if self._levels is not None:
-                self._levels.add([x[block] for x in numbers], [level[block] for level in codes], r, of_block)
 
     def sums(self) -> ResidualSums:
         """The sums so far."""

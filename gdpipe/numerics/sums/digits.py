@@ -129,7 +129,8 @@ def compose(digits: NDArray[np.generic], bits: int = DIGIT_BITS) -> NDArray[np.o
     """Σ digits[d]·2^(bits·d) over the first axis, in Python integers."""
     total: NDArray[np.object_] = digits[-1].astype(object)
     for digit in digits[-2::-1]:
-        total = total * 2**bits + digit.astype(object)
+        total *= 2**bits
+        total += digit.astype(object)
     return total
 
 

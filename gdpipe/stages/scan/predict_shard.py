@@ -2,6 +2,7 @@
 
 import functools
 import platform
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from gdpipe.model import Model, Unseen
 from gdpipe.numerics.sums.digits import GridOverflow
 from gdpipe.source.arrays import repeated, to_arrow
 from gdpipe.source.budget import Budget
+from gdpipe.source.categories import LastLabels
 from gdpipe.source.columns import Block, is_numeric, read_columns
 from gdpipe.source.files import first_line
 from gdpipe.source.inputs import in_zones
@@ -108,21 +110,21 @@ class PredictShard:
                 )
         writer = TableWriter(self.folder, f"{catalog.PREDICTIONS}/part-{shard.number:05d}.parquet", schema)
         accumulator = RowsAgainAccumulator(spec) if spec else None
-        p = len(design.inputs)
+        p, waiting = len(design.inputs), _Waiting(writer)
         scores = None if spec else ScoreSums.zero(p)
-        waiting = _Waiting(writer)
+        last, places = defaultdict[Input, LastLabels](LastLabels), design.level_places()
         told_apart, told_apart_by = self._held_out(shard.file)
         try:
             for batch in read(self.source, shard, [*asked, *self.columns.key, *told_apart_by], self.budget):
-                block = read_columns(in_zones(batch, design.zones), asked)
+                block = read_columns(in_zones(batch, design.zones), asked, last)
                 check_defined(design, block, batch, source_file.path)
                 actual = block.columns[p] if has_target else np.zeros(batch.num_rows)
                 assert isinstance(actual, np.ndarray)
                 inputs = block.columns[:p]
-                numbers, categories = design.number_values(inputs), design.category_values(inputs)
+                numbers, codes = design.number_values(inputs), places.codes(design.category_values(inputs))
                 # too large for float64 becomes infinite; scoring counts such rows
                 with np.errstate(over="ignore", invalid="ignore"):
-                    prediction = self.model.of_values(numbers, categories)
+                    prediction = self.model.of_values(numbers, codes)
                     residual = actual - prediction
                 unseen = self._unseen(block, prediction, batch, source_file.path)
                 # where a feature is infinite, the prediction is infinite or NaN; scoring needs no target
@@ -143,7 +145,7 @@ class PredictShard:
                     # the keys stand first in the schema
                     named = tuple(zip(schema.names, keys, strict=False))
                     accumulator.add(
-                        block, numbers, categories, prediction, residual, self.model, told_apart.of(batch), named
+                        block, numbers, codes, prediction, residual, self.model, told_apart.of(batch), named
                     )
             waiting.write()
         except BaseException as error:

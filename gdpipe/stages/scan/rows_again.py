@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gdpipe.design import Coded, Design, in_rows
+from gdpipe.design import Design, in_rows
 from gdpipe.model import Model, Unseen
 from gdpipe.numerics import FloatColumns
 from gdpipe.numerics.rows.density import Density, DensityAccumulator, DensityGrid
+from gdpipe.numerics.rows.level_cells import Codes
 from gdpipe.numerics.rows.prediction_error import error_sums
 from gdpipe.numerics.rows.probe import Probe
 from gdpipe.numerics.rows.residuals import ResidualAccumulator, ResidualGrids, ResidualSums
@@ -85,7 +86,7 @@ class RowsAgainAccumulator:
 
     def __init__(self, spec: RowsSpec) -> None:
         self._spec = spec
-        self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale)
+        self._residuals = ResidualAccumulator(spec.grids, spec.means, spec.per_scale, spec.included)
         self._probe = MomentsAccumulator(spec.probe.exponents, spec.grids.weight_exponent)
         self._density = DensityAccumulator(spec.density) if spec.density else None
         self._worst = WorstRows()
@@ -97,7 +98,7 @@ class RowsAgainAccumulator:
         self,
         block: Block,
         numbers: FloatColumns,
-        categories: Sequence[Coded],
+        codes: Sequence[Codes],
         prediction: NDArray[np.float64],
         residual: NDArray[np.float64],
         model: Model,
@@ -109,7 +110,7 @@ class RowsAgainAccumulator:
         Args:
             block: The design's inputs, the target, and perhaps the weight.
             numbers: The design's numbers, shape (m,) each.
-            categories: The design's categories.
+            codes: The level of each of the design's categories, shape (m,) each; -1 where it is unknown.
             prediction: Shape (m,), in target units.
             residual: Shape (m,), in target units.
             model: That of the predictions.
@@ -119,7 +120,7 @@ class RowsAgainAccumulator:
         spec, (target, *weight) = self._spec, block.columns[len(self._spec.design.inputs) :]
         assert isinstance(target, np.ndarray)
         used = used_rows(block, weighted=spec.weighted)
-        if categories and (unknown := np.isnan(prediction)).any():
+        if codes and (unknown := np.isnan(prediction)).any():
             # a level that no row of the first scan had: such a row is left out, so the counts differ if it was complete
             if held_out is not None:
                 unknown &= ~held_out
@@ -132,15 +133,13 @@ class RowsAgainAccumulator:
         weights = weight[0] if spec.weighted else None
         assert weights is None or isinstance(weights, np.ndarray)
         if held_out is not None and n_held_out:
-            self._add_held_out(held_out, numbers, categories, target, weights, model)
+            self._add_held_out(held_out, numbers, codes, target, weights, model)
             used = ~held_out if used is None else used & ~held_out
         weights = None if weights is None else in_rows(weights, used)
         numbers = [in_rows(number, used) for number in numbers]
-        categories = [in_rows(coded, used) for coded in categories]
-        codes = spec.design.codes(categories) if spec.grids.levels else []
-        alone = [numbers[j] for j in spec.included]
-        self._residuals.add(alone, in_rows(residual, used), weights, numbers, codes)
-        line = self._line.of_values(numbers, categories)
+        codes = codes if used is None else [of_category[used] for of_category in codes]
+        self._residuals.add(numbers, in_rows(residual, used), weights, codes)
+        line = self._line.of_values(numbers, codes)
         self._probe.add([spec.probe.values(line, in_rows(target, used))], weights)
         if self._density is not None:
             lines = [in_rows(each, used) for each in (prediction, target, residual)]
@@ -151,12 +150,12 @@ class RowsAgainAccumulator:
         self,
         rows: NDArray[np.bool_],
         numbers: FloatColumns,
-        categories: Sequence[Coded],
+        codes: Sequence[Codes],
         target: NDArray[np.float64],
         weights: NDArray[np.float64] | None,
         model: Model,
     ) -> None:
-        of_rows = [coded[rows] for coded in categories]
+        of_rows = [of_category[rows] for of_category in codes]
         prediction = replace(model, unseen_as_reference=True).of_values([x[rows] for x in numbers], of_rows)
         residual = (target[rows] - prediction) / self._spec.grids.unit
         self._held_out.add([residual], None if weights is None else weights[rows])

@@ -1,6 +1,7 @@
 """The first scan's work on a shard: from rows to sums."""
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from gdpipe.numerics.sums.level_accumulator import LevelAccumulators
 from gdpipe.numerics.sums.levels import LevelSums
 from gdpipe.numerics.sums.moments import MomentsAccumulator, grid_exponents
 from gdpipe.source.budget import Budget
+from gdpipe.source.categories import LastLabels
 from gdpipe.source.columns import Block, read_columns
 from gdpipe.source.magnitudes import largest_in_file
 from gdpipe.source.scan import ROW, Shard, read
@@ -65,9 +67,10 @@ class SumShard:
         account, largest, first_missing = found.account, found.largest, None
         least_weight, whole_weights = found.least_weight, True
         file = source.files[f]
+        last = defaultdict[Input, LastLabels](LastLabels)
         for batch in read(source, shard, [*asked, *cells.columns(source, f)], self.budget):
             try:
-                block = read_columns(batch, asked)
+                block = read_columns(batch, asked, last)
             except DataError as error:
                 raise DataError(f"{file.path}: {error}") from error
             check_defined(design, block, batch, file.path)

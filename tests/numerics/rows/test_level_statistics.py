@@ -77,17 +77,14 @@ def gather(
     grids, terms = posed(weights, left_out)
     alone = [of for of in terms if not of.key]
     means, scales = (np.array([getattr(of, name)[0] for of in alone]) for name in ("means", "scales"))
-    total = ResidualAccumulator(grids, means, 1 / scales).sums()
+    included = [of.number for of in alone if of.number is not None]
+    total = ResidualAccumulator(grids, means, 1 / scales, included).sums()
     for start, stop in itertools.pairwise([0, *cuts, N]):
-        accumulator = ResidualAccumulator(grids, means, 1 / scales)
+        accumulator = ResidualAccumulator(grids, means, 1 / scales, included)
         rows = np.array(order[start:stop], np.intp)
         numbers = [number[rows] for number in NUMBERS]
         accumulator.add(
-            [numbers[of.number] for of in alone if of.number is not None],
-            RESIDUAL[rows],
-            None if weights is None else weights[rows],
-            numbers,
-            [codes[rows] for codes in CODES],
+            numbers, RESIDUAL[rows], None if weights is None else weights[rows], [codes[rows] for codes in CODES]
         )
         total = total + accumulator.sums()
     return ResidualStatistics.of(total, grids, terms), total
@@ -152,7 +149,7 @@ def test_a_number_beyond_its_bound_is_an_error() -> None:
     tight = dataclasses.replace(grids, levels=dataclasses.replace(grids.levels, bounds=np.array([1.0, 1e4])))
     alone = terms[0]
     with pytest.raises(GridOverflow):
-        ResidualAccumulator(tight, alone.means, 1 / alone.scales).add(NUMBERS[:1], RESIDUAL, None, NUMBERS, CODES)
+        ResidualAccumulator(tight, alone.means, 1 / alone.scales, [0]).add(NUMBERS, RESIDUAL, None, CODES)
 
 
 def test_bounds_hold_and_are_near() -> None:

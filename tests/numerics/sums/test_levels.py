@@ -1,6 +1,7 @@
 """Sums by level: those of a one-hot matrix in rational arithmetic, the same bits however rows come."""
 
 import functools
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -113,6 +114,23 @@ def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
     rows = levels.rows([(("only",), np.zeros(n, np.intp))])
     MomentsAccumulator(grid, 0).add(columns, np.full(n, float(weight)), levels=rows)
     assert levels.sums()[(0,)].sums.tolist() == [[weight * (n * 2**20 - 1)]]
+
+
+def test_a_level_with_more_rows_than_float64_can_add_is_exact() -> None:
+    """The low digits, 2^20 and 2^20, are the largest there are, and odd sums are where rounding shows."""
+    n, value = 4 * BLOCK_ROWS, 2**41 + 2**20
+    columns, codes = np.full((2, n), float(value)), np.zeros(n, np.intp)
+    columns[0, 0], columns[1] = value - 1, -columns[1]
+    codes[::3] = 1  # which is full later
+    levels = LevelAccumulators({(0,): 1}, np.array([0, 0]))
+    accumulator = MomentsAccumulator(np.array([0, 0]))
+    for start, stop in itertools.pairwise([0, 1000, 1000 + 2 * BLOCK_ROWS, n]):
+        some = slice(start, stop)
+        accumulator.add(columns[:, some], levels=levels.rows([(("often", "seldom"), codes[some])]))
+    often, seldom = np.bincount(codes).tolist()
+    found = levels.sums()[(0,)]
+    assert found.n_samples.tolist() == [often, seldom]
+    assert found.sums.tolist() == [[often * value, -often * value], [seldom * value - 1, -seldom * value]]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
