@@ -13,6 +13,7 @@ from gdpipe.config import TrainingConfig
 from gdpipe.design import Design
 from gdpipe.errors import ConfigError, DataError
 from gdpipe.fit import Fit, RowEvidence, conclude, fit, standardize
+from gdpipe.numerics.rows.meat import Meat
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from gdpipe.numerics.rows.row_checks import RowCheck
 from tests.numerics.build import Floats, moments, random_data, rounded_moments
@@ -63,7 +64,8 @@ def test_what_takes_single_rows_is_nan_without_them() -> None:
 def test_rows_change_no_number_of_the_sums_and_can_refute_them() -> None:
     X, y = random_data(3)
     found = fitted(X, y)
-    residuals = ResidualStatistics(np.zeros(4), np.eye(4), np.zeros(4), 1.0, (0.0, 1.0, 0.0, 3.0), 1.0, 2.0)
+    meat = Meat.of_all(np.eye(4), np.zeros(4))
+    residuals = ResidualStatistics(np.zeros(4), meat, np.zeros(4), 1.0, (0.0, 1.0, 0.0, 3.0), 1.0, 2.0)
 
     def again(*checks: RowCheck) -> Fit:
         rows = RowEvidence(residuals, 0.0, 0.0, checks)

@@ -15,6 +15,7 @@ from gdpipe.numerics.inference.inverse import inverse_of
 from gdpipe.numerics.problem import baseline as ols
 from gdpipe.numerics.problem.baseline import Baseline
 from gdpipe.numerics.problem.fixed_point import GridMatrix, to_fixed
+from gdpipe.numerics.rows.meat import Meat
 from gdpipe.numerics.rows.residuals import ResidualStatistics
 from tests.numerics.build import Floats, Problem, dependencies, fitted, problem, random_data, regression
 
@@ -90,7 +91,7 @@ def test_standard_errors_agree_with_exact_sums(centred: bool) -> None:
         built = problem(X, y, centred=centred, exact=exact)
         baseline = ols.solve(built.loss, ())
         residuals = ResidualStatistics(
-            np.zeros(6), built.loss.hessian, np.zeros(6), 1.0, (0.0, 1.0, 0.0, 3.0), 1.0, 2.0
+            np.zeros(6), Meat.of_all(built.loss.hessian, np.zeros(6)), np.zeros(6), 1.0, (0.0, 1.0, 0.0, 3.0), 1.0, 2.0
         )
         posed = regression(built)
         terms = infer_terms(posed, inverse_of(posed), residuals, baseline.loss, np.ones(7))

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import f_upper
 from gdpipe.numerics.inference.inference import LARGEST_ERROR, TermInference
-from gdpipe.numerics.inference.inverse import WholeInverse
-from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
+from gdpipe.numerics.inference.inverse import Inverse, WholeInverse
 from gdpipe.numerics.problem.regression import Regression
 
 
@@ -41,7 +40,7 @@ class FeatureInference:
 
 def infer_features(
     regression: Regression,
-    inverse: WholeInverse | AbsorbedInverse,
+    inverse: Inverse,
     terms: TermInference,
     features: Sequence[slice],
     ols_loss: float,
@@ -90,7 +89,7 @@ def infer_features(
 
 
 def _joint(
-    regression: Regression, inverse: WholeInverse | AbsorbedInverse, places: list[int], coef: NDArray[np.float64]
+    regression: Regression, inverse: Inverse, places: list[int], coef: NDArray[np.float64]
 ) -> tuple[float, float] | None:
     """bᵀ((A⁻¹)_JJ)⁻¹b and log(GVIF) of some included terms; None where float64 has no three digits left."""
     absorbed = regression.absorbed
@@ -101,9 +100,9 @@ def _joint(
         of_inverse, correlations = inverse.values[np.ix_(rows, rows)], regression.problem.correlations(places)
     elif np.isin(places, absorbed.others).all():
         among = np.searchsorted(absorbed.others, places)
-        of_inverse, correlations = inverse.of(among), absorbed.correlations[np.ix_(among, among)]
+        of_inverse, correlations = inverse.inverse.of(among), absorbed.correlations[np.ix_(among, among)]
     else:
-        return inverse.joint(coef)
+        return inverse.inverse.joint(coef)
     factor, log_determinant = _factored(of_inverse)
     if factor is None:
         return None

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.inference.distributions import chi2_upper, f_upper, t_critical, t_tails
-from gdpipe.numerics.inference.inverse import WholeInverse
+from gdpipe.numerics.inference.inverse import Inverse
 from gdpipe.numerics.problem.absorbed import Absorbed
-from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.residuals import ResidualStatistics
@@ -87,7 +86,7 @@ class FitStatistics:
 
 def infer_terms(
     regression: Regression,
-    inverse: WholeInverse | AbsorbedInverse,
+    inverse: Inverse,
     residuals: ResidualStatistics,
     ols_loss: float,
     ols_estimate: NDArray[np.float64],
@@ -112,12 +111,10 @@ def infer_terms(
     scaled, hc1_scaled, vif = (np.full(p, np.nan) for _ in range(3))
     intercept = intercept_hc1 = np.nan
     if df > 0:
-        meat = residuals.meat
-        if len(independent) < p:
-            meat = meat[np.ix_(independent, independent)]
-        if not _holds_in_float64(problem):
-            meat = np.full_like(meat, np.nan)
-        robust, diagonal = inverse.sandwich(meat) / df, inverse.diagonal()
+        meat, diagonal = residuals.meat, inverse.diagonal()
+        robust = np.full_like(diagonal, np.nan)
+        if robust_holds := _holds_in_float64(problem):
+            robust = inverse.sandwich(meat, independent) / df
         place = {j: at for at, j in enumerate(independent)}
         places = [place[j] for j in identified]
         variance = ols_loss / df  # s²/n
@@ -130,7 +127,8 @@ def infer_terms(
             intercept = float(_root(np.array(variance * (1.0 + float(shift @ pull)))))
             # sandwich estimate from the intercept's influence, 1 - shiftᵀA⁻¹z
             square_by_feature = residuals.square_by_feature[independent]
-            spread = residuals.powers[1] - 2 * float(pull @ square_by_feature) + float(pull @ meat @ pull)
+            of_pull = inverse.spread(meat, independent, pull) if robust_holds else math.nan
+            spread = residuals.powers[1] - 2 * float(pull @ square_by_feature) + of_pull
             intercept_hc1 = math.sqrt(max(spread, 0.0) / df) * residuals.unit
     units = scaling.target_scale / scaling.scales
     std_error = np.array([intercept, *(scaled * units)])

@@ -1,6 +1,7 @@
 """The inverse of the terms' correlation matrix, of which all standard errors are made."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from gdpipe.numerics.problem.dependencies import integer_matrix
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix
 from gdpipe.numerics.problem.rational import RATIONAL_FEATURES
 from gdpipe.numerics.problem.regression import Regression
+from gdpipe.numerics.rows.meat import Meat
 
 # working precisions of the inverse, tried in turn until its diagonal has so many right bits: its rounding to float64 is
 # then that of the exact inverse, but for one number in 2^37
@@ -41,16 +43,70 @@ class WholeInverse:
         product: NDArray[np.float64] = self.values @ vector
         return product
 
-    def sandwich(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The diagonal of A⁻¹·M·A⁻¹ for a symmetric M; of many terms without the rest of the product."""
-        left = self.values @ meat
+    def sandwich(self, meat: Meat, places: Sequence[int]) -> NDArray[np.float64]:
+        """The diagonal of A⁻¹·M·A⁻¹, where M's terms at these places are A's; of many terms without the rest of it."""
+        left = self.values @ _among(meat, places)
         if len(left) > RATIONAL_FEATURES:
             diagonal: NDArray[np.float64] = np.einsum("ij,ij->i", left, self.values)
             return diagonal
         return (left @ self.values).diagonal()
 
+    def spread(self, meat: Meat, places: Sequence[int], vector: NDArray[np.float64]) -> float:
+        """vᵀ·M·v, where M's terms at these places are those of v, shape (rank,)."""
+        return float(vector @ _among(meat, places) @ vector)
 
-def inverse_of(regression: Regression) -> WholeInverse | AbsorbedInverse:
+
+def _among(meat: Meat, places: Sequence[int]) -> NDArray[np.float64]:
+    whole = meat.whole()
+    return whole if len(places) == len(whole) else whole[np.ix_(places, places)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockInverse:
+    """A⁻¹ where a block of terms is absorbed.
+
+    Attributes:
+        inverse: A⁻¹, not made as a matrix.
+    """
+
+    inverse: AbsorbedInverse
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """The diagonal, shape (rank,)."""
+        return self.inverse.diagonal()
+
+    def times(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A⁻¹·v, shape (rank,)."""
+        return self.inverse.times(vector)
+
+    def sandwich(self, meat: Meat, places: Sequence[int]) -> NDArray[np.float64]:
+        """The diagonal of A⁻¹·M·A⁻¹, where M's terms at these places are A's."""
+        low_rank = self.inverse.low_rank()
+        image = _times(meat, places, low_rank)
+        spread = np.zeros(len(low_rank))
+        spread[self.inverse.block] = self.inverse.spread
+        # A⁻¹ = diag(s) + V·Vᵀ, on both sides
+        within = np.sum((low_rank @ (low_rank.T @ image)) * low_rank, axis=1)
+        diagonal: NDArray[np.float64] = spread**2 * meat.diagonal()[places]
+        diagonal += 2 * spread * np.sum(image * low_rank, axis=1) + within
+        return diagonal
+
+    def spread(self, meat: Meat, places: Sequence[int], vector: NDArray[np.float64]) -> float:
+        """vᵀ·M·v, where M's terms at these places are those of v, shape (rank,)."""
+        return float(vector @ _times(meat, places, vector[:, None])[:, 0])
+
+
+Inverse = WholeInverse | BlockInverse
+
+
+def _times(meat: Meat, places: Sequence[int], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    whole = np.zeros((len(meat.constants), vectors.shape[1]))
+    whole[places] = vectors
+    product: NDArray[np.float64] = meat.times(whole)[places]
+    return product
+
+
+def inverse_of(regression: Regression) -> Inverse:
     """A⁻¹ of the independent terms; NaN where no degree of freedom is left, or A is singular."""
     cross, independent, absorbed = regression.cross, regression.independent, regression.absorbed
     size = len(absorbed.others) if absorbed else len(independent)
@@ -63,7 +119,7 @@ def inverse_of(regression: Regression) -> WholeInverse | AbsorbedInverse:
             values = values if factor is None else factor.T @ factor
         else:
             values = _ball_inverse(hessian[np.ix_(places, places)])
-    return absorbed.inverse(_root(values)) if absorbed else WholeInverse(values)
+    return BlockInverse(absorbed.inverse(_root(values))) if absorbed else WholeInverse(values)
 
 
 def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,28 +30,25 @@ class AbsorbedInverse:
     slopes: NDArray[np.float64]
     factor: NDArray[np.float64]
 
+    def low_rank(self) -> NDArray[np.float64]:
+        """[V, f], shape (p, q + 1): A⁻¹ without diag(s) is this times its transpose."""
+        low_rank = np.zeros((len(self.block) + len(self.others), self.factor.shape[1] + 1))
+        low_rank[self.others, :-1] = self.factor
+        low_rank[self.block, :-1], low_rank[self.block, -1] = -(self.slopes @ self.factor), self.direction
+        return low_rank
+
     def diagonal(self) -> NDArray[np.float64]:
         """The diagonal of A⁻¹, shape (p,)."""
-        diagonal: NDArray[np.float64] = np.sum(self._low_rank() ** 2, axis=1)
+        diagonal: NDArray[np.float64] = np.sum(self.low_rank() ** 2, axis=1)
         diagonal[self.block] += self.spread
         return diagonal
 
     def times(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """A⁻¹·v, shape (p,)."""
-        low_rank = self._low_rank()
+        low_rank = self.low_rank()
         product: NDArray[np.float64] = low_rank @ (low_rank.T @ vector)
         product[self.block] += self.spread * vector[self.block]
         return product
-
-    def sandwich(self, meat: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The diagonal of A⁻¹·M·A⁻¹ for a symmetric M of shape (p, p)."""
-        low_rank, spread = self._low_rank(), np.zeros(len(meat))
-        spread[self.block] = self.spread
-        image = meat @ low_rank
-        within = np.sum((low_rank @ (low_rank.T @ image)) * low_rank, axis=1)
-        diagonal: NDArray[np.float64] = spread**2 * meat.diagonal()
-        diagonal += 2 * spread * np.sum(image * low_rank, axis=1) + within
-        return diagonal
 
     def joint(self, vector: NDArray[np.float64]) -> tuple[float, float]:
         """bᵀ·((A⁻¹)_block)⁻¹·b for b of shape (m,), and log(det(A_block)·det((A⁻¹)_block)), by Woodbury's identity.
@@ -68,13 +65,6 @@ class AbsorbedInverse:
         """(A⁻¹) among some of the others, which are places among them."""
         factor: NDArray[np.float64] = self.factor[places] @ self.factor[places].T
         return factor
-
-    def _low_rank(self) -> NDArray[np.float64]:
-        """[V, f], shape (p, q + 1)."""
-        low_rank = np.zeros((len(self.block) + len(self.others), self.factor.shape[1] + 1))
-        low_rank[self.others, :-1] = self.factor
-        low_rank[self.block, :-1], low_rank[self.block, -1] = -(self.slopes @ self.factor), self.direction
-        return low_rank
 
     def _of_block(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """A_block times vectors of shape (m, n), by the formula of Sherman and Morrison."""

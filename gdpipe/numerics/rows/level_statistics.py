@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gdpipe.numerics.rows.level_scores import LevelGrids, LevelTotals, Score
 from gdpipe.numerics.rows.level_terms import IncludedTerms, categories_of_both
-from gdpipe.numerics.sums.float_moments import mirror
+from gdpipe.numerics.rows.meat import Meat
 from gdpipe.numerics.sums.levels import Key
 
 
@@ -19,12 +19,12 @@ class ScoreMeans:
 
     Attributes:
         gradient: mean(e·z), shape (p,).
-        meat: mean(e²·z·zᵀ), shape (p, p); NaN where the levels of the terms combine to too many.
+        meat: mean(e²·z·zᵀ).
         square_by_feature: mean(e²·z), shape (p,).
     """
 
     gradient: NDArray[np.float64]
-    meat: NDArray[np.float64]
+    meat: Meat
     square_by_feature: NDArray[np.float64]
 
     def with_levels(
@@ -53,25 +53,21 @@ class ScoreMeans:
             for key, of in totals.items()
         }
         p = sum(len(of.places) for of in terms)
-        gradient, meat, by_feature = np.empty(p), np.empty((p, p)), np.empty(p)
+        gradient, by_feature, constants = np.empty(p), np.empty(p), np.empty(p)
         numbers = np.concatenate([np.empty(0, np.intp), *(of.places for of in terms if not of.key)])
         gradient[numbers], by_feature[numbers] = self.gradient, self.square_by_feature
-        meat[np.ix_(numbers, numbers)] = self.meat
         for of in terms:
+            constants[of.places] = of.constant
             if of.key:
                 gradient[of.places] = _of_one(of, grids, by_level[of.key], 1) + of.constant * mean
                 by_feature[of.places] = _of_one(of, grids, by_level[of.key], 2) + of.constant * square
-        for a, b in itertools.combinations_with_replacement(terms, 2):
-            if key := categories_of_both(a, b):
-                block = _of_two(a, b, key, grids, by_level.get(key, {}))
-                # (v + constant)(v' + constant'): mean(e²·v) is mean(e²·z) less its own constant
-                block += np.multiply.outer(by_feature[a.places], b.constant)
-                block += np.multiply.outer(a.constant, by_feature[b.places] - b.constant * square)
-                meat[np.ix_(a.places, b.places)] = block
-                meat[np.ix_(b.places, a.places)] = block.T
-        mirror(meat)  # a block with itself is symmetric but for rounding
-        if np.isnan(meat).any():
-            meat[:] = np.nan
+        found = [
+            _of_two(a, b, key, grids, by_level.get(key, {}))
+            for a, b in itertools.combinations_with_replacement(terms, 2)
+            if (key := categories_of_both(a, b))
+        ]
+        rows, columns, values = (np.concatenate(part) for part in zip(*found, strict=True))
+        meat = Meat(numbers, self.meat.of_numbers, rows, columns, values, by_feature, constants, square)
         return ScoreMeans(gradient, meat, by_feature)
 
 
@@ -87,21 +83,26 @@ def _of_one(
 
 def _of_two(
     a: IncludedTerms, b: IncludedTerms, key: Key, grids: LevelGrids, sums: Mapping[Score, NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """mean(e²·v·v'), shape (n, n'), v and v' being the terms of two features without their constants."""
-    found = np.zeros((len(a.places), len(b.places)))
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """mean(e²·v·v') where it is not zero, v and v' being the terms of two features without their constants.
+
+    Returns:
+        The places of v and of v', and the means; one NaN where there are no such sums.
+    """
+    unknown = a.places[:1], b.places[:1], np.full(1, np.nan)
     if key not in grids.cells:
-        return np.full_like(found, np.nan)
+        return unknown
     codes = dict(zip(key, grids.cells[key].codes(), strict=True))
     rows, columns = (_place_by_cell(of, codes, grids, grids.cells[key].count) for of in (a, b))
     there = (rows >= 0) & (columns >= 0)
+    at, across = rows[there], columns[there]
+    found = np.zeros(len(at))
     for (f, of_a), (g, of_b) in itertools.product(a.coefficients(grids).items(), b.coefficients(grids).items()):
         score = Score(2, tuple(sorted((*f, *g))))
         if score not in sums:
-            return np.full_like(found, np.nan)
-        at, across = rows[there], columns[there]
-        found[at, across] += of_a[at] * of_b[across] * sums[score][there]
-    return found
+            return unknown
+        found += of_a[at] * of_b[across] * sums[score][there]
+    return a.places[at], b.places[across], found
 
 
 def _place_by_cell(

@@ -13,6 +13,7 @@ from gdpipe.numerics.rows.level_cells import Codes
 from gdpipe.numerics.rows.level_scores import LevelGrids, LevelScoresAccumulator, LevelTotals
 from gdpipe.numerics.rows.level_statistics import ScoreMeans
 from gdpipe.numerics.rows.level_terms import IncludedTerms
+from gdpipe.numerics.rows.meat import Meat
 from gdpipe.numerics.sums.digits import BLOCK_ROWS, Scratch
 from gdpipe.numerics.sums.float_moments import Float64Accumulator, Float64Moments
 from gdpipe.numerics.sums.levels import Key
@@ -191,7 +192,7 @@ class ResidualStatistics:
 
     Attributes:
         gradient: mean(e·z), shape (p,).
-        meat: mean(e²·z·zᵀ), shape (p, p); NaN where the levels of categories combine to too many.
+        meat: mean(e²·z·zᵀ).
         square_by_feature: mean(e²·z), shape (p,).
         absolute: mean(|e|).
         powers: mean(e), mean(e²), mean(e³), mean(e⁴).
@@ -200,7 +201,7 @@ class ResidualStatistics:
     """
 
     gradient: NDArray[np.float64]
-    meat: NDArray[np.float64]
+    meat: Meat
     square_by_feature: NDArray[np.float64]
     absolute: float
     powers: tuple[float, float, float, float]
@@ -211,7 +212,19 @@ class ResidualStatistics:
     def unknown(cls, n_features: int, unit: float = 1.0) -> "ResidualStatistics":
         """NaN throughout: of rows that were not read."""
         p, nan = n_features, math.nan
-        return cls(np.full(p, nan), np.full((p, p), nan), np.full(p, nan), nan, (nan, nan, nan, nan), unit, nan)
+        by_feature, none = np.full(p, nan), np.empty(0, np.intp)
+        # one unknown entry, so that none is known
+        meat = Meat(
+            none,
+            np.empty((0, 0)),
+            np.zeros(1, np.intp),
+            np.zeros(1, np.intp),
+            by_feature[:1],
+            by_feature,
+            by_feature,
+            nan,
+        )
+        return cls(np.full(p, nan), meat, by_feature, nan, (nan, nan, nan, nan), unit, nan)
 
     @classmethod
     def of(cls, sums: ResidualSums, grids: ResidualGrids, terms: Sequence[IncludedTerms] = ()) -> "ResidualStatistics":
@@ -222,7 +235,7 @@ class ResidualStatistics:
         gradient, meat = _means(sums.scores)
         (residual, absolute, _), products = _means(sums.powers)
         squares = float(products[0, 0])
-        means = ScoreMeans(gradient[:-1], meat[:-1, :-1], meat[:-1, -1])
+        means = ScoreMeans(gradient[:-1], Meat.of_all(meat[:-1, :-1], meat[:-1, -1]), meat[:-1, -1])
         # the steps count rows, the squares weights
         weight = sums.powers.weight
         step = float(sums.steps.products[0, 0] / max(weight, 1)) * float(np.ldexp(1.0, sums.steps.exponents[0])) ** 2

@@ -110,8 +110,8 @@ def test_statistics_are_those_of_a_one_hot_matrix(weights: Floats | None, left_o
     gradient, meat, by_feature = expected(weights, left_out)
     np.testing.assert_allclose(found.gradient * found.unit, gradient, rtol=1e-11, atol=1e-15)
     np.testing.assert_allclose(found.square_by_feature * found.unit**2, by_feature, rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(found.meat * found.unit**2, meat, rtol=1e-8, atol=1e-10)
-    assert (found.meat == found.meat.T).all()
+    np.testing.assert_allclose(found.meat.whole() * found.unit**2, meat, rtol=1e-8, atol=1e-10)
+    assert (found.meat.whole() == found.meat.whole().T).all()
 
 
 @settings(max_examples=15)
@@ -120,7 +120,7 @@ def test_any_cut_and_any_order_give_the_same_bits(cuts: list[int], order: list[i
     weights = WEIGHTS if weighted else None
     (whole, _), (pieces, _) = gather(weights), gather(weights, cuts, order=order)
     assert (whole.gradient == pieces.gradient).all()
-    assert (whole.meat == pieces.meat).all()
+    assert (whole.meat.whole() == pieces.meat.whole()).all()
     assert (whole.square_by_feature == pieces.square_by_feature).all()
 
 
@@ -137,7 +137,7 @@ def test_levels_that_combine_to_too_many_leave_the_robust_covariance_unknown(mon
     known, _ = gather(None)
     monkeypatch.setattr(level_terms, "MOST_SUMS", 100)
     found, sums = gather(None)
-    assert np.isnan(found.meat).all()
+    assert np.isnan(found.meat.whole()).all()
     assert (found.gradient == known.gradient).all()
     assert (found.square_by_feature == known.square_by_feature).all()
     assert set(sums.levels) == {block.key for block in BLOCKS} - {()}
@@ -171,3 +171,12 @@ def test_cells_are_those_that_were_found() -> None:
     whole = LevelCells.of((0, 1), {key: LEVELS[key] for key in ((0,), (1,))})
     assert whole.count == 15
     assert whole.index([np.array([2, -1]), np.array([4, 0])]).tolist() == [14, -1]
+
+
+@pytest.mark.parametrize("left_out", [(), (0,), (1, 4, 9)], ids=["all", "no number alone", "some levels"])
+def test_products_with_the_robust_covariance_make_no_matrix(left_out: tuple[int, ...]) -> None:
+    meat = gather(WEIGHTS, left_out=left_out)[0].meat
+    whole = meat.whole()
+    vectors = np.random.default_rng(0).normal(size=(len(whole), 3))
+    np.testing.assert_allclose(meat.times(vectors), whole @ vectors, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(meat.diagonal(), whole.diagonal(), rtol=1e-12, atol=1e-15)
