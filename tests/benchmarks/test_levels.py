@@ -62,13 +62,13 @@ def test_one_more_category(weighted: bool) -> None:
 
 def test_scores_by_level_in_the_second_scan() -> None:
     rng = np.random.default_rng(0)
-    numbers, residual = dict(enumerate(rng.uniform(-1, 1, (NUMBERS, BLOCK_ROWS)))), rng.uniform(-1, 1, BLOCK_ROWS)
+    numbers, residual = rng.uniform(-1, 1, (NUMBERS, BLOCK_ROWS)), rng.uniform(-1, 1, BLOCK_ROWS)
     scores = (Score(1), Score(2), *(Score(2, (j,)) for j in range(NUMBERS)))
     print(f"\n{NUMBERS} numbers\n| levels | ns of CPU a row |\n| ---: | ---: |")
     for levels in LEVELS:
         cells = LevelCells((levels,))
         grids = LevelGrids({(0,): cells}, {(0,): tuple(sorted(scores))}, np.zeros(NUMBERS), np.ones(NUMBERS), 1.0, 1.0)
-        accumulator, codes = LevelScoresAccumulator(grids), rng.integers(0, levels, BLOCK_ROWS)
+        accumulator, codes = LevelScoresAccumulator(grids, range(NUMBERS)), rng.integers(0, levels, BLOCK_ROWS)
         seconds = []
         for _ in range(max(ROWS // BLOCK_ROWS, 1)):
             began = time.process_time()

@@ -12,7 +12,7 @@ of 44 bits each, which hold all 53 bits of a float64 down to 2^-35 of the bound.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,13 +108,18 @@ class LevelGrids:
 
 
 class LevelScoresAccumulator:
-    """Gathers `LevelTotals` by combination of categories. One thread's; not to be shared."""
+    """Gathers `LevelTotals` by combination of categories. One thread's; not to be shared.
 
-    def __init__(self, grids: LevelGrids) -> None:
+    Args:
+        grids: What is summed.
+        numbers: The indices of the design's numbers, in the order in which rows bring them.
+    """
+
+    def __init__(self, grids: LevelGrids, numbers: Sequence[int]) -> None:
         self._grids = grids
+        self._numbers = list(numbers)
+        self._per_bound = 1.0 / grids.bounds[self._numbers, None]
         wanted = sorted({score for scores in grids.scores.values() for score in scores})
-        self._numbers = sorted({j for score in wanted for j in score.numbers})
-        self._per_bound = (1.0 / grids.bounds).tolist()
         # the line of a number becomes that of its product with w·r², once all others are made
         of_numbers = {Score(2, (j,)): line for line, j in enumerate(self._numbers)}
         others = [score for score in wanted if score not in of_numbers]
@@ -137,7 +142,7 @@ class LevelScoresAccumulator:
 
     def add(
         self,
-        numbers: Mapping[int, NDArray[np.float64]],
+        numbers: NDArray[np.float64],
         codes: Sequence[Codes],
         residual: NDArray[np.float64],
         weights: NDArray[np.float64] | None,
@@ -145,7 +150,7 @@ class LevelScoresAccumulator:
         """Add a block of rows, 2^18 at most.
 
         Args:
-            numbers: The numbers of the design by index, less their centres, shape (m,) each.
+            numbers: The numbers of the design, less their centres, shape (k, m).
             codes: The level of each category, shape (m,) each; all known.
             residual: Shape (m,), in the unit in which residuals are summed.
             weights: Shape (m,), or None.
@@ -175,10 +180,7 @@ class LevelScoresAccumulator:
         self._gathered = 0
 
     def _integers(
-        self,
-        numbers: Mapping[int, NDArray[np.float64]],
-        residual: NDArray[np.float64],
-        weights: NDArray[np.float64] | None,
+        self, numbers: NDArray[np.float64], residual: NDArray[np.float64], weights: NDArray[np.float64] | None
     ) -> NDArray[np.int64]:
         """The integers of all scores, shape (parts of them, m); until the next block."""
         grids, m = self._grids, len(residual)
@@ -189,8 +191,7 @@ class LevelScoresAccumulator:
         r = residual * (1.0 / grids.residual_bound)
         first = r if weights is None else r * (weights * (1.0 / grids.weight_bound))
         powers = {1: first * 2.0**SCORE_BITS, 2: first * r * 2.0**SCORE_BITS}
-        for j, u in zip(self._numbers, scaled, strict=True):
-            np.multiply(numbers[j], self._per_bound[j], out=u)
+        np.multiply(numbers, self._per_bound, out=scaled)
         if not (scaled.max(initial=0.0) <= 1.0 and scaled.min(initial=0.0) >= -1.0):
             raise GridOverflow(self._numbers[int(np.argmax(np.abs(scaled).max(axis=1)))])
         of = dict(zip(self._numbers, scaled, strict=True))

@@ -123,8 +123,10 @@ class ResidualAccumulator:
         included: Sequence[int] | None = None,
     ) -> None:
         self._per_scale = per_scale[:, None]
-        # what is subtracted from each number that takes part: from those of terms their means, and these come first
+        # what is subtracted from each number: from those of terms their means, and these come first
         self._centres = dict(zip(range(len(means)) if included is None else included, means.tolist(), strict=True))
+        if grids.levels:
+            self._centres |= {j: c for j, c in enumerate(grids.levels.centres.tolist()) if j not in self._centres}
         scratch = Scratch()
         self._scores = (
             MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT, scratch)
@@ -133,9 +135,7 @@ class ResidualAccumulator:
         )
         self._powers = MomentsAccumulator(grids.power_exponents, grids.weight_exponent, scratch=scratch)
         self._steps = MomentsAccumulator(grids.step_exponents, scratch=scratch)
-        self._levels = LevelScoresAccumulator(grids.levels) if grids.levels else None
-        if grids.levels:
-            self._centres |= {j: c for j, c in enumerate(grids.levels.centres.tolist()) if j not in self._centres}
+        self._levels = LevelScoresAccumulator(grids.levels, list(self._centres)) if grids.levels else None
         self._ends = np.empty(0)
         self._per_unit = 1.0 / grids.unit
         self._block = np.empty((0, 0))
@@ -161,12 +161,12 @@ class ResidualAccumulator:
             of_block = None if weights is None else weights[block]
             if self._block.shape[1] < len(r):
                 self._block = np.empty((len(self._centres) + 1, len(r)))
-            p, centred = len(self._per_scale), dict(zip(self._centres, self._block[:, : len(r)], strict=False))
-            for (j, centre), line in zip(self._centres.items(), centred.values(), strict=True):
+            centred = self._block[:-1, : len(r)]
+            for (j, centre), line in zip(self._centres.items(), centred, strict=True):
                 np.subtract(numbers[j][block], centre, out=line)
             if self._levels is not None:
                 self._levels.add(centred, [level[block] for level in codes], r, of_block)
-            scores = self._block[: p + 1, : len(r)]
+            scores = self._block[: len(self._per_scale) + 1, : len(r)]
             np.multiply(scores[:-1], self._per_scale, out=scores[:-1])
             np.multiply(scores[:-1], r, out=scores[:-1])
             scores[-1] = r  # over the first of the numbers that are no terms by themselves

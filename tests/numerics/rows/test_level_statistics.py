@@ -124,6 +124,21 @@ def test_any_cut_and_any_order_give_the_same_bits(cuts: list[int], order: list[i
     assert (whole.square_by_feature == pieces.square_by_feature).all()
 
 
+def test_numbers_may_come_in_any_order() -> None:
+    levels = posed(None)[0].levels
+    assert levels is not None
+    centred = np.array(NUMBERS) - levels.centres[:, None]
+    found = []
+    for order in ([0, 1], [1, 0]):
+        accumulator = level_scores.LevelScoresAccumulator(levels, order)
+        accumulator.add(centred[order], CODES, RESIDUAL, None)
+        found.append(accumulator.totals())
+    for key, totals in found[0].items():
+        assert totals.high.any()
+        assert (totals.high == found[1][key].high).all()
+        assert (totals.low == found[1][key].low).all()
+
+
 def test_carries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole = gather(None)
     monkeypatch.setattr(level_scores, "ROWS_BEFORE_CARRY", N // 3)
