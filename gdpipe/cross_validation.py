@@ -75,10 +75,9 @@ class Split:
     held_out: CrossProducts | None = None
     training: Regression | None = None
 
-    def error(self, coef_scaled: CoefScaled) -> HeldOutError:
-        """The error on the fold of one fit to the other rows, exact for exact sums."""
-        assert self.training is not None
-        return HeldOutError.of(self._included(), *self.training.whole.scaling.to_original(coef_scaled))
+    def error(self, coef: Sequence[Fraction], intercept: Fraction) -> HeldOutError:
+        """The error on the fold of one fit to the other rows, exact for exact sums; in original units."""
+        return HeldOutError.of(self._included(), coef, intercept)
 
     def errors(self, coef_scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean squared errors on the fold of many fits to the other rows; arguments as in `squared_errors`."""
@@ -215,9 +214,10 @@ def _fitted(split: Split, fit: Fit, coef_scaled: CoefScaled | None) -> tuple[Fol
     of_all = np.array([fit.optimum.intercept, *fit.optimum.coef])
     estimate, std_error = np.full(len(of_all), math.nan), np.full(len(of_all), math.nan)
     if split.training is not None and coef_scaled is not None:
-        error = split.error(coef_scaled)
-        coef, intercept = split.training.to_original(coef_scaled)
-        estimate = np.array([intercept, *coef])
+        coef, intercept = split.training.whole.scaling.to_original(coef_scaled)
+        error = split.error(coef, intercept)
+        estimate[:] = 0.0
+        estimate[[0, *(j + 1 for j in split.training.included)]] = [float(v) for v in (intercept, *coef)]
     std_error[[0, *(j + 1 for j in fit.regression.included)]] = fit.terms.std_error
     shift = estimate - of_all
     with np.errstate(divide="ignore", invalid="ignore"):  # the standard error of a perfect fit is 0

@@ -258,7 +258,7 @@ def test_many_fits_are_measured_as_they_are_on_the_rows(intercept: bool, exact: 
         left = target[~train] - path @ Z[~train].T
         expected = (left**2).mean(axis=1) * scaling.target_scale**2
         np.testing.assert_allclose(split.errors(path), expected, rtol=1e-10)
-        exactly = [float(split.error(coef.tolist()).mse) for coef in path]
+        exactly = [float(split.error(*scaling.to_original(coef.tolist())).mse) for coef in path]
         np.testing.assert_allclose(exactly, expected, rtol=1e-10)
 
 

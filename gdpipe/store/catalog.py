@@ -71,7 +71,12 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("iterations", _I, "steps", "steps taken"),
         Column("forecast_iterations", _I, "steps", "steps forecast before the descent; null: never", True),
         Column("learning_rate", _F, "1", "factor of the gradient in each step"),
-        Column("condition_number", _F, "1", "of the correlation matrix of the terms that descend, dependent directions left out"),
+        Column(
+            "condition_number",
+            _F,
+            "1",
+            "of the correlation matrix of the terms that descend, dependent directions left out",
+        ),
         Column("rank", _I, "columns", "independent features"),
         Column("gradient_norm", _F, "target SD", "length of half the gradient at the end"),
         Column("distance_bound", _F, "target SD/feature SD", "no coefficient is farther from the optimum than this"),

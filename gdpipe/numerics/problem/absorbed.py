@@ -148,7 +148,8 @@ class Absorbed:
     @property
     def stretch(self) -> float:
         """The largest distance of all coefficients to the optimum where that of the others is 1: √(1 + |slopes|²)."""
-        return math.sqrt(1 + float(np.linalg.norm(self.slopes, 2)) ** 2) if self.slopes.size else 1.0
+        squares = np.linalg.eigvalsh(self.slopes.T @ self.slopes)
+        return math.sqrt(1 + float(squares.max(initial=0.0)))
 
     def expanded(self, coef_scaled: Sequence[float | Fraction]) -> tuple[Fraction, ...]:
         """The coefficients of all terms, shape (p,), where the others' are given, shape (q,); right to 70 digits."""
@@ -158,10 +159,8 @@ class Absorbed:
         if line is not None:
             right = right - moments.sums[moments.block] * (((line[-1] << STEP_BITS) - line[1:-1] @ steps) // line[0])
         fixed = np.full(self.n_features, 0, object)
-        for place, total, square in zip(self.block.tolist(), right, moments.diagonal, strict=True):
-            unit = 1 / self._unit(place)
-            above = int(total) * unit.numerator << FIXED_POINT_BITS
-            fixed[place] = above // (int(square) * unit.denominator << STEP_BITS)
+        above, below = self._units(self.block)
+        fixed[self.block] = (right * below << FIXED_POINT_BITS) // (moments.diagonal * above << STEP_BITS)
         if not self.null_space.size:
             coef = [Fraction(int(v), 1 << FIXED_POINT_BITS) for v in fixed]
             for place, w in zip(self.others.tolist(), coef_scaled, strict=True):
@@ -225,16 +224,19 @@ class Absorbed:
         of_block = float(self.spread @ in_block**2) + float(self.direction @ in_block) ** 2
         return of_block + float(along**2 @ (1.0 / self.within.eigenvalues))
 
-    def _unit(self, place: int) -> Fraction:
-        """A standardized coefficient of 1 in steps of the target's grid per step of the term's."""
+    def _units(self, places: NDArray[np.intp]) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        """Standardized coefficients of 1 in steps of the target's grid per step of terms', as quotients of integers."""
         exponents = self.cross.moments.exponents
-        unit = Fraction(self.scaling.target_scale) / Fraction(float(self.scaling.scales[place]))
-        return unit * Fraction(2) ** int(exponents[place] - exponents[-1])
+        above, below = self.scaling.target_scale.as_integer_ratio()
+        scales = [scale.as_integer_ratio() for scale in self.scaling.scales[places].tolist()]
+        powers = (exponents[places] - exponents[-1]).astype(object)
+        numerators = above * np.array([of_scale for _, of_scale in scales], object)
+        denominators = below * np.array([scale for scale, _ in scales], object)
+        return numerators << np.maximum(powers, 0), denominators << np.maximum(-powers, 0)
 
     def _in_steps(self, fixed: NDArray[np.object_], places: NDArray[np.intp]) -> NDArray[np.object_]:
         """Coefficients in units of 2^-256 in steps of grids, in units of 2^-384."""
-        units = [self._unit(place) for place in places.tolist()]
-        above, below = (np.array([getattr(u, of) for u in units], object) for of in ("numerator", "denominator"))
+        above, below = self._units(places)
         steps: NDArray[np.object_] = (fixed * above << STEP_BITS - FIXED_POINT_BITS) // below
         return steps
 

@@ -1,5 +1,6 @@
 """Exact covariances of terms of which one block shares no rows, without a matrix of them."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -8,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, square_root
-from gdpipe.numerics.problem.rational import over_one_denominator
+from gdpipe.numerics.problem.rational import binary, over_one_denominator
 from gdpipe.numerics.sums.block_moments import BlockMoments
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class BlockProducts(CrossProducts):
     """Covariances of k columns, m of which are a block of which no row has two.
 
@@ -40,21 +41,26 @@ class BlockProducts(CrossProducts):
 
     def means(self) -> tuple[Fraction, ...]:
         """The means, exact."""
-        return tuple(
-            Fraction(int(total), self.moments.weight) * Fraction(2) ** e
-            for total, e in zip(self.moments.sums, self.moments.exponents.tolist(), strict=True)
-        )
+        return self._means
+
+    @functools.cached_property  # of thousands of terms they take as long as a product with all
+    def _means(self) -> tuple[Fraction, ...]:
+        moments = self.moments
+        exponents = moments.exponents.tolist()
+        return tuple(binary(int(total), e, moments.weight) for total, e in zip(moments.sums, exponents, strict=True))
 
     def variances(self) -> tuple[Fraction, ...]:
         """The variances, exact."""
+        return self._variances
+
+    @functools.cached_property
+    def _variances(self) -> tuple[Fraction, ...]:
         moments = self.moments
         squares = np.empty(len(moments.sums), object)
         squares[moments.block], squares[moments.others] = moments.diagonal, moments.corner.diagonal()
         squares = moments.weight * squares - (moments.sums**2 if self.centred else 0)
-        return tuple(
-            Fraction(int(square), moments.weight**2) * Fraction(2) ** (2 * e)
-            for square, e in zip(squares, moments.exponents.tolist(), strict=True)
-        )
+        exponents, divisor = moments.exponents.tolist(), moments.weight**2
+        return tuple(binary(int(square), 2 * e, divisor) for square, e in zip(squares, exponents, strict=True))
 
     def scales(self) -> NDArray[np.float64]:
         """The roots of the exact variances."""
@@ -62,9 +68,9 @@ class BlockProducts(CrossProducts):
 
     def covariances_with(self, line: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """The covariances with the combination, exact."""
-        moments = self.moments
-        units = [Fraction(2) ** e for e in moments.exponents.tolist()]
-        steps, below = over_one_denominator([v * unit for v, unit in zip(line, units, strict=True)])
+        moments, exponents = self.moments, self.moments.exponents.tolist()
+        units = [binary(v.numerator, e, v.denominator) for v, e in zip(line, exponents, strict=True)]
+        steps, below = over_one_denominator(units)
         of_line = np.array(steps, object)
         in_block, outside = of_line[moments.block], of_line[moments.others]
         products = np.empty(len(of_line), object)
@@ -72,7 +78,7 @@ class BlockProducts(CrossProducts):
         products[moments.others] = moments.corner @ outside + in_block @ moments.border
         products = moments.weight * products - (moments.sums * (moments.sums @ of_line) if self.centred else 0)
         divisor = below * moments.weight**2
-        return tuple(Fraction(int(v), divisor) * unit for v, unit in zip(products, units, strict=True))
+        return tuple(binary(int(v), e, divisor) for v, e in zip(products, exponents, strict=True))
 
     def select(self, columns: list[int]) -> "BlockProducts":
         """The covariances of some of the columns, in ascending order."""

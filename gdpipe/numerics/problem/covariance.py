@@ -234,10 +234,15 @@ class Scaling:
         The coefficients of many features keep 256 significant bits: no two scales divide each other, and the exact
         intercept would be a fraction of tens of thousands of bits.
         """
-        ratio = Fraction(self.target_scale)
-        coef = [Fraction(w) * ratio / Fraction(s) for w, s in zip(coef_scaled, self.scales.tolist(), strict=True)]
-        if len(coef) > RATIONAL_FEATURES:
-            coef = [shortened(c) if c else c for c in coef]
+        ratio, scales = Fraction(self.target_scale), self.scales.tolist()
+        if len(scales) > RATIONAL_FEATURES:
+            pairs = [(w.as_integer_ratio(), s.as_integer_ratio()) for w, s in zip(coef_scaled, scales, strict=True)]
+            coef = [
+                shortened(above * ratio.numerator * of_scale, below * ratio.denominator * scale)
+                for (above, below), (scale, of_scale) in pairs
+            ]
+        else:
+            coef = [Fraction(w) * ratio / Fraction(s) for w, s in zip(coef_scaled, scales, strict=True)]
         return coef, self.target_mean - dot(coef, self.means)
 
 

@@ -25,11 +25,16 @@ def over_one_denominator(values: Sequence[Fraction]) -> tuple[list[int], int]:
     return [value.numerator * (below // value.denominator) for value in values], below
 
 
-def shortened(value: Fraction, bits: int = 256) -> Fraction:
-    """The value to so many significant bits, rounded down: what is made of several such values stays short."""
-    shift = bits - value.numerator.bit_length() + value.denominator.bit_length()
-    above, below = (value.numerator << max(shift, 0)), (value.denominator << max(-shift, 0))
-    return Fraction(above // below) / Fraction(2) ** shift
+def shortened(numerator: int, denominator: int, bits: int = 256) -> Fraction:
+    """A quotient to so many significant bits, rounded down: what is made of several such values stays short."""
+    shift = bits - numerator.bit_length() + denominator.bit_length()
+    above, below = (numerator << max(shift, 0)), (denominator << max(-shift, 0))
+    return binary(above // below, -shift)
+
+
+def binary(numerator: int, exponent: int, denominator: int = 1) -> Fraction:
+    """Numerator / denominator · 2^exponent."""
+    return Fraction(numerator << max(exponent, 0), denominator << max(-exponent, 0))
 
 
 def in_lowest_terms(numerator: int, denominator: int) -> Fraction:

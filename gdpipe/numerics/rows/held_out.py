@@ -53,7 +53,7 @@ class HeldOutError:
             intercept: The intercept, in target units.
         """
         mean, variance = cross.means()[-1] if cross.centred else Fraction(0), cross.variances()[-1]
-        mse = shortened(mean_squared_error(cross, coef, intercept))
+        mse = shortened(*mean_squared_error(cross, coef, intercept).as_integer_ratio())
         return cls(cross.n_samples, cross.total_weight, mse, mean, variance)
 
     @property

@@ -32,8 +32,8 @@ def test_a_fraction_in_lowest_terms_is_one_of_pythons() -> None:
 
 def test_a_shortened_value_is_right_to_its_bits() -> None:
     for value in (Fraction(LARGE, 7**400), Fraction(7**400, LARGE), Fraction(-1, LARGE), Fraction(LARGE)):
-        short = shortened(value)
+        short = shortened(*value.as_integer_ratio())
         assert abs(short - value) <= abs(value) / 2**254
         assert min(short.numerator.bit_length(), short.denominator.bit_length()) <= 257
     for exact in (Fraction(0), Fraction(3, 4), Fraction(-(2**300))):
-        assert shortened(exact) == exact
+        assert shortened(*exact.as_integer_ratio()) == exact
