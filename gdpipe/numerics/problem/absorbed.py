@@ -25,6 +25,8 @@ from gdpipe.numerics.problem.relations import Relation
 
 # after the point: of a coefficient in steps of grids, and of a quotient of sums before it is rounded to float64
 STEP_BITS, QUOTIENT_BITS = 384, 128
+# of the target's variance: a smaller loss is none
+NO_LOSS = 2.0**-200
 # with more other terms the rational solution takes longer than all else
 RATIONAL_TERMS = 100
 
@@ -197,7 +199,9 @@ class Absorbed:
             coef_scaled = refined(self.within)
             return Baseline(self.expanded(coef_scaled), self.within.loss(coef_scaled))
         found = solve(self.within, ())
-        return Baseline(self.expanded(found.coef_scaled), found.loss)
+        # on grids of 62 bits no loss is so small but for what elimination has rounded
+        loss = found.loss if found.loss > self.variance * NO_LOSS else 0.0
+        return Baseline(self.expanded(found.coef_scaled), loss)
 
     def excess_loss(self, difference: NDArray[np.object_]) -> float:
         """The loss above the optimum's: dᵀAd·variance for d = w - w* in units of 2^-256, rounded once."""

@@ -22,9 +22,9 @@ from gdpipe.numerics.problem.covariance import ExactProducts
 from gdpipe.numerics.problem.dependencies import PRIMES, integer_matrix
 from gdpipe.numerics.sums.block_moments import BlockMoments
 
-# the common denominator of the diagonal, where it is no longer than this; counts of rows have many factors in common,
-# sums of weights have none, and then 1/d is rounded down to so many bits
-DENOMINATOR_BITS, ROUNDED_BITS = 2048, 512
+# the common denominator of the diagonal where it is no longer than this; else 1/d is rounded down to so many bits,
+# which is right to a hundred digits and more
+DENOMINATOR_BITS = 512
 # an intercept of which the block leaves no more than this part is one that it gives
 LEAST_INTERCEPT_BITS = 200
 
@@ -61,7 +61,7 @@ class Eliminated:
         for square in moments.diagonal.tolist():
             denominator = math.lcm(denominator, square)
             if denominator.bit_length() > DENOMINATOR_BITS:
-                denominator = 1 << ROUNDED_BITS
+                denominator = 1 << DENOMINATOR_BITS
                 break
         shares = (denominator // moments.diagonal)[:, None]
         absorbed = (integer_matrix(beside).transpose() * integer_matrix(beside * shares)).entries()

@@ -5,8 +5,9 @@ weight, a sum or a product of the rows that have both levels: an entry of the su
 categories, or 0 where no row has both.
 """
 
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,10 +108,11 @@ class TermSums:
         blocks = self._blocks_and_target()
         starts = [0, *itertools.accumulate(len(block.labels) for block in blocks[:-1])]
         placed = zip(blocks, starts, strict=True)
+        places = functools.cache(_places)
         for (a, start), (b, other_start) in itertools.combinations_with_replacement(placed, 2):
             key = tuple(sorted({*a.key, *b.key}))
             of = self._levels_of(key)
-            rows, columns = _places(of.labels, key, a), _places(of.labels, key, b)
+            rows, columns = places(of.labels, key, a), places(of.labels, key, b)
             there = (rows >= 0) & (columns >= 0)
             yield start + rows[there], other_start + columns[there], _values(of, a, b)[there]
 
@@ -143,7 +145,7 @@ def _values(of: LevelSums, *blocks: TermBlock) -> NDArray[np.object_]:
     return of.products[:, number, other]
 
 
-def _places(labels: Sequence[Labels], key: Key, block: TermBlock) -> NDArray[np.intp]:
+def _places(labels: tuple[Labels, ...], key: Key, block: TermBlock) -> NDArray[np.intp]:
     """The index of each level's term among those of a block, shape (L,); -1 where it has none."""
     if not block.key:
         return np.zeros(len(labels), np.intp)
