@@ -105,6 +105,14 @@ class Fit:
         return [self.design.names[j] for j in self.regression.included]
 
     @property
+    def absorbed(self) -> str | None:
+        """The feature whose terms are absorbed; None where none is."""
+        found = self.regression.absorbed
+        if found is None or not len(found.block):
+            return None
+        return self.design.terms[self.regression.included[int(found.block[0])]].feature
+
+    @property
     def dependencies(self) -> tuple[str, ...]:
         """One line for each constant or dependent term, in words."""
         return describe(self.regression, self.design)

@@ -157,6 +157,7 @@ def test_the_summary_and_the_report_show_it(tmp_path: Path) -> None:
     )  # fmt: skip
     assert outcome.code == 0
     assert "PASSED" in outcome.out
-    assert "terms)" in outcome.out
+    assert "terms, tailnum absorbed)" in outcome.out
+    assert gdpipe.open_run(tmp_path).manifest["absorbed"] == "tailnum"
     run = gdpipe.open_run(tmp_path)
     assert "tailnum" in (Path(run.location) / "report.html").read_text()

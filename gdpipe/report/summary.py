@@ -62,7 +62,9 @@ def summarize(
     one_fit, of_descent = fit_shown(terms, verdict, quality["target_scale"])
     categories = [] if features is None else grouped({"features": features}, one_fit)
     n_terms = sum(len(category.terms) for category in categories)
-    of_terms = f" ({counted(parameters.num_rows - (terms[0].get('feature') is None), 'term')})" if n_terms else ""
+    absorbed = f", {manifest['absorbed']} absorbed" if manifest.get("absorbed") else ""
+    counted_terms = counted(parameters.num_rows - (terms[0].get("feature") is None), "term")
+    of_terms = f" ({counted_terms}{absorbed})" if n_terms else ""
     reasons = [f"{name} null {count:,}" for name, count in rows["null"].items()]
     if rows["zero_weight"]:
         reasons.append(f"weight zero {rows['zero_weight']:,}")

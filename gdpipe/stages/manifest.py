@@ -38,6 +38,7 @@ def manifest(
         "columns": list(ingested.source.schema.names),
         "notices": [*held_out.leakage, *ingested.notices, *fit.rows.notices, *held_out.notices, *comparison.notices],
         "dependencies": list(fit.dependencies),
+        "absorbed": fit.absorbed,
         "inputs": [
             {
                 **entry,

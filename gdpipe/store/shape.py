@@ -63,6 +63,7 @@ BY_KIND: dict[str, Shape] = {
         "columns?": [str],
         "notices": [str],
         "dependencies": [str],
+        "absorbed?": (str, None),
         "design?": _DESIGN,
         "inputs": [
             {
