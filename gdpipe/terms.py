@@ -105,6 +105,11 @@ class Terms:
         return cls(design, rare, exact, absorbed, summed)
 
     @property
+    def rounded(self) -> bool:
+        """Whether sums over terms are rounded to float64: they are many, and no category is absorbed."""
+        return not self.exact and self.absorbed is None
+
+    @property
     def solved(self) -> int:
         """The number of terms that are solved for together: without those of an absorbed category."""
         return len(self.design.terms) - (0 if self.absorbed is None else len(self.design.blocks[self.absorbed].labels))

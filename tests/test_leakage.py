@@ -8,7 +8,7 @@ import pytest
 
 from gdpipe.leakage import signs_of_leakage, target_relation
 from gdpipe.numerics.problem.covariance import CrossProducts
-from tests.numerics.build import Floats, moments, rounded_moments
+from tests.numerics.build import Floats, moments, rounded_moments, with_block
 
 RNG = np.random.default_rng(0)
 CASUAL, REGISTERED, WIND = RNG.poisson(30, 500), RNG.poisson(150, 500), RNG.uniform(0, 40, 500)
@@ -67,3 +67,21 @@ def test_accidents_of_few_rows_and_constant_targets_are_no_relations(exact: bool
     assert target_relation(cross(CASUAL, np.full(500, 3.0), exact=exact)) is None
     assert target_relation(cross(np.full(500, 1.0), WIND, exact=exact)) is None
     assert target_relation(cross(np.full(500, 1.0), np.full(500, 3.0), exact=exact)) is None
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_category_that_is_absorbed_may_give_the_target(centred: bool) -> None:
+    shop = RNG.integers(0, 30, 500)
+    levels = [shop == level for level in range(1, 30)]
+
+    def said(target: Any) -> str:
+        rows: Floats = np.array([CASUAL, *levels, WIND, target], float)
+        sums = CrossProducts.of(with_block(moments(rows), range(1, 30)), centred=centred)
+        names = ["casual", *(f"shop[{level}]" for level in range(1, 30)), "wind"]
+        return "".join(signs_of_leakage(sums, names, "y", 1.0)[1:])
+
+    start = "the features give the target: y = "
+    assert said(CASUAL + 3 * (shop == 7) - (shop == 9)) == f"{start}casual + 3 shop[7] - shop[9]"
+    assert said(1.8 * CASUAL) == f"{start}1.8 casual (to rounding)".replace("y = 1.8", "5 y = 9")
+    assert said(WIND + shop) == "the features give the target: y is a combination of 30 terms"
+    assert said(CASUAL + RNG.normal(size=500)) == ""

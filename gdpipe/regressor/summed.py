@@ -86,7 +86,7 @@ class Summed:
         solved = len(rows.numbers)
         if design.categories:
             terms = Terms.of(config, design, total.levels, "X")
-            if not terms.exact:
+            if terms.rounded:
                 rows.check_products(weights)
             design, total, solved = terms.design, terms.over_terms(total), terms.solved
             by_fold = tuple(map(terms.over_terms, by_fold))

@@ -150,7 +150,7 @@ def ingest(config: TrainingConfig, executor: Executor, start: Start | None = Non
     columns = dataclasses.replace(columns, design=terms.design)
     if terms.single:
         notices += (f"without a term, as all rows have one level: {', '.join(terms.single)}",)
-    if config.weight and exact and not terms.exact:
+    if config.weight and exact and terms.rounded:
         check_products(columns, source, sums.largest)
     if not no_folds and (no_folds := _too_many(terms.solved, cells.folds)):
         cells = dataclasses.replace(cells, folds=0)

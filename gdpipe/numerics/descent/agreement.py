@@ -54,6 +54,10 @@ class Agreement:
         wanted = np.maximum(NINE_DIGITS * np.abs([intercept, *coef]), OF_STD_ERROR * np.nan_to_num(std_error))
         length = float(np.linalg.norm(coef))
         floor = np.full(len(coef), ZERO * max(length, 1.0) + problem.projection_error * length)
+        if isinstance(problem, Absorbed):
+            # the block's coefficients are the best ones for the others', which are rounded
+            rounded = EPSILON * np.abs(coef[problem.others]) + floor[problem.others]
+            floor[problem.block] += np.abs(problem.slopes) @ rounded
         shift = np.array([float(mean / Fraction(s)) for mean, s in zip(scaling.means, scaling.scales, strict=True)])
         # the intercept belongs to the published coefficients, which are rounded
         carried = float(np.abs(shift) @ (EPSILON * np.abs(coef) + floor)) + ZERO

@@ -102,7 +102,8 @@ def _joint(
         among = np.searchsorted(absorbed.others, places)
         of_inverse, correlations = inverse.inverse.of(among), absorbed.correlations[np.ix_(among, among)]
     else:
-        return inverse.inverse.joint(coef)
+        of_block = inverse.inverse
+        return of_block.joint(coef) if np.isfinite(of_block.factor).all() else None
     factor, log_determinant = _factored(of_inverse)
     if factor is None:
         return None

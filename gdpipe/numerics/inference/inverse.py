@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
 from gdpipe.numerics.problem.dependencies import integer_matrix
+from gdpipe.numerics.problem.fixed_cholesky import inverse_root
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, GridMatrix
 from gdpipe.numerics.problem.rational import RATIONAL_FEATURES
 from gdpipe.numerics.problem.regression import Regression
@@ -110,24 +111,19 @@ def inverse_of(regression: Regression) -> Inverse:
     """A⁻¹ of the independent terms; NaN where no degree of freedom is left, or A is singular."""
     cross, independent, absorbed = regression.cross, regression.independent, regression.absorbed
     size = len(absorbed.others) if absorbed else len(independent)
-    values = np.full((size, size), np.nan)
-    if cross.total_weight - len(independent) - cross.centred > 0:
-        hessian = regression.problem.exact_hessian
-        places = range(size) if absorbed else independent
-        if isinstance(hessian, GridMatrix):
-            factor = inverse_factor(hessian.values[np.ix_(places, places)])
-            values = values if factor is None else factor.T @ factor
-        else:
-            values = _ball_inverse(hessian[np.ix_(places, places)])
-    return BlockInverse(absorbed.inverse(_root(values))) if absorbed else WholeInverse(values)
-
-
-def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """L with matrix = L·Lᵀ; NaN where float64 finds the matrix not positive definite."""
-    try:
-        return np.linalg.cholesky(matrix).astype(np.float64, copy=False)
-    except np.linalg.LinAlgError:
-        return np.full_like(matrix, np.nan)
+    unknown = np.full((size, size), np.nan)
+    known = cross.total_weight - len(independent) - cross.centred > 0
+    if absorbed:
+        within = absorbed.within.exact_hessian
+        assert isinstance(within, np.ndarray)
+        return BlockInverse(absorbed.inverse(inverse_root(within) if known else unknown))
+    if not known:
+        return WholeInverse(unknown)
+    hessian = regression.problem.exact_hessian
+    if isinstance(hessian, GridMatrix):
+        factor = inverse_factor(hessian.values[np.ix_(independent, independent)])
+        return WholeInverse(unknown if factor is None else factor.T @ factor)
+    return WholeInverse(_ball_inverse(hessian[np.ix_(independent, independent)]))
 
 
 def _ball_inverse(hessian: NDArray[np.object_]) -> NDArray[np.float64]:

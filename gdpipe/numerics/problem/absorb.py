@@ -70,14 +70,14 @@ def _dependencies(cross: BlockProducts, resolution: NDArray[np.float64], scaling
         lost = [int(moments.block[-1])]
         sums = zip(moments.block.tolist(), moments.sums[moments.block], moments.diagonal, strict=True)
         terms = {j: Fraction(int(s), int(d)) / Fraction(2) ** int(moments.exponents[j]) for j, s, d in sums}
-        of_intercept = (exact_relation(cross, terms),)
+        of_intercept = (exact_relation(scaling.means, terms),)
         eliminated = Eliminated.of(cross.select([j for j in range(p + 1) if j not in lost]))
     kept = [j for j in range(p) if j not in lost]
     relations, dependent = list(of_intercept), []
     for weights in eliminated.relations():
         terms = _with_block(eliminated, kept, weights)
         if _holds(cross, terms):
-            relations.append(exact_relation(cross, terms))
+            relations.append(exact_relation(scaling.means, terms))
             dependent.append(next(iter(weights)))
     redundant = [*lost, *(kept[j] for j in dependent)]
     eliminated = eliminated.without(dependent)
@@ -91,12 +91,12 @@ def _dependencies(cross: BlockProducts, resolution: NDArray[np.float64], scaling
     problem = LeastSquares.of(within.select([*varying, len(others)]), of_others.select(varying))
     found = Dependencies.of(within, problem, scaling=of_others, rounding=rounding)
     relations += [
-        exact_relation(cross, _with_block(eliminated, kept, {others[i]: Fraction(1)})) for i in found.constant
+        exact_relation(scaling.means, _with_block(eliminated, kept, {others[i]: Fraction(1)})) for i in found.constant
     ]
     for relation in found.relations:
         terms = _with_block(eliminated, kept, {others[i]: relation.coefficients[i] for i in relation.features})
         if relation.exact:
-            relations.append(exact_relation(cross, terms))
+            relations.append(exact_relation(scaling.means, terms))
             continue
         last = next(kept[others[i]] for i in relation.features if i in found.redundant)
         weights = {j: -weight / terms[last] for j, weight in terms.items() if j != last}
@@ -126,8 +126,8 @@ def _holds(cross: BlockProducts, terms: dict[int, Fraction]) -> bool:
 
 def _spread(values: Sequence[Fraction], places: Sequence[int], size: int) -> tuple[Fraction, ...]:
     """The values at these places, zeros elsewhere."""
-    by_place = dict(zip(places, values, strict=True))
-    return tuple(by_place.get(j, Fraction(0)) for j in range(size))
+    by_place, zero = dict(zip(places, values, strict=True)), Fraction(0)
+    return tuple(by_place.get(j, zero) for j in range(size))
 
 
 def least_squares(cross: CrossProducts) -> LeastSquares | Absorbed:

@@ -17,8 +17,8 @@ from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
 from gdpipe.numerics.problem.baseline import REFINABLE_CONDITION, Baseline, refined, solve
 from gdpipe.numerics.problem.block_products import BlockProducts
 from gdpipe.numerics.problem.covariance import Scaling
-from gdpipe.numerics.problem.dependencies import solve_exactly
 from gdpipe.numerics.problem.eliminated import Eliminated
+from gdpipe.numerics.problem.fixed_cholesky import fixed_product, solve_fixed
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed, to_float
 from gdpipe.numerics.problem.objective import LeastSquares, correlations
 from gdpipe.numerics.problem.relations import Relation
@@ -169,9 +169,10 @@ class Absorbed:
                 coef[place] = Fraction(w)
             return tuple(coef)
         fixed[self.others] = to_fixed(coef_scaled)
-        along = solve_exactly(self.null_space.T @ self.null_space, (self.null_space.T @ fixed)[:, None])[:, 0]
-        parts = np.array([round(part * 2**FIXED_POINT_BITS) for part in along], object)
-        left = (fixed << FIXED_POINT_BITS) - self.null_space @ parts
+        directions = self.null_space
+        along = (directions.T @ fixed) >> FIXED_POINT_BITS
+        parts = solve_fixed(fixed_product(directions.T, directions), along)
+        left = (fixed << FIXED_POINT_BITS) - directions @ parts
         return tuple(Fraction(int(v), 1 << 2 * FIXED_POINT_BITS) for v in left)
 
     def along(self, path: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Float64Products, square_root
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, square_root
 from gdpipe.numerics.problem.rational import binary, over_one_denominator
 from gdpipe.numerics.sums.block_moments import BlockMoments
 
@@ -34,10 +34,6 @@ class BlockProducts(CrossProducts):
     def of_others(self) -> ExactProducts:
         """The covariances of the columns outside the block."""
         return ExactProducts.from_moments(self.moments.of_others(), self.centred)
-
-    def rounded(self) -> Float64Products:
-        """The same as a whole matrix in float64."""
-        return Float64Products.from_moments(self.moments.rounded(), self.centred)
 
     def means(self) -> tuple[Fraction, ...]:
         """The means, exact."""
@@ -81,5 +77,5 @@ class BlockProducts(CrossProducts):
         return tuple(binary(int(v), e, divisor) for v, e in zip(products, exponents, strict=True))
 
     def select(self, columns: list[int]) -> "BlockProducts":
-        """The covariances of some of the columns, in ascending order."""
+        """The covariances of some of the columns, in the order given; those outside the block may be given twice."""
         return replace(self, moments=self.moments.select(columns))

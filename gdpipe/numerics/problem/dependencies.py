@@ -1,6 +1,7 @@
 """Features that are linear combinations of others, exactly or to the rounding of the data."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -71,13 +72,14 @@ class Dependencies:
         if not isinstance(cross, ExactProducts):
             relations, redundant, null_space = _float64_relations(cross, scaling, problem, rounding, varying)
             return cls(constant, relations, redundant, None, null_space)
-        found_relations, redundant = _exact_relations(cross, varying)
+        found_relations, redundant = _exact_relations(cross, varying, scaling.means)
         independent = [j for j in varying if j not in redundant]
         rounded: dict[int, Holds] = {}
         smallest = None
         while independent:
             if len(independent) < len(varying):
-                problem = LeastSquares.of(cross.select([*independent, len(cross.sums) - 1]))
+                chosen = cross.select([*independent, len(cross.sums) - 1])
+                problem = LeastSquares.of(chosen, scaling.select(independent))
             found = smallest_mode(problem)
             if found is None:
                 break
@@ -96,7 +98,9 @@ class Dependencies:
         return cls(constant, tuple(found_relations), [*redundant, *rounded], smallest)
 
 
-def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Relation], list[int]]:
+def _exact_relations(
+    cross: ExactProducts, varying: list[int], means: Sequence[Fraction]
+) -> tuple[list[Relation], list[int]]:
     """The exact relations and the redundant features: pivots modulo a prime, then solved and checked in rationals."""
     products = cross.products[np.ix_(varying, varying)]
     for prime in PRIMES:
@@ -112,25 +116,27 @@ def _exact_relations(cross: ExactProducts, varying: list[int]) -> tuple[list[Rel
         relations = []
         for k, column in enumerate(free):
             weights = {varying[c]: -combination[r, k] for r, c in enumerate(pivots)}
-            relations.append(_relation(cross, {**weights, varying[column]: Fraction(1)}))
+            weights[varying[column]] = Fraction(1)
+            units = {j: w / Fraction(2) ** int(cross.exponents[j]) for j, w in weights.items() if w}
+            relations.append(exact_relation(means, units))
         return relations, [varying[c] for c in free]
     # no matrix is known for which three such primes fail
     raise ArithmeticError("every prime divides a minor of the matrix")
 
 
-def _relation(cross: ExactProducts, grid_weights: dict[int, Fraction]) -> Relation:
-    """An exact relation between grid integers, in original units and lowest terms."""
-    return exact_relation(cross, {j: w / Fraction(2) ** int(cross.exponents[j]) for j, w in grid_weights.items() if w})
+def exact_relation(means: Sequence[Fraction], terms: dict[int, Fraction]) -> Relation:
+    """An exact relation in lowest terms.
 
-
-def exact_relation(cross: CrossProducts, terms: dict[int, Fraction]) -> Relation:
-    """An exact relation in lowest terms, from the weights of features in original units, none of them 0."""
+    Args:
+        means: Those of all features; zeros without an intercept.
+        terms: The weights of features in original units, none of them 0.
+    """
     common = math.lcm(*(t.denominator for t in terms.values()))
     divisor = math.gcd(*(int(t * common) for t in terms.values()))
     terms = {j: t * common / divisor for j, t in terms.items()}
-    means = cross.means()
-    constant = sum((t * means[j] for j, t in terms.items()), Fraction(0)) if cross.centred else Fraction(0)
-    return Relation(tuple(terms.get(j, Fraction(0)) for j in range(len(means) - 1)), constant, exact=True)
+    constant = sum((t * means[j] for j, t in terms.items()), Fraction(0))
+    zero = Fraction(0)
+    return Relation(tuple(terms.get(j, zero) for j in range(len(means))), constant, exact=True)
 
 
 def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:

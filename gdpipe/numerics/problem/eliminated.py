@@ -148,12 +148,13 @@ class Eliminated:
         moments = self.moments
         units = {j: w * Fraction(2) ** int(moments.exponents[j]) for j, w in weights.items()}
         common = math.lcm(*(unit.denominator for unit in units.values()))
-        steps = np.full(len(moments.others), 0, object)
-        for j, unit in units.items():
-            steps[np.searchsorted(moments.others, j)] = int(unit * common)
-        found, in_block, mean = moments.border @ steps, moments.sums[moments.block], Fraction(0)
+        places, steps = (
+            np.searchsorted(moments.others, [*units]),
+            np.array([int(u * common) for u in units.values()], object),
+        )
+        found, in_block, mean = moments.border[:, places] @ steps, moments.sums[moments.block], Fraction(0)
         if (line := self.of_intercept) is not None:
-            mean = Fraction(int(line[1:] @ steps), int(line[0]))
+            mean = Fraction(int(line[1 + places] @ steps), int(line[0]))
         numerators = found * mean.denominator - in_block * mean.numerator
         return {
             place: Fraction(-int(above), int(square) * mean.denominator * common)

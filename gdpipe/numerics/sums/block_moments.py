@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.sums.float_moments import Float64Moments
 from gdpipe.numerics.sums.moments import Moments
 
 
@@ -91,13 +90,15 @@ class BlockMoments:
         )
 
     def select(self, columns: Sequence[int]) -> "BlockMoments":
-        """The sums over some of the columns, in ascending order."""
+        """The sums over some of the columns, in the order given; those outside the block may be given twice."""
         places = np.array(columns, np.intp)
-        in_block, in_others = np.isin(self.block, places), np.isin(self.others, places)
+        of_block = np.isin(places, self.block)
+        in_block = np.searchsorted(self.block, places[of_block])
+        in_others = np.searchsorted(self.others, places[~of_block])
         return replace(
             self,
             sums=self.sums[places],
-            block=np.flatnonzero(np.isin(places, self.block)),
+            block=np.flatnonzero(of_block),
             diagonal=self.diagonal[in_block],
             border=self.border[np.ix_(in_block, in_others)],
             corner=self.corner[np.ix_(in_others, in_others)],
@@ -121,23 +122,3 @@ class BlockMoments:
             exponents=exponents,
             weight_exponent=weight_exponent,
         )
-
-    def rounded(self) -> Float64Moments:
-        """The same as a whole matrix in float64: each entry is rounded once, those of two terms of the block thrice."""
-        k, others, block = len(self.sums), self.others, self.block
-        if not self.weight:
-            return Float64Moments(self.n_samples, 0.0, np.zeros(k), np.zeros((k, k)))
-        means = np.ldexp((self.sums / self.weight).astype(np.float64), self.exponents)
-        weight = float(np.ldexp(float(self.weight), self.weight_exponent))
-        comoments = np.multiply.outer(means * -weight, means)
-        in_block, outside = self.sums[block], self.sums[others]
-        for rows, columns, products, sums in (
-            (block, block, self.diagonal, in_block**2),
-            (block[:, None], others[None, :], self.border, np.multiply.outer(in_block, outside)),
-            (others[:, None], others[None, :], self.corner, np.multiply.outer(outside, outside)),
-        ):
-            # a quotient of integers is rounded once
-            centred = ((products * self.weight - sums) / self.weight).astype(np.float64)
-            entries = np.ldexp(centred, self.exponents[rows] + self.exponents[columns] + self.weight_exponent)
-            comoments[rows, columns] = comoments[columns, rows] = entries
-        return Float64Moments(self.n_samples, weight, means, comoments)
