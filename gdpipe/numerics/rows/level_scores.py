@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.rows.level_cells import Codes, LevelCells
-from gdpipe.numerics.sums.digits import GridOverflow
+from gdpipe.numerics.sums.digits import GridOverflow, Scratch
 from gdpipe.numerics.sums.levels import Key
 
 SCORE_BITS = 44
@@ -113,9 +113,10 @@ class LevelScoresAccumulator:
     Args:
         grids: What is summed.
         numbers: The indices of the design's numbers, in the order in which rows bring them.
+        scratch: That of the thread, where it has other accumulators.
     """
 
-    def __init__(self, grids: LevelGrids, numbers: Sequence[int]) -> None:
+    def __init__(self, grids: LevelGrids, numbers: Sequence[int], scratch: Scratch | None = None) -> None:
         self._grids = grids
         self._numbers = list(numbers)
         self._per_bound = 1.0 / grids.bounds[self._numbers, None]
@@ -126,8 +127,8 @@ class LevelScoresAccumulator:
         *firsts, self._count = itertools.accumulate((score.parts for score in others), initial=len(of_numbers))
         self._others = dict(zip(others, firsts, strict=True))
         first = self._others | of_numbers
-        # memory for a block: new memory for each takes longer than what is done in it
-        self._block = np.empty((self._count, 0))
+        # new memory for each block takes longer than what is done in it
+        self._scratch = scratch or Scratch()
         # the lines of each key's scores among all
         self._lines = {
             key: [first[score] + part for score in scores for part in range(score.parts)]
@@ -184,9 +185,7 @@ class LevelScoresAccumulator:
     ) -> NDArray[np.int64]:
         """The integers of all scores, shape (parts of them, m); until the next block."""
         grids, m = self._grids, len(residual)
-        if self._block.shape[1] < m:
-            self._block = np.empty((self._count, m))
-        lines = self._block[:, :m]
+        lines = self._scratch.room(self._count, m)
         scaled = lines[: len(self._numbers)]
         r = residual * (1.0 / grids.residual_bound)
         first = r if weights is None else r * (weights * (1.0 / grids.weight_bound))

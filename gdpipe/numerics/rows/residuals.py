@@ -135,7 +135,7 @@ class ResidualAccumulator:
         )
         self._powers = MomentsAccumulator(grids.power_exponents, grids.weight_exponent, scratch=scratch)
         self._steps = MomentsAccumulator(grids.step_exponents, scratch=scratch)
-        self._levels = LevelScoresAccumulator(grids.levels, list(self._centres)) if grids.levels else None
+        self._levels = LevelScoresAccumulator(grids.levels, list(self._centres), scratch) if grids.levels else None
         self._ends = np.empty(0)
         self._per_unit = 1.0 / grids.unit
         self._block = np.empty((0, 0))

@@ -52,6 +52,12 @@ class Scratch:
             self._sorted = np.empty(k * m)
         return self._sorted[: k * m].reshape(k, m)
 
+    def room(self, n: int, m: int) -> NDArray[np.float64]:
+        """Memory for n lines of a block of m rows, shape (n, m), not yet written; until the next block is split."""
+        if self._numbers.size < n * m:
+            self._numbers = np.empty(n * m)
+        return self._numbers[: n * m].reshape(n, m)
+
     def split(self, columns: FloatColumns, exponents: NDArray[np.int64]) -> NDArray[np.float64]:
         """Round values to their grid and cut the integers into balanced digits.
 
@@ -69,10 +75,7 @@ class Scratch:
             GridOverflow: A value needs more than three digits.
         """
         k, m = len(columns), len(columns[0])
-        size = (DIGITS * k + 1) * m
-        if self._numbers.size < size:
-            self._numbers = np.empty(size)
-        lines = self._numbers[:size].reshape(-1, m)
+        lines = self.room(DIGITS * k + 1, m)
         lines[-1] = 1.0
         digits = lines[:-1].reshape(DIGITS, k, m)
         low, mid, high = digits

@@ -1,5 +1,6 @@
 """Exact sums by level, gathered from the digits that the sums over all rows are made of."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -98,11 +99,12 @@ class LevelAccumulators:
         return {key: self._sums_of(key, cell) for key in self._orders}
 
     def _sums_of(self, key: Key, cell: int) -> LevelSums:
-        labels, total = self._index.labels(key), (self._products.get(key) or self._sums[key])[cell]
-        levels = sorted(total.levels(), key=labels.__getitem__)
-        n_samples, weight, sums, products = total.sums(levels)
+        total = (self._products.get(key) or self._sums[key])[cell]
+        labels, order = self._index.in_order(key)
+        there = np.isin(order, total.levels())
+        n_samples, weight, sums, products = total.sums(order[there].tolist())
         return LevelSums(
-            tuple(labels[level] for level in levels),
+            tuple(itertools.compress(labels, there.tolist())),
             n_samples,
             weight,
             sums,

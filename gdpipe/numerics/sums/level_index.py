@@ -48,6 +48,7 @@ class LevelIndex:
         prefixes = {key[:length] for key in keys for length in range(1, len(key) + 1)}
         self._categories = {c: _Labels() for key in keys for c in key}
         self._pairs = {key: _Pairs() for key in sorted(prefixes, key=len) if len(key) > 1}
+        self._in_order: dict[Key, tuple[list[Labels], NDArray[np.intp]]] = {}
 
     def codes(self, categories: Sequence[LevelCodes]) -> dict[Key, NDArray[np.intp]]:
         """The index of each row's level, shape (m,), by key.
@@ -73,6 +74,14 @@ class LevelIndex:
     def size(self, key: Key) -> int:
         """The number of levels met so far."""
         return len(self._pairs[key].index if len(key) > 1 else self._categories[key[0]].index)
+
+    def in_order(self, key: Key) -> tuple[list[Labels], NDArray[np.intp]]:
+        """The labels of the levels met so far, sorted, and the index of each."""
+        if key not in self._in_order or len(self._in_order[key][0]) != self.size(key):
+            labels = self.labels(key)
+            order = sorted(range(len(labels)), key=labels.__getitem__)
+            self._in_order[key] = [labels[level] for level in order], np.array(order, np.intp)
+        return self._in_order[key]
 
     def labels(self, key: Key) -> list[Labels]:
         """The label of each level met so far, by its index."""

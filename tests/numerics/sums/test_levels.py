@@ -117,8 +117,8 @@ def test_a_level_with_all_rows_of_a_block_is_exact() -> None:
 
 
 def test_a_level_with_more_rows_than_float64_can_add_is_exact() -> None:
-    """The low digits, 2^20 and 2^20, are the largest there are, and odd sums are where rounding shows."""
-    n, value = 4 * BLOCK_ROWS, 2**41 + 2**20
+    """Low and mid digits of 2^41 are the largest that a value has, and odd sums are where rounding shows."""
+    n, value = 4 * BLOCK_ROWS, 2**41
     columns, codes = np.full((2, n), float(value)), np.zeros(n, np.intp)
     columns[0, 0], columns[1] = value - 1, -columns[1]
     codes[::3] = 1  # which is full later
