@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gdpipe.numerics.problem.absorbed import Absorbed
 from gdpipe.numerics.problem.block_products import BlockProducts
 from gdpipe.numerics.problem.covariance import CrossProducts, Scaling
-from gdpipe.numerics.problem.dependencies import Dependencies, exact_relation
+from gdpipe.numerics.problem.dependencies import Dependencies, exact_relation, is_independent
 from gdpipe.numerics.problem.eliminated import Eliminated
 from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation, Rounding, rounded_relation
@@ -42,7 +42,14 @@ def absorb(
     constant = [j for j, variance in enumerate(cross.variances()[:p]) if not variance]
     varying = [j for j in range(p) if j not in constant]
     of_varying, scaling = cross.select([*varying, p]), scaling.select(varying)
-    found = _dependencies(of_varying, resolution[varying], scaling)
+    eliminated = Eliminated.of(of_varying)
+    if not eliminated.has_no_intercept_left:
+        others = of_varying.moments.others[:-1].tolist()
+        within = LeastSquares.of(eliminated.within(), scaling.select(others))
+        if is_independent(within):
+            absorbed = Absorbed.of(of_varying, scaling, eliminated, range(len(varying)), within=within)
+            return Dependencies(constant, (), [], None), absorbed
+    found = _dependencies(of_varying, resolution[varying], scaling, eliminated)
     independent = [i for i in range(len(varying)) if i not in found.redundant]
     if drop:
         chosen = of_varying.select([*independent, len(varying)])
@@ -58,12 +65,13 @@ def absorb(
     return Dependencies(constant, tuple(relations), redundant, found.smallest_eigenvalue), absorbed
 
 
-def _dependencies(cross: BlockProducts, resolution: NDArray[np.float64], scaling: Scaling) -> Found:
+def _dependencies(
+    cross: BlockProducts, resolution: NDArray[np.float64], scaling: Scaling, eliminated: Eliminated
+) -> Found:
     """The relations among terms that vary."""
     p = len(scaling.scales)
     lost: list[int] = []
     of_intercept: tuple[Relation, ...] = ()
-    eliminated = Eliminated.of(cross)
     if eliminated.has_no_intercept_left:
         # the block's terms add up to 1, so its last one stands for the reference
         moments = cross.moments

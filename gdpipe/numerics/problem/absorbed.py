@@ -76,6 +76,7 @@ class Absorbed:
         eliminated: Eliminated,
         independent: Sequence[int],
         relations: Sequence[Relation] = (),
+        within: LeastSquares | None = None,
     ) -> "Absorbed":
         """The loss from covariances and scaling of [terms..., target].
 
@@ -85,6 +86,7 @@ class Absorbed:
             eliminated: What is left of the independent terms when the block is eliminated.
             independent: Their places, ascending: those of all terms that are not redundant.
             relations: The relations among the terms, one for each redundant one.
+            within: The loss without the block, if it is known.
         """
         chosen = np.array(independent, np.intp)
         moments, weight, line = eliminated.moments, eliminated.moments.weight, eliminated.of_intercept
@@ -107,7 +109,7 @@ class Absorbed:
             eliminated=eliminated,
             block=block,
             others=others,
-            within=LeastSquares.of(eliminated.within(), of_others),
+            within=within or LeastSquares.of(eliminated.within(), of_others),
             at_zero=slopes[:, -1],
             slopes=slopes[:, :-1],
             spread=(weight / moments.diagonal).astype(np.float64) * steps**2,

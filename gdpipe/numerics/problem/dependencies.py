@@ -139,6 +139,12 @@ def exact_relation(means: Sequence[Fraction], terms: dict[int, Fraction]) -> Rel
     return Relation(tuple(terms.get(j, zero) for j in range(len(means))), constant, exact=True)
 
 
+def is_independent(problem: LeastSquares) -> bool:
+    """Whether float64 can tell the least eigenvalue from zero, so that no feature depends on others."""
+    eigenvalues = problem.eigenvalues
+    return not len(eigenvalues) or bool(eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1])
+
+
 def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:
     """The least eigenvalue and its eigenvector, where float64 is too coarse for them; otherwise None.
 
@@ -147,9 +153,9 @@ def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | 
     the iteration runs in the space of the remaining eigenvectors. These are orthogonal to the directions but for
     rounding, which enters squared.
     """
-    eigenvalues, modes = problem.eigenvalues, problem.modes
-    if not len(eigenvalues) or eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1]:
+    if is_independent(problem):
         return None
+    modes = problem.modes
     assert isinstance(problem.exact_hessian, np.ndarray)
     p, rank = modes.shape
     matrix, mode = problem.exact_hessian, modes[:, 0]
