@@ -14,6 +14,9 @@ from gdpipe.numerics.sums.levels import Key, Labels, LevelSums, TermBlock
 from gdpipe.numerics.sums.moments import Moments
 from gdpipe.numerics.sums.terms import TermSums
 
+# the most terms beside an absorbed category: they are eliminated in integers, each with each
+MOST_OTHERS = 512
+
 
 def sums_are_exact(config: TrainingConfig, design: Design) -> bool:
     """Whether the rows of a design are summed exactly: with categories always."""
@@ -100,7 +103,7 @@ class Terms:
         absorbed = None
         if not exact and config.arithmetic == "auto" and config.penalty == "none":
             sizes = [len(block.labels) if block.key else 0 for block in design.blocks]
-            if len(design.terms) - max(sizes) <= EXACT_FEATURES:
+            if len(design.terms) - max(sizes) <= MOST_OTHERS:
                 absorbed = sizes.index(max(sizes))
         return cls(design, rare, exact, absorbed, summed)
 
