@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,24 +14,8 @@ from gdpipe.numerics.problem.covariance import CrossProducts, Scaling
 from gdpipe.numerics.problem.dependencies import Dependencies, exact_relation, is_independent
 from gdpipe.numerics.problem.eliminated import Eliminated
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.rational import binary
 from gdpipe.numerics.problem.relations import Relation, Rounding, rounded_relation
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """What is known of terms that vary.
-
-    Attributes:
-        redundant: One of each relation, ascending.
-        relations: The relations.
-        smallest_eigenvalue: As in `Dependencies`, of what is left of the others without the redundant ones.
-        eliminated: What is left of the independent terms when the block is eliminated.
-    """
-
-    redundant: list[int]
-    relations: tuple[Relation, ...]
-    smallest_eigenvalue: float | None
-    eliminated: Eliminated
 
 
 def absorb(
@@ -49,75 +33,104 @@ def absorb(
         if is_independent(within):
             absorbed = Absorbed.of(of_varying, scaling, eliminated, range(len(varying)), within=within)
             return Dependencies(constant, (), [], None), absorbed
-    found = _dependencies(of_varying, resolution[varying], scaling, eliminated)
-    independent = [i for i in range(len(varying)) if i not in found.redundant]
+    found = _Search(of_varying, resolution[varying], scaling, eliminated)
+    found.of_block()
+    found.exact()
+    found.others()
     if drop:
-        chosen = of_varying.select([*independent, len(varying)])
-        absorbed = Absorbed.of(chosen, scaling.select(independent), found.eliminated, range(len(independent)))
+        chosen = of_varying.select([*found.kept, len(varying)])
+        absorbed = Absorbed.of(chosen, scaling.select(found.kept), found.eliminated, range(len(found.kept)))
     else:
-        absorbed = Absorbed.of(of_varying, scaling, found.eliminated, independent, found.relations)
+        absorbed = Absorbed.of(of_varying, scaling, found.eliminated, found.kept, found.relations)
     if found.smallest_eigenvalue is not None:
         absorbed = replace(absorbed, within=absorbed.within.at_least(found.smallest_eigenvalue))
     relations = [
         replace(relation, coefficients=_spread(relation.coefficients, varying, p)) for relation in found.relations
     ]
-    redundant = [varying[i] for i in found.redundant]
+    redundant = sorted(varying[i] for i in found.redundant)
     return Dependencies(constant, tuple(relations), redundant, found.smallest_eigenvalue), absorbed
 
 
-def _dependencies(
-    cross: BlockProducts, resolution: NDArray[np.float64], scaling: Scaling, eliminated: Eliminated
-) -> Found:
-    """The relations among terms that vary."""
-    p = len(scaling.scales)
-    lost: list[int] = []
-    of_intercept: tuple[Relation, ...] = ()
-    if eliminated.has_no_intercept_left:
-        # the block's terms add up to 1, so its last one stands for the reference
-        moments = cross.moments
-        lost = [int(moments.block[-1])]
+class _Search:
+    """The relations among terms that vary, one kind after the other; each takes its redundant terms from what is left.
+
+    Attributes:
+        relations: The relations so far.
+        redundant: Places of one term of each of them.
+        kept: Places of all other terms, ascending.
+        eliminated: What is left of these when the block is eliminated.
+        smallest_eigenvalue: As in `Dependencies`, of what is left; known once all relations are.
+    """
+
+    def __init__(
+        self, cross: BlockProducts, resolution: NDArray[np.float64], scaling: Scaling, eliminated: Eliminated
+    ) -> None:
+        self._cross, self._resolution, self._scaling = cross, resolution, scaling
+        self.eliminated = eliminated
+        self.relations: list[Relation] = []
+        self.redundant: list[int] = []
+        self.kept = list(range(len(scaling.scales)))
+        self.smallest_eigenvalue: float | None = None
+
+    def of_block(self) -> None:
+        """The block's terms may add up to 1: its last one then stands for the reference, which has no rows."""
+        if not self.eliminated.has_no_intercept_left:
+            return
+        moments = self._cross.moments
         sums = zip(moments.block.tolist(), moments.sums[moments.block], moments.diagonal, strict=True)
-        terms = {j: Fraction(int(s), int(d)) / Fraction(2) ** int(moments.exponents[j]) for j, s, d in sums}
-        of_intercept = (exact_relation(scaling.means, terms),)
-        eliminated = Eliminated.of(cross.select([j for j in range(p + 1) if j not in lost]))
-    kept = [j for j in range(p) if j not in lost]
-    relations, dependent = list(of_intercept), []
-    for weights in eliminated.relations():
-        terms = _with_block(eliminated, kept, weights)
-        if _holds(cross, terms):
-            relations.append(exact_relation(scaling.means, terms))
-            dependent.append(next(iter(weights)))
-    redundant = [*lost, *(kept[j] for j in dependent)]
-    eliminated = eliminated.without(dependent)
-    kept = [j for j in range(p) if j not in redundant]
-    others = eliminated.moments.others[:-1].tolist()
-    places = [kept[j] for j in others]
-    within, of_others = eliminated.within(), scaling.select(places)
-    # within the levels means are zero and spreads smaller, but values are rounded as they are
-    rounding = Rounding(eliminated.cross.of_others(), of_others, resolution[places])
-    varying = [i for i, square in enumerate(within.products.diagonal()[:-1]) if square]
-    problem = LeastSquares.of(within.select([*varying, len(others)]), of_others.select(varying))
-    found = Dependencies.of(within, problem, scaling=of_others, rounding=rounding)
-    relations += [
-        exact_relation(scaling.means, _with_block(eliminated, kept, {others[i]: Fraction(1)})) for i in found.constant
-    ]
-    for relation in found.relations:
-        terms = _with_block(eliminated, kept, {others[i]: relation.coefficients[i] for i in relation.features})
-        if relation.exact:
-            relations.append(exact_relation(scaling.means, terms))
-            continue
-        last = next(kept[others[i]] for i in relation.features if i in found.redundant)
+        self._holds_exactly({j: binary(int(s), -int(moments.exponents[j]), int(d)) for j, s, d in sums})
+        self.redundant.append(self.kept.pop(int(moments.block[-1])))
+        self.eliminated = Eliminated.of(self._cross.select([*self.kept, len(self._scaling.scales)]))
+
+    def exact(self) -> None:
+        """Relations of simple fractions, which are found modulo a prime."""
+        places = []
+        for weights in self.eliminated.relations():
+            terms = self._with_block(weights)
+            if _holds(self._cross, terms):
+                self._holds_exactly(terms)
+                places.append(next(iter(weights)))
+        self._without(places)
+
+    def others(self) -> None:
+        """Relations of any fractions, and those that hold to rounding."""
+        others = self.eliminated.moments.others[:-1].tolist()
+        places = [self.kept[j] for j in others]
+        within, scaling = self.eliminated.within(), self._scaling.select(places)
+        # within the levels means are zero and spreads smaller, but values are rounded as they are
+        rounding = Rounding(self.eliminated.cross.of_others(), scaling, self._resolution[places])
+        varying = [i for i, square in enumerate(within.products.diagonal()[:-1]) if square]
+        problem = LeastSquares.of(within.select([*varying, len(others)]), scaling.select(varying))
+        found = Dependencies.of(within, problem, scaling=scaling, rounding=rounding)
+        for i in found.constant:
+            self._holds_exactly(self._with_block({others[i]: Fraction(1)}))
+        for relation in found.relations:
+            terms = self._with_block({others[i]: relation.coefficients[i] for i in relation.features})
+            if relation.exact:
+                self._holds_exactly(terms)
+            else:
+                [last] = (places[i] for i in relation.features if i in found.redundant)
+                self._holds_to_rounding(terms, last, decimal=relation.decimal)
+        self._without([others[i] for i in [*found.constant, *found.redundant]])
+        self.smallest_eigenvalue = found.smallest_eigenvalue
+
+    def _holds_exactly(self, terms: dict[int, Fraction]) -> None:
+        self.relations.append(exact_relation(self._scaling.means, terms))
+
+    def _holds_to_rounding(self, terms: dict[int, Fraction], last: int, *, decimal: bool) -> None:
         weights = {j: -weight / terms[last] for j, weight in terms.items() if j != last}
-        of_all = Rounding(cross, scaling, resolution)
-        relations.append(rounded_relation(cross, scaling, weights, last, of_all, decimal=relation.decimal))
-    left_over = [others[i] for i in [*found.constant, *found.redundant]]
-    redundant = sorted([*redundant, *(kept[j] for j in left_over)])
-    return Found(redundant, tuple(relations), found.smallest_eigenvalue, eliminated.without(left_over))
+        rounding = Rounding(self._cross, self._scaling, self._resolution)
+        self.relations.append(rounded_relation(self._cross, self._scaling, weights, last, rounding, decimal=decimal))
 
+    def _with_block(self, weights: dict[int, Fraction]) -> dict[int, Fraction]:
+        """A relation within levels, with what the block's terms take part in it, by their places among all terms."""
+        return {self.kept[j]: weight for j, weight in (weights | self.eliminated.of_block(weights)).items()}
 
-def _with_block(eliminated: Eliminated, places: Sequence[int], weights: dict[int, Fraction]) -> dict[int, Fraction]:
-    """A relation within levels, with what the block's terms take part in it, by their places among all terms."""
-    return {places[j]: weight for j, weight in (weights | eliminated.of_block(weights)).items()}
+    def _without(self, places: list[int]) -> None:
+        """Take redundant terms, by their places among those left, from what is left."""
+        self.redundant += [self.kept[j] for j in places]
+        self.kept = [j for j in self.kept if j not in self.redundant]
+        self.eliminated = self.eliminated.without(places)
 
 
 def _holds(cross: BlockProducts, terms: dict[int, Fraction]) -> bool:
