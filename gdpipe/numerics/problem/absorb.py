@@ -8,9 +8,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from gdpipe.numerics.problem.absorbed import Absorbed
+from gdpipe.numerics.problem.absorbed import Absorbed, loss_within
 from gdpipe.numerics.problem.block_products import BlockProducts
-from gdpipe.numerics.problem.covariance import CrossProducts, Scaling
+from gdpipe.numerics.problem.covariance import CrossProducts, ExactProducts, Scaling
 from gdpipe.numerics.problem.dependencies import Dependencies, exact_relation, is_independent
 from gdpipe.numerics.problem.eliminated import Eliminated
 from gdpipe.numerics.problem.objective import LeastSquares
@@ -29,7 +29,7 @@ def absorb(
     eliminated = Eliminated.of(of_varying)
     if not eliminated.has_no_intercept_left:
         others = of_varying.moments.others[:-1].tolist()
-        within = LeastSquares.of(eliminated.within(), scaling.select(others))
+        within = loss_within(eliminated, scaling.select(others))
         if is_independent(within):
             absorbed = Absorbed.of(of_varying, scaling, eliminated, range(len(varying)), within=within)
             return Dependencies(constant, (), [], None), absorbed
@@ -96,7 +96,9 @@ class _Search:
         """Relations of any fractions, and those that hold to rounding."""
         others = self.eliminated.moments.others[:-1].tolist()
         places = [self.kept[j] for j in others]
-        within, scaling = self.eliminated.within(), self._scaling.select(places)
+        whole = loss_within(self.eliminated, self._scaling.select(places))
+        within, scaling = whole.cross, whole.scaling
+        assert isinstance(within, ExactProducts)
         # within the levels means are zero and spreads smaller, but values are rounded as they are
         rounding = Rounding(self.eliminated.cross.of_others(), scaling, self._resolution[places])
         varying = [i for i, square in enumerate(within.products.diagonal()[:-1]) if square]

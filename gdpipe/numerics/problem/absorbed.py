@@ -7,7 +7,7 @@ diagonal. So they are eliminated, exactly, and descent is on the others alone: t
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -27,6 +27,8 @@ from gdpipe.numerics.problem.relations import Relation
 STEP_BITS, QUOTIENT_BITS = 384, 128
 # of the target's variance: a smaller loss is none
 NO_LOSS = 2.0**-200
+# of the standard deviation: what varies less within levels may be constant there but for rounding
+LEAST_WITHIN = 2.0**-20
 # with more other terms the rational solution takes longer than all else
 RATIONAL_TERMS = 100
 
@@ -44,8 +46,8 @@ class Absorbed:
         eliminated: What is left of the independent terms when the block is eliminated.
         block: Places of the block's independent terms, shape (m,).
         others: Places of the other independent terms, ascending, shape (q,).
-        within: The loss as a function of the others' coefficients, where those of the block are the best for them.
-            Units are those of the whole scaling.
+        within: The loss as a function of the others' coefficients, where those of the block are the best for them; in
+            target SDs per SD within levels.
         at_zero: The block's coefficients where those of the others are zero, shape (m,).
         slopes: What one unit of the others' coefficients takes from them, shape (m, q).
         spread: With `direction` the inverse of the block's correlations, diag(spread) + direction·directionᵀ; shape
@@ -109,7 +111,7 @@ class Absorbed:
             eliminated=eliminated,
             block=block,
             others=others,
-            within=within or LeastSquares.of(eliminated.within(), of_others),
+            within=within or loss_within(eliminated, of_others),
             at_zero=slopes[:, -1],
             slopes=slopes[:, :-1],
             spread=(weight / moments.diagonal).astype(np.float64) * steps**2,
@@ -151,14 +153,17 @@ class Absorbed:
 
     @property
     def stretch(self) -> float:
-        """The largest distance of all coefficients to the optimum where that of the others is 1: √(1 + |slopes|²)."""
-        squares = np.linalg.eigvalsh(self.slopes.T @ self.slopes)
-        return math.sqrt(1 + float(squares.max(initial=0.0)))
+        """The largest distance of all coefficients to the optimum where that of those of `within` is 1."""
+        ratios = self._ratios
+        slopes = self.slopes * ratios
+        return math.sqrt(float(np.linalg.eigvalsh(slopes.T @ slopes + np.diag(ratios**2)).max(initial=1.0)))
 
     def expanded(self, coef_scaled: Sequence[float | Fraction]) -> tuple[Fraction, ...]:
-        """The coefficients of all terms, shape (p,), where the others' are given, shape (q,); right to 70 digits."""
+        """The coefficients of all terms, shape (p,), from those of `within`, shape (q,); right to 70 digits."""
         moments, line = self.eliminated.moments, self.eliminated.of_intercept
-        steps = self._in_steps(to_fixed(coef_scaled), self.others)
+        scales = zip(self.scaling.scales[self.others].tolist(), self.within.scaling.scales.tolist(), strict=True)
+        of_others = [Fraction(w) * Fraction(s) / Fraction(t) for w, (s, t) in zip(coef_scaled, scales, strict=True)]
+        steps = self._in_steps(to_fixed(of_others), self.others)
         right = (moments.border[:, -1] << STEP_BITS) - moments.border[:, :-1] @ steps
         if line is not None:
             right = right - moments.sums[moments.block] * (((line[-1] << STEP_BITS) - line[1:-1] @ steps) // line[0])
@@ -167,10 +172,10 @@ class Absorbed:
         fixed[self.block] = (right * below << FIXED_POINT_BITS) // (moments.diagonal * above << STEP_BITS)
         if not self.null_space.size:
             coef = [Fraction(int(v), 1 << FIXED_POINT_BITS) for v in fixed]
-            for place, w in zip(self.others.tolist(), coef_scaled, strict=True):
-                coef[place] = Fraction(w)
+            for place, w in zip(self.others.tolist(), of_others, strict=True):
+                coef[place] = w
             return tuple(coef)
-        fixed[self.others] = to_fixed(coef_scaled)
+        fixed[self.others] = to_fixed(of_others)
         directions = self.null_space
         along = (directions.T @ fixed) >> FIXED_POINT_BITS
         parts = solve_fixed(fixed_product(directions.T, directions), along)
@@ -178,23 +183,25 @@ class Absorbed:
         return tuple(Fraction(int(v), 1 << 2 * FIXED_POINT_BITS) for v in left)
 
     def along(self, path: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The coefficients of all terms, shape (n, p), at each point of a path of the others', shape (n, q)."""
-        whole = np.zeros((len(path), self.n_features))
-        whole[:, self.others], whole[:, self.block] = path, self.at_zero - path @ self.slopes.T
+        """The coefficients of all terms, shape (n, p), at each point of a path of those of `within`, shape (n, q)."""
+        whole, of_others = np.zeros((len(path), self.n_features)), path * self._ratios
+        whole[:, self.others], whole[:, self.block] = of_others, self.at_zero - of_others @ self.slopes.T
         if self.null_space.size:
             basis = np.linalg.qr(to_float(self.null_space))[0]
             whole -= (whole @ basis) @ basis.T
         return whole
 
     def of_descent(self, whole: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The others' coefficients at points of all terms', shape (n, p) to (n, q): what `along` was made of."""
+        """The coefficients of `within` at points of all terms', shape (n, p) to (n, q): what `along` was made of."""
+        of_others: NDArray[np.float64] = whole[:, self.others] / self._ratios
         if not self.null_space.size:
-            return whole[:, self.others]
+            return of_others
         lost = np.setdiff1d(np.arange(self.n_features), [*self.block, *self.others])
         directions = to_float(self.null_space)
         # what a redundant term has is given back along the directions, in which it stands
         parts = np.linalg.solve(directions[lost], whole[:, lost].T)
-        return whole[:, self.others] - (directions[self.others] @ parts).T
+        of_others -= (directions[self.others] @ parts).T / self._ratios
+        return of_others
 
     def optimum(self) -> Baseline:
         """The least-squares coefficients of all terms."""
@@ -222,14 +229,20 @@ class Absorbed:
         """The inverse of the independent terms' correlations, where that of `within` is factor·factorᵀ; (q, q)."""
         moments = self.eliminated.moments
         places = moments.block, moments.others[:-1]
-        return AbsorbedInverse(*places, self.spread, self.direction, self.slopes, factor)
+        return AbsorbedInverse(*places, self.spread, self.direction, self.slopes, self._ratios[:, None] * factor)
 
     def explained(self, vector: NDArray[np.float64]) -> float:
         """bᵀA⁻¹b, with A the correlations of the independent terms, and b of all terms, shape (p,)."""
         in_block = vector[self.block]
-        along = self.within.modes.T @ (vector[self.others] - in_block @ self.slopes)
+        along = self.within.modes.T @ (self._ratios * (vector[self.others] - in_block @ self.slopes))
         of_block = float(self.spread @ in_block**2) + float(self.direction @ in_block) ** 2
         return of_block + float(along**2 @ (1.0 / self.within.eigenvalues))
+
+    @property
+    def _ratios(self) -> NDArray[np.float64]:
+        """The others' standard deviations by those within levels, shape (q,)."""
+        ratios: NDArray[np.float64] = self.scaling.scales[self.others] / self.within.scaling.scales
+        return ratios
 
     def _units(self, places: NDArray[np.intp]) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
         """Standardized coefficients of 1 in steps of the target's grid per step of terms', as quotients of integers."""
@@ -246,6 +259,20 @@ class Absorbed:
         above, below = self._units(places)
         steps: NDArray[np.object_] = (fixed * above << STEP_BITS - FIXED_POINT_BITS) // below
         return steps
+
+
+def loss_within(eliminated: Eliminated, scaling: Scaling) -> LeastSquares:
+    """The loss without the block as a function of the others' coefficients, standardized within levels.
+
+    What hardly varies within levels keeps a part of its whole scale, as it may be nothing but rounding.
+
+    Args:
+        eliminated: What is left when the block is eliminated.
+        scaling: That of the others.
+    """
+    cross = eliminated.within()
+    scales = np.maximum(cross.scales()[:-1], scaling.scales * LEAST_WITHIN)
+    return LeastSquares.of(cross, replace(scaling, scales=scales))
 
 
 def _directions(relations: Sequence[Relation], scaling: Scaling) -> NDArray[np.object_]:
