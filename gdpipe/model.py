@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,11 @@ class Model:
             by_level = dict.fromkeys(self.design.levels[block.key] if block.key else (), 0.0)
             found.append(by_level | dict(zip(block.labels, self.coef[of_block].tolist(), strict=True)))
         return found
+
+    @functools.cached_property
+    def with_reference(self) -> "Model":
+        """The same line, for which a level that the fit has not seen counts as the reference."""
+        return replace(self, unseen_as_reference=True)
 
     @functools.cached_property
     def _by_cell(self) -> list[NDArray[np.float64]]:

@@ -102,6 +102,11 @@ class LevelGrids:
     residual_bound: float
     robust: bool = True
 
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers that scores are made of, ascending."""
+        return sorted({j for scores in self.scores.values() for score in scores for j in score.numbers})
+
     def unit(self, power: int) -> float:
         """The unit of sums of w·r^power·f; numbers stay divided by their bounds, so that no product overflows."""
         return self.weight_bound * self.residual_bound**power

@@ -123,10 +123,11 @@ class ResidualAccumulator:
         included: Sequence[int] | None = None,
     ) -> None:
         self._per_scale = per_scale[:, None]
-        # what is subtracted from each number: from those of terms their means, and these come first
+        # what is subtracted from each number; terms come first, whose centres are their means
         self._centres = dict(zip(range(len(means)) if included is None else included, means.tolist(), strict=True))
         if grids.levels:
-            self._centres |= {j: c for j, c in enumerate(grids.levels.centres.tolist()) if j not in self._centres}
+            others = [j for j in grids.levels.numbers if j not in self._centres]
+            self._centres |= {j: float(grids.levels.centres[j]) for j in others}
         scratch = Scratch()
         self._scores = (
             MomentsAccumulator(grids.score_exponents, grids.weight_exponent, LOWEST_SCORE_DIGIT, scratch)
@@ -169,7 +170,7 @@ class ResidualAccumulator:
             scores = self._block[: len(self._per_scale) + 1, : len(r)]
             np.multiply(scores[:-1], self._per_scale, out=scores[:-1])
             np.multiply(scores[:-1], r, out=scores[:-1])
-            scores[-1] = r  # over the first of the numbers that are no terms by themselves
+            scores[-1] = r  # over the first number that is no term by itself, if there is any
             self._scores.add(scores, of_block)
             self._powers.add([r, np.abs(r), r * r], of_block)
             self._steps.add([np.diff(r, prepend=self._ends[-1:])])

@@ -124,7 +124,7 @@ class LevelRows:
     def add(
         self, rows: Rows, stretches: Stretches, lines: NDArray[np.float64], weighted: NDArray[np.float64] | None
     ) -> None:
-        """Add some of the rows: the stretches of their cells, and their digits, as for `DigitSums.add`."""
+        """Add some of the rows: the stretches of their cells, and their digits, which are used up."""
         self._into.add({key: codes[rows] for key, codes in self._codes.items()}, stretches, lines, weighted)
 
 

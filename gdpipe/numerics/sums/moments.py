@@ -176,7 +176,7 @@ class MomentsAccumulator:
                 weighted = weighted_lines(self._weight_digits(of_block), lines, self._lowest_digit)
             for cell, rows in stretches:
                 self._totals[cell].add(lines[:, rows], None if weighted is None else weighted[:, rows])
-            if levels is not None:
+            if levels is not None:  # last, as it uses up the digits
                 levels.add(of_rows, stretches, lines, weighted)
 
     @property

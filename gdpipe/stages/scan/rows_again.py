@@ -1,7 +1,7 @@
 """Results of the second scan: of fitted rows, to compare with their sums; or of new rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -156,7 +156,7 @@ class RowsAgainAccumulator:
         model: Model,
     ) -> None:
         of_rows = [of_category[rows] for of_category in codes]
-        prediction = replace(model, unseen_as_reference=True).of_values([x[rows] for x in numbers], of_rows)
+        prediction = model.with_reference.of_values([x[rows] for x in numbers], of_rows)
         residual = (target[rows] - prediction) / self._spec.grids.unit
         self._held_out.add([residual], None if weights is None else weights[rows])
 
