@@ -11,6 +11,8 @@ from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import f_upper
 from gdpipe.numerics.inference.inference import LARGEST_ERROR, TermInference
 from gdpipe.numerics.inference.inverse import Inverse, WholeInverse
+from gdpipe.numerics.problem.absorbed import solved
+from gdpipe.numerics.problem.fixed_cholesky import inverse_root
 from gdpipe.numerics.problem.regression import Regression
 
 
@@ -77,10 +79,10 @@ def infer_features(
             p_value, gvif = float(terms.p_value[at[0] + 1]), float(terms.vif[at[0] + 1])
             found[:, f] = statistic, p_value, gvif, math.sqrt(gvif) if gvif >= 0 else math.nan
             continue
-        joint = _joint(regression, inverse, at, optimum[at])
+        joint = _joint(regression, inverse, at, optimum[at], ols_loss)
         if joint is None:
             continue
-        explained, log_gvif = joint[0] * problem.variance, joint[1]
+        explained, log_gvif = joint
         error = ols_loss / df
         statistic = explained / q / error if error else math.inf if explained else math.nan
         with np.errstate(over="ignore"):
@@ -89,9 +91,12 @@ def infer_features(
 
 
 def _joint(
-    regression: Regression, inverse: Inverse, places: list[int], coef: NDArray[np.float64]
+    regression: Regression, inverse: Inverse, places: list[int], coef: NDArray[np.float64], ols_loss: float
 ) -> tuple[float, float] | None:
-    """bᵀ((A⁻¹)_JJ)⁻¹b and log(GVIF) of some included terms; None where float64 has no three digits left."""
+    """How much larger the loss is without some included terms, and log(GVIF); None where float64 has no three digits.
+
+    The loss is larger by bᵀ((A⁻¹)_JJ)⁻¹b in target variances.
+    """
     absorbed = regression.absorbed
     if absorbed is None or isinstance(inverse, WholeInverse):
         assert isinstance(inverse, WholeInverse)
@@ -102,12 +107,16 @@ def _joint(
         among = np.searchsorted(absorbed.others, places)
         of_inverse, correlations = inverse.inverse.of(among), absorbed.correlations[np.ix_(among, among)]
     else:
-        of_block = inverse.inverse
-        return of_block.joint(coef) if np.isfinite(of_block.factor).all() else None
+        alone, within = absorbed.alone, inverse.inverse.factor
+        assert isinstance(alone.exact_hessian, np.ndarray)
+        # the block's GVIF is the determinant of the others' correlations over that of what it leaves of them
+        roots = np.array([within.diagonal(), inverse_root(alone.exact_hessian).diagonal()])
+        log_within, log_alone = -2 * np.sum(np.log(roots), axis=1)
+        return solved(alone).loss - ols_loss, float(log_alone - log_within)
     factor, log_determinant = _factored(of_inverse)
     if factor is None:
         return None
-    return float(np.sum((factor @ coef) ** 2)), log_determinant + _factored(correlations)[1]
+    return float(np.sum((factor @ coef) ** 2)) * regression.whole.variance, log_determinant + _factored(correlations)[1]
 
 
 def _factored(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:

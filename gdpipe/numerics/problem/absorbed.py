@@ -126,6 +126,11 @@ class Absorbed:
         return np.sort(np.concatenate([self.block, self.others]))
 
     @property
+    def alone(self) -> LeastSquares:
+        """The loss of the others where the block's terms are left out."""
+        return LeastSquares.of(self.eliminated.cross.of_others(), self.scaling.select(self.others.tolist()))
+
+    @property
     def n_features(self) -> int:
         """The number of terms, p."""
         return len(self.scaling.scales)
@@ -205,10 +210,7 @@ class Absorbed:
 
     def optimum(self) -> Baseline:
         """The least-squares coefficients of all terms."""
-        if len(self.others) > RATIONAL_TERMS and self.within.condition_number < REFINABLE_CONDITION:
-            coef_scaled = refined(self.within)
-            return Baseline(self.expanded(coef_scaled), self.within.loss(coef_scaled))
-        found = solve(self.within, ())
+        found = solved(self.within)
         # on grids of 62 bits no loss is so small but for what elimination has rounded
         loss = found.loss if found.loss > self.variance * NO_LOSS else 0.0
         return Baseline(self.expanded(found.coef_scaled), loss)
@@ -273,6 +275,14 @@ def loss_within(eliminated: Eliminated, scaling: Scaling) -> LeastSquares:
     cross = eliminated.within()
     scales = np.maximum(cross.scales()[:-1], scaling.scales * LEAST_WITHIN)
     return LeastSquares.of(cross, replace(scaling, scales=scales))
+
+
+def solved(problem: LeastSquares) -> Baseline:
+    """The least-squares coefficients, of many terms right to 24 digits."""
+    if problem.n_features > RATIONAL_TERMS and problem.condition_number < REFINABLE_CONDITION:
+        coef_scaled = refined(problem)
+        return Baseline(coef_scaled, problem.loss(coef_scaled))
+    return solve(problem, ())
 
 
 def _directions(relations: Sequence[Relation], scaling: Scaling) -> NDArray[np.object_]:

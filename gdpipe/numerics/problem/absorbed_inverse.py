@@ -50,25 +50,7 @@ class AbsorbedInverse:
         product[self.block] += self.spread * vector[self.block]
         return product
 
-    def joint(self, vector: NDArray[np.float64]) -> tuple[float, float]:
-        """bᵀ·((A⁻¹)_block)⁻¹·b for b of shape (m,), and log(det(A_block)·det((A⁻¹)_block)), by Woodbury's identity.
-
-        (A⁻¹)_block is C + (G·K)·(G·K)ᵀ.
-        """
-        low_rank = self.slopes @ self.factor
-        inner = np.eye(low_rank.shape[1]) + low_rank.T @ self._of_block(low_rank)
-        along = low_rank.T @ self._of_block(vector[:, None])[:, 0]
-        explained = vector @ self._of_block(vector[:, None])[:, 0] - along @ np.linalg.solve(inner, along)
-        return float(explained), float(np.linalg.slogdet(inner)[1])
-
     def of(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
         """(A⁻¹) among some of the others, which are places among them."""
         factor: NDArray[np.float64] = self.factor[places] @ self.factor[places].T
         return factor
-
-    def _of_block(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A_block times vectors of shape (m, n), by the formula of Sherman and Morrison."""
-        scaled = vectors / self.spread[:, None]
-        along = self.direction / self.spread
-        product: NDArray[np.float64] = scaled - np.outer(along, along @ vectors) / (1 + along @ self.direction)
-        return product

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from gdpipe.config import TrainingConfig
-from gdpipe.design import Design
+from gdpipe.design import Category, Design, Feature, Input, Number
 from gdpipe.fit import Fit, fit, standardize
 from gdpipe.numerics.descent.descent import Status
 from gdpipe.numerics.problem.block_products import BlockProducts
 from gdpipe.numerics.problem.covariance import CrossProducts
+from gdpipe.numerics.problem.dependencies import integer_matrix
 from gdpipe.numerics.problem.fixed_point import to_fixed
 from gdpipe.numerics.sums.moments import Moments
 from tests.numerics.build import Floats, moments, with_block
@@ -280,3 +281,30 @@ def test_the_least_eigenvalue_is_that_of_the_scaling() -> None:
     assert isinstance(problem.exact_hessian, np.ndarray)
     p, q, _, r = (Fraction(int(v), 1 << 256) for v in problem.exact_hessian.ravel())
     assert problem.strong_convexity == pytest.approx(float((p * r - q * q) / (p + r)), rel=1e-3)
+
+
+def test_the_joint_test_of_a_block_that_nearly_gives_the_intercept_is_that_of_determinants() -> None:
+    # a number with a large mean by level: the terms add up to it, and their correlations have a condition of 1e12
+    rng = np.random.default_rng(17)
+    code = rng.integers(0, 5, 200)
+    number = 1e6 + np.round(rng.normal(size=200) * 64) / 64
+    others = rng.normal(size=(2, 200))
+    target = others[0] + code + rng.normal(size=200)
+    slopes = [Feature((Number("x", Input("x")), Category("c", Input("c", levels="text"))))]
+    features = [Feature((Number(name, Input(name)),)) for name in "ab"] + slopes
+    found = Data(np.vstack([others, number * one_hot(code, range(5))]), target, None, range(2, 7))
+    levels: dict[tuple[int, ...], tuple[tuple[str, ...], ...]] = {(0,): tuple((f"c{k}",) for k in range(5))}
+    design = Design(tuple(features)).with_levels(levels)
+    absorbed = fit(with_block(found.sums(), found.levels), design, TrainingConfig(source="X", target="y"))
+    assert absorbed.regression.absorbed is not None
+    sums = found.sums()
+    centred = sums.weight * sums.products - np.outer(sums.sums, sums.sums)
+
+    def determinant(terms: range) -> int:
+        return int(integer_matrix(centred[np.ix_(terms, terms)]).det())
+
+    gvif = Fraction(determinant(range(2, 7)) * determinant(range(2)), determinant(range(7)))
+    assert absorbed.features.gvif[2] == pytest.approx(float(gvif), rel=1e-12)
+    alone = fit(found.sums().select([0, 1, 7]), Design.of_numbers("ab"), TrainingConfig(source="X", target="y"))
+    rise = (alone.ols_loss - absorbed.ols_loss) / 5
+    assert absorbed.features.f_statistic[2] == pytest.approx(rise / (absorbed.ols_loss / (200 - 8)), rel=1e-11)
