@@ -150,6 +150,18 @@ def test_a_fold_may_have_all_rows_of_the_reference(tmp_path: Path) -> None:
     assert np.isfinite(run.folds["rmse"]).all()
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_category_that_gives_the_target_has_a_report(fit_intercept: bool, tmp_path: Path) -> None:
+    shop = np.arange(1_200) % 300
+    columns = {"shop": [f"s{level:03}" for level in shop], "x": np.random.default_rng(4).normal(size=1_200)}
+    columns["y"] = np.sqrt(shop)
+    source = write_parquet(tmp_path / "data.parquet", columns)
+    run = train(source, tmp_path / "runs", features=("x", "shop"), fit_intercept=fit_intercept, report=True)
+    assert run.convergence["ols_loss"][0] == 0
+    assert run.convergence["passed"][0]
+    assert (Path(run.location) / "report.html").exists()
+
+
 def test_the_summary_and_the_report_show_it(tmp_path: Path) -> None:
     outcome = gdpipe_cli(
         "train", FLIGHTS, "--target", "arr_delay", "--features", "dep_delay,tailnum", "--max-levels", "5000",

@@ -43,7 +43,10 @@ def test_a_narrow_valley_takes_no_more_to_draw_than_a_wide_one(mean: float) -> N
     assert bool(re.search(r"H348V320H\d+Z", svg)) == (rings == RINGS)
 
 
-def test_a_start_within_rounding_of_the_optimum_has_no_contours() -> None:
-    optimum, start = np.array([0.0, 1e15]), np.array([1e-20, 1e15])
+@pytest.mark.parametrize(
+    ("optimum", "start"), [([0.0, 1e15], [1e-20, 1e15]), ([6e-17, 0.0], [6e-17 * (1 + 1e-15), 0.0])]
+)
+def test_a_start_within_rounding_of_the_optimum_has_no_contours(optimum: Floats, start: Floats) -> None:
+    optimum, start = np.array(optimum), np.array(start)
     plane = Plane(optimum, np.eye(2), np.array([start, optimum]), 1.0, None)
     assert contours(plane, np.arange(2), ("coefficient", "intercept")) == ""

@@ -96,3 +96,7 @@ def test_the_least_loss_is_written_below_its_line_which_no_loss_can_cross() -> N
     [y] = re.findall(r'<text x="[\d.]+" y="([\d.]+)" class="end second halo">OLS 1<', svg)
     assert curve[:, 1].max() <= floor[0, 1] + 0.1
     assert float(y) - 9 > floor[0, 1]
+
+
+def test_a_descent_that_starts_at_a_perfect_fit_has_no_curve_of_the_loss() -> None:
+    assert loss_curve([0], [0.0], 0.0, "y²") == ""

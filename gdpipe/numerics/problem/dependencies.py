@@ -142,7 +142,8 @@ def exact_relation(means: Sequence[Fraction], terms: dict[int, Fraction]) -> Rel
 def is_independent(problem: LeastSquares) -> bool:
     """Whether float64 can tell the least eigenvalue from zero, so that no feature depends on others."""
     eigenvalues = problem.eigenvalues
-    return not len(eigenvalues) or bool(eigenvalues[0] > TRUSTED_EIGENVALUE * eigenvalues[-1])
+    # correlations have eigenvalues of 1 on average, but where a block is eliminated all may be small
+    return not len(eigenvalues) or bool(eigenvalues[0] > TRUSTED_EIGENVALUE * max(eigenvalues[-1], 1.0))
 
 
 def smallest_mode(problem: LeastSquares) -> tuple[float, NDArray[np.float64]] | None:

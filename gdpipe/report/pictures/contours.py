@@ -12,6 +12,8 @@ from gdpipe.report.pictures.ticks import number
 
 # rings that are drawn, one of them through the farthest point of the descent; and the margin beyond it
 RINGS, RIM = 8, 1.15
+# the least width of the picture, relative to the place of its middle
+LEAST_WIDTH = 1e-12
 # units between points of the descent that are drawn, and between those with a dot
 APART, DOTS_APART = 2.0, 7.0
 # steps drawn with dots, until two of them come no farther than this: more that go to and fro would be a blob, so that
@@ -30,15 +32,15 @@ def contours(plane: Plane, iterations: NDArray[np.int64], labels: tuple[str, str
         labels: The names of the two coordinates.
 
     Returns:
-        SVG; empty if the descent started at the optimum, or so near that float64 has no numbers between.
+        SVG; empty if the descent started at the optimum, or so near that float64 has too few numbers between to mark.
     """
     farthest = float(plane.radii.max())
     if not farthest > 0:
         return ""
     half = plane.half_widths(farthest * RIM)
-    low, high = plane.optimum - half, plane.optimum + half
-    if not (low < high).all():
+    if not (half > LEAST_WIDTH * np.abs(plane.optimum)).all():
         return ""
+    low, high = plane.optimum - half, plane.optimum + half
     frame = Frame(Axis(low[0], high[0], labels[0]), Axis(low[1], high[1], labels[1]), WIDTH)
     angles = np.linspace(0, 2 * math.pi, 73)[:-1]
     # in a narrow valley the corners of the box are many rings up the slope; all beyond RINGS are drawn as one

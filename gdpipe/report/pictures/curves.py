@@ -28,8 +28,10 @@ def loss_curve(
     """A picture of the loss at each step, and of the least loss; both axes are logarithmic.
 
     Iterations, ascending from 0, and losses have shape (n,); the unit is that of the loss. `optimum` is a name of what
-    has the least loss.
+    has the least loss. Empty where every loss is zero.
     """
+    if not max(losses):  # an absorbed category may give the target by itself, before the first step
+        return ""
     # evenly spaced on the logarithmic axis
     drawn = sorted({round(len(losses) ** (i / MOST_STEPS)) - 1 for i in range(MOST_STEPS + 1)})
     floor = max(least, max(losses) * LEAST_FACTOR)

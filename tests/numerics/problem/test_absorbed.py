@@ -308,3 +308,17 @@ def test_the_joint_test_of_a_block_that_nearly_gives_the_intercept_is_that_of_de
     alone = fit(found.sums().select([0, 1, 7]), Design.of_numbers("ab"), TrainingConfig(source="X", target="y"))
     rise = (alone.ols_loss - absorbed.ols_loss) / 5
     assert absorbed.features.f_statistic[2] == pytest.approx(rise / (absorbed.ols_loss / (200 - 8)), rel=1e-11)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_number_alone_may_be_given_by_the_levels_to_rounding(fit_intercept: bool) -> None:
+    rng = np.random.default_rng(18)
+    code = rng.integers(0, 12, 400)
+    number = np.sqrt(code + 2.0)
+    number = np.where(rng.random(400) < 0.5, number, np.nextafter(number, 9))
+    terms = np.vstack([number, one_hot(code, range(1, 12))])
+    target = code + rng.normal(size=400)
+    whole, absorbed = Data(terms, target, None, range(1, 12)).both(fit_intercept=fit_intercept)
+    assert len(absorbed.regression.independent) == len(whole.regression.independent) == 11 + (not fit_intercept)
+    assert len(absorbed.dependencies) == int(fit_intercept)
+    assert absorbed.certificate.passed
