@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import f_upper
 from gdpipe.numerics.inference.inference import LARGEST_ERROR, TermInference
-from gdpipe.numerics.inference.inverse import Inverse, WholeInverse
-from gdpipe.numerics.problem.absorbed import solved
+from gdpipe.numerics.inference.inverse import BlockInverse, Inverse, WholeInverse
+from gdpipe.numerics.problem.absorbed import Absorbed, solved
 from gdpipe.numerics.problem.fixed_cholesky import inverse_root
 from gdpipe.numerics.problem.regression import Regression
 
@@ -98,25 +98,36 @@ def _joint(
     The loss is larger by bᵀ((A⁻¹)_JJ)⁻¹b in target variances.
     """
     absorbed = regression.absorbed
-    if absorbed is None or isinstance(inverse, WholeInverse):
-        assert isinstance(inverse, WholeInverse)
-        row = {i: r for r, i in enumerate(regression.independent)}
-        rows = [row[i] for i in places]
-        of_inverse, correlations = inverse.values[np.ix_(rows, rows)], regression.problem.correlations(places)
-    elif np.isin(places, absorbed.others).all():
-        among = np.searchsorted(absorbed.others, places)
-        of_inverse, correlations = inverse.inverse.of(among), absorbed.correlations[np.ix_(among, among)]
-    else:
-        alone, within = absorbed.alone, inverse.inverse.factor
-        assert isinstance(alone.exact_hessian, np.ndarray)
-        # the block's GVIF is the determinant of the others' correlations over that of what it leaves of them
-        roots = np.array([within.diagonal(), inverse_root(alone.exact_hessian).diagonal()])
-        log_within, log_alone = -2 * np.sum(np.log(roots), axis=1)
-        return solved(alone).loss - ols_loss, float(log_alone - log_within)
-    factor, log_determinant = _factored(of_inverse)
+    if absorbed is not None and isinstance(inverse, BlockInverse):
+        return _beside_block(absorbed, inverse.inverse.factor, places, coef, ols_loss)
+    assert isinstance(inverse, WholeInverse)
+    row = {i: r for r, i in enumerate(regression.independent)}
+    rows = [row[i] for i in places]
+    factor, log_determinant = _factored(inverse.values[np.ix_(rows, rows)])
     if factor is None:
         return None
-    return float(np.sum((factor @ coef) ** 2)) * regression.whole.variance, log_determinant + _factored(correlations)[1]
+    log_gvif = log_determinant + _factored(regression.problem.correlations(places))[1]
+    return float(np.sum((factor @ coef) ** 2)) * regression.problem.variance, log_gvif
+
+
+def _beside_block(
+    absorbed: Absorbed, root: NDArray[np.float64], places: list[int], coef: NDArray[np.float64], ols_loss: float
+) -> tuple[float, float]:
+    """The same where a block is absorbed, from the root of the inverse of what is left: half the digits are lost."""
+    alone = absorbed.alone
+    assert isinstance(alone.exact_hessian, np.ndarray)
+    if not np.isin(places, absorbed.others).all():
+        # the block's GVIF is the determinant of the others' correlations over that of what it leaves of them
+        return solved(alone).loss - ols_loss, _log_squared(root) - _log_squared(inverse_root(alone.exact_hessian))
+    among = np.searchsorted(absorbed.others, places)
+    triangle: NDArray[np.float64] = np.linalg.qr(root[among].T)[1]
+    rise = float(np.sum(np.linalg.solve(triangle.T, coef) ** 2)) * absorbed.variance
+    return rise, _log_squared(triangle) - _log_squared(inverse_root(alone.exact_hessian[np.ix_(among, among)]))
+
+
+def _log_squared(triangle: NDArray[np.float64]) -> float:
+    """The logarithm of the determinant of a triangle times its transpose."""
+    return 2 * float(np.sum(np.log(np.abs(triangle.diagonal()))))
 
 
 def _factored(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, float]:

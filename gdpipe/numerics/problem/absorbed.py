@@ -20,7 +20,7 @@ from gdpipe.numerics.problem.covariance import Scaling
 from gdpipe.numerics.problem.eliminated import Eliminated
 from gdpipe.numerics.problem.fixed_cholesky import fixed_product, solve_fixed
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed, to_float
-from gdpipe.numerics.problem.objective import LeastSquares, correlations
+from gdpipe.numerics.problem.objective import LeastSquares
 from gdpipe.numerics.problem.relations import Relation
 
 # after the point: of a coefficient in steps of grids, and of a quotient of sums before it is rounded to float64
@@ -53,7 +53,6 @@ class Absorbed:
         spread: With `direction` the inverse of the block's correlations, diag(spread) + direction·directionᵀ; shape
             (m,).
         direction: Shape (m,); zeros without an intercept.
-        correlations: Those of the others, shape (q, q).
         null_space: The directions in which the loss does not change, shape (p, r), Python integers.
     """
 
@@ -67,7 +66,6 @@ class Absorbed:
     slopes: NDArray[np.float64]
     spread: NDArray[np.float64]
     direction: NDArray[np.float64]
-    correlations: NDArray[np.float64]
     null_space: NDArray[np.object_]
 
     @classmethod
@@ -116,7 +114,6 @@ class Absorbed:
             slopes=slopes[:, :-1],
             spread=(weight / moments.diagonal).astype(np.float64) * steps**2,
             direction=direction,
-            correlations=to_float(correlations(eliminated.cross.of_others(), scales))[:-1, :-1],
             null_space=_directions(relations, scaling),
         )
 
@@ -148,7 +145,7 @@ class Absorbed:
     @property
     def lipschitz(self) -> float:
         """A bound on the largest eigenvalue of the independent terms' correlations: the block's plus the others'."""
-        of_others = float(np.abs(self.correlations).sum(axis=1).max(initial=0.0))
+        of_others = float(np.abs(self.alone.hessian).sum(axis=1).max(initial=0.0))
         return of_others + float((1 / self.spread).max(initial=0.0))
 
     @property

@@ -49,8 +49,3 @@ class AbsorbedInverse:
         product: NDArray[np.float64] = low_rank @ (low_rank.T @ vector)
         product[self.block] += self.spread * vector[self.block]
         return product
-
-    def of(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(A⁻¹) among some of the others, which are places among them."""
-        factor: NDArray[np.float64] = self.factor[places] @ self.factor[places].T
-        return factor

@@ -283,31 +283,41 @@ def test_the_least_eigenvalue_is_that_of_the_scaling() -> None:
     assert problem.strong_convexity == pytest.approx(float((p * r - q * q) / (p + r)), rel=1e-3)
 
 
-def test_the_joint_test_of_a_block_that_nearly_gives_the_intercept_is_that_of_determinants() -> None:
+@pytest.mark.parametrize("absorbed_feature", [2, 3])
+def test_joint_tests_of_terms_that_nearly_give_the_intercept_are_those_of_determinants(absorbed_feature: int) -> None:
     # a number with a large mean by level: the terms add up to it, and their correlations have a condition of 1e12
     rng = np.random.default_rng(17)
-    code = rng.integers(0, 5, 200)
-    number = 1e6 + np.round(rng.normal(size=200) * 64) / 64
-    others = rng.normal(size=(2, 200))
-    target = others[0] + code + rng.normal(size=200)
-    slopes = [Feature((Number("x", Input("x")), Category("c", Input("c", levels="text"))))]
-    features = [Feature((Number(name, Input(name)),)) for name in "ab"] + slopes
-    found = Data(np.vstack([others, number * one_hot(code, range(5))]), target, None, range(2, 7))
-    levels: dict[tuple[int, ...], tuple[tuple[str, ...], ...]] = {(0,): tuple((f"c{k}",) for k in range(5))}
-    design = Design(tuple(features)).with_levels(levels)
-    absorbed = fit(with_block(found.sums(), found.levels), design, TrainingConfig(source="X", target="y"))
-    assert absorbed.regression.absorbed is not None
-    sums = found.sums()
+    code, shop = rng.integers(0, 5, 300), rng.integers(0, 8, 300)
+    number = 1e6 + np.round(rng.normal(size=300) * 64) / 64
+    others = rng.normal(size=(2, 300))
+    target = others[0] + code + shop + rng.normal(size=300)
+    x, c, s = (
+        Number("x", Input("x")),
+        Category("c", Input("c", levels="text")),
+        Category("s", Input("s", levels="text")),
+    )
+    design = Design((*(Feature((Number(name, Input(name)),)) for name in "ab"), Feature((x, c)), Feature((s,))))
+    labels: dict[tuple[int, ...], list[tuple[str, ...]]] = {
+        (0,): [(f"c{k}",) for k in range(5)],
+        (1,): [(f"s{k}",) for k in range(8)],
+    }
+    design = design.with_levels(labels)
+    terms = np.vstack([others, number * one_hot(code, range(5)), one_hot(shop, range(1, 8))])
+    block = (range(2, 7), range(7, 14))[absorbed_feature - 2]
+    data, settings = Data(terms, target, None, block), TrainingConfig(source="X", target="y")
+    found, sums = fit(with_block(data.sums(), block), design, settings), data.sums()
     centred = sums.weight * sums.products - np.outer(sums.sums, sums.sums)
 
-    def determinant(terms: range) -> int:
-        return int(integer_matrix(centred[np.ix_(terms, terms)]).det())
+    def determinant(places: list[int]) -> int:
+        return int(integer_matrix(centred[np.ix_(places, places)]).det())
 
-    gvif = Fraction(determinant(range(2, 7)) * determinant(range(2)), determinant(range(7)))
-    assert absorbed.features.gvif[2] == pytest.approx(float(gvif), rel=1e-12)
-    alone = fit(found.sums().select([0, 1, 7]), Design.of_numbers("ab"), TrainingConfig(source="X", target="y"))
-    rise = (alone.ols_loss - absorbed.ols_loss) / 5
-    assert absorbed.features.f_statistic[2] == pytest.approx(rise / (absorbed.ols_loss / (200 - 8)), rel=1e-11)
+    for feature, places in ((2, [*range(2, 7)]), (3, [*range(7, 14)])):
+        rest = [j for j in range(14) if j not in places]
+        gvif = Fraction(determinant(places) * determinant(rest), determinant([*range(14)]))
+        assert found.features.gvif[feature] == pytest.approx(float(gvif), rel=1e-8)
+        alone = fit(sums.select([*rest, 14]), Design.of_numbers([f"x{j}" for j in rest]), settings)
+        rise = (alone.ols_loss - found.ols_loss) / len(places)
+        assert found.features.f_statistic[feature] == pytest.approx(rise / (found.ols_loss / (300 - 15)), rel=1e-8)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
