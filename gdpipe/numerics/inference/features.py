@@ -114,15 +114,17 @@ def _beside_block(
     absorbed: Absorbed, root: NDArray[np.float64], places: list[int], coef: NDArray[np.float64], ols_loss: float
 ) -> tuple[float, float]:
     """The same where a block is absorbed, from the root of the inverse of what is left: half the digits are lost."""
-    alone = absorbed.alone
+    of_block = not np.isin(places, absorbed.others).all()
+    among = range(len(absorbed.others)) if of_block else np.searchsorted(absorbed.others, places).tolist()
+    alone = absorbed.alone(among)
     assert isinstance(alone.exact_hessian, np.ndarray)
-    if not np.isin(places, absorbed.others).all():
+    log_alone = _log_squared(inverse_root(alone.exact_hessian))
+    if of_block:
         # the block's GVIF is the determinant of the others' correlations over that of what it leaves of them
-        return solved(alone).loss - ols_loss, _log_squared(root) - _log_squared(inverse_root(alone.exact_hessian))
-    among = np.searchsorted(absorbed.others, places)
+        return solved(alone).loss - ols_loss, _log_squared(root) - log_alone
     triangle: NDArray[np.float64] = np.linalg.qr(root[among].T)[1]
     rise = float(np.sum(np.linalg.solve(triangle.T, coef) ** 2)) * absorbed.variance
-    return rise, _log_squared(triangle) - _log_squared(inverse_root(alone.exact_hessian[np.ix_(among, among)]))
+    return rise, _log_squared(triangle) - log_alone
 
 
 def _log_squared(triangle: NDArray[np.float64]) -> float:

@@ -122,10 +122,10 @@ class Absorbed:
         """Places of the terms that are not redundant, ascending, shape (m + q,)."""
         return np.sort(np.concatenate([self.block, self.others]))
 
-    @property
-    def alone(self) -> LeastSquares:
-        """The loss of the others where the block's terms are left out."""
-        return LeastSquares.of(self.eliminated.cross.of_others(), self.scaling.select(self.others.tolist()))
+    def alone(self, among: Sequence[int]) -> LeastSquares:
+        """The loss of some of the others, which are places among them, where all other terms are left out."""
+        cross = self.eliminated.cross.of_others().select([*among, len(self.others)])
+        return LeastSquares.of(cross, self.scaling.select(self.others[list(among)].tolist()))
 
     @property
     def n_features(self) -> int:
@@ -145,7 +145,7 @@ class Absorbed:
     @property
     def lipschitz(self) -> float:
         """A bound on the largest eigenvalue of the independent terms' correlations: the block's plus the others'."""
-        of_others = float(np.abs(self.alone.hessian).sum(axis=1).max(initial=0.0))
+        of_others = float(np.abs(self.alone(range(len(self.others))).hessian).sum(axis=1).max(initial=0.0))
         return of_others + float((1 / self.spread).max(initial=0.0))
 
     @property
