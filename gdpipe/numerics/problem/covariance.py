@@ -18,6 +18,8 @@ from gdpipe.numerics.sums.moments import Moments
 # standard deviations above this, or below its inverse, are refused: squares are float64 numbers from 1e-162 to 1e154,
 # but sums of them over 10^8 rows, or a loss a million times smaller, must be float64 numbers as well
 LARGEST_SCALE = 1e150
+# of the target: a smaller intercept is what is left of coefficients that were cut to 256 bits
+LEAST_INTERCEPT = Fraction(1, 2**200)
 # the square of a larger value overflows float64
 LARGEST_VALUE = float(np.sqrt(np.finfo(np.float64).max))
 
@@ -243,7 +245,9 @@ class Scaling:
             ]
         else:
             coef = [Fraction(w) * ratio / Fraction(s) for w, s in zip(coef_scaled, scales, strict=True)]
-        return coef, self.target_mean - dot(coef, self.means)
+        intercept = self.target_mean - dot(coef, self.means)
+        least = max(abs(self.target_mean), ratio) * LEAST_INTERCEPT
+        return coef, intercept if abs(intercept) > least else Fraction(0)
 
 
 def nearest_float(value: Fraction) -> float:

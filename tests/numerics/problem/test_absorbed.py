@@ -261,8 +261,9 @@ def test_a_perfect_fit_passes_whose_levels_have_no_effect(fit_intercept: bool, d
     regions = one_hot(code // 5, range(1, LEVELS // 5)) if dependent else np.zeros((0, 600))
     terms = np.vstack([x, one_hot(code, range(1, LEVELS)), regions])
     for target in (2 * x + (code == 3), x / 3 + (code == 3), 1.0 * (code == 3), np.sin(code)):
-        _, absorbed = Data(terms, target, None, range(1, LEVELS)).both(fit_intercept=fit_intercept)
+        whole, absorbed = Data(terms, target, None, range(1, LEVELS)).both(fit_intercept=fit_intercept)
         assert absorbed.certificate.passed, absorbed.certificate.reason
+        assert absorbed.ols.intercept == pytest.approx(whole.ols.intercept, rel=1e-15, abs=0)
         assert absorbed.ols_loss < 1e-30
 
 
