@@ -157,12 +157,23 @@ def with_block(solution: Solution, absorbed: Absorbed) -> Solution:
     """
     path = absorbed.along(solution.history_coef_scaled)
     path[-1] = [float(w) for w in absorbed.expanded(solution.coef_scaled.tolist())]
+    # that of coefficients as they are published: large ones are rounded by more than nothing
+    losses = solution.history_loss.copy()
+    losses[-1] = absorbed.loss(path[-1].tolist())
     rounding = EPSILON * float(np.linalg.norm(path[-1]))
     bound = solution.distance_bound * absorbed.stretch * BOUND_MARGIN + rounding
     status = solution.status
     if status is Status.CONVERGED and bound > solution.plan.tolerance:
         status = Status.STALLED
-    return replace(solution, coef_scaled=path[-1], status=status, distance_bound=bound, history_coef_scaled=path)
+    return replace(
+        solution,
+        coef_scaled=path[-1],
+        status=status,
+        distance_bound=bound,
+        loss=float(losses[-1]),
+        history_coef_scaled=path,
+        history_loss=losses,
+    )
 
 
 def _ahead(

@@ -21,6 +21,7 @@ from gdpipe.numerics.problem.eliminated import Eliminated
 from gdpipe.numerics.problem.fixed_cholesky import fixed_product, solve_fixed
 from gdpipe.numerics.problem.fixed_point import FIXED_POINT_BITS, to_fixed, to_float
 from gdpipe.numerics.problem.objective import LeastSquares
+from gdpipe.numerics.problem.rational import dot
 from gdpipe.numerics.problem.relations import Relation
 
 # after the point: of a coefficient in steps of grids, and of a quotient of sums before it is rounded to float64
@@ -211,6 +212,12 @@ class Absorbed:
         # on grids of 62 bits no loss is so small but for what elimination has rounded
         loss = found.loss if found.loss > self.variance * NO_LOSS else 0.0
         return Baseline(self.expanded(found.coef_scaled), loss)
+
+    def loss(self, coef_scaled: Sequence[float]) -> float:
+        """The loss at coefficients of all terms, shape (p,), rounded once; in the target's unit squared."""
+        coef, _ = self.scaling.to_original(coef_scaled)
+        line = [*(-c for c in coef), Fraction(1)]
+        return float(max(dot(line, self.cross.covariances_with(line)), Fraction(0)))
 
     def excess_loss(self, difference: NDArray[np.object_]) -> float:
         """The loss above the optimum's: dᵀAd·variance for d = w - w* in units of 2^-256, rounded once."""

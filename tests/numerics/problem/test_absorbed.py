@@ -15,6 +15,7 @@ from gdpipe.numerics.problem.block_products import BlockProducts
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.dependencies import integer_matrix
 from gdpipe.numerics.problem.fixed_point import to_fixed
+from gdpipe.numerics.rows.linear import mean_squared_error
 from gdpipe.numerics.sums.moments import Moments
 from tests.numerics.build import Floats, moments, with_block
 
@@ -333,3 +334,16 @@ def test_a_number_alone_may_be_given_by_the_levels_to_rounding(fit_intercept: bo
     assert len(absorbed.regression.independent) == len(whole.regression.independent) == 11 + (not fit_intercept)
     assert len(absorbed.dependencies) == int(fit_intercept)
     assert absorbed.certificate.passed
+
+
+def test_the_loss_is_that_of_coefficients_in_float64() -> None:
+    # a number that hardly varies within levels has a coefficient of 1e12, and the levels make up for it
+    rng = np.random.default_rng(19)
+    code, noise = rng.integers(0, 12, 60), rng.integers(-8, 9, 60) / 8.0
+    terms = np.vstack([code + noise * 2.0**-40, one_hot(code, range(1, 12))])
+    _, absorbed = Data(terms, noise + code, None, range(1, 12)).both()
+    model = absorbed.model
+    line = absorbed.regression.whole.scaling.to_original(absorbed.solution.coef_scaled.tolist())
+    found = mean_squared_error(absorbed.regression.cross, *line)
+    assert model.coef[0] > 1e11
+    assert absorbed.loss == pytest.approx(float(found), rel=1e-6)
