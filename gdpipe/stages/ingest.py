@@ -41,6 +41,8 @@ logger = logger_named(__name__)
 
 # largest step of the grid, in standard deviations of the column
 COARSEST_STEP = 2.0**-32
+# sums of files that are joined at once: the union of their levels is then made once for all of them
+JOINED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,14 +240,18 @@ class _Gathering:
     cells: dict[bool, Sums] = field(default_factory=dict)
 
     def total(self, work: SumShard) -> Sums:
-        self.cells = {True: work.nothing(), False: work.nothing()}
+        waiting: dict[bool, list[Sums]] = {True: [work.nothing()], False: [work.nothing()]}
         try:
             for f, sums, is_cached in sums_by_file(work, self.parts, self.cache, self.executor):
-                self.cells[f in self.predicted] += sums
+                parts = waiting[f in self.predicted]
+                parts.append(sums)
+                if len(parts) > JOINED_AT_ONCE:
+                    parts[:] = [Sums.joined(parts)]
                 if not is_cached:
                     self.scanned[f] = sums.account.read
         except TooManyLevels as many:
             raise DataError(f"{work.source.location}: {refusal(work.columns.design, many)}") from many
+        self.cells = {where: Sums.joined(parts) for where, parts in waiting.items()}
         return self.cells[True] + self.cells[False]
 
 

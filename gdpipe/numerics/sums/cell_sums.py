@@ -1,6 +1,8 @@
 """Sums over some rows: of all of them, and by level of categories."""
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gdpipe.numerics.sums.block_moments import BlockMoments
@@ -21,11 +23,15 @@ class CellSums:
     moments: Moments | BlockMoments | Float64Moments
     levels: Mapping[Key, LevelSums] = field(default_factory=dict)
 
+    @classmethod
+    def total(cls, parts: Sequence["CellSums"]) -> "CellSums":
+        """The sums of the rows of one or more parts."""
+        levels = {key: LevelSums.total([part.levels[key] for part in parts]) for key in parts[0].levels}
+        # all are of one kind: that of the run
+        return cls(functools.reduce(operator.add, (part.moments for part in parts)), levels)
+
     def __add__(self, other: "CellSums") -> "CellSums":
-        return CellSums(
-            self.moments + other.moments,  # type: ignore[operator]  # both are of one kind: that of the run
-            {key: sums + other.levels[key] for key, sums in self.levels.items()},
-        )
+        return CellSums.total([self, other])
 
     def __sub__(self, part: "CellSums") -> "CellSums":
         assert isinstance(self.moments, Moments)  # rounded sums have no exact difference

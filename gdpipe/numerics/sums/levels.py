@@ -75,20 +75,24 @@ class LevelSums:
         """How many columns are multiplied at most: 0, 1 or 2."""
         return bool(self.sums.shape[1]) + bool(self.products.shape[1])
 
-    def __add__(self, other: "LevelSums") -> "LevelSums":
-        exponents = np.minimum(self.exponents, other.exponents)
-        weight_exponent = min(self.weight_exponent, other.weight_exponent)
-        both = [each.on_grid(exponents, weight_exponent) for each in (self, other)]
-        if self.labels != other.labels:
-            return _summed(tuple(sorted({*self.labels, *other.labels})), both, lambda label: label)
-        a, b = both
+    @classmethod
+    def total(cls, parts: Sequence["LevelSums"]) -> "LevelSums":
+        """The sums of the rows of one or more parts; the union of many label sets is made once."""
+        exponents = np.minimum.reduce([part.exponents for part in parts])
+        weight_exponent = min(part.weight_exponent for part in parts)
+        first, *others = on_grid = [part.on_grid(exponents, weight_exponent) for part in parts]
+        if any(part.labels != first.labels for part in others):
+            return _summed(tuple(sorted(set[Labels]().union(*(part.labels for part in parts)))), on_grid)
         return replace(
-            a,
-            n_samples=a.n_samples + b.n_samples,
-            weight=a.weight + b.weight,
-            sums=a.sums + b.sums,
-            products=a.products + b.products,
+            first,
+            n_samples=sum((part.n_samples for part in others), start=first.n_samples),
+            weight=sum((part.weight for part in others), start=first.weight),
+            sums=sum((part.sums for part in others), start=first.sums),
+            products=sum((part.products for part in others), start=first.products),
         )._with_rows()
+
+    def __add__(self, other: "LevelSums") -> "LevelSums":
+        return LevelSums.total([self, other])
 
     def __neg__(self) -> "LevelSums":
         return replace(self, n_samples=-self.n_samples, weight=-self.weight, sums=-self.sums, products=-self.products)
@@ -142,18 +146,21 @@ class LevelSums:
         return LevelSums(labels, n_samples, weight, sums, products, self.exponents, self.weight_exponent)
 
 
-def _summed(labels: tuple[Labels, ...], parts: Sequence[LevelSums], into: Callable[[Labels], Labels]) -> LevelSums:
+def _summed(
+    labels: tuple[Labels, ...], parts: Sequence[LevelSums], into: Callable[[Labels], Labels] | None = None
+) -> LevelSums:
     """The sums of parts on one grid, by the level that each of their levels goes into; without levels of no row."""
     first, place = parts[0], {label: at for at, label in enumerate(labels)}
     shapes = [(len(labels), *array.shape[1:]) for array in (first.weight, first.sums, first.products)]
     n_samples, totals = np.zeros(len(labels), np.int64), [np.full(shape, 0, object) for shape in shapes]
     for part in parts:
-        at = np.array([place[into(label)] for label in part.labels], np.intp)
+        of_part = part.labels if into is None else map(into, part.labels)
+        at = np.fromiter(map(place.__getitem__, of_part), np.intp, len(part.labels))
         np.add.at(n_samples, at, part.n_samples)
-        for total, of_part in zip(totals, (part.weight, part.sums, part.products), strict=True):
-            if len(set(at.tolist())) == len(at):
-                total[at] += of_part
+        for total, values in zip(totals, (part.weight, part.sums, part.products), strict=True):
+            if into is None or len(set(at.tolist())) == len(at):
+                total[at] += values
             else:
-                np.add.at(total, at, of_part)
+                np.add.at(total, at, values)
     weight, sums, products = totals
     return LevelSums(labels, n_samples, weight, sums, products, first.exponents, first.weight_exponent)._with_rows()

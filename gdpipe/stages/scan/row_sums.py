@@ -2,6 +2,7 @@
 
 import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -124,8 +125,9 @@ class Sums:
     @classmethod
     def of(cls, fitted: Sequence[CellSums], held_out: CellSums | None, **others: Any) -> "Sums":
         """The sums of cells: those that are fitted, which are folds if they are several."""
-        total = functools.reduce(CellSums.__add__, fitted)
-        return cls(total=total, folds=tuple(fitted) if len(fitted) > 1 else (), held_out=held_out, **others)
+        return cls(
+            total=CellSums.total(fitted), folds=tuple(fitted) if len(fitted) > 1 else (), held_out=held_out, **others
+        )
 
     @property
     def moments(self) -> Moments | BlockMoments | Float64Moments:
@@ -150,18 +152,27 @@ class Sums:
             held_out = terms.over_terms(replace(held_out, levels=terms.as_known(held_out.levels)))
         return replace(self, total=terms.over_terms(self.total), held_out=held_out)
 
-    def __add__(self, other: "Sums") -> "Sums":
-        places = [place for place in (self.first_missing, other.first_missing) if place is not None]
-        return Sums(
-            self.total + other.total,
-            self.account + other.account,
-            min(self.least_weight, other.least_weight),
-            self.whole_weights and other.whole_weights,
-            min(places, key=lambda place: (place.path, place.row), default=None),
-            np.maximum(self.largest, other.largest),
-            tuple(a + b for a, b in zip(self.folds, other.folds, strict=True)),
-            self.held_out + other.held_out if self.held_out and other.held_out else None,
+    @classmethod
+    def joined(cls, parts: Sequence["Sums"]) -> "Sums":
+        """The sums of the rows of one or more parts."""
+        held_out = [part.held_out for part in parts if part.held_out]
+        return cls(
+            CellSums.total([part.total for part in parts]),
+            functools.reduce(operator.add, (part.account for part in parts)),
+            min(part.least_weight for part in parts),
+            all(part.whole_weights for part in parts),
+            min(
+                (part.first_missing for part in parts if part.first_missing is not None),
+                key=lambda place: (place.path, place.row),
+                default=None,
+            ),
+            np.maximum.reduce([part.largest for part in parts]),
+            tuple(map(CellSums.total, zip(*(part.folds for part in parts), strict=True))),
+            CellSums.total(held_out) if len(held_out) == len(parts) else None,
         )
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums.joined([self, other])
 
     def __sub__(self, part: "Sums") -> "Sums":
         """The rows without a part of them: sums and counts are exact, the other attributes stay as bounds."""
