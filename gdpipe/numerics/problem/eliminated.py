@@ -46,17 +46,8 @@ class Eliminated:
     @classmethod
     def of(cls, cross: BlockProducts) -> "Eliminated":
         """N, from the covariances of [terms..., target]."""
-        moments, rest = cross.moments, cross.moments.of_others()
-        beside, corner = moments.border, rest.products
-        if cross.centred:
-            beside = np.column_stack([moments.sums[moments.block], beside])
-            corner = np.empty((len(rest.sums) + 1,) * 2, object)
-            corner[0, 0], corner[0, 1:], corner[1:, 0], corner[1:, 1:] = (
-                rest.weight,
-                rest.sums,
-                rest.sums,
-                rest.products,
-            )
+        moments = cross.moments
+        beside, corner = _beside(cross)
         denominator = 1
         for square in moments.diagonal.tolist():
             denominator = math.lcm(denominator, square)
@@ -117,13 +108,10 @@ class Eliminated:
         They are found modulo a prime, as fractions of small numbers, and have to be checked; others may be missed. Of
         each the last term is redundant.
         """
-        prime, moments = PRIMES[0], self.moments
-        beside, rest = moments.border[:, :-1], moments.of_others()
-        corner = rest.products[:-1, :-1]
-        if self.cross.centred:
-            beside = np.column_stack([moments.sums[moments.block], beside])
-            total = np.array([[rest.weight]], object)
-            corner = np.block([[total, rest.sums[None, :-1]], [rest.sums[:-1, None], corner]])
+        moments = self.moments
+        beside, corner = _beside(self.cross)
+        beside, corner = beside[:, :-1], corner[:-1, :-1]
+        prime = next(prime for prime in PRIMES if (moments.diagonal % prime).all())
         inverses = np.array([pow(int(square), -1, prime) for square in moments.diagonal], object)
         reduced, shares = _modulo(beside, prime), _modulo(beside * inverses[:, None], prime)
         left, rank = (_modulo(corner, prime) - reduced.transpose() * shares).rref()
@@ -162,6 +150,16 @@ class Eliminated:
             for place, above, square in zip(moments.block.tolist(), numerators, moments.diagonal, strict=True)
             if above
         }
+
+
+def _beside(cross: BlockProducts) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """B and ZᵀZ, of Z = [1, others..., target], the 1 only where there is an intercept."""
+    moments, rest = cross.moments, cross.moments.of_others()
+    if not cross.centred:
+        return moments.border, rest.products
+    total = np.array([[rest.weight]], object)
+    corner = np.block([[total, rest.sums[None]], [rest.sums[:, None], rest.products]])
+    return np.column_stack([moments.sums[moments.block], moments.border]), corner
 
 
 def _modulo(values: NDArray[np.object_], prime: int) -> nmod_mat:
