@@ -90,6 +90,11 @@ class Dependencies:
             last = max(range(len(mode)), key=lambda i: (abs(mode[i]) > 0.1 * np.abs(mode).max(), i))
             rounded[independent.pop(last)] = holds
             smallest = None
+            if redundant:
+                # an exact relation that the feature just left out took part in no longer holds
+                left = [j for j in varying if j not in rounded]
+                found_relations, redundant = _exact_relations(cross, left, scaling.means)
+                independent = [j for j in left if j not in redundant]
         for j in sorted(rounded):
             weights = _regression(cross, independent, j)
             found_relations.append(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gdpipe.design import Design
+from gdpipe.numerics.problem.baseline import solve
 from gdpipe.numerics.problem.relations import simplest_near
 from gdpipe.relations import describe
 from tests.numerics.build import Floats, dependencies, problem, regression
@@ -115,3 +116,13 @@ def test_more_features_than_rows_leave_as_many_relations_as_ranks_are_missing() 
 def test_fractions_near_simple_ones_become_them() -> None:
     assert simplest_near(Fraction(1 / 3), 1e-9) == Fraction(1, 3)
     assert simplest_near(Fraction(1, 3) + Fraction(1, 10**6), 1e-9) != Fraction(1, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_rows_and_a_relation_to_rounding_are_no_two_relations(seed: int) -> None:
+    # of six rows, seven features and an intercept have rank five; the third is a combination of the first two
+    x = np.random.default_rng(seed).normal(size=(6, 6))
+    X = np.column_stack([x[:, :2], x[:, 0] + x[:, 1] / 3, x[:, 2:]])
+    posed = regression(problem(X, np.random.default_rng(9).normal(size=6)))
+    assert (len(posed.independent), len(posed.relations)) == (5, 2)
+    assert solve(posed.problem, posed.relations).loss == pytest.approx(0.0, abs=1e-25)
