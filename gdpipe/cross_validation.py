@@ -21,7 +21,7 @@ from gdpipe.design import Design
 from gdpipe.errors import DataError
 from gdpipe.fit import AnyMoments, Fit, Resolution, standardize
 from gdpipe.numerics.inference.fold_errors import mean_and_variance, rmse_standard_error
-from gdpipe.numerics.problem.baseline import REFINABLE_CONDITION, refined, solve
+from gdpipe.numerics.problem.baseline import solve_many
 from gdpipe.numerics.problem.covariance import CrossProducts
 from gdpipe.numerics.problem.regression import Regression
 from gdpipe.numerics.rows.held_out import HeldOutError, pooled, squared_errors
@@ -230,10 +230,7 @@ def _least_squares(training: Regression) -> CoefScaled:
     """The coefficients of least squares: exact, or right to 24 digits, which takes a tenth of the time."""
     if training.absorbed:
         return training.absorbed.optimum().coef_scaled
-    problem = training.problem
-    if problem.n_features > RATIONAL_TERMS and problem.condition_number < REFINABLE_CONDITION:
-        return refined(problem)
-    return solve(problem, training.relations).coef_scaled
+    return solve_many(training.problem, training.relations, RATIONAL_TERMS).coef_scaled
 
 
 def _without(fold: int, by_fold: Sequence[AnyMoments], total: AnyMoments) -> AnyMoments:

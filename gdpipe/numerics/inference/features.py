@@ -11,7 +11,8 @@ from gdpipe.numerics.inference.cholesky import inverse_factor
 from gdpipe.numerics.inference.distributions import f_upper
 from gdpipe.numerics.inference.inference import LARGEST_ERROR, TermInference
 from gdpipe.numerics.inference.inverse import BlockInverse, Inverse, WholeInverse
-from gdpipe.numerics.problem.absorbed import Absorbed, solved
+from gdpipe.numerics.problem.absorbed import RATIONAL_TERMS, Absorbed
+from gdpipe.numerics.problem.baseline import solve_many
 from gdpipe.numerics.problem.fixed_cholesky import inverse_root
 from gdpipe.numerics.problem.regression import Regression
 
@@ -121,7 +122,7 @@ def _beside_block(
     log_alone = _log_squared(inverse_root(alone.exact_hessian))
     if of_block:
         # the block's GVIF is the determinant of the others' correlations over that of what it leaves of them
-        return solved(alone).loss - ols_loss, _log_squared(root) - log_alone
+        return solve_many(alone, (), RATIONAL_TERMS).loss - ols_loss, _log_squared(root) - log_alone
     triangle: NDArray[np.float64] = np.linalg.qr(root[among].T)[1]
     rise = float(np.sum(np.linalg.solve(triangle.T, coef) ** 2)) * absorbed.variance
     return rise, _log_squared(triangle) - log_alone

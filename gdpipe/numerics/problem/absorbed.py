@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdpipe.numerics.problem.absorbed_inverse import AbsorbedInverse
-from gdpipe.numerics.problem.baseline import REFINABLE_CONDITION, Baseline, refined, solve
+from gdpipe.numerics.problem.baseline import Baseline, solve_many
 from gdpipe.numerics.problem.block_products import BlockProducts
 from gdpipe.numerics.problem.covariance import Scaling
 from gdpipe.numerics.problem.eliminated import Eliminated
@@ -208,7 +208,7 @@ class Absorbed:
 
     def optimum(self) -> Baseline:
         """The least-squares coefficients of all terms."""
-        found = solved(self.within)
+        found = solve_many(self.within, (), RATIONAL_TERMS)
         # on grids of 62 bits no loss is so small but for what elimination has rounded
         loss = found.loss if found.loss > self.variance * NO_LOSS else 0.0
         return Baseline(self.expanded(found.coef_scaled), loss)
@@ -279,14 +279,6 @@ def loss_within(eliminated: Eliminated, scaling: Scaling) -> LeastSquares:
     cross = eliminated.within()
     scales = np.maximum(cross.scales()[:-1], scaling.scales * LEAST_WITHIN)
     return LeastSquares.of(cross, replace(scaling, scales=scales))
-
-
-def solved(problem: LeastSquares) -> Baseline:
-    """The least-squares coefficients, of many terms right to 24 digits."""
-    if problem.n_features > RATIONAL_TERMS and problem.condition_number < REFINABLE_CONDITION:
-        coef_scaled = refined(problem)
-        return Baseline(coef_scaled, problem.loss(coef_scaled))
-    return solve(problem, ())
 
 
 def _directions(relations: Sequence[Relation], scaling: Scaling) -> NDArray[np.object_]:

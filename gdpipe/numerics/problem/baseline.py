@@ -52,6 +52,14 @@ def solve(problem: LeastSquares, relations: tuple[Relation, ...]) -> Baseline:
     return Baseline(coef_scaled, float(loss))
 
 
+def solve_many(problem: LeastSquares, relations: tuple[Relation, ...], most: int) -> Baseline:
+    """As `solve`; of more than `most` terms right to 24 digits where their condition allows, in a tenth of the time."""
+    if problem.n_features > most and problem.condition_number < REFINABLE_CONDITION:
+        coef_scaled = refined(problem)
+        return Baseline(coef_scaled, problem.loss(coef_scaled))
+    return solve(problem, relations)
+
+
 def _rational(cross: ExactProducts, scaling: Scaling, relations: tuple[Relation, ...]) -> tuple[Fraction, ...]:
     """The solution of the normal equations with the relations as constraints, exact.
 
